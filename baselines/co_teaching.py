@@ -1,0 +1,128 @@
+"""Co-teaching (Han et al., NeurIPS 2018): each network learns from the small-loss samples of the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, sourced
+from ..methods.losses import full_precision
+from ..methods.selection import small_loss
+
+__all__ = ["CoTeaching", "CoTeachingParams", "co_teaching_loss", "forget_rates", "small_loss"]
+
+
+@dataclass(frozen=True)
+class CoTeachingParams:
+    """Hyper-parameters of Co-teaching; the final forget rate is the true noise rate."""
+
+    ramp_epochs: int = sourced(10, "authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2): num_gradual 10")
+    ramp_stated_for: int = sourced(
+        40, "unstated: ours; the ramp takes 10 epochs of a 40-epoch recipe and keeps its share of any other length"
+    )
+    exponent: float = sourced(1.0, "authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2)")
+
+
+def forget_rates(noise_rate: float, ramp_epochs: int, exponent: float, epochs: int) -> NDArray[np.float64]:
+    """Share of a batch left out in each epoch: linear from 0 to noise_rate**exponent, then noise_rate.
+
+    The exponent acts on the rate, not on the epoch; other than 1 it leaves a jump at the end of the ramp. A ramp longer
+    than training is cut, not squeezed.
+
+    Args:
+        noise_rate: final rate in [0, 1).
+        ramp_epochs: epochs of the ramp, both ends included; 0 for none.
+        exponent: of the rate at the end of the ramp.
+        epochs: length of training.
+
+    Returns:
+        float64 [epochs], entry e for 0-based epoch e.
+
+    Raises:
+        ValueError: noise_rate outside [0, 1), or a negative length.
+
+    Source: authors' code, main.py:134-135 (bhanML/Co-teaching @7c7fbe2).
+    """
+    if not 0.0 <= noise_rate < 1.0:
+        raise ValueError(f"noise_rate {noise_rate}: must lie in [0, 1)")
+    if ramp_epochs < 0 or epochs < 0:
+        raise ValueError(f"ramp_epochs {ramp_epochs}, epochs {epochs}: must not be negative")
+    rates = np.full(epochs, noise_rate, dtype=np.float64)
+    rates[:ramp_epochs] = np.linspace(0.0, noise_rate**exponent, ramp_epochs)[:epochs]
+    return rates
+
+
+def co_teaching_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of each network over the small-loss samples that the other one selects.
+
+    Args:
+        logits1: float [B, C] of the first network.
+        logits2: float [B, C] of the second.
+        labels: int64 [B].
+        forget_rate: share left out, see `small_loss`.
+
+    Returns:
+        (loss1, loss2): scalars, each with gradient to its own network only; 0 for B = 0.
+
+    Source: authors' code, loss.py:9-29 (bhanML/Co-teaching @7c7fbe2), whose second division by k is left out.
+    """
+    loss1, loss2, _, _ = _exchange(logits1, logits2, labels, forget_rate)
+    return loss1, loss2
+
+
+def _exchange(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float) -> tuple[Tensor, ...]:
+    """(loss1, loss2, rows the first network trains on, rows the second trains on)."""
+    losses1 = F.cross_entropy(full_precision(logits1), labels, reduction="none")
+    losses2 = F.cross_entropy(full_precision(logits2), labels, reduction="none")
+    rows1, rows2 = small_loss(losses2, forget_rate), small_loss(losses1, forget_rate)
+    divisor = max(1, len(rows1))
+    return losses1[rows1].sum() / divisor, losses2[rows2].sum() / divisor, rows1, rows2
+
+
+class CoTeaching(Method):
+    """Two networks; in every batch each is trained on the samples of smallest loss under the other.
+
+    Reference: Han et al., "Co-teaching: robust training of deep neural networks with extremely noisy labels", NeurIPS
+    2018; code bhanML/Co-teaching. The final forget rate is the true noise rate: oracle knowledge. The authors report
+    either network alone; here one prediction is asked for and it is the mean of the two networks' probabilities. Epochs
+    count from 0, so the first one leaves nothing out; the authors' loop starts at the second entry.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"single", "noise_rate"})
+    Params = CoTeachingParams
+    params: CoTeachingParams
+
+    def __init__(self, task: Task, make_encoder: MakeEncoder, params: CoTeachingParams) -> None:
+        super().__init__(task, make_encoder, params)
+        self.network1 = Network(make_encoder, task.num_classes, peer=0)
+        self.network2 = Network(make_encoder, task.num_classes, peer=1)
+        noise_rate = task.noise_rate
+        if noise_rate is None:
+            raise ValueError("co_teaching needs the noise rate of the training labels, and this task states none")
+        ramp_epochs = task.scaled_epochs(params.ramp_epochs, params.ramp_stated_for)
+        self.rates = forget_rates(noise_rate, ramp_epochs, params.exponent, task.epochs)
+
+    def loss(self, batch: Batch) -> Step:
+        """Sum of the two exchanged losses; weight marks the samples each network trained on."""
+        logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
+        forget_rate = float(self.rates[batch.epoch])
+        loss1, loss2, rows1, rows2 = _exchange(logits1, logits2, batch.labels, forget_rate)
+        weight = torch.zeros(2, len(batch.labels), device=batch.labels.device)
+        weight[0, rows1] = 1.0
+        weight[1, rows2] = 1.0
+        logs: dict[str, Any] = {"forget_rate": forget_rate, "kept": weight.mean()}
+        return Step(loss1 + loss2, _average(logits1.detach(), logits2.detach()), weight, logs=logs)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [B, C], the mean of the two networks'."""
+        return _average(self.network1(images), self.network2(images))
+
+
+def _average(logits1: Tensor, logits2: Tensor) -> Tensor:
+    return (logits1.softmax(dim=1) + logits2.softmax(dim=1)) / 2

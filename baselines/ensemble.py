@@ -1,0 +1,71 @@
+"""Two networks trained apart and averaged: what two-network methods have to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+from torch import Tensor
+
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, sourced, to_probabilities
+from ..methods.losses import label_loss
+from ..methods.selection import Rows, choose_rows
+
+__all__ = ["Ensemble", "EnsembleParams"]
+
+
+@dataclass(frozen=True)
+class EnsembleParams:
+    """Hyper-parameters of the two-network ensemble."""
+
+    rows: Rows = sourced("both", "Co-curing §5.1: two networks, supervision loss on all rows, predictions averaged")
+
+
+class Ensemble(Method):
+    """Two networks with their own starts, a supervised loss each, probabilities averaged.
+
+    The baseline of Co-curing (§5.1: "the two networks are independently trained using only supervision loss"). No
+    parameter is shared, so in the summed loss neither network sees the other's gradient. A row that is not trained on
+    is not forwarded either.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
+    Params = EnsembleParams
+    params: EnsembleParams
+    variants: ClassVar[Mapping[str, Variant]] = MappingProxyType(
+        {
+            "both": Variant("clean and noisy rows alike", {"rows": "both"}),
+            "clean": Variant("verified rows only", {"rows": "clean"}, frozenset({"verified"})),
+            "noisy": Variant("unverified rows only", {"rows": "noisy"}, frozenset({"verified"})),
+        }
+    )
+
+    def __init__(self, task: Task, make_encoder: MakeEncoder, params: EnsembleParams) -> None:
+        super().__init__(task, make_encoder, params)
+        self.network1 = Network(make_encoder, task.num_classes, peer=0)
+        self.network2 = Network(make_encoder, task.num_classes, peer=1)
+
+    def loss(self, batch: Batch) -> Step:
+        """Sum of the two networks' mean losses over the chosen rows; no update without a known label among them."""
+        kind = self.task.kind
+        chosen = choose_rows(batch.verified, self.params.rows)
+        used = chosen if kind == "single" else chosen & (batch.labels != 0).any(dim=1)
+        weight = used.float().expand(2, -1)
+        if not bool(used.any()):
+            return Step(loss=None, weight=weight)
+        images, labels, everything = batch.images[0], batch.labels, self.params.rows == "both"
+        if not everything:
+            images, labels = images[chosen], labels[chosen]
+        logits1, logits2 = self.network1(images), self.network2(images)
+        loss = label_loss(logits1, labels, kind) + label_loss(logits2, labels, kind)
+        probabilities = self._average(logits1.detach(), logits2.detach()) if everything else None
+        return Step(loss, probabilities, weight)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [B, C], the mean of the two networks'."""
+        return self._average(self.network1(images), self.network2(images))
+
+    def _average(self, logits1: Tensor, logits2: Tensor) -> Tensor:
+        return (to_probabilities(logits1, self.task.kind) + to_probabilities(logits2, self.task.kind)) / 2

@@ -1,0 +1,1 @@
+"""Runs any method on any protocol under the same settings."""

@@ -1,0 +1,88 @@
+"""What a method did with wrong labels: counts of an epoch, kept apart from everything the method can reach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..methods.base import Batch, Kind, Step
+
+COUNTS = (
+    "entries",  # label entries seen that have a reference
+    "wrong",  # of those, given label differs from the reference
+    "predicted",  # entries of steps that reported predictions
+    "predicted_wrong",  # of those, wrong ones
+    "memorised",  # wrong entries predicted as given
+    "recovered",  # wrong entries predicted as the reference
+    "judged",  # entry-network pairs that could be kept
+    "right",  # of those, given right
+    "kept",  # of those judged, trained on
+    "kept_right",  # of those kept, given right
+    "changed",  # entry-network pairs trained on another label than the given one
+    "changed_right",  # of those changed, to the reference
+    "damaged",  # of those changed, given right before
+)
+
+
+class Auditor:
+    """Compares what was trained on with reference labels, on the device, without a synchronisation a step.
+
+    Single labels count by row; AU labels by entry. Soft targets count as their most probable label.
+    """
+
+    def __init__(self, reference: Tensor, kind: Kind) -> None:
+        self._reference = reference
+        self._kind = kind
+        self._counts = torch.zeros(len(COUNTS), dtype=torch.int64, device=reference.device)
+
+    def watch(self, batch: Batch, step: Step) -> None:
+        """Adds a step to the epoch's counts."""
+        reference, given = self._reference[batch.index], batch.labels
+        known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
+        wrong = known & (given != reference)
+        seen = dict.fromkeys(COUNTS, torch.zeros((), dtype=torch.int64, device=reference.device))
+        seen.update(entries=known.sum(), wrong=wrong.sum())
+        if step.probabilities is not None:
+            predicted = self._label(step.probabilities.detach())
+            seen.update(
+                predicted=known.sum(),
+                predicted_wrong=wrong.sum(),
+                memorised=(wrong & (predicted == given)).sum(),
+                recovered=(wrong & (predicted == reference)).sum(),
+            )
+        if step.weight is not None:
+            kept = step.weight.detach() > 0
+            if kept.dim() == known.dim():  # row weights [K, B] for entries [B, L]
+                kept = kept.unsqueeze(-1) if self._kind == "multi" else kept.unsqueeze(0)
+            every = known.unsqueeze(0).expand(len(kept), *known.shape)
+            right = every & ~wrong
+            seen.update(
+                judged=every.sum(), right=right.sum(), kept=(every & kept).sum(), kept_right=(right & kept).sum()
+            )
+        if step.target is not None:
+            target = self._hard(step.target.detach())
+            changed = known & (target != given)
+            seen.update(
+                changed=changed.sum(),
+                changed_right=(changed & (target == reference)).sum(),
+                damaged=(changed & ~wrong).sum(),
+            )
+        self._counts += torch.stack([seen[name] for name in COUNTS])
+
+    def epoch_counts(self) -> dict[str, int]:
+        """The counts since the last call."""
+        counts = dict(zip(COUNTS, self._counts.tolist(), strict=True))
+        self._counts.zero_()
+        return counts
+
+    def _label(self, probabilities: Tensor) -> Tensor:
+        """Hard labels of probabilities [..., C]."""
+        if self._kind == "single":
+            return probabilities.argmax(dim=-1)
+        return torch.where(probabilities >= 0.5, 1, -1)
+
+    def _hard(self, target: Tensor) -> Tensor:
+        """Hard labels of a step's target [K, B], [K, B, L] or [K, B, C]."""
+        if not target.is_floating_point():
+            return target
+        return self._label(target)

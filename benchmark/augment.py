@@ -1,0 +1,160 @@
+"""Augmentation of whole batches on the device; every sample has its own draw.
+
+Images are held once as uint8 [N, H, W, C]. A crop with a flip is one gather from that store, which also leaves the
+batch in channels-last order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..protocols.base import Augmentation
+
+DRAWS = 18
+(FLIP, TOP, LEFT, COIN, BRIGHTNESS, CONTRAST, SATURATION, HUE, GRAY, SHIFT_X, SHIFT_Y, SCALE) = range(12)
+(ERASE, AREA, ASPECT, ERASE_TOP, ERASE_LEFT) = range(12, 17)
+
+_LUMA = (0.299, 0.587, 0.114)
+_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+def training_view(store: Tensor, index: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+    """One augmented view of a batch.
+
+    Args:
+        store: uint8 [N, H, W, C], C 1 or 3.
+        index: int64 [B], rows of the store.
+        draws: float32 [B, DRAWS], uniforms in [0, 1).
+        how: what is done.
+
+    Returns:
+        float32 [B, 3, crop, crop] in [0, 1], channels-last in memory.
+    """
+    flip = draws[:, FLIP] < how.flip
+    images = _crop(store, index, how, draws[:, TOP], draws[:, LEFT], flip)
+    chosen = draws[:, COIN] < how.jitter_probability
+    if how.translate or how.scale != (1.0, 1.0):
+        images = _affine(images, draws, chosen, how)
+    if any(how.jitter):
+        images = _jitter(images, draws, chosen, how)
+    if how.grayscale and images.shape[1] == 3:
+        gray = (draws[:, GRAY] < how.grayscale)[:, None, None, None]
+        images = torch.where(gray, _luma(images), images)
+    if how.erase:
+        images = _erase(images, draws, how)
+    return _as_colour(images)
+
+
+def test_view(store: Tensor, index: Tensor, how: Augmentation) -> Tensor:
+    """The centre crop of a batch: float32 [B, 3, crop, crop] in [0, 1], channels-last in memory."""
+    middle = torch.full((len(index),), 0.5, device=store.device)
+    images = _crop(store, index, how, middle, middle, torch.zeros(len(index), dtype=torch.bool, device=store.device))
+    return _as_colour(images)
+
+
+def _as_colour(images: Tensor) -> Tensor:
+    """Three channels in channels-last memory; a grey image is repeated."""
+    colour = images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)
+    return colour.contiguous(memory_format=torch.channels_last)
+
+
+def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+    """Square crops at relative positions, float [B, C, crop, crop]; edge pixels repeat beyond the border."""
+    resized = how.resize is not None and (store.shape[1], store.shape[2]) != (how.resize, how.resize)
+    if resized:
+        size = (how.resize, how.resize)
+        whole = store[index].permute(0, 3, 1, 2).float()
+        source = F.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=False).permute(0, 2, 3, 1)
+        index = torch.arange(len(index), device=store.device)
+    else:
+        source = store
+    rows = _positions(top, source.shape[1], how)
+    columns = _positions(left, source.shape[2], how)
+    columns = torch.where(flip[:, None], columns.flip(1), columns)
+    crops = source[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return crops.permute(0, 3, 1, 2).float().div_(255.0)
+
+
+def _positions(relative: Tensor, side: int, how: Augmentation) -> Tensor:
+    """Source positions int64 [B, crop] of crops whose corner lies at a relative place among all allowed ones."""
+    places = side + 2 * how.pad - how.crop + 1
+    corner = (relative * places).floor().clamp_(max=places - 1).long() - how.pad
+    window = torch.arange(how.crop, device=relative.device)
+    return (corner[:, None] + window).clamp_(0, side - 1)
+
+
+def _affine(images: Tensor, draws: Tensor, chosen: Tensor, how: Augmentation) -> Tensor:
+    """Shift and scale of the chosen samples, bilinear, black outside."""
+    low, high = how.scale
+    scale = torch.where(chosen, low + (high - low) * draws[:, SCALE], 1.0)
+    shift_x = torch.where(chosen, (2 * draws[:, SHIFT_X] - 1) * how.translate, 0.0)
+    shift_y = torch.where(chosen, (2 * draws[:, SHIFT_Y] - 1) * how.translate, 0.0)
+    matrix = torch.zeros(len(images), 2, 3, device=images.device)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / scale
+    matrix[:, 0, 2] = -2 * shift_x / scale
+    matrix[:, 1, 2] = -2 * shift_y / scale
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _luma(images: Tensor) -> Tensor:
+    """Grey value [B, 1, H, W]."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.unbind(1)
+    return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue)[:, None]
+
+
+def _factor(draws: Tensor, column: int, chosen: Tensor, strength: float) -> Tensor:
+    """Factors [B, 1, 1, 1] in [1 - strength, 1 + strength], 1 where not chosen."""
+    return torch.where(chosen, 1 + (2 * draws[:, column] - 1) * strength, 1.0)[:, None, None, None]
+
+
+def _jitter(images: Tensor, draws: Tensor, chosen: Tensor, how: Augmentation) -> Tensor:
+    """Brightness, contrast, saturation, hue, in that order, clamped after each."""
+    brightness, contrast, saturation, hue = how.jitter
+    images = (images * _factor(draws, BRIGHTNESS, chosen, brightness)).clamp_(0, 1)
+    mean = _luma(images).mean(dim=(1, 2, 3), keepdim=True)
+    images = ((images - mean) * _factor(draws, CONTRAST, chosen, contrast) + mean).clamp_(0, 1)
+    if images.shape[1] == 1:
+        return images
+    if saturation:
+        gray = _luma(images)
+        images = ((images - gray) * _factor(draws, SATURATION, chosen, saturation) + gray).clamp_(0, 1)
+    if hue:
+        turn = torch.where(chosen, (2 * draws[:, HUE] - 1) * hue, 0.0) * (2 * math.pi)
+        images = _turn_hue(images, turn).clamp_(0, 1)
+    return images
+
+
+def _turn_hue(images: Tensor, angle: Tensor) -> Tensor:
+    """Colours turned about the grey axis by an angle [B] in radians (a rotation of the YIQ chroma plane)."""
+    forward = torch.tensor(_TO_YIQ, device=images.device)
+    turn = torch.zeros(len(images), 3, 3, device=images.device)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
+    turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
+    matrix = torch.linalg.inv(forward) @ turn @ forward
+    return torch.einsum("bij,bjhw->bihw", matrix, images)
+
+
+def _erase(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+    """A grey rectangle over a share of the chosen images."""
+    height, width = images.shape[2:]
+    low, high = how.erase_area
+    area = (low + (high - low) * draws[:, AREA]) * height * width
+    aspect = torch.exp((2 * draws[:, ASPECT] - 1) * math.log(3.3))
+    tall = (area * aspect).sqrt().round().clamp(1, height)
+    wide = (area / aspect).sqrt().round().clamp(1, width)
+    top = (draws[:, ERASE_TOP] * (height - tall + 1)).floor()
+    left = (draws[:, ERASE_LEFT] * (width - wide + 1)).floor()
+    y = torch.arange(height, device=images.device)[None, :, None]
+    x = torch.arange(width, device=images.device)[None, None, :]
+    inside = (y >= top[:, None, None]) & (y < (top + tall)[:, None, None])
+    inside &= (x >= left[:, None, None]) & (x < (left + wide)[:, None, None])
+    inside &= (draws[:, ERASE] < how.erase)[:, None, None]
+    return images.masked_fill(inside[:, None], 0.5)

@@ -1,0 +1,150 @@
+"""From what a user asks for to trials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..protocols import catalog
+from ..protocols.base import Protocol
+from ..protocols.data import Source
+from ..protocols.errors import BadInput
+from . import registry
+from .registry import MethodSpec
+from .settings import Settings, check_precision, choose_device
+from .trial import Job, Trial
+from .weights import resolve
+
+DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was typed; None and empty mean the default."""
+
+    protocol: str
+    methods: tuple[str, ...] = ()
+    all_methods: bool = False
+    without: tuple[str, ...] = ()
+    levels: tuple[float, ...] = ()
+    folds: tuple[str, ...] = ()
+    seeds: int | None = None
+    profile: str | None = None
+    synthetic: bool = False
+    data_root: Path = Path()
+    out: Path = Path("fernoise-runs")
+    device: str = "auto"
+    precision: str = "fp32"
+    weights: str | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The trials of a run, in the order they are run, and the methods that are not applicable, with the reason."""
+
+    job: Job
+    trials: tuple[Trial, ...]
+    not_applicable: dict[str, str]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods that run."""
+        return tuple(dict.fromkeys(trial.method.name for trial in self.trials))
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of each cell."""
+        return len({trial.seed for trial in self.trials})
+
+
+def make_grid(wish: Wish) -> Grid:
+    """The grid of a wish: seeds outermost, then levels and folds, then methods, so that a cell's trials are neighbours.
+
+    Raises:
+        BadInput: anything asked for that does not exist or cannot be; nothing has been written then.
+    """
+    protocol = catalog.find(wish.protocol)
+    methods, not_applicable = choose_methods(wish, protocol)
+    levels, folds = protocol.choose_levels(wish.levels), protocol.choose_folds(wish.folds)
+    if wish.seeds is not None and wish.seeds < 1:
+        raise BadInput(f"--seeds {wish.seeds}: at least one seed is needed")
+    job = make_job(wish, protocol)
+    seeds = wish.seeds or DEFAULT_SEEDS[job.profile]
+    trials = tuple(
+        Trial(job, method, fold, level, seed)
+        for seed in range(seeds)
+        for level in levels
+        for fold in folds
+        for method in methods
+    )
+    return Grid(job, trials, not_applicable)
+
+
+def make_job(wish: Wish, protocol: Protocol) -> Job:
+    """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
+    source: Source = "generated" if wish.synthetic else "real"
+    profile = wish.profile or ("small" if wish.synthetic else "paper")
+    recipe = protocol.profile(profile).recipe
+    asked = wish.weights or recipe.weights
+    device = choose_device(wish.device)
+    check_precision(wish.precision, device)
+    found = resolve(asked, wish.data_root)
+    settings = Settings(
+        device=device,
+        precision=wish.precision,
+        weights=found.kind,
+        weights_family=found.family,
+        weights_sha256=found.sha256,
+        recipe=replace(recipe, weights=found.kind),
+    )
+    return Job(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial)
+
+
+def choose_methods(wish: Wish, protocol: Protocol) -> tuple[list[MethodSpec], dict[str, str]]:
+    """The methods to run, and those of `--all-methods` that are not applicable.
+
+    Raises:
+        BadInput: no method named, an unknown one, or one named that is not applicable.
+    """
+    if not wish.methods and not wish.all_methods:
+        raise BadInput("name methods with --method NAME (repeat it), or run every applicable one with --all-methods")
+    named = [registry.find(name) for name in wish.methods]
+    for method in named:
+        if reason := method.missing(protocol):
+            raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
+    everything = list(registry.all_base()) if wish.all_methods else []
+    without = {registry.find(name).name for name in wish.without}
+    chosen = {method.name: method for method in [*everything, *named] if method.name not in without}
+    not_applicable = {name: reason for name, method in chosen.items() if (reason := method.missing(protocol))}
+    methods = [method for name, method in chosen.items() if name not in not_applicable]
+    if not methods:
+        raise BadInput(f"--without leaves no method to run on {protocol.name}")
+    return methods, not_applicable
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """A comma-separated list of numbers; BadInput naming the option otherwise."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise BadInput(f"{option} {text}: expected numbers separated by commas, as in 0.2,0.4") from error
+
+
+def check_writable(out: Path) -> None:
+    """BadInput unless the output folder, or the nearest one above it that exists, can be written to."""
+    nearest: Iterable[Path] = (path for path in (out, *out.absolute().parents) if path.exists())
+    place = next(iter(nearest))
+    if not place.is_dir():
+        raise BadInput(f"--out {out}: {place} is a file, not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise BadInput(f"--out {out}: {place} is not writable; choose another folder")
+
+
+def describe(trials: Sequence[Trial]) -> str:
+    """How many trials, of what."""
+    cells = {(trial.method.name, trial.fold, trial.level) for trial in trials}
+    methods = {trial.method.name for trial in trials}
+    return f"{len(trials)} trials ({len(methods)} methods, {len(cells)} cells)"

@@ -1,0 +1,85 @@
+"""The checkpoint of a running trial: one file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..protocols.errors import BadInput
+from ..results.store import write_atomic, write_jsonl
+
+if TYPE_CHECKING:
+    from .trainer import Training
+
+FILE = "checkpoint.pt"
+
+
+def save(folder: Path, training: Training) -> None:
+    """Writes the checkpoint, then the epochs' lines, which follow from it."""
+    best = training.evaluator.best
+    arrays = {"last": best.last, "validation": best.validation, "oracle": best.oracle}
+    state = {
+        "method": training.method.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "best": {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None},
+        "best_epochs": (best.validation_epoch, best.oracle_epoch),
+        "best_scores": (best.validation_score, best.oracle_score),
+        "counters": (training.counters.forwards, training.counters.backwards),
+        "oracle_reads": training.oracle_knowledge,
+        "next_epoch": training.next_epoch,
+        "lines": training.lines,
+        "seconds": training.seconds,
+    }
+    buffer = io.BytesIO()
+    torch.save(_plain_floats(state), buffer)
+    write_atomic(folder / FILE, buffer.getvalue())
+    write_jsonl(folder / "epochs.jsonl", training.lines)
+
+
+def resume(folder: Path, training: Training) -> bool:
+    """Brings back a trial's state where there is a checkpoint; returns whether there was one.
+
+    Raises:
+        BadInput: a damaged checkpoint, or one of another method; the message names the file.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return False
+    try:
+        state = torch.load(path, map_location=training.train_set.images.device, weights_only=True)
+        training.method.load_state_dict(state["method"])
+        training.optimizer.load_state_dict(state["optimizer"])
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise BadInput(f"{path}: damaged checkpoint ({reason})") from error
+    best = training.evaluator.best
+    for name, tensor in state["best"].items():
+        setattr(best, name, tensor.cpu().numpy())
+    best.validation_epoch, best.oracle_epoch = state["best_epochs"]
+    best.validation_score, best.oracle_score = state["best_scores"]
+    training.counters.forwards, training.counters.backwards = state["counters"]
+    training.method.task.oracle_reads.update(state["oracle_reads"])
+    training.next_epoch = state["next_epoch"]
+    training.lines = state["lines"]
+    training.seconds = state["seconds"]
+    write_jsonl(folder / "epochs.jsonl", training.lines)
+    return True
+
+
+def remove(folder: Path) -> None:
+    """Deletes the checkpoint of a finished trial."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _plain_floats(value: Any) -> Any:
+    """NumPy scalars as Python numbers, so that loading needs no class beyond tensors."""
+    if isinstance(value, Mapping):
+        return {name: _plain_floats(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain_floats(item) for item in value)
+    return value.item() if hasattr(value, "dtype") and not isinstance(value, torch.Tensor) else value

@@ -1,0 +1,162 @@
+"""`status`, `table` and `figure`: what the disk holds."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..protocols.errors import BadInput
+
+if TYPE_CHECKING:
+    from ..results.records import Record
+
+RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR"
+)
+PROFILE = click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Only records of this profile.")
+SOURCE = click.option("--synthetic/--real", "synthetic", default=None, help="Only records on generated, or real, faces.")
+
+
+@click.command()
+@RUNS
+@click.option("--json", "as_json", is_flag=True)
+def status(runs: Path, as_json: bool) -> None:
+    """Trials on disk: done, running, interrupted, failed with the reason."""
+    from ..results.records import load_records
+
+    records, damaged = load_records(runs)
+    lines = [_status_line(key, group) for key, group in _grouped(records)]
+    problems = [
+        {"trial": record.folder, "state": record.state, "reason": record.status.get("reason")}
+        for record in records
+        if record.state in ("failed", "diverged")
+    ]
+    if as_json:
+        click.echo(json.dumps({"methods": lines, "problems": problems, "damaged": damaged}, indent=1))
+        return
+    if not records and not damaged:
+        click.echo(f"no trials in {runs}")
+        return
+    from tabulate import tabulate
+
+    click.echo(tabulate(lines, headers="keys", tablefmt="github"))
+    for problem in problems:
+        click.echo(f"{problem['state']}: {problem['trial']}: {problem['reason']}")
+    for message in damaged:
+        click.echo(f"damaged: {message}")
+
+
+@click.command()
+@click.argument("name", metavar="PROTOCOL")
+@RUNS
+@PROFILE
+@SOURCE
+@click.option(
+    "--format", "form", type=click.Choice(["github", "latex", "csv", "json", "html"]), default="github", show_default=True
+)
+@click.option(
+    "--rule", type=click.Choice(["last", "last_five", "validation", "oracle"]), default="last", show_default=True,
+    help="Which epoch counts; the oracle is the best on the test set.",
+)  # fmt: skip
+@click.option("--long", "detail", flag_value="long", help="One row a method: all selection rules, compute, oracle knowledge.")
+@click.option("--audit", "detail", flag_value="audit", help="What each method did with wrong labels.")
+def table(
+    name: str, runs: Path, profile: str | None, synthetic: bool | None, form: str, rule: str, detail: str | None
+) -> None:
+    """A protocol's table from the records: methods by noise levels, or methods by AUs."""
+    from ..results.render import render
+    from ..results.tables import audit_table, long_table, protocol_table
+
+    records = _records(name, runs, profile, synthetic)
+    if detail == "long":
+        found = long_table(records)
+    elif detail == "audit":
+        found = audit_table(records)
+    else:
+        found = protocol_table(records, rule=rule, not_applicable=_not_applicable(name, records))
+    click.echo(render(found, form))
+
+
+@click.command()
+@click.argument("name", metavar="PROTOCOL")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="An .svg or .png file.")
+@click.option("--noise", type=float, help="Only this noise level.")
+@RUNS
+@PROFILE
+@SOURCE
+def figure(
+    name: str, out: Path, noise: float | None, runs: Path, profile: str | None, synthetic: bool | None
+) -> None:
+    """Draw the test metric and the memorised share of wrong labels by epoch."""
+    from ..results.curves import draw_curves, epoch_curves
+
+    records = _records(name, runs, profile, synthetic)
+    chosen = [record for record in records if noise is None or record.level == noise]
+    if not chosen:
+        raise BadInput(f"no records of {name} at noise {noise:g} in {runs}")
+    draw_curves(epoch_curves(chosen), out)
+    click.echo(f"wrote {out}")
+
+
+def _records(name: str, runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
+    """The records of a protocol that fit the filters; BadInput when there are none."""
+    from ..protocols import catalog
+    from ..results.records import load_records
+
+    protocol = catalog.find(name)
+    records, damaged = load_records(runs)
+    for message in damaged:
+        click.echo(f"damaged: {message}", err=True)
+    wanted = None if synthetic is None else ("generated" if synthetic else "real")
+    chosen = [
+        record
+        for record in records
+        if record.identity["protocol"]["name"] == protocol.name
+        and (profile is None or record.identity["profile"] == profile)
+        and (wanted is None or record.identity["source"] == wanted)
+    ]
+    if not chosen:
+        raise BadInput(f"no records of {name} in {runs}; make them with: fernoise-bench run --protocol {name} --all-methods")
+    return chosen
+
+
+def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
+    """Base methods a protocol cannot run, unless records say otherwise."""
+    from ..protocols import catalog
+    from . import registry
+
+    protocol = catalog.find(name)
+    present = {record.method for record in records}
+    reasons = {method.name: method.missing(protocol) for method in registry.all_base() if method.name not in present}
+    return {method: reason for method, reason in reasons.items() if reason}
+
+
+def _grouped(records: Sequence[Record]) -> list[tuple[tuple[str, ...], list[Record]]]:
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        protocol = record.identity["protocol"]
+        key = (f"{protocol['name']}@{protocol['version']}", record.identity["profile"], record.identity["source"], record.method)
+        groups.setdefault(key, []).append(record)
+    return sorted(groups.items())
+
+
+def _status_line(key: tuple[str, ...], group: Sequence[Record]) -> dict[str, object]:
+    protocol, profile, source, method = key
+    states = Counter(record.state for record in group)
+    epochs = sum(len(record.epochs) for record in group)
+    return {
+        "protocol": protocol,
+        "profile": profile,
+        "faces": source,
+        "method": method,
+        "done": states["done"],
+        "running": states["running"] + states["interrupted"],
+        "diverged": states["diverged"],
+        "failed": states["failed"],
+        "epochs": epochs,
+    }

@@ -1,0 +1,117 @@
+"""Evaluation after each epoch, on every row, and the predictions of the epochs that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..methods.base import Kind, Method
+from ..protocols.base import Augmentation, Protocol
+from ..protocols.data import Array, CellData, Rows
+from ..results.metrics import accuracy_of, binary_confusion, confusion, f1_of
+from . import augment
+
+EVALUATION_BATCH = 256
+
+
+class Diverged(RuntimeError):
+    """A loss or a prediction that is not finite: the trial ends as diverged."""
+
+
+@dataclass
+class Best:
+    """Predictions on the test rows at the last, the validation-best and the test-best epoch; the earliest of equals."""
+
+    last: Array | None = None
+    validation: Array | None = None
+    oracle: Array | None = None
+    validation_epoch: int | None = None
+    oracle_epoch: int | None = None
+    validation_score: float = -np.inf
+    oracle_score: float = -np.inf
+
+    def update(self, epoch: int, test: Array, test_score: float, validation_score: float | None) -> None:
+        """Takes in an epoch."""
+        self.last = test
+        if test_score > self.oracle_score:
+            self.oracle, self.oracle_epoch, self.oracle_score = test, epoch, test_score
+        if validation_score is not None and validation_score > self.validation_score:
+            self.validation, self.validation_epoch, self.validation_score = test, epoch, validation_score
+
+
+@dataclass
+class Evaluator:
+    """Holds test and validation rows; a method is only ever asked to predict images."""
+
+    protocol: Protocol
+    data: CellData
+    augmentation: Augmentation
+    device: torch.device
+    best: Best = field(default_factory=Best)
+
+    def __post_init__(self) -> None:
+        self._test = torch.from_numpy(self.data.test.images).to(self.device)
+        validation = self.data.validation
+        self._validation = None if validation is None else torch.from_numpy(validation.images).to(self.device)
+
+    def epoch(self, method: Method, epoch: int) -> dict[str, Any]:
+        """Predicts every row; returns the confusion counts for the epoch's line."""
+        was_training = method.training
+        method.eval()
+        test = self._predict(method, self._test)
+        found: dict[str, Any] = {"test": self._counts(test, self.data.test, "reference"), "validation": None}
+        validation_score = None
+        if self._validation is not None and self.data.validation is not None:
+            predicted = self._predict(method, self._validation)
+            found["validation"] = self._counts(predicted, self.data.validation, "given")
+            validation_score = self._score(found["validation"])
+        method.train(was_training)
+        self.best.update(epoch, test, self._score(found["test"]), validation_score)
+        return found
+
+    def predictions(self) -> dict[str, Array]:
+        """The arrays of predictions.npz."""
+        test = self.data.test
+        nothing = np.zeros((0, len(self.protocol.names)), dtype=np.float32)
+        return {
+            "sample_id": test.sample_id,
+            "group": test.group,
+            "labels": test.reference,
+            "copy": test.copy,
+            "last": nothing if self.best.last is None else self.best.last,
+            "validation": nothing if self.best.validation is None else self.best.validation,
+            "oracle": nothing if self.best.oracle is None else self.best.oracle,
+        }
+
+    @torch.inference_mode()
+    def _predict(self, method: Method, images: Tensor) -> Array:
+        found = [
+            method.predict(augment.test_view(images, index, self.augmentation)).float()
+            for index in torch.arange(len(images), device=self.device).split(EVALUATION_BATCH)
+        ]
+        probabilities: Array = torch.cat(found).cpu().numpy()
+        if not np.isfinite(probabilities).all():
+            raise Diverged("predictions are not finite")
+        return probabilities
+
+    def _counts(self, probabilities: Array, rows: Rows, which: Literal["given", "reference"]) -> dict[str, Any]:
+        labels: Array = getattr(rows, which)
+        counts: dict[str, Any] = {"confusion": self._confusion(probabilities, labels).tolist()}
+        if which == "reference":
+            alone = None
+            if rows.copy.any():
+                alone = self._confusion(probabilities[~rows.copy], labels[~rows.copy]).tolist()
+            counts["confusion_without_copies"] = alone
+        return counts
+
+    def _confusion(self, probabilities: Array, labels: Array) -> Array:
+        kind: Kind = self.protocol.kind
+        return confusion(probabilities, labels) if kind == "single" else binary_confusion(probabilities, labels)
+
+    def _score(self, counts: dict[str, Any]) -> float:
+        table = counts["confusion"]
+        return accuracy_of(table) if self.protocol.metric == "accuracy" else float(f1_of(table).mean())

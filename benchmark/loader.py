@@ -1,0 +1,121 @@
+"""Batches for a method: images resident on the device as uint8, augmented there, labels looked up by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..methods.base import Batch, Task, TrainView
+from ..protocols.base import Augmentation, Protocol
+from ..protocols.data import Array, Rows
+from . import augment, streams
+from .sampling import Sampler, visits
+
+VISIT_STRIDE = 1 << 40  # sets a sample's later visits in one epoch apart from every sample's first
+
+
+@dataclass(frozen=True)
+class TrainSet:
+    """What the training loop may touch of the training rows: images and given labels, never reference labels."""
+
+    images: Tensor
+    labels: Tensor
+    verified: Tensor
+    sample_id: Array
+    sampler: Sampler
+    augmentation: Augmentation
+    seed: int
+    method: str
+
+    def batches(self, epoch: int, views: int) -> Iterator[Batch]:
+        """The augmented batches of an epoch."""
+        order = self.sampler.epoch(epoch)
+        draws = self._draws(order, epoch, views)
+        index = torch.from_numpy(order).to(self.images.device)
+        for step in range(len(order)):
+            images = tuple(
+                augment.training_view(self.images, index[step], view[step], self.augmentation) for view in draws
+            )
+            yield self._batch(index[step], images, epoch, step)
+
+    def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
+        """All rows once, in order, one view; incomplete last batch included."""
+        rows = np.arange(len(self.sample_id))
+        size = self.sampler.batch_size
+        for step, start in enumerate(range(0, len(rows), size)):
+            chunk = rows[start : start + size]
+            index = torch.from_numpy(chunk).to(self.images.device)
+            if augmented:
+                (draws,) = self._draws(chunk[None, :], epoch, 1, purpose="pass")
+                images = augment.training_view(self.images, index, draws[0], self.augmentation)
+            else:
+                images = augment.test_view(self.images, index, self.augmentation)
+            yield self._batch(index, (images,), epoch, step)
+
+    def view(self, epoch: int) -> TrainView:
+        """The training set as a method sees it."""
+
+        def batches(augment: bool = False) -> Iterator[Batch]:  # noqa: FBT001, FBT002 (the interface's own name)
+            return self.in_order(augmented=augment, epoch=epoch)
+
+        return TrainView(self.labels, self.verified, None, None, batches)
+
+    def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int) -> Batch:
+        return Batch(
+            index=index,
+            images=images,
+            labels=self.labels[index],
+            verified=self.verified[index],
+            aux=None,
+            teacher=None,
+            epoch=epoch,
+            step=step,
+            generator=streams.generator(index.device, self.seed, self.method, epoch, step),
+        )
+
+    def _draws(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[Tensor]:
+        """For each view the uniforms [steps, batch, DRAWS], drawn for the whole epoch at once."""
+        samples = (self.sample_id[order] + visits(order) * VISIT_STRIDE).ravel()
+        shape = (*order.shape, augment.DRAWS)
+        keys = (streams.key(self.seed, purpose, view, epoch) for view in range(views))
+        drawn = (streams.uniforms(key, samples, augment.DRAWS).astype(np.float32).reshape(shape) for key in keys)
+        return [torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.images.device) for view in drawn]
+
+
+def make_task(protocol: Protocol, train: Rows, sampler: Sampler, noise_rate: float | None) -> Task:
+    """What a method is told: read off the given labels; the noise rate only where the protocol offers it."""
+    if protocol.kind == "single":
+        counts = np.bincount(train.given, minlength=len(protocol.names)).astype(np.float64)
+        frequency = counts / counts.sum()
+    else:
+        known = (train.given != 0).sum(axis=0)
+        positive = (train.given > 0).sum(axis=0)
+        frequency = np.divide(positive, known, out=np.full(len(known), np.nan), where=known > 0)
+    return Task(
+        kind=protocol.kind,
+        num_classes=len(protocol.names),
+        names=protocol.names,
+        train_size=len(train),
+        epochs=sampler.recipe.epochs,
+        steps_per_epoch=sampler.steps,
+        frequency=torch.from_numpy(frequency),
+        noise_rate=noise_rate if "noise_rate" in protocol.offers else None,
+    )
+
+
+def make_train_set(train: Rows, sampler: Sampler, seed: int, method: str, device: torch.device) -> TrainSet:
+    """Moves the training rows a method may see to the device."""
+    return TrainSet(
+        images=torch.from_numpy(train.images).to(device),
+        labels=torch.from_numpy(train.given.astype(np.int64)).to(device),
+        verified=torch.from_numpy(train.verified).to(device),
+        sample_id=train.sample_id,
+        sampler=sampler,
+        augmentation=sampler.recipe.augmentation,
+        seed=seed,
+        method=method,
+    )

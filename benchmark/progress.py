@@ -1,0 +1,111 @@
+"""Progress of a run: one live line in a terminal, a line a trial when piped."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from .trial import Trial
+
+REDRAW_SECONDS = 0.1
+
+
+@dataclass
+class Progress:
+    """Listens to the trials of a run.
+
+    Attributes:
+        total: trials to run.
+        skipped: trials finished before.
+        epochs: epochs of each trial.
+    """
+
+    total: int
+    skipped: int
+    epochs: int
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    done: int = 0
+    failed: list[tuple[Trial, str]] = field(default_factory=list)
+    _running: dict[str, tuple[Trial, Mapping[str, Any]]] = field(default_factory=dict)
+    _epochs_run: int = 0
+    _began: float = field(default_factory=time.monotonic)
+    _drawn: float = 0.0
+
+    def __call__(self, trial: Trial, event: Mapping[str, Any]) -> None:
+        """Takes in an event of a trial."""
+        if "warning" in event:
+            self._say(f"! {trial.label}: {event['warning']}")
+        elif "status" in event:
+            self._finish(trial, event["status"])
+        else:
+            self._epochs_run += "epoch" in event
+            self._running[trial.id] = (trial, event)
+        self._draw()
+
+    def close(self) -> None:
+        """Clears the live line."""
+        if self._live:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    def _finish(self, trial: Trial, status: Mapping[str, Any]) -> None:
+        self._running.pop(trial.id, None)
+        self.done += 1
+        state = status["state"]
+        if state == "done":
+            seconds = status["seconds"]
+            self._say(f"  {self.done}/{self.total}  {trial.label}  done in {duration(seconds)}")
+            return
+        self.failed.append((trial, f"{state}: {status['reason']}"))
+        self._say(f"! {self.done}/{self.total}  {trial.label}  {state}: {status['reason']}")
+
+    @property
+    def _live(self) -> bool:
+        return self.stream.isatty()
+
+    def _say(self, line: str) -> None:
+        self.close()
+        self.stream.write(line + "\n")
+        self.stream.flush()
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if not self._live or now - self._drawn < REDRAW_SECONDS:
+            return
+        self._drawn = now
+        width = shutil.get_terminal_size().columns
+        self.stream.write("\r\x1b[K" + self.line(now)[: width - 1])
+        self.stream.flush()
+
+    def line(self, now: float) -> str:
+        """Trials done of all, ETA, and the epoch, loss and images a second of each running trial."""
+        left = self.total * self.epochs - self._epochs_run
+        rate = self._epochs_run / max(now - self._began, 1e-9)
+        eta = f"ETA {duration(left / rate)}" if self._epochs_run else "ETA …"
+        parts = [f"{self.done}/{self.total} trials", eta]
+        for trial, event in self._running.values():
+            part = trial.label
+            if "epoch" in event:
+                loss = event["loss"]
+                part += f" epoch {event['epoch']}/{event['epochs']}"
+                part += f" loss {loss:.3f}" if loss is not None else " no update"
+                part += f" {event['images_per_second']:.0f} img/s"
+            parts.append(part)
+        return " | ".join(parts)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds is None:
+        return "?"
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

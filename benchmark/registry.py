@@ -1,0 +1,180 @@
+"""Every method by name, loaded when used; methods from outside by entry point or by file."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from ..methods.base import Method
+from ..protocols.base import Protocol
+from ..protocols.errors import BadInput, unknown
+
+METHODS: dict[str, str] = {
+    "supervised": "fernoise_bench.baselines.supervised:Supervised",
+    "ensemble": "fernoise_bench.baselines.ensemble:Ensemble",
+    "co_teaching": "fernoise_bench.baselines.co_teaching:CoTeaching",
+    "cocuring": "fernoise_bench.methods.cocuring:CoCuring",
+    "recot": "fernoise_bench.methods.recot:ReCoT",
+    "rhls": "fernoise_bench.methods.rhls:RHLS",
+}
+ENTRY_POINTS = "fernoise_bench.methods"
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method as a run names it.
+
+    Attributes:
+        name: as the records keep it: "cocuring", "recot:no-tlr", or "file.Class" for a user's file.
+        target: "module:Class", or "path/to/file.py:Class".
+        variant: the variant's name, or "".
+        params: the frozen dataclass of its hyper-parameters, the variant's changes made.
+        needs: what it needs of a protocol, the variant's needs included.
+        digest: of the method's source (comments and docstrings do not count).
+    """
+
+    name: str
+    target: str
+    variant: str
+    params: Any
+    needs: frozenset[str]
+    digest: str
+
+    def load(self) -> type[Method]:
+        """The method's class."""
+        return _load_class(self.target)
+
+    def params_as_json(self) -> dict[str, Any]:
+        """Hyper-parameters as plain data."""
+        return asdict(self.params)
+
+    @property
+    def unstated(self) -> tuple[str, ...]:
+        """Hyper-parameters no paper and no authors' code states."""
+        return tuple(f.name for f in fields(self.params) if f.metadata.get("source", "unstated").startswith("unstated"))
+
+    def missing(self, protocol: Protocol) -> str:
+        """Why the method is not applicable to a protocol, or an empty string."""
+        kinds = self.needs & {"single", "multi"}
+        if protocol.kind not in kinds:
+            wanted = "one label a face" if "single" in kinds else "action unit labels"
+            return f"needs {wanted}"
+        lacking = sorted(self.needs - {"single", "multi"} - protocol.offers)
+        words = {"verified": "verified rows", "noise_rate": "a known noise rate", "aux": "auxiliary AU labels"}
+        return f"needs {', '.join(words.get(need, need) for need in lacking)}" if lacking else ""
+
+
+def names() -> dict[str, str]:
+    """Base names and their targets, outsiders' entry points included."""
+    outside = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return {**outside, **METHODS}
+
+
+def find(name: str) -> MethodSpec:
+    """The method of a name ("cocuring", "cocuring:no-relabel") or of a file ("path/to/file.py:Class").
+
+    Raises:
+        BadInput: no such method, variant or file; a file that does not import; a class that is no complete method.
+    """
+    if ".py" in name:
+        return _from_file(name)
+    typed, _, variant = name.partition(":")
+    base = typed.replace("-", "_")
+    known = names()
+    if base not in known:
+        raise unknown("method", name, known)
+    cls = _load_class(known[base])
+    if variant and variant not in cls.variants:
+        raise unknown(f"variant of {base}", variant, cls.variants)
+    return _specification(f"{base}:{variant}" if variant else base, known[base], variant, cls)
+
+
+def all_base() -> Iterator[MethodSpec]:
+    """Every base name, in the registry's order."""
+    for name in names():
+        yield find(name)
+
+
+def _specification(name: str, target: str, variant: str, cls: type[Method]) -> MethodSpec:
+    params, needs = cls.Params(), cls.needs
+    if variant:
+        chosen = cls.variants[variant]
+        params, needs = replace(params, **chosen.params), needs | chosen.needs
+    return MethodSpec(name, target, variant, params, needs, _digest(Path(inspect.getfile(cls))))
+
+
+def _from_file(name: str) -> MethodSpec:
+    path, _, rest = name.rpartition(".py")
+    file = Path(f"{path}.py")
+    if not rest.startswith(":") or not rest[1:]:
+        raise BadInput(f"--method {name}: name the class too, as in {file}:MyMethod")
+    class_name, _, variant = rest[1:].partition(":")
+    target = f"{file.resolve()}:{class_name}"
+    cls = _load_class(target)
+    if variant and variant not in cls.variants:
+        raise unknown(f"variant of {class_name}", variant, cls.variants)
+    full = f"{file.stem}.{class_name}" + (f":{variant}" if variant else "")
+    return _specification(full, target, variant, cls)
+
+
+def _load_class(target: str) -> type[Method]:
+    place, _, class_name = target.rpartition(":")
+    module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    cls = getattr(module, class_name, None)
+    if cls is None:
+        classes = [name for name, item in vars(module).items() if isinstance(item, type) and issubclass(item, Method)]
+        raise unknown(f"class in {place}", class_name, (name for name in classes if name != "Method"))
+    if not (isinstance(cls, type) and issubclass(cls, Method)):
+        raise BadInput(f"{place}: {class_name} is not a Method; derive it from fernoise_bench.methods.base.Method")
+    for required in ("loss", "predict"):
+        if getattr(cls, required) is getattr(Method, required):
+            raise BadInput(f"{place}: {class_name} lacks {required}(); see CONTRIBUTING.md for a method's parts")
+    if not cls.needs & {"single", "multi"}:
+        raise BadInput(f"{place}: {class_name}.needs must hold 'single' or 'multi', the labels it can learn from")
+    return cls
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise BadInput(f"--method {path}: no such file")
+    specification = importlib.util.spec_from_file_location(f"fernoise_user_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise BadInput(f"--method {path}: not a Python file")
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - a user's file may raise anything; it is told, not traced
+        raise BadInput(f"--method {path}: does not import: {type(error).__name__}: {error}".splitlines()[0]) from error
+    return module
+
+
+def _digest(path: Path) -> str:
+    """First 16 hex digits of the SHA-256 of a module's syntax tree, docstrings left out."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            del body[0]
+    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()[:16]
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as nested tuples that do not depend on the Python version: empty fields are left out."""
+    if isinstance(node, ast.AST):
+        parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return (type(node).__name__, *parts)
+    if isinstance(node, list):
+        return tuple(_plain(item) for item in node)
+    return node

@@ -1,0 +1,184 @@
+"""Runs one trial from whatever is on disk to its final files."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shutil
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+
+from ..protocols.build import Data, open_data
+from ..protocols.data import CellData
+from ..protocols.errors import BadInput
+from ..results.store import TrialLock, read_json, write_arrays, write_json
+from . import checkpoint, trainer
+from .evaluate import Diverged
+from .trial import Trial
+from .weights import Weights, resolve
+
+FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
+
+
+@dataclass
+class Workplace:
+    """What a process keeps between trials: the protocol's faces, the last cell, the initial weights."""
+
+    engine: str = "inline"
+    workers: int = 1
+    _data: dict[Any, Data] = field(default_factory=dict)
+    _cells: dict[Any, CellData] = field(default_factory=dict)
+    _weights: dict[str, Weights] = field(default_factory=dict)
+
+    def cell(self, trial: Trial) -> CellData:
+        """The rows of a trial's cell; the last one is kept, since neighbouring trials share it."""
+        job = trial.job
+        opened = (job.protocol.name, job.profile, job.source)
+        if opened not in self._data:
+            self._data = {opened: open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)}
+        cell = (*opened, trial.fold, trial.level, trial.draw)
+        if cell not in self._cells:
+            self._cells = {cell: self._data[opened].cell(trial.fold, trial.level, trial.draw)}
+        return self._cells[cell]
+
+    def weights(self, trial: Trial) -> Weights:
+        """The initial weights of a trial."""
+        asked = trial.job.weights
+        if asked not in self._weights:
+            self._weights = {asked: resolve(asked, trial.job.data_root)}
+        return self._weights[asked]
+
+
+def state_of(trial: Trial) -> str:
+    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", or "new"."""
+    path = trial.folder / "status.json"
+    if not path.is_file():
+        return "new"
+    state: str = read_json(path)["state"]
+    return "interrupted" if state == "running" else state
+
+
+def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
+    """Trains a trial to its end, from its checkpoint where there is one. Returns its status.
+
+    A failure is the trial's own: it is written down with its reason and never stops the run.
+    """
+    with TrialLock(trial.folder) as acquired:
+        if not acquired:
+            return {"state": "skipped", "reason": "another run is working on it"}
+        if state_of(trial) in FINISHED:
+            return read_json(trial.folder / "status.json")  # type: ignore[no-any-return]
+        try:
+            return _run(trial, workplace, report)
+        except Diverged as error:
+            return ended(trial, "diverged", str(error))
+        except BadInput as error:
+            return ended(trial, "failed", str(error))
+        except Exception as error:  # noqa: BLE001 - a method may raise anything; the other trials go on
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+            return ended(trial, "failed", f"{type(error).__name__}: {error} ({where})")
+
+
+def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
+    folder, data = trial.folder, workplace.cell(trial)
+    write_json(folder / "identity.json", trial.identity)
+    training = trainer.start(trial, data, workplace.weights(trial))
+    try:
+        resumed = checkpoint.resume(folder, training)
+    except BadInput as error:
+        report({"warning": f"{error}; the trial starts again"})
+        training, resumed = trainer.start(trial, data, workplace.weights(trial)), False
+    _write_status(trial, "running", training)
+    write_json(folder / "environment.json", _environment(trial, data, training, workplace, resumed=resumed))
+    trainer.train(trial, training, report)
+    write_json(folder / "environment.json", _environment(trial, data, training, workplace, resumed=resumed))
+    write_arrays(folder / "predictions.npz", training.evaluator.predictions())
+    status = _write_status(trial, "done", training)
+    checkpoint.remove(folder)
+    return status
+
+
+def discard(trial: Trial) -> None:
+    """Deletes what is on disk of a trial, for `--fresh`."""
+    if trial.folder.is_dir():
+        shutil.rmtree(trial.folder)
+
+
+def _write_status(trial: Trial, state: str, training: trainer.Training) -> dict[str, Any]:
+    best = training.evaluator.best
+    status = {
+        "state": state,
+        "reason": None,
+        "epochs_done": training.next_epoch,
+        "epochs": trial.job.settings.recipe.epochs,
+        "seconds": training.seconds,
+        "best": {"validation": best.validation_epoch, "oracle": best.oracle_epoch},
+        "peak_memory_mb": trainer.peak_memory_mb(training.train_set.images.device),
+        "updated": _now(),
+    }
+    write_json(trial.folder / "status.json", status)
+    return status
+
+
+def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
+    """Writes down a trial that did not reach its end; what it finished stays readable."""
+    lines = trial.folder / "epochs.jsonl"
+    done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
+    status = {
+        "state": state,
+        "reason": " ".join(reason.split()),
+        "epochs_done": done,
+        "epochs": trial.job.settings.recipe.epochs,
+        "seconds": None,
+        "best": {"validation": None, "oracle": None},
+        "peak_memory_mb": None,
+        "updated": _now(),
+    }
+    write_json(trial.folder / "identity.json", trial.identity)
+    write_json(trial.folder / "status.json", status)
+    if state == "diverged":
+        checkpoint.remove(trial.folder)
+    return status
+
+
+def _environment(
+    trial: Trial, data: CellData, training: trainer.Training, workplace: Workplace, *, resumed: bool
+) -> dict[str, Any]:
+    """Recorded, not hashed; no host name, no path."""
+    protocol, device = trial.job.protocol, training.train_set.images.device
+    sampler = training.train_set.sampler
+    return {
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "engine": workplace.engine,
+        "workers": workplace.workers,
+        "resumed": resumed,
+        "task": {"kind": protocol.kind, "names": list(protocol.names), "metric": protocol.metric},
+        "noise": data.noise,
+        "oracle_knowledge": training.oracle_knowledge,
+        "unstated": list(trial.method.unstated),
+        "networks": sum(isinstance(module, trainer.CountedEncoder) for module in training.method.modules()),
+        "views": training.method.views,
+        "rows": {
+            "train": len(data.train),
+            "validation": 0 if data.validation is None else len(data.validation),
+            "test": len(data.test),
+            "test_copies": int(data.test.copy.sum()),
+        },
+        "rows_per_epoch": sampler.steps * sampler.batch_size,
+    }
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

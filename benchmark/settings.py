@@ -1,0 +1,67 @@
+"""What is the same for every method of a protocol: device kind, precision, threads, weights, recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..protocols.base import Recipe, measured
+from ..protocols.errors import BadInput
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Frozen and part of the comparability key.
+
+    Attributes:
+        device: device kind, "cpu" or "cuda"; the model is recorded only.
+        precision: "fp32", "tf32" (matrix products and convolutions on CUDA) or "bf16" (autocast inside encoders).
+        threads: torch threads of a trial; results depend on it, so workers fill the cores instead.
+        cudnn_benchmark: cuDNN's search for the fastest kernel, off since it is not repeatable.
+        weights, weights_family, weights_sha256: the encoder's initial weights.
+        recipe: the protocol's recipe for every method.
+    """
+
+    device: str
+    precision: str
+    weights: str
+    weights_family: str
+    weights_sha256: str
+    recipe: Recipe
+    threads: int = 1
+    cudnn_benchmark: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, as hashed."""
+        plain: dict[str, Any] = measured(self)
+        return plain
+
+
+def choose_device(asked: str) -> str:
+    """The device kind: "auto" takes CUDA where there is one; BadInput where CUDA is asked for in vain."""
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise BadInput("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return asked
+
+
+def check_precision(precision: str, device: str) -> None:
+    """BadInput for tf32 without CUDA."""
+    if precision == "tf32" and device != "cuda":
+        raise BadInput("--precision tf32 is a mode of CUDA devices; use fp32 or bf16 on the CPU")
+
+
+def apply_to_process(settings: Settings) -> torch.device:
+    """Sets torch's process-wide flags for a trial and returns its device."""
+    torch.set_num_threads(settings.threads)
+    torch.backends.cudnn.benchmark = settings.cudnn_benchmark
+    torch.backends.cudnn.deterministic = True
+    tf32 = settings.precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    return torch.device(settings.device)

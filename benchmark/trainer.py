@@ -1,0 +1,199 @@
+"""One loop for all methods.
+
+The trainer alone owns optimiser, schedule, precision, device, checkpoint, counters, evaluation and the check for
+values that are not finite. A method is handed Task, TrainView and Batch and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..methods.base import Method, Step
+from ..protocols.base import Recipe
+from ..protocols.data import CellData
+from . import checkpoint, streams
+from .audit import Auditor
+from .encoders import CountedEncoder, Counters, EncoderFactory
+from .evaluate import Diverged, Evaluator
+from .loader import TrainSet, make_task, make_train_set
+from .sampling import Sampler
+from .settings import apply_to_process
+from .trial import Trial
+from .weights import Weights
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass
+class Training:
+    """A trial in progress: everything a checkpoint has to bring back.
+
+    Attributes:
+        next_epoch: the epoch that comes next (0-based).
+        lines: the epochs' lines so far, as epochs.jsonl keeps them.
+        seconds: of training and evaluation so far.
+    """
+
+    method: Method
+    optimizer: torch.optim.Optimizer
+    train_set: TrainSet
+    evaluator: Evaluator
+    auditor: Auditor
+    counters: Counters
+    next_epoch: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def oracle_knowledge(self) -> list[str]:
+        """What the method read that no user would know."""
+        return sorted(self.method.task.oracle_reads)
+
+
+def start(trial: Trial, data: CellData, weights: Weights) -> Training:
+    """Builds the method and everything around it, ready for epoch 0."""
+    settings = trial.job.settings
+    device = apply_to_process(settings)
+    recipe = settings.recipe
+    sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
+    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.name, device)
+    task = make_task(trial.job.protocol, data.train, sampler, data.noise["realised"])
+    counters = Counters()
+    factory = EncoderFactory(recipe.encoder, weights, trial.seed, counters, settings.precision, device)
+    with streams.construction(trial.seed):
+        method = trial.method.load()(task, factory, trial.method.params)
+        method.to(device)
+        method.prepare(train_set.view(0))
+    reference = torch.from_numpy(data.train.reference).to(device=device, dtype=torch.int64)
+    return Training(
+        method=method,
+        optimizer=make_optimizer(method, recipe),
+        train_set=train_set,
+        evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
+        auditor=Auditor(reference, trial.job.protocol.kind),
+        counters=counters,
+    )
+
+
+def train(trial: Trial, training: Training, report: Report) -> None:
+    """Runs the epochs that are left; writes the line and the checkpoint of each.
+
+    Raises:
+        Diverged: a loss or a prediction is not finite; the reason says where.
+    """
+    recipe = trial.job.settings.recipe
+    while training.next_epoch < recipe.epochs:
+        began = time.perf_counter()
+        epoch = training.next_epoch
+        line = run_epoch(training, recipe, epoch)
+        line |= training.evaluator.epoch(training.method, epoch)
+        line["compute"] = {"forwards": training.counters.forwards, "backwards": training.counters.backwards}
+        line["seconds"] = time.perf_counter() - began
+        training.seconds += line["seconds"]
+        training.lines.append(line)
+        training.next_epoch += 1
+        checkpoint.save(trial.folder, training)
+        rows = training.train_set.sampler.steps * training.train_set.sampler.batch_size
+        report(
+            {
+                "epoch": epoch + 1,
+                "epochs": recipe.epochs,
+                "loss": line["loss"],
+                "images_per_second": rows / line["seconds"],
+            }
+        )
+
+
+def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
+    """One pass of training; returns the epoch's line without its evaluation."""
+    method, optimizer = training.method, training.optimizer
+    rate = set_learning_rate(optimizer, recipe, epoch)
+    method.train()
+    method.begin_epoch(epoch, training.train_set.view(epoch))
+    sums = _Sums(training.train_set.images.device)
+    for batch in training.train_set.batches(epoch, method.views):
+        step = method.loss(batch)
+        training.auditor.watch(batch, step)
+        sums.add(batch.step, step)
+        if step.loss is None:
+            continue
+        optimizer.zero_grad(set_to_none=True)
+        step.loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        method.after_step()
+    loss, logs = sums.close(epoch)
+    return {
+        "epoch": epoch,
+        "learning_rate": rate,
+        "loss": loss,
+        "logs": logs,
+        "audit": training.auditor.epoch_counts(),
+    }
+
+
+def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """One optimiser over all parameters: encoders at the recipe's rate, everything else at head_factor times it."""
+    in_encoder = {
+        id(parameter) for module in method.modules() if isinstance(module, CountedEncoder) for parameter in module.parameters()
+    }
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if id(p) in in_encoder], "factor": 1.0},
+        {"params": [p for p in trained if id(p) not in in_encoder], "factor": recipe.head_factor},
+    ]
+    groups = [{**group, "lr": recipe.learning_rate * group["factor"]} for group in groups if group["params"]]  # type: ignore[operator]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> float:
+    """Sets the rates of an epoch (0-based); returns the encoders' rate."""
+    rate = recipe.learning_rate * (recipe.decay**epoch if recipe.schedule == "exponential" else 1.0)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    return rate
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of the process (CPU) or of the device, in MB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class _Sums:
+    """Means of an epoch, summed on the device; says at which step a loss was first not finite."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._steps = 0
+        self._first_bad = torch.full((), math.inf, dtype=torch.float64, device=device)
+        self._logs: dict[str, list[float | Tensor]] = {}
+
+    def add(self, number: int, step: Step) -> None:
+        for name, value in step.logs.items():
+            self._logs.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
+        if step.loss is None:
+            return
+        loss = step.loss.detach()
+        self._loss += loss
+        self._steps += 1
+        self._first_bad = torch.where(torch.isfinite(loss), self._first_bad, self._first_bad.clamp(max=number))
+
+    def close(self, epoch: int) -> tuple[float | None, dict[str, float]]:
+        """Mean loss (None without an update) and mean logs; Diverged where a loss was not finite."""
+        bad = self._first_bad.item()
+        if bad != math.inf:
+            raise Diverged(f"loss not finite at epoch {epoch}, step {int(bad)}")
+        logs = {name: sum(float(value) for value in values) / len(values) for name, values in self._logs.items()}
+        return (self._loss.item() / self._steps if self._steps else None), logs

@@ -1,0 +1,99 @@
+"""A trial: a cell and a seed, as a value that can be sent to a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..protocols.base import Protocol
+from ..protocols.data import Source
+from ..results.store import trial_folder, trial_id
+from .registry import MethodSpec
+from .settings import Settings
+
+RESULT_VERSION = 1  # raised by hand when the harness's own numbers change
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run asks for, the same for all its trials.
+
+    Attributes:
+        protocol: what is measured.
+        profile: "paper", "small" or "smoke".
+        source: real or generated faces.
+        data_root, out: folders.
+        settings: the same for every method.
+        weights: what the recipe or `--weights` names, to be resolved where the trial runs.
+        partial: data that differ from the published set are allowed, and the record says so.
+    """
+
+    protocol: Protocol
+    profile: str
+    source: Source
+    data_root: Path
+    out: Path
+    settings: Settings
+    weights: str
+    partial: bool
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training: a method on a fold at a noise level with a draw and a seed."""
+
+    job: Job
+    method: MethodSpec
+    fold: str | None
+    level: float | None
+    seed: int
+
+    @property
+    def draw(self) -> int:
+        """Trial seed s uses noise draw s."""
+        return self.seed
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What is hashed into the trial's id."""
+        job = self.job
+        return {
+            "result_version": RESULT_VERSION,
+            "protocol": {
+                "name": job.protocol.name,
+                "version": job.protocol.version,
+                "fingerprint": job.protocol.fingerprint,
+            },
+            "profile": job.profile,
+            "source": job.source,
+            "partial": job.partial,
+            "recipe": "protocol",
+            "settings": job.settings.as_json(),
+            "method": {
+                "name": self.method.name,
+                "params": self.method.params_as_json(),
+                "digest": self.method.digest,
+            },
+            "fold": self.fold,
+            "level": self.level,
+            "draw": self.draw,
+            "seed": self.seed,
+        }
+
+    @property
+    def id(self) -> str:
+        """First 16 hex digits of the identity's hash."""
+        return trial_id(self.identity)
+
+    @property
+    def folder(self) -> Path:
+        """Where the trial's files are."""
+        return trial_folder(self.job.out, self.identity)
+
+    @property
+    def label(self) -> str:
+        """A short name for people."""
+        parts = [self.method.name, self.fold, None if self.level is None else f"noise {self.level:g}", f"seed {self.seed}"]
+        return " · ".join(part for part in parts if part)

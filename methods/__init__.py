@@ -1,0 +1,1 @@
+"""The papers' own methods, one file each, and what all methods share."""

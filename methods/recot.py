@@ -1,0 +1,249 @@
+"""ReCoT: regularized co-training of two-headed views on clean and noisy action unit labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .base import Batch, MakeEncoder, Method, Step, Task, Variant, sourced
+from .losses import binary_cross_entropy, full_precision, js_consistency
+from .selection import SelectiveMode, balance_targets, selective_weights, write_rows
+
+Reduction = Literal["mean", "sum"]
+# Epochs of the recipe -> first epoch on refined labels: 30 and 70 of the appendix, 25 of the main paper.
+STATED_REFINEMENT: Mapping[int, int] = MappingProxyType({25: 15, 30: 15, 70: 40})
+# What rows of Table 4 have in common: α = β = γ = 1; neither consistency nor refinement.
+_EQUAL = MappingProxyType({"positive_weight": 1.0, "negative_weight": 1.0, "keep_ratio": 1.0})
+_APART = MappingProxyType({"consistency_factor": 0.0, "refinement": False})
+
+
+@dataclass(frozen=True)
+class ReCoTParams:
+    """Hyper-parameters of ReCoT."""
+
+    positive_weight: float = sourced(1.0, "appendix Table 1: α; paper Table 4(c)")
+    negative_weight: float = sourced(0.1, "appendix Table 1: β; paper Table 4(c)")
+    keep_ratio: float = sourced(0.9, "appendix Table 1: γ; paper Table 4(c)")
+    fusion_ratio: float = sourced(0.9, "appendix Table 1: μ")
+    momentum: float = sourced(0.9, "appendix Table 1: φ")
+    refine_from: int | None = sourced(None, "appendix Table 1: K = 40 of 70 epochs, 15 of 30 (and 25); else ours: 0.6")
+    noisy_factor: float = sourced(1.0, "appendix Table 1: λ_n")
+    consistency_factor: float = sourced(100.0, "appendix Table 1: λ_cons")
+    two_views: bool = sourced(True, "paper §3.2; one view in Table 4(b), Baseline + net_noisy")
+    noisy_head: bool = sourced(True, "paper §3.2; without it Table 4(b), ensemble and CoT")
+    refinement: bool = sourced(True, "paper §3.3; without it Table 4(b), CoT + net_noisy")
+    selective: SelectiveMode = sourced("mlcr", "unstated: ours, MLCR's code; paper eq. (2) cites no rule")
+    reduction: Reduction = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
+    head_hidden: int = sourced(0, "paper §4.2: 512×L, read as one linear layer; n > 0 puts n hidden units in between")
+
+
+def clean_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
+    """Weighted binary cross-entropy on clean labels over N·L entries, unknown ones included in the divisor.
+
+    `logits` float [N, L], `labels` [N, L] in {-1, 0, +1} (0: weight 0), `weight` [N, L] or None for 1. The reduction
+    "sum" divides by N alone. A scalar with gradient; 0 for no rows.
+
+    Source: paper eq. (2), negated: the printed one lacks the minus sign.
+    """
+    losses = binary_cross_entropy(logits, labels > 0) * (labels != 0)
+    if weight is not None:
+        losses = losses * weight.to(losses.dtype)
+    divisor = losses.numel() if reduction == "mean" else len(losses)
+    return losses.sum() / max(1, divisor)
+
+
+@torch.no_grad()
+def small_nll(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """The entries of smallest negative log-likelihood: (keep_pos, keep_neg), bool [N, L] without gradient.
+
+    `logits` float [N, L] of the selecting view, `labels` [N, L] in {-1, 0, +1}, `gamma` in [0, 1]. Positives are ranked
+    by -log p, negatives by -log(1-p), each pooled over all rows and AUs; floor(γ·count) stay, at least one where there
+    is any; ties in row-major order.
+
+    Source: paper eq. (4) and the text below it; rounding and ties unstated: ours.
+    """
+    # -log σ(z) falls strictly with z, so ranking by the logit is exact where the logarithm would round to ties.
+    scores = full_precision(logits)
+    return _smallest(-scores, labels > 0, gamma), _smallest(scores, labels < 0, gamma)
+
+
+def _smallest(scores: Tensor, mask: Tensor, gamma: float) -> Tensor:
+    order = torch.where(mask, scores, math.inf).flatten().argsort(stable=True)
+    rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    count = (gamma * mask.sum().double()).floor().clamp(min=1)
+    return mask & (rank.view_as(mask) < count)
+
+
+def selective_balanced_loss(
+    logits: Tensor, labels: Tensor, keep_pos: Tensor, keep_neg: Tensor, alpha: float, beta: float
+) -> Tensor:
+    """Selected positives and negatives, each averaged on its own: α·mean(-log p) + β·mean(-log(1-p)).
+
+    `logits` float [N, L] of the trained view, `labels` [N, L] in {-1, 0, +1}, `keep_pos` and `keep_neg` bool [N, L] as
+    the other view selects (an entry of the other sign is left out). A scalar with gradient; empty sets add 0. Eq. (4).
+    """
+    logits = full_precision(logits)
+    keep_pos, keep_neg = keep_pos & (labels > 0), keep_neg & (labels < 0)
+    positive = -(F.logsigmoid(logits) * keep_pos).sum() / keep_pos.sum().clamp(min=1)
+    negative = -(F.logsigmoid(-logits) * keep_neg).sum() / keep_neg.sum().clamp(min=1)
+    return alpha * positive + beta * negative
+
+
+def consistency_loss(logits1: Tensor, logits2: Tensor) -> Tensor:
+    """Bernoulli Jensen-Shannon divergence of two clean nets [N, L], mean over all rows and AUs (paper eq. 5)."""
+    return js_consistency(logits1, logits2)
+
+
+def fuse(p_noisy: Tensor, p_clean: Tensor, mu: float) -> Tensor:
+    """μ·p_noisy + (1-μ)·p_clean of probabilities already averaged over the views; no gradient (paper eq. 6)."""
+    return mu * p_noisy.detach() + (1 - mu) * p_clean.detach()
+
+
+def smooth(previous: Tensor, current: Tensor, phi: float) -> Tensor:
+    """φ·previous + (1-φ)·current, the temporal filter of fused probabilities; no gradient (paper eq. 7)."""
+    return phi * previous.detach() + (1 - phi) * current.detach()
+
+
+def refine(smoothed: Tensor) -> Tensor:
+    """Labels int64 in {-1, +1}: +1 where the smoothed probability exceeds 0.5 strictly (paper §3.3)."""
+    return torch.where(smoothed > 0.5, 1, -1)
+
+
+class View(nn.Module):
+    """One view: an encoder, a clean net and, unless left out, a noisy net that adds label noise to the clean logits."""
+
+    def __init__(self, make_encoder: MakeEncoder, num_outputs: int, params: ReCoTParams, peer: int) -> None:
+        super().__init__()
+        self.encoder = make_encoder(peer=peer)
+        shape = self.encoder.num_features, num_outputs, params.head_hidden
+        self.net_clean = _head(*shape)
+        self.net_noisy = _head(*shape) if params.noisy_head else None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(z_clean, z_clean + z_noisy), each [B, L]; without a noisy net the second is the first.
+
+        Nothing is detached: noisy labels reach the clean net too, which is the regularisation (paper eq. 3).
+        """
+        pooled, _ = self.encoder(images)
+        clean = full_precision(self.net_clean(pooled))
+        return clean, clean if self.net_noisy is None else clean + self.net_noisy(pooled)
+
+
+def _head(num_features: int, num_outputs: int, hidden: int) -> nn.Module:
+    if hidden == 0:
+        return nn.Linear(num_features, num_outputs)
+    return nn.Sequential(nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, num_outputs))
+
+
+class ReCoT(Method):
+    """Two views with a clean and a noisy net each, consistency between them, and temporally refined noisy labels.
+
+    Reference: Li, Han, Shan, Ji, Bai & Chen, "ReCoT: regularized co-training for facial action unit recognition with
+    noisy labels", BMVC 2023, and its appendix. L = mean over views of (L_clean + λ_n L_noisy) + λ_cons L_cons (eq. 1).
+    A visit updates the table of fused probabilities, then reads it; refined labels serve from epoch K on, and only rows
+    that were drawn before. Prediction: mean of the clean nets' probabilities.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
+    views = 2
+    Params = ReCoTParams
+    params: ReCoTParams
+    variants: ClassVar[Mapping[str, Variant]] = MappingProxyType(
+        {
+            "net-noisy": Variant("Table 4(b): one view, both nets", {**_EQUAL, **_APART, "two_views": False}),
+            "ensemble": Variant("Table 4(b): two clean nets apart, averaged", {**_APART, "noisy_head": False}),
+            "cot": Variant("Table 4(b): two views without noisy nets", {"refinement": False, "noisy_head": False}),
+            "cot-net-noisy": Variant("Table 4(b): without refinement, α = β = γ = 1", {**_EQUAL, "refinement": False}),
+            "a1-b1-g1": Variant("Table 4(b) last row, 4(c) first row: α = β = γ = 1", {**_EQUAL}),
+            "a1-b1-g0.9": Variant("Table 4(c): α = β = 1, γ = 0.9", {"negative_weight": 1.0}),
+            "a1-b0.5-g0.9": Variant("Table 4(c): α = 1, β = 0.5, γ = 0.9", {"negative_weight": 0.5}),
+            "no-tlr": Variant("the full method without temporal label refinement", {"refinement": False}),
+        }
+    )
+    share: Tensor
+    fused: Tensor
+    seen: Tensor
+
+    def __init__(self, task: Task, make_encoder: MakeEncoder, params: ReCoTParams) -> None:
+        super().__init__(task, make_encoder, params)
+        self.views = 2 if params.two_views else 1
+        self.consistent = self.views == 2 and params.consistency_factor != 0
+        self.networks = nn.ModuleList(View(make_encoder, task.num_classes, params, peer) for peer in range(self.views))
+        stated = STATED_REFINEMENT.get(task.epochs, round(0.6 * task.epochs))
+        self.refine_from = stated if params.refine_from is None else params.refine_from
+        self.register_buffer("share", balance_targets(task.names, task.frequency), persistent=False)
+        self.register_buffer("fused", torch.zeros(task.train_size, task.num_classes))
+        self.register_buffer("seen", torch.zeros(task.train_size, dtype=torch.bool))
+
+    def loss(self, batch: Batch) -> Step:
+        """Equation (1). Without noisy nets and consistency only the clean rows have a part, and are forwarded."""
+        params, clean = self.params, batch.verified
+        if params.noisy_head or self.consistent:
+            outputs = [network(view) for network, view in zip(self.networks, batch.images, strict=True)]
+            return self._step(batch, outputs)
+        weight = torch.zeros(self.views, *batch.labels.shape, device=clean.device)
+        if not bool(batch.labels[clean].any()):
+            return Step(loss=None, weight=weight)
+        each = zip(self.networks, batch.images, weight, strict=True)
+        parts = [self._clean(network(images[clean])[0], batch, own) for network, images, own in each]
+        return Step(torch.stack(parts).mean(), weight=weight)
+
+    def _clean(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+        """L_clean of one view by the logits of the clean rows; fills their rows of its weight [B, L]."""
+        labels, params = batch.labels[batch.verified], self.params
+        chosen = selective_weights(labels, self.share, params.selective, batch.generator).to(weight.dtype)
+        weight[batch.verified] = chosen
+        return clean_loss(logits, labels, chosen, reduction=params.reduction)
+
+    def _step(self, batch: Batch, outputs: list[tuple[Tensor, Tensor]]) -> Step:
+        params, clean, noisy = self.params, batch.verified, ~batch.verified
+        probabilities = torch.stack([z.detach().sigmoid() for z, _ in outputs]).mean(dim=0)
+        labels = self._refined(batch, outputs, probabilities) if params.refinement else batch.labels
+        weight = torch.zeros(self.views, *labels.shape, device=labels.device)
+        clean_part = torch.stack([self._clean(z[clean], batch, weight[v]) for v, (z, _) in enumerate(outputs)]).mean()
+        noisy_part = consistency = torch.zeros_like(clean_part)
+        if params.noisy_head:
+            # A view is trained on what the other one ranks smallest; a single view ranks for itself.
+            kept = [small_nll(z[noisy], labels[noisy], params.keep_ratio) for _, z in outputs][::-1]
+            factors = params.positive_weight, params.negative_weight
+            each = zip(outputs, kept, strict=True)
+            parts = [selective_balanced_loss(z[noisy], labels[noisy], *keep, *factors) for (_, z), keep in each]
+            noisy_part = torch.stack(parts).mean()
+            weight[:, noisy] = torch.stack([pos | neg for pos, neg in kept]).to(weight.dtype)
+        if self.consistent:
+            consistency = consistency_loss(outputs[0][0], outputs[1][0])
+        loss = clean_part + params.noisy_factor * noisy_part + params.consistency_factor * consistency
+        logs = {"clean_loss": clean_part, "noisy_loss": noisy_part, "consistency": consistency}
+        logs = {name: part.detach() for name, part in logs.items()}
+        logs["refined"] = (labels != batch.labels).sum().float()
+        usable = self.consistent or bool(weight.any())
+        return Step(loss if usable else None, probabilities, weight, labels.expand(self.views, -1, -1), logs)
+
+    @torch.no_grad()
+    def _refined(self, batch: Batch, outputs: list[tuple[Tensor, Tensor]], p_clean: Tensor) -> Tensor:
+        """The labels of this step: the table takes up the noisy rows and, from epoch K on, gives them their labels."""
+        noisy = ~batch.verified
+        index = batch.index[noisy]
+        p_noisy = torch.stack([z.sigmoid() for _, z in outputs]).mean(dim=0)
+        current = fuse(p_noisy[noisy], p_clean[noisy], self.params.fusion_ratio)
+        # A table that starts at its first value, not at zero, which would hold every AU negative for many visits.
+        seen = self.seen[index, None]
+        smoothed = torch.where(seen, smooth(self.fused[index], current, self.params.momentum), current)
+        write_rows(self.fused, index, smoothed)
+        write_rows(self.seen, index, torch.ones_like(index))
+        if batch.epoch < self.refine_from:
+            return batch.labels
+        labels = batch.labels.clone()
+        labels[noisy] = torch.where(seen, refine(self.fused[index]).to(labels.dtype), labels[noisy])
+        return labels
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [B, L], the mean of the views' clean nets."""
+        return torch.stack([network(images)[0].sigmoid() for network in self.networks]).mean(dim=0)

@@ -1,0 +1,100 @@
+"""Action units with verified frames of known subjects and noisy faces in the wild."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .base import Profile, Protocol
+from .data import Array, CellData, Rows, Source, describe_noise, join, rows
+from .errors import BadInput
+from .faces import Faces, FaceSpecification, automatic_coder, faces
+
+WHERE_TO_ASK = {
+    "bp4d": "Binghamton University (www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html)",
+    "disfa": "University of Denver (mohammadmahoor.com/disfa)",
+    "emotionet": "Ohio State University (cbcsl.ece.ohio-state.edu/dbform_emotionet.html)",
+}
+POSITIVE_INTENSITY = 2
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Annotated frames of all subjects, and the faces the automatic coder labels."""
+
+    annotated: Rows
+    wild: Faces
+
+
+def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Loaded:
+    """Draws the faces of a protocol once.
+
+    Raises:
+        BadInput: real data asked for and absent, or in a layout that is not read.
+    """
+    if source == "real":
+        raise _no_reader(protocol, data_root)
+    subjects = tuple(subject for _, part in protocol.parts for subject in part)
+    frames = max(1, (profile.size.train or 0) // len(subjects))
+    posed = FaceSpecification(
+        count=frames * len(subjects),
+        size=profile.size.side,
+        subjects=subjects,
+        content="aus",
+        au_names=protocol.names,
+        au_rates=protocol.rates,
+    )
+    wild = replace(posed, count=profile.size.noisy or 0, subjects=())
+    drawn = faces(posed, protocol.noise_seed)
+    labels = binary(drawn.aus)
+    annotated = rows(drawn.images, labels, labels, group=drawn.subjects)
+    return Loaded(replace(annotated, verified=np.ones(len(labels), dtype=bool)), faces(wild, protocol.noise_seed + 1))
+
+
+def cell(
+    protocol: Protocol, profile: Profile, source: Source, loaded: Loaded, fold: str | None, level: float | None, draw: int
+) -> CellData:
+    """The rows of one fold: the part named `fold` tests, the others train, beside the noisy faces of this draw."""
+    parts = dict(protocol.parts)
+    training = [subject for part, subjects in protocol.parts if part != fold for subject in subjects]
+    held_out = _held_out(training, protocol.noise_seed) if profile.size.validation else []
+    group = loaded.annotated.group
+    clean = loaded.annotated.take(np.isin(group, training) & ~np.isin(group, held_out))
+    noisy = rows(
+        loaded.wild.images,
+        automatic_coder(loaded.wild, protocol.noise_seed + draw),
+        binary(loaded.wild.aus),
+        first_id=len(loaded.annotated),
+        group=np.char.add("wild-", np.arange(len(loaded.wild.images)).astype(str)),
+    )
+    train = join(clean, noisy)
+    validation = loaded.annotated.take(np.isin(group, held_out)) if held_out else None
+    test = loaded.annotated.take(np.isin(group, parts[fold or ""]))
+    return CellData(train, validation, test, describe_noise(protocol.noise, level, noisy))
+
+
+def binary(intensity: Array) -> Array:
+    """Intensities 0-5 as labels in {-1, +1}: present from intensity 2 on."""
+    return np.where(intensity >= POSITIVE_INTENSITY, 1, -1).astype(np.int8)
+
+
+def _held_out(training: list[str], seed: int) -> list[str]:
+    """A tenth of the training subjects, at least one: the same for every method, draw and seed."""
+    order = np.random.default_rng(seed).permutation(len(training))
+    return [training[i] for i in sorted(order[: max(1, len(training) // 10)])]
+
+
+def _no_reader(protocol: Protocol, data_root: Path) -> BadInput:
+    for name in protocol.data:
+        folder = data_root / name
+        if not folder.is_dir():
+            return BadInput(
+                f"{protocol.name} needs {name}: looked for {folder}; ask for it at {WHERE_TO_ASK[name]}, "
+                "or add --synthetic to run the same protocol on generated faces"
+            )
+    return BadInput(
+        f"{protocol.name}: this version has no reader for {', '.join(protocol.data)} yet; "
+        "add --synthetic to run the same protocol on generated faces"
+    )

@@ -1,0 +1,217 @@
+"""What a protocol is made of: frozen, versioned, fingerprinted objects.
+
+Changing anything that is measured changes the fingerprint and asks for a new version. Titles and sources are
+documentation: they are printed, not hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from .errors import BadInput, unknown
+
+Kind = Literal["single", "multi"]
+ProfileName = Literal["paper", "small", "smoke"]
+PROFILES: tuple[ProfileName, ...] = ("paper", "small", "smoke")
+Sources = tuple[tuple[str, str], ...]
+
+
+def documentation(default: Any) -> Any:
+    """A field that is printed but not part of the fingerprint."""
+    return field(default=default, metadata={"documentation": True})
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How an image becomes a training view; every sample has its own draw.
+
+    Attributes:
+        resize: side in pixels an image is brought to first (bilinear); None: as stored.
+        crop: side of the random training crop, and of the centre crop at test.
+        pad: pixels by which the crop may leave the image; edge pixels are repeated.
+        flip: probability of a horizontal flip.
+        jitter: largest relative change of brightness, contrast, saturation, and largest hue turn (share of a circle).
+        jitter_probability: probability of the colour jitter and, by the same coin, of the affine map.
+        translate: largest shift of the affine map, share of the side; 0 with scale (1, 1): none.
+        scale: range of the affine map's scale.
+        grayscale: probability of dropping colour.
+        erase: probability of erasing a rectangle.
+        erase_area: range of the erased share of the area.
+    """
+
+    crop: int
+    resize: int | None = None
+    pad: int = 0
+    flip: float = 0.5
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    jitter_probability: float = 1.0
+    translate: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    grayscale: float = 0.0
+    erase: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.25)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every method of a protocol is trained.
+
+    Attributes:
+        encoder: a timm model name, or "small" for the narrow ResNet of the small profiles.
+        weights: "none", "imagenet", or "msceleb" (a file of the user's).
+        learning_rate: of the encoders; everything else learns at head_factor times it.
+        schedule: "constant", or "exponential": times `decay` at the start of every epoch after the first.
+        sampler: "shuffle" (each row once an epoch), "fixed" (verified_per_batch verified rows in every batch; an epoch
+            passes over them once, the others cycle) or "oversample" (with replacement, weight 1 / count of the given class).
+        max_steps: cap on the steps of an epoch, or None.
+        sources: where each value comes from.
+    """
+
+    encoder: str
+    weights: str
+    epochs: int
+    batch_size: int
+    augmentation: Augmentation
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    head_factor: float = 1.0
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: Literal["constant", "exponential"] = "constant"
+    decay: float = 1.0
+    sampler: Literal["shuffle", "fixed", "oversample"] = "shuffle"
+    verified_per_batch: int = 0
+    max_steps: int | None = None
+    sources: Sources = documentation(())
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many rows a profile uses; None: all there are.
+
+    Attributes:
+        train: training rows (verified rows where a protocol has them).
+        noisy: further training rows that are not verified.
+        validation: validation rows; 0: no validation set.
+        test: test rows.
+        side: side in pixels of generated faces.
+        generated: (train, validation, test) rows of a generated twin whose real data are taken whole.
+    """
+
+    train: int | None = None
+    noisy: int | None = None
+    validation: int | None = None
+    test: int | None = None
+    side: int = 48
+    generated: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A size a protocol is run at, with its recipe."""
+
+    recipe: Recipe
+    size: Size
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured, and how.
+
+    Attributes:
+        name, version: a change of anything measured raises the version.
+        design: the module of this package that turns data into cells.
+        kind: "single" or "multi".
+        names: classes or AUs in column order.
+        data: data folders it reads.
+        metric: "accuracy", or "f1" (mean over AUs of the positive class's F1, 0 where undefined, threshold 0.5).
+        noise: how training labels come to be wrong.
+        noise_seed: draw s of the noise uses noise_seed + s.
+        offers: what methods may need: "verified", "noise_rate", "aux".
+        levels: noise levels; empty: the noise has no level.
+        folds: names of the test parts; empty: one fixed split.
+        parts: the subjects of each part.
+        rates: positive rate of each AU that generated faces aim at.
+        options: further choices of the design, by name.
+    """
+
+    name: str
+    version: int
+    design: str
+    kind: Kind
+    names: tuple[str, ...]
+    data: tuple[str, ...]
+    metric: Literal["accuracy", "f1"]
+    noise: str
+    paper: Profile
+    small: Profile
+    smoke: Profile
+    offers: frozenset[str] = frozenset()
+    noise_seed: int = 0
+    levels: tuple[float, ...] = ()
+    folds: tuple[str, ...] = ()
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    rates: tuple[float, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    title: str = documentation("")
+    about: Sources = documentation(())
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name; BadInput for another."""
+        if name not in PROFILES:
+            raise unknown("profile", name, PROFILES)
+        chosen: Profile = getattr(self, name)
+        return chosen
+
+    def option(self, name: str) -> str:
+        """The design's choice of that name, or an empty string."""
+        return dict(self.options).get(name, "")
+
+    @property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of the SHA-256 of everything that is measured."""
+        text = json.dumps(measured(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def choose_folds(self, asked: tuple[str, ...]) -> tuple[str | None, ...]:
+        """The folds asked for ("part1" or "1"), all without a wish; (None,) for a fixed split."""
+        if not self.folds:
+            if asked:
+                raise BadInput(f"--fold {','.join(asked)}: {self.name} has one fixed split; leave --fold out")
+            return (None,)
+        by_number = {str(number): fold for number, fold in enumerate(self.folds, 1)}
+        chosen = tuple(by_number.get(fold, fold) for fold in asked)
+        for fold in chosen:
+            if fold not in self.folds:
+                raise BadInput(f"--fold {fold}: {self.name} has the folds {', '.join(self.folds)}")
+        return tuple(dict.fromkeys(chosen)) or self.folds
+
+    def choose_levels(self, asked: tuple[float, ...]) -> tuple[float | None, ...]:
+        """The noise levels asked for, all of the protocol's without a wish; (None,) where the noise has no level."""
+        for level in asked:
+            if not 0 <= level < 1:
+                raise BadInput(f"--noise {level:g}: a noise level lies in [0, 1)")
+        if not self.levels:
+            if asked:
+                raise BadInput(f"--noise: the noise of {self.name} has no level ({self.noise}); leave --noise out")
+            return (None,)
+        for level in asked:
+            if level not in self.levels:
+                raise BadInput(f"--noise {level:g}: {self.name} has the levels {', '.join(map(str, self.levels))}")
+        return tuple(dict.fromkeys(asked)) or self.levels
+
+
+def measured(value: Any) -> Any:
+    """A value as plain JSON data, documentation fields left out, sets sorted."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            f.name: measured(getattr(value, f.name)) for f in fields(value) if not f.metadata.get("documentation", False)
+        }
+    if isinstance(value, tuple):
+        return [measured(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return value

@@ -1,0 +1,44 @@
+"""From a protocol's name to the rows of a cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import au, ferplus
+from .base import Protocol
+from .data import CellData, Source
+
+DESIGNS: dict[str, ModuleType] = {"au": au, "ferplus": ferplus}
+
+
+@dataclass(frozen=True)
+class Data:
+    """A protocol's faces, read or drawn once, from which every cell is cut."""
+
+    protocol: Protocol
+    profile: str
+    source: Source
+    loaded: Any
+
+    def cell(self, fold: str | None, level: float | None, draw: int) -> CellData:
+        """The rows of one cell; pure: the same arguments give the same rows."""
+        design = DESIGNS[self.protocol.design]
+        cell: CellData = design.cell(
+            self.protocol, self.protocol.profile(self.profile), self.source, self.loaded, fold, level, draw
+        )
+        return cell
+
+
+def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:
+    """Reads or draws a protocol's faces.
+
+    Raises:
+        BadInput: the data are absent, damaged or not as published; the message names the set, the place, where to ask
+            for it, and `--synthetic`.
+    """
+    design = DESIGNS[protocol.design]
+    loaded = design.load(protocol, protocol.profile(profile), source, data_root, partial=partial)
+    return Data(protocol, profile, source, loaded)

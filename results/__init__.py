@@ -1,0 +1,1 @@
+"""What comes out: the store, metrics, statistics and tables."""

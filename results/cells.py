@@ -1,0 +1,253 @@
+"""What tables are made of: typed cells, blocks of comparable records, and means over (seed, draw) pairs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from ..protocols.errors import BadInput
+from .records import Record, comparability_key, differing_fields
+from .statistics import spread
+from .store import trial_id
+
+Pair = tuple[int, int]
+Fold = str | None
+T = TypeVar("T")
+
+MISSING = "–"
+ASTERISK = "*"
+
+# what a pair is called that lacks a fold, the gravest first
+_GRAVEST = ("diverged", "failed", "interrupted", "running")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: what is printed.
+        value: the number behind it in the column's unit, full precision; None for words and for nothing.
+        spread: standard deviation (n - 1) over pairs, in the same unit; None for fewer than two.
+        n_ok: pairs that are complete and entered; None where the cell is no mean over pairs.
+        n_all: pairs there should be.
+        status: what the missing pairs are ("2/3, 1 diverged"); empty when none is missing.
+        best: the highest value of its column among cells without missing pairs.
+    """
+
+    text: str
+    value: float | None = None
+    spread: float | None = None
+    n_ok: int | None = None
+    n_all: int | None = None
+    status: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to render. Every row has a cell for each column; notes are sentences."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records of one comparability key, and what tells the key from the other blocks' ("" when alone)."""
+
+    records: tuple[Record, ...]
+    distinction: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row's records: a method in one version of its source and parameters."""
+
+    label: str
+    method: str
+    records: tuple[Record, ...]
+
+
+def blocks(records: Sequence[Record], *, allow_mixed: bool = False) -> tuple[Block, ...]:
+    """Records by comparability key, in the order of first appearance.
+
+    Args:
+        records: at least one.
+        allow_mixed: return a block for each key instead of refusing.
+
+    Raises:
+        BadInput: no records; or more than one key, naming the fields that differ.
+    """
+    if not records:
+        raise BadInput("there are no trials to tabulate: run some first, or point --runs at a folder that has them")
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(trial_id(comparability_key(record.identity)), []).append(record)
+    keys = [comparability_key(group[0].identity) for group in groups.values()]
+    if len(keys) == 1:
+        return (Block(tuple(records)),)
+    fields = differing_fields(keys)
+    if not allow_mixed:
+        raise BadInput(f"these trials cannot share a table, they differ in: {', '.join(fields)}")
+    pairs = zip(groups.values(), keys, strict=True)
+    return tuple(Block(tuple(group), _distinction(key, fields)) for group, key in pairs)
+
+
+def _distinction(key: Mapping[str, Any], fields: Sequence[str]) -> str:
+    return "; ".join(f"{name} = {_field(key, name)}" for name in fields)
+
+
+def _field(key: Any, dotted: str) -> str:
+    for part in dotted.split("."):
+        key = key.get(part, MISSING) if isinstance(key, Mapping) else MISSING
+    return str(key)
+
+
+def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Entry, ...]:
+    """Records by method, the named methods first, then the others by name; a named one without records is there too.
+
+    A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
+    """
+    found = sorted({record.method for record in records})
+    result = []
+    for method in unique([*methods, *found]):
+        versions: dict[str, list[Record]] = {}
+        for record in records:
+            if record.method == method:
+                versions.setdefault(trial_id(record.identity["method"]), []).append(record)
+        for version, members in versions.items():
+            label = f"{method} #{version[:6]}" if len(versions) > 1 else method
+            result.append(Entry(label, method, tuple(members)))
+        if not versions:
+            result.append(Entry(method, method, ()))
+    return tuple(result)
+
+
+def unique(items: Sequence[T]) -> tuple[T, ...]:
+    """The items without repetitions, in order."""
+    return tuple(dict.fromkeys(items))
+
+
+def levels_of(records: Sequence[Record]) -> tuple[float | None, ...]:
+    """The noise levels there are, ascending; None, a noise without level, first."""
+    return tuple(sorted({record.level for record in records}, key=lambda level: -1.0 if level is None else level))
+
+
+def folds_of(records: Sequence[Record]) -> tuple[Fold, ...]:
+    """The folds there are, by name."""
+    return tuple(sorted({record.fold for record in records}, key=lambda fold: fold or ""))
+
+
+def pairs_of(records: Sequence[Record]) -> tuple[Pair, ...]:
+    """The (seed, draw) pairs there are, ascending."""
+    return tuple(sorted({record.pair for record in records}))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number over pairs.
+
+    Attributes:
+        values: one for each complete pair; empty when one of them has no such number.
+        complete, total: pairs.
+        lacking: how many of the other pairs are diverged, failed, interrupted, running, incomplete or not run.
+    """
+
+    values: tuple[float, ...]
+    complete: int
+    total: int
+    lacking: Mapping[str, int]
+
+    @property
+    def status(self) -> str:
+        """Such as "2/3, 1 diverged"; empty when every pair is complete."""
+        lacking = (f"{count} {state}" for state, count in self.lacking.items())
+        return ", ".join((f"{self.complete}/{self.total}", *lacking)) if self.lacking else ""
+
+
+def summarise(
+    records: Sequence[Record],
+    pairs: Sequence[Pair],
+    folds: Collection[Fold],
+    value: Callable[[Record], float | None],
+) -> Summary:
+    """A number over pairs, each the mean over its folds; a pair enters only when all its folds are done.
+
+    Args:
+        records: of one method at one level.
+        pairs: the pairs there should be.
+        folds: the folds a pair needs.
+        value: the number of a finished trial; None or NaN where there is no such number.
+    """
+    by_cell = {(record.pair, record.fold): record for record in records}
+    values: list[float] = []
+    lacking: Counter[str] = Counter()
+    for pair in pairs:
+        members = [by_cell.get((pair, fold)) for fold in folds]
+        done = [record for record in members if record is not None and record.done]
+        if len(done) < len(members):
+            lacking[_pair_state(members)] += 1
+            continue
+        numbers = [number for number in map(value, done) if number is not None and not math.isnan(number)]
+        if len(numbers) == len(done):
+            values.append(math.fsum(numbers) / len(numbers))
+    complete = len(pairs) - lacking.total()
+    return Summary(
+        tuple(values) if len(values) == complete else (), complete, len(pairs), dict(sorted(lacking.items()))
+    )
+
+
+def _pair_state(members: Sequence[Record | None]) -> str:
+    states = {record.state for record in members if record is not None}
+    for state in _GRAVEST:
+        if state in states:
+            return state
+    return "incomplete" if states else "not run"
+
+
+def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cell:
+    """Shares as a cell in percent: "71.20 ± 0.40", "71.20 ± 0.40 (2/3, 1 diverged)", "0/3, 3 failed", or "–".
+
+    Args:
+        summary: its values, in [0, 1], are averaged.
+        decimals: printed; value and spread keep full precision.
+        brief: print neither the spread nor what is missing; an asterisk marks the latter.
+    """
+    status = summary.status or ("" if summary.total else "not run")
+    if not summary.values:
+        text = MISSING if brief else status or MISSING
+        return Cell(text, n_ok=summary.complete, n_all=summary.total, status=status)
+    value = 100 * math.fsum(summary.values) / len(summary.values)
+    deviation = 100 * spread(summary.values)
+    text = f"{value:.{decimals}f}"
+    if not brief and not math.isnan(deviation):
+        text += f" ± {deviation:.{decimals}f}"
+    if status:
+        text += ASTERISK if brief else f" ({status})"
+    known = None if math.isnan(deviation) else deviation
+    return Cell(text, value, known, summary.complete, summary.total, status)
+
+
+def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
+    """The rows with the highest value of each of these columns marked; a cell that lacks pairs is never best."""
+    highest = {}
+    for column in columns:
+        values = [row[column].value for row in rows if _can_be_best(row[column])]
+        highest[column] = max((value for value in values if value is not None), default=None)
+    return tuple(
+        tuple(
+            replace(cell, best=True) if _can_be_best(cell) and cell.value == highest.get(column) else cell
+            for column, cell in enumerate(row)
+        )
+        for row in rows
+    )
+
+
+def _can_be_best(cell: Cell) -> bool:
+    return cell.value is not None and not cell.status

@@ -1,0 +1,242 @@
+"""Records: trials read back, their scores recomputed from predictions and confusion counts only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocols.errors import BadInput
+from . import metrics
+from .store import canonical_json, find_trials, read_arrays, read_json, read_jsonl, trial_folder
+
+RULES = ("last", "last_five", "validation", "oracle")
+
+_WITHIN_KEY = ("method", "fold", "level", "draw", "seed")
+_STATES = ("running", "done", "failed", "diverged", "interrupted")
+_STORED = ("last", "validation", "oracle")
+
+Scores = Mapping[str, "Score | None"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one selection rule gives on the test rows; all values in [0, 1].
+
+    Attributes:
+        headline: the protocol's metric: accuracy, or the mean of F1 over AUs.
+        per_label: recall of each class (NaN for a class without a test row), or F1 of each AU.
+        mean_class: mean recall over the classes present; None for AUs.
+    """
+
+    headline: float
+    per_label: tuple[float, ...]
+    mean_class: float | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as stored. Scores are there only for a finished one.
+
+    Attributes:
+        folder: the trial's folder below the output folder, with slashes.
+        identity, environment, status: as stored; environment may be empty for a trial that is not done.
+        epochs: one mapping an epoch, in order.
+        scores: by selection rule; None where the protocol has no validation set. Empty unless done.
+        scores_without_copies: the same over test rows that are no exact copy of a training image; empty without copies.
+    """
+
+    folder: str
+    identity: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    status: Mapping[str, Any]
+    epochs: tuple[Mapping[str, Any], ...] = ()
+    scores: Scores = field(default_factory=dict)
+    scores_without_copies: Scores = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """The method's name, with its variant."""
+        name: str = self.identity["method"]["name"]
+        return name
+
+    @property
+    def fold(self) -> str | None:
+        """The fold tested on; None for a fixed split."""
+        fold: str | None = self.identity["fold"]
+        return fold
+
+    @property
+    def level(self) -> float | None:
+        """The noise level; None where the noise has no level."""
+        level: float | None = self.identity["level"]
+        return level
+
+    @property
+    def pair(self) -> tuple[int, int]:
+        """(seed, draw): what two methods have in common when they are compared."""
+        return self.identity["seed"], self.identity["draw"]
+
+    @property
+    def state(self) -> str:
+        """running, done, failed, diverged or interrupted."""
+        state: str = self.status["state"]
+        return state
+
+    @property
+    def done(self) -> bool:
+        """Whether it finished and has scores."""
+        return self.state == "done"
+
+
+def load_records(root: Path) -> tuple[list[Record], list[str]]:
+    """Read every trial below an output folder, in the order of their folders.
+
+    Args:
+        root: the output folder; one that does not exist has no trials.
+
+    Returns:
+        The records, and one message naming each trial that is damaged: such a trial is in no record.
+    """
+    records, damaged = [], []
+    for folder in find_trials(root):
+        if not any(path for path in folder.iterdir() if not path.name.startswith(".")):
+            continue  # killed before anything was written
+        try:
+            records.append(load_record(root, folder))
+        except BadInput as error:
+            damaged.append(str(error))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            damaged.append(f"{folder} is damaged ({type(error).__name__}: {error}): remove it and run the trial again")
+    return records, damaged
+
+
+def load_record(root: Path, folder: Path) -> Record:
+    """Read one trial and check that its files belong together.
+
+    Raises:
+        BadInput: a file is missing, damaged, or contradicts another; the message names it.
+        KeyError, TypeError, ValueError: a file lacks what it must hold.
+    """
+    identity = read_json(folder / "identity.json")
+    if trial_folder(root, identity) != folder:
+        raise BadInput(f"{folder} does not carry the name of its identity.json: remove it and run the trial again")
+    status: Mapping[str, Any] = {"state": "interrupted"}
+    if (folder / "status.json").exists():
+        status = read_json(folder / "status.json")
+    _require(status["state"] in _STATES, folder, f"unknown state '{status['state']}'")
+    done = status["state"] == "done"
+    environment = read_json(folder / "environment.json") if done or (folder / "environment.json").exists() else {}
+    epochs = tuple(read_jsonl(folder / "epochs.jsonl")) if done or (folder / "epochs.jsonl").exists() else ()
+    _require([line["epoch"] for line in epochs] == list(range(len(epochs))), folder, "epochs.jsonl skips an epoch")
+    name = folder.relative_to(root).as_posix()
+    if not done:
+        return Record(name, identity, environment, status, epochs)
+    _require(len(epochs) == status["epochs"] > 0, folder, "epochs.jsonl does not hold the epochs of status.json")
+    predictions = read_arrays(folder / "predictions.npz")
+    kind = environment["task"]["kind"]
+    _check_predictions(folder, kind, predictions, epochs, status["best"])
+    scores = _scores(kind, predictions, epochs, slice(None), "confusion")
+    copies = predictions["copy"]
+    without = _scores(kind, predictions, epochs, ~copies, "confusion_without_copies") if copies.any() else {}
+    return Record(name, identity, environment, status, epochs, scores, without)
+
+
+def score_of(kind: str, counts: Sequence[Sequence[int]] | NDArray[np.int64]) -> Score:
+    """The score of confusion counts: [C, C] for kind "single", [L, 4] for "multi"."""
+    if kind == "single":
+        recall = metrics.recall_of(counts)
+        return Score(metrics.accuracy_of(counts), tuple(recall.tolist()), metrics.mean_class_accuracy_of(counts))
+    f1 = metrics.f1_of(counts)
+    return Score(float(f1.mean()), tuple(f1.tolist()), None)
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of each value over several scores; at least one."""
+    mean_class = [score.mean_class for score in scores if score.mean_class is not None]
+    return Score(
+        math.fsum(score.headline for score in scores) / len(scores),
+        tuple(np.mean([score.per_label for score in scores], axis=0).tolist()),
+        math.fsum(mean_class) / len(mean_class) if mean_class else None,
+    )
+
+
+def audit_share(line: Mapping[str, Any], part: str, whole: str) -> float | None:
+    """One audit count of an epoch as a share of another, in [0, 1]; None where there is nothing to share."""
+    audit = line.get("audit") or {}
+    if part not in audit or not audit.get(whole):
+        return None
+    return float(audit[part] / audit[whole])
+
+
+def comparability_key(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two trials to share a table: the identity without method, fold, level, draw and seed."""
+    return {name: value for name, value in identity.items() if name not in _WITHIN_KEY}
+
+
+def differing_fields(keys: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The dotted names of the fields that are not equal in all keys, sorted; a field some lack counts as differing."""
+    flat = [dict(_flatten(key)) for key in keys]
+    names = {name for key in flat for name in key}
+    return sorted(name for name in names if len({key.get(name) for key in flat}) > 1)
+
+
+def _flatten(value: object, prefix: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from _flatten(part, f"{prefix}.{name}" if prefix else str(name))
+    else:
+        yield prefix, canonical_json(value)
+
+
+def _counts(kind: str, probabilities: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    count = metrics.confusion if kind == "single" else metrics.binary_confusion
+    return count(probabilities, labels)
+
+
+def _scores(
+    kind: str, predictions: Mapping[str, NDArray[Any]], epochs: Sequence[Mapping[str, Any]], rows: Any, counts: str
+) -> dict[str, Score | None]:
+    """Scores by rule over some test rows; `counts` names the epochs' confusion over the same rows."""
+    labels = predictions["labels"][rows]
+    scores: dict[str, Score | None] = dict.fromkeys(RULES)
+    for rule in _STORED:
+        if len(predictions[rule]):
+            scores[rule] = score_of(kind, _counts(kind, predictions[rule][rows], labels))
+    scores["last_five"] = mean_score([score_of(kind, line["test"][counts]) for line in epochs[-5:]])
+    return scores
+
+
+def _check_predictions(
+    folder: Path,
+    kind: str,
+    predictions: Mapping[str, NDArray[Any]],
+    epochs: Sequence[Mapping[str, Any]],
+    best: Mapping[str, int | None],
+) -> None:
+    """Predictions must give the very counts that their epochs recorded, and the oracle must be the best epoch."""
+    labels = predictions["labels"]
+    _require(len(labels) > 0, folder, "predictions.npz holds no rows")
+    for name in ("sample_id", "group", "copy"):
+        _require(len(predictions[name]) == len(labels), folder, f"predictions.npz: {name} is of another length")
+    chosen = {"last": len(epochs) - 1, "validation": best["validation"], "oracle": best["oracle"]}
+    for rule, epoch in chosen.items():
+        probabilities = predictions[rule]
+        _require((epoch is None) == (len(probabilities) == 0), folder, f"predictions.npz and status.json: {rule}")
+        if epoch is not None:
+            recorded = np.asarray(epochs[epoch]["test"]["confusion"])
+            agree = np.array_equal(_counts(kind, probabilities, labels), recorded)
+            _require(agree, folder, f"predictions.npz ({rule}) and epoch {epoch} of epochs.jsonl do not agree")
+    headlines = [score_of(kind, line["test"]["confusion"]).headline for line in epochs]
+    oracle = chosen["oracle"]
+    _require(oracle is not None and headlines[oracle] >= max(headlines), folder, "the oracle epoch is not the best")
+
+
+def _require(condition: bool, folder: Path, what: str) -> None:
+    if not condition:
+        raise BadInput(f"{folder} is damaged ({what}): remove it and run the trial again")

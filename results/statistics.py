@@ -1,0 +1,146 @@
+"""Paired tests, their correction, and intervals that respect clusters. NumPy, float64."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EXACT_PAIRS = 16
+MONTE_CARLO_DRAWS = 99_999
+
+_MONTE_CARLO_SEED = 20_240_229
+_TOLERANCE = 1e-12
+_SIGNIFICANT = 0.05
+
+
+def paired_sign_flip(differences: ArrayLike) -> float:
+    """Two-sided sign-flip test of paired differences: are they symmetric about zero? The statistic is |mean|.
+
+    Exact for up to 16 pairs: the share of the 2^n sign assignments whose |mean| is at least the observed one, ties
+    counted (up to rounding). Above that, 99,999 assignments drawn with a fixed seed, and (hits + 1) / (draws + 1).
+
+    Args:
+        differences: [n], finite, one a pair.
+
+    Returns:
+        p in (0, 1].
+
+    Raises:
+        ValueError: no pair, or a difference that is not finite.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+        raise ValueError("differences must be one finite number a pair, and at least one pair")
+    least = abs(values.sum()) - _TOLERANCE * np.abs(values).sum()
+    if values.size <= EXACT_PAIRS:
+        bits = np.arange(2**values.size)[:, None] >> np.arange(values.size)
+        return float(np.mean(np.abs(_signs(bits) @ values) >= least))
+    generator = np.random.default_rng(_MONTE_CARLO_SEED)
+    hits = 0
+    for start in range(0, MONTE_CARLO_DRAWS, 10_000):
+        draws = min(10_000, MONTE_CARLO_DRAWS - start)
+        bits = generator.integers(0, 2, (draws, values.size))
+        hits += int(np.sum(np.abs(_signs(bits) @ values) >= least))
+    return (hits + 1) / (MONTE_CARLO_DRAWS + 1)
+
+
+def _signs(bits: NDArray[np.int64]) -> NDArray[np.float64]:
+    return (1 - 2 * (bits & 1)).astype(np.float64)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Holm's step-down adjustment of a family of p values.
+
+    Args:
+        p_values: [m] in [0, 1].
+
+    Returns:
+        float64 [m] in the order given: never below its p value, never above 1, and ordered as the p values are.
+
+    Raises:
+        ValueError: a value outside [0, 1].
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError("p values must be numbers in [0, 1]")
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(values.size, 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(values[order] * factors))
+    return adjusted
+
+
+def cluster_bootstrap(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    statistic: Callable[[NDArray[np.float64]], float],
+    n: int,
+    seed: int,
+    strata: ArrayLike | None = None,
+) -> tuple[float, float]:
+    """Percentile 95% interval of a statistic, resampling whole clusters with replacement.
+
+    Args:
+        values: [N, ...] rows.
+        clusters: [N], the cluster of each row (its subject).
+        statistic: takes resampled rows [M, ...]; a cluster drawn twice is there twice.
+        n: resamples.
+        seed: of the resampling.
+        strata: [N]; clusters are resampled within each stratum (a fold), so that each keeps its number of clusters.
+
+    Returns:
+        (low, high); NaN when the statistic is NaN on a resample.
+
+    Raises:
+        ValueError: no rows, lengths that differ, or n below 1.
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    groups = np.asarray(clusters)
+    layers = np.zeros(len(groups), dtype=np.int64) if strata is None else np.asarray(strata)
+    if not len(rows) or len(rows) != len(groups) or len(rows) != len(layers) or n < 1:
+        raise ValueError("values, clusters and strata must have the same length, at least 1, and n must be at least 1")
+    members = [
+        [np.flatnonzero((layers == layer) & (groups == group)) for group in np.unique(groups[layers == layer])]
+        for layer in np.unique(layers)
+    ]
+    generator = np.random.default_rng(seed)
+    results = np.empty(n)
+    for resample in range(n):
+        drawn = [part[i] for part in members for i in generator.integers(0, len(part), len(part))]
+        results[resample] = statistic(rows[np.concatenate(drawn)])
+    low, high = np.percentile(results, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Standard deviation with divisor n - 1; NaN for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def minimum_p(pairs: int) -> float:
+    """The smallest p the exact two-sided sign-flip test can give: all differences of one sign."""
+    return min(1.0, math.ldexp(2.0, -pairs))
+
+
+def pairs_needed(family: int) -> int:
+    """The fewest pairs with which a comparison in a family of that size can reach an adjusted p below .05."""
+    return next(pairs for pairs in itertools.count(1) if family * minimum_p(pairs) < _SIGNIFICANT)
+
+
+def what_the_design_can_show(pairs: int, family: int) -> str:
+    """Says in words whether so many pairs can decide a family of comparisons, Holm counted.
+
+    Args:
+        pairs: (seed, draw) pairs of each comparison, at least 1.
+        family: comparisons made together, at least 1.
+    """
+    least = min(1.0, family * minimum_p(pairs))
+    counted = f"{pairs} pair{'s' * (pairs != 1)}, {family} comparison{'s' * (family != 1)}: "
+    smallest = f"the smallest two-sided sign-flip p is {minimum_p(pairs):.3g}, {least:.3g} after Holm's correction; "
+    if least < _SIGNIFICANT:
+        return counted + smallest + "a method that wins every pair can reach p < .05"
+    return counted + smallest + f"this design cannot reach p < .05, {pairs_needed(family)} pairs could"

@@ -1,0 +1,240 @@
+"""The trial store: files that appear whole or not at all, trial identities, folders and locks.
+
+A trial is the folder `OUT/<protocol>@<version>/<method>/<trial_id>/`; its id is a hash of what is in identity.json.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocols.errors import BadInput
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: no locks
+    fcntl = None  # type: ignore[assignment]
+
+Arrays = dict[str, NDArray[Any]]
+
+_TEMPORARY = ".tmp"
+_LOCK = ".lock"
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, LookupError, zipfile.BadZipFile, zlib.error)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: a reader sees the old content or the new, also after a kill or a power cut.
+
+    Args:
+        path: the file; its folder is made when missing.
+        data: the whole content.
+
+    Raises:
+        OSError: the folder cannot be written or is full; the old content stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}"
+    try:
+        _write_through(temporary, data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of a value: sorted keys, no spaces. 1 and 1.0 differ.
+
+    Raises:
+        ValueError: NaN or an infinity.
+        TypeError: something JSON has no word for.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON with sorted keys, atomically. NaN and infinities are refused: use null."""
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, f"{text}\n".encode())
+
+
+def write_jsonl(path: Path, rows: Iterable[object]) -> None:
+    """Write rows as JSON lines, atomically; the whole file each time."""
+    write_atomic(path, "".join(f"{canonical_json(row)}\n" for row in rows).encode())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays as a compressed .npz, atomically; the same arrays give the same bytes.
+
+    Raises:
+        ValueError: an array of Python objects.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(arrays):
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.asarray(arrays[name], order="C"), allow_pickle=False)
+            # ZipInfo carries a fixed date
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
+        archive.comment = _listing(archive)
+    write_atomic(path, buffer.getvalue())
+
+
+def _listing(archive: zipfile.ZipFile) -> bytes:
+    # entries have checksums, the list of entries has none: damage there would drop an array unseen
+    return ",".join(archive.namelist()).encode()
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        BadInput: the file is missing or damaged; the message names it.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def read_jsonl(path: Path) -> list[Any]:
+    """Read a file of JSON lines.
+
+    Raises:
+        BadInput: the file is missing or damaged; the message names it.
+    """
+    try:
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read every array of an .npz, checksums included; nothing is unpickled.
+
+    Raises:
+        BadInput: the file is missing or damaged; the message names it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.comment not in (b"", _listing(archive)):
+                raise ValueError("an array is missing")
+            return {
+                name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in archive.namelist()
+            }
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> BadInput:
+    if isinstance(error, FileNotFoundError):
+        return BadInput(f"{path} is missing")
+    return BadInput(f"{path} cannot be read or is damaged ({error}): remove its folder and run the trial again")
+
+
+def trial_id(identity: Mapping[str, Any]) -> str:
+    """The trial's name: the first 16 hex digits of the SHA-256 of its identity's canonical JSON."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+
+
+def trial_folder(out: Path, identity: Mapping[str, Any]) -> Path:
+    """Where a trial lives: `out/<protocol>@<version>/<method>/<trial_id>`. Nothing is made.
+
+    A colon in a name becomes a full stop, any other character that is awkward in a path an underscore.
+    """
+    protocol, method = identity["protocol"], identity["method"]
+    return out / _slug(f"{protocol['name']}@{protocol['version']}") / _slug(method["name"]) / trial_id(identity)
+
+
+def _slug(name: str) -> str:
+    slug = re.sub(r"[^A-Za-z0-9._@+-]", "_", name.replace(":", "."))
+    if not slug.strip("."):
+        raise BadInput(f"'{name}' cannot name a folder: use letters, digits, '-' and '_'")
+    return slug
+
+
+def find_trials(root: Path) -> list[Path]:
+    """The trial folders below an output folder, sorted; an output folder that does not exist has none."""
+    return sorted(path for path in root.glob("*/*/*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files a killed writer left in a folder. Only while no one else writes there."""
+    for path in folder.glob(f".*{_TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+class TrialLock:
+    """Keeps two runs from working on one trial: `with TrialLock(folder) as acquired: ...`.
+
+    The lock goes with the process, so a kill frees it. Entering makes the folder, and when the lock is acquired
+    removes what a killed writer left behind. Where files cannot be locked it is always acquired.
+
+    Args:
+        folder: the trial folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._handle: int | None = None
+
+    def __enter__(self) -> bool:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is not None:
+            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(handle)
+                if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                    return False
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                    raise
+            else:
+                self._handle = handle
+        remove_leftovers(self.folder)
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

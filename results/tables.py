@@ -1,0 +1,277 @@
+"""The tables, as pure functions of records: a protocol's results, the long table, the audit of training labels.
+
+Only records of one comparability key share a table. Scores are in percent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from ..protocols.errors import unknown
+from .cells import MISSING, Cell, Entry, Table, blocks, mark_best, percent_cell, unique
+from .records import RULES, Record, Score, audit_share
+from .views import (
+    Expected,
+    View,
+    at_level,
+    count_cell,
+    label_cell,
+    level_words,
+    notes_of,
+    oracle_knowledge,
+    title_of,
+    unstated_cell,
+    view_of,
+)
+
+__all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
+
+Number = Callable[[Record], float | None]
+
+RULE_WORDS = {
+    "last": "last epoch",
+    "last_five": "mean of the last five epochs",
+    "validation": "epoch best on validation",
+    "oracle": "epoch best on test (oracle)",
+}
+
+
+def protocol_table(
+    records: Sequence[Record], expected: Expected | None = None, *, rule: str = "last", allow_mixed: bool = False
+) -> tuple[Table, ...]:
+    """A protocol's results: methods by noise levels, or methods by AUs with their mean (a table for each level).
+
+    Args:
+        records: at least one.
+        expected: rows, columns, folds and pairs there should be.
+        rule: the selection rule, one of RULES.
+        allow_mixed: a table for each comparability key instead of a refusal.
+
+    Raises:
+        BadInput: no records, an unknown rule, or several comparability keys (the differing fields are named).
+    """
+    if rule not in RULES:
+        raise unknown("selection rule", rule, RULES)
+    tables: list[Table] = []
+    for view in _views(records, expected, allow_mixed):
+        if view.metric == "f1":
+            tables.extend(_au_table(view, level, rule) for level in view.levels)
+        else:
+            tables.append(_level_table(view, rule))
+    return tuple(tables)
+
+
+def long_table(
+    records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
+) -> tuple[Table, ...]:
+    """Every selection rule, the gaps between them, compute and oracle knowledge: a row for each method and level.
+
+    Time has a column for each device. Arguments and errors as for `protocol_table`.
+    """
+    return tuple(_long_table(view) for view in _views(records, expected, allow_mixed))
+
+
+def audit_table(
+    records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
+) -> tuple[Table, ...]:
+    """What became of the training labels at the last epoch: memorised, recovered, kept, relabelled, damaged.
+
+    Arguments and errors as for `protocol_table`.
+    """
+    return tuple(_audit_table(view) for view in _views(records, expected, allow_mixed))
+
+
+def _views(records: Sequence[Record], expected: Expected | None, allow_mixed: bool) -> list[View]:
+    return [view_of(block, expected or Expected()) for block in blocks(records, allow_mixed=allow_mixed)]
+
+
+# --- a protocol's results
+
+
+def _level_table(view: View, rule: str) -> Table:
+    rows = []
+    for entry in view.rows:
+        cells = [percent_cell(view.summary(entry, level, _headline(rule)), view.decimals) for level in view.levels]
+        rows.append((label_cell(entry), *cells, unstated_cell(entry)))
+    marked = mark_best(rows, range(1, 1 + len(view.levels))) + _not_applicable(view, len(view.levels) + 1)
+    headings = [view.metric_words if level is None else level_words(level) for level in view.levels]
+    columns = ("method", *headings, "unstated")
+    title = title_of(view, f"{view.metric_words} in %, {RULE_WORDS[rule]}")
+    return Table(title, columns, marked, notes_of(view, [], marked))
+
+
+def _au_table(view: View, level: float | None, rule: str) -> Table:
+    rows = []
+    for entry in view.rows:
+        aus = [_au_cell(view, entry, level, rule, position) for position in range(len(view.names))]
+        mean = percent_cell(view.summary(entry, level, _headline(rule)), view.decimals)
+        rows.append((label_cell(entry), *aus, mean, unstated_cell(entry)))
+    width = len(view.names) + 1
+    marked = mark_best(rows, range(1, 1 + width)) + _not_applicable(view, width + 1)
+    what = f"F1 in %, {RULE_WORDS[rule]}" + ("" if level is None else f", {level_words(level)}")
+    columns = ("method", *view.names, "mean", "unstated")
+    return Table(title_of(view, what), columns, marked, notes_of(view, [], marked))
+
+
+def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
+    summary = view.summary(entry, level, _of_score(rule, lambda score: score.per_label[position]))
+    return percent_cell(summary, view.decimals, brief=True)
+
+
+def _not_applicable(view: View, width: int) -> tuple[tuple[Cell, ...], ...]:
+    return tuple((Cell(name), *[Cell("n/a")] * width) for name in view.not_applicable)
+
+
+def _headline(rule: str) -> Number:
+    return _of_score(rule, lambda score: score.headline)
+
+
+def _of_score(rule: str, value: Callable[[Score], float | None]) -> Number:
+    def number(record: Record) -> float | None:
+        score = record.scores.get(rule)
+        return None if score is None else value(score)
+
+    return number
+
+
+# --- the long table
+
+
+def _long_table(view: View) -> Table:
+    devices = unique(sorted(_device(record) for record in view.block.records if record.done))
+    columns = (
+        *_leading_columns(view),
+        *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
+        "without copies",
+        *(f"seconds a trial ({device})" for device in devices),
+        *("forwards a sample and epoch", "networks", "oracle knowledge", "unstated", "trials"),
+    )
+    start = columns.index("last")
+    scores = [*range(start, start + 4), start + 6, start + 7]
+    marked: list[tuple[Cell, ...]] = []
+    for level in view.levels:
+        rows = [
+            (*_leading(view, entry, level), *_rule_cells(view, entry, level), *_cost_cells(view, entry, level, devices))
+            for entry in view.rows
+        ]
+        marked.extend(mark_best(rows, scores))
+    notes = [
+        "Last is the headline. Oracle: the epoch best on test. Oracle gap: oracle − last; selection leak: oracle − "
+        "validation. Without copies: last, over test images that are no copy of a training image.",
+    ]
+    ways = sorted({f"{r.environment['engine']} × {r.environment['workers']}" for r in view.block.records if r.done})
+    if len(ways) > 1:
+        notes.append(f"Seconds were measured under different engines and numbers of workers: {', '.join(ways)}.")
+    title = title_of(view, f"{view.metric_words} in %, all selection rules")
+    return Table(title, columns, tuple(marked), notes_of(view, notes, marked))
+
+
+def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
+    numbers = [
+        *(_headline(rule) for rule in RULES),
+        _difference("oracle", "last"),
+        _difference("oracle", "validation"),
+        _of_score("last", lambda score: score.mean_class),
+        _without_copies,
+    ]
+    first, *others = (view.summary(entry, level, number) for number in numbers)
+    brief = [percent_cell(summary, view.decimals, brief=True) for summary in others]
+    return [percent_cell(first, view.decimals), *brief]
+
+
+def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence[str]) -> list[Cell]:
+    pairs = view.pairs(level)
+    records = [r for r in at_level(entry, level) if r.pair in pairs and r.fold in view.folds]
+    done = [record for record in records if record.done]
+    asked = len(pairs) * len(view.folds)
+    networks = {int(record.environment["networks"]) for record in done}
+    return [
+        *(
+            _mean_cell([record.status["seconds"] for record in done if _device(record) == device], 1)
+            for device in devices
+        ),
+        _mean_cell([_forwards(record) for record in done], 2),
+        count_cell(max(networks)) if networks else Cell(MISSING),
+        Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING)),
+        unstated_cell(entry),
+        Cell(f"{len(done)} of {asked}", float(len(done)), n_ok=len(done), n_all=asked),
+    ]
+
+
+def _mean_cell(values: Sequence[float], decimals: int) -> Cell:
+    if not values:
+        return Cell(MISSING)
+    mean = math.fsum(values) / len(values)
+    return Cell(f"{mean:.{decimals}f}", mean)
+
+
+def _difference(minuend: str, subtrahend: str) -> Number:
+    def number(record: Record) -> float | None:
+        left, right = record.scores.get(minuend), record.scores.get(subtrahend)
+        return None if left is None or right is None else left.headline - right.headline
+
+    return number
+
+
+def _without_copies(record: Record) -> float | None:
+    score = record.scores_without_copies.get("last")
+    return None if score is None else score.headline
+
+
+def _device(record: Record) -> str:
+    return str(record.environment["device"])
+
+
+def _forwards(record: Record) -> float:
+    total = sum(line["compute"]["forwards"] for line in record.epochs)
+    return float(total / (record.environment["rows"]["train"] * len(record.epochs)))
+
+
+# --- the audit
+
+_SHARES = {
+    "memorised": ("memorised", "wrong"),
+    "recovered": ("recovered", "wrong"),
+    "kept, precision": ("kept_right", "kept"),
+    "kept, recall": ("kept_right", "right"),
+    "relabelled, precision": ("changed_right", "changed"),
+    "damaged": ("damaged", "right"),
+}
+_AUDIT_NOTE = (
+    "In %. Memorised, recovered: of the wrong training labels, those predicted as given, as the reference says. "
+    "Kept: what was trained on with its given label. Damaged: of the right labels, those changed to a wrong one."
+)
+
+
+def _audit_table(view: View) -> Table:
+    rows = tuple(
+        (
+            *_leading(view, entry, level),
+            *(percent_cell(view.summary(entry, level, _share(*parts)), 1) for parts in _SHARES.values()),
+        )
+        for level in view.levels
+        for entry in view.rows
+    )
+    title = title_of(view, "audit of the training labels, last epoch")
+    return Table(title, (*_leading_columns(view), *_SHARES), rows, notes_of(view, [_AUDIT_NOTE], rows))
+
+
+def _share(part: str, whole: str) -> Number:
+    return lambda record: audit_share(record.epochs[-1], part, whole)
+
+
+# --- rows by level and method
+
+
+def _leading(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
+    noise = Cell(MISSING) if level is None else Cell(f"{level:g}", level)
+    return (label_cell(entry), noise) if _has_levels(view) else (label_cell(entry),)
+
+
+def _leading_columns(view: View) -> tuple[str, ...]:
+    return ("method", "noise") if _has_levels(view) else ("method",)
+
+
+def _has_levels(view: View) -> bool:
+    return view.levels != (None,)

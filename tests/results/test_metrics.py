@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from fernoise_bench.results import metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+
+
+@st.composite
+def single(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    rows, classes = draw(st.integers(1, 30)), draw(st.integers(2, 6))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    probabilities = generator.integers(0, 5, (rows, classes)) / 4  # coarse, so that ties occur
+    return probabilities, generator.integers(-1, classes, rows)
+
+
+@st.composite
+def multi(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
+    rows, count = draw(st.integers(1, 30)), draw(st.integers(1, 5))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    probabilities = generator.integers(0, 5, (rows, count)) / 4
+    return probabilities, generator.integers(-1, 2, (rows, count)), draw(st.sampled_from([0.25, 0.5, 0.75]))
+
+
+@given(single())
+def test_single_label_metrics_agree_with_scikit_learn(case):
+    probabilities, labels = case
+    known = labels >= 0
+    if not known.any():
+        assert np.isnan(metrics.accuracy(probabilities, labels))
+        assert np.isnan(metrics.mean_class_accuracy(probabilities, labels))
+        return
+    truth, predicted = labels[known], probabilities.argmax(axis=1)[known]
+    assert metrics.accuracy(probabilities, labels) == pytest.approx(accuracy_score(truth, predicted), abs=1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of predicted classes that have no label
+        expected = balanced_accuracy_score(truth, predicted)
+    assert metrics.mean_class_accuracy(probabilities, labels) == pytest.approx(expected, abs=1e-12)
+    counts = metrics.confusion(probabilities, labels)
+    assert counts.dtype == np.int64
+    classes = range(probabilities.shape[1])
+    assert np.array_equal(counts, confusion_matrix(truth, predicted, labels=list(classes)))
+
+
+@given(multi())
+def test_f1_agrees_with_scikit_learn_over_known_entries(case):
+    probabilities, labels, threshold = case
+    measured = metrics.f1_per_label(probabilities, labels, threshold)
+    counts = metrics.binary_confusion(probabilities, labels, threshold)
+    assert measured.dtype == np.float64
+    assert np.array_equal(counts.sum(axis=1), (labels != 0).sum(axis=0))
+    for column, value in enumerate(measured):
+        known = labels[:, column] != 0
+        expected = 0.0
+        if known.any():
+            predicted = probabilities[known, column] >= threshold
+            expected = f1_score(labels[known, column] > 0, predicted, zero_division=0)
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_worked_example():
+    probabilities = [[0.5, 0.2], [0.9, 0.5], [0.4, 0.6], [0.7, 0.1]]
+    labels = [[1, -1], [-1, -1], [1, 0], [1, -1]]
+    # AU 1: tp 2, fp 1, fn 1; AU 2: no positive known, one false alarm
+    assert metrics.binary_confusion(probabilities, labels).tolist() == [[2, 1, 1, 0], [0, 1, 0, 2]]
+    assert metrics.f1_per_label(probabilities, labels).tolist() == [pytest.approx(4 / 6), 0.0]
+
+
+def test_ties_go_to_the_first_class():
+    assert metrics.confusion([[0.5, 0.5]], [1]).tolist() == [[0, 0], [1, 0]]
+
+
+def test_recall_of_an_absent_class_is_nan_and_does_not_count():
+    counts = [[3, 1, 0], [0, 0, 0], [1, 0, 1]]
+    assert np.isnan(metrics.recall_of(counts)[1])
+    assert metrics.mean_class_accuracy_of(counts) == pytest.approx((0.75 + 0.5) / 2)
+
+
+def test_no_rows():
+    assert metrics.confusion(np.zeros((0, 3)), np.zeros(0, dtype=int)).sum() == 0
+    assert metrics.f1_per_label(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels"),
+    [
+        ([0.1, 0.9], [0, 1]),
+        ([[0.1, 0.9]], [0, 1]),
+        ([[0.1, 0.9]], [2]),
+        ([[0.1, float("nan")]], [0]),
+        ([[0.1, 0.9]], [0.5]),
+    ],
+)
+def test_single_label_input_that_does_not_fit_is_refused(probabilities, labels):
+    with pytest.raises(ValueError, match=r"probabilities|label"):
+        metrics.accuracy(probabilities, labels)
+
+
+def test_au_labels_outside_their_range_are_refused():
+    with pytest.raises(ValueError, match="outside"):
+        metrics.f1_per_label([[0.2, 0.3]], [[0, 9]])
+    with pytest.raises(ValueError, match="do not fit"):
+        metrics.f1_per_label([[0.2, 0.3]], [1, 1])

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from fernoise_bench.results import statistics
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def brute_force(differences):
+    observed = abs(np.mean(differences))
+    flips = [abs(np.mean(np.multiply(differences, s))) for s in itertools.product([1, -1], repeat=len(differences))]
+    return np.mean([value >= observed - 1e-9 for value in flips])
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([1.0], 1.0),
+        ([1, 2, 3], 0.25),
+        ([0.1] * 5, 0.0625),
+        ([-0.1] * 6, 0.03125),
+        ([0, 0, 0], 1.0),
+        ([3, 1, -1], 6 / 8),  # sums of the eight assignments: 5 3 3 1 -1 -3 -3 -5, observed 3
+        ([0, 0, 1], 1.0),
+        ([0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, -0.1], 4 / 256),
+    ],
+)
+def test_sign_flip_worked_by_hand(differences, p):
+    assert statistics.paired_sign_flip(differences) == pytest.approx(p, abs=1e-15)
+
+
+@given(st.lists(st.integers(-6, 6), min_size=1, max_size=8), st.sampled_from([1.0, 0.1, 1e-7, 1e9]))
+def test_sign_flip_equals_the_enumeration_with_ties_whatever_the_unit(whole, unit):
+    measured = statistics.paired_sign_flip(np.array(whole) * unit)
+    assert measured == pytest.approx(brute_force(np.array(whole)), abs=1e-12)
+    assert measured == statistics.paired_sign_flip(-np.array(whole) * unit)
+
+
+def test_sign_flip_beyond_sixteen_pairs_is_repeatable_and_close():
+    generator = np.random.default_rng(0)
+    differences = generator.normal(0.45, 1, 17)
+    observed = abs(differences.sum())
+    bits = (np.arange(2**17)[:, None] >> np.arange(17)) & 1
+    exact = np.mean(np.abs((1 - 2 * bits) @ differences) >= observed - 1e-12)
+    p = statistics.paired_sign_flip(differences)
+    assert p == statistics.paired_sign_flip(differences)
+    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / statistics.MONTE_CARLO_DRAWS))
+    assert statistics.paired_sign_flip(np.ones(40)) == 1 / (statistics.MONTE_CARLO_DRAWS + 1)
+
+
+@pytest.mark.parametrize("differences", [[], [1.0, float("nan")], [[1.0, 2.0]]])
+def test_sign_flip_refuses_what_is_no_difference(differences):
+    with pytest.raises(ValueError, match="finite"):
+        statistics.paired_sign_flip(differences)
+
+
+def test_holm_worked_by_hand():
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert statistics.holm([]).tolist() == []
+    with pytest.raises(ValueError, match="0, 1"):
+        statistics.holm([0.1, 1.5])
+    with pytest.raises(ValueError, match="0, 1"):
+        statistics.holm([float("nan")])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_by_its_definition(p_values):
+    adjusted = statistics.holm(p_values)
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    for rank, index in enumerate(order):
+        steps = [(len(p_values) - j) * p_values[order[j]] for j in range(rank + 1)]
+        assert adjusted[index] == pytest.approx(min(1.0, max(steps)))
+    assert (adjusted >= p_values).all()
+
+
+def test_cluster_bootstrap_of_one_row_clusters_is_the_plain_bootstrap():
+    values = np.random.default_rng(1).normal(5, 2, 200)
+    low, high = statistics.cluster_bootstrap(values, np.arange(200), np.mean, 2000, 0)
+    error = values.std() / math.sqrt(200)
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error + 0.02)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error + 0.02)
+    assert (low, high) == statistics.cluster_bootstrap(values, np.arange(200), np.mean, 2000, 0)
+    assert (low, high) != statistics.cluster_bootstrap(values, np.arange(200), np.mean, 2000, 1)
+
+
+def test_cluster_bootstrap_draws_whole_clusters():
+    values = np.array([[0, 1], [0, 2], [1, 1], [2, 1], [2, 2], [2, 3]])  # (cluster, number)
+    sizes = {0: 2, 1: 1, 2: 3}
+
+    def whole(rows):
+        clusters, counts = np.unique(rows[:, 0], return_counts=True)
+        assert all(count % sizes[int(cluster)] == 0 for cluster, count in zip(clusters, counts, strict=True))
+        assert sum(count // sizes[int(cluster)] for cluster, count in zip(clusters, counts, strict=True)) == 3
+        return float(rows[:, 1].mean())
+
+    statistics.cluster_bootstrap(values, values[:, 0], whole, 200, 0)
+
+
+def test_cluster_bootstrap_is_wider_than_one_that_ignores_clusters():
+    generator = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(20), 30)
+    values = generator.normal(0, 1, 20)[clusters] + generator.normal(0, 0.1, 600)
+    apart = np.diff(statistics.cluster_bootstrap(values, np.arange(600), np.mean, 500, 0))
+    together = np.diff(statistics.cluster_bootstrap(values, clusters, np.mean, 500, 0))
+    assert together > 3 * apart
+
+
+def test_cluster_bootstrap_within_strata_keeps_their_sizes():
+    strata = np.repeat(["part1", "part2"], [4, 6])
+
+    def constant(rows):
+        assert (rows == 0).sum() == 4
+        assert (rows == 1).sum() == 6
+        return float(rows.mean())
+
+    values = (strata == "part2").astype(float)
+    assert statistics.cluster_bootstrap(values, np.arange(10), constant, 50, 0, strata) == (0.6, 0.6)
+
+
+def test_cluster_bootstrap_refuses_lengths_that_differ():
+    with pytest.raises(ValueError, match="same length"):
+        statistics.cluster_bootstrap([1, 2], [0], np.mean, 10, 0)
+    with pytest.raises(ValueError, match="at least 1"):
+        statistics.cluster_bootstrap([], [], np.mean, 10, 0)
+
+
+def test_spread():
+    assert statistics.spread([1, 2, 3]) == 1
+    assert math.isnan(statistics.spread([1.0]))
+
+
+def test_what_a_design_can_show():
+    assert statistics.minimum_p(5) == 0.0625
+    assert statistics.minimum_p(8) == 0.0078125
+    assert statistics.minimum_p(1) == 1
+    assert [statistics.pairs_needed(family) for family in (1, 5, 12)] == [6, 8, 9]
+    assert "cannot reach p < .05, 6 pairs could" in statistics.what_the_design_can_show(5, 1)
+    assert "0.0391 after Holm" in statistics.what_the_design_can_show(8, 5)
+    assert "wins every pair can reach" in statistics.what_the_design_can_show(8, 5)
+    assert statistics.what_the_design_can_show(1, 1).startswith("1 pair, 1 comparison: ")
