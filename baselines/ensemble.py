@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, sourced, to_probabilities
 from ..methods.losses import label_loss
-from ..methods.selection import Rows, choose_rows
+from ..methods.selection import choose_rows
 
 __all__ = ["Ensemble", "EnsembleParams"]
 
@@ -20,7 +20,9 @@ __all__ = ["Ensemble", "EnsembleParams"]
 class EnsembleParams:
     """Hyper-parameters of the two-network ensemble."""
 
-    rows: Rows = sourced("both", "Co-curing §5.1: two networks, supervision loss on all rows, predictions averaged")
+    rows: Literal["both", "clean", "noisy"] = sourced(
+        "both", "Co-curing §5.1: two networks, supervision loss on all rows, predictions averaged"
+    )
 
 
 class Ensemble(Method):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, sourced, to_probabilities
 from ..methods.losses import label_loss
-from ..methods.selection import Rows, choose_rows
+from ..methods.selection import choose_rows
 
 __all__ = ["Supervised", "SupervisedParams"]
 
@@ -20,7 +20,9 @@ __all__ = ["Supervised", "SupervisedParams"]
 class SupervisedParams:
     """Hyper-parameters of supervised training."""
 
-    rows: Rows = sourced("both", "ReCoT Table 4(a): Baseline (C), (N), (C+N); every row where nothing is verified")
+    rows: Literal["both", "clean", "noisy"] = sourced(
+        "both", "ReCoT Table 4(a): Baseline (C), (N), (C+N); every row where nothing is verified"
+    )
 
 
 class Supervised(Method):

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from .base import Batch, MakeEncoder, Method, Step, Task, Variant, sourced
 from .losses import binary_cross_entropy, full_precision, js_consistency
-from .selection import SelectiveMode, balance_targets, selective_weights, write_rows
+from .selection import balance_targets, selective_weights, write_rows
 
-Reduction = Literal["mean", "sum"]
 # Epochs of the recipe -> first epoch on refined labels: 30 and 70 of the appendix, 25 of the main paper.
 STATED_REFINEMENT: Mapping[int, int] = MappingProxyType({25: 15, 30: 15, 70: 40})
 # What rows of Table 4 have in common: α = β = γ = 1; neither consistency nor refinement.
@@ -33,18 +32,20 @@ class ReCoTParams:
     keep_ratio: float = sourced(0.9, "appendix Table 1: γ; paper Table 4(c)")
     fusion_ratio: float = sourced(0.9, "appendix Table 1: μ")
     momentum: float = sourced(0.9, "appendix Table 1: φ")
-    refine_from: int | None = sourced(None, "appendix Table 1: K = 40 of 70 epochs, 15 of 30 (and 25); else ours: 0.6")
+    refine_from: int | None = sourced(None, "appendix Table 1: K = 40 of 70, 15 of 30 (25) epochs; else unstated: ours")
     noisy_factor: float = sourced(1.0, "appendix Table 1: λ_n")
     consistency_factor: float = sourced(100.0, "appendix Table 1: λ_cons")
     two_views: bool = sourced(True, "paper §3.2; one view in Table 4(b), Baseline + net_noisy")
     noisy_head: bool = sourced(True, "paper §3.2; without it Table 4(b), ensemble and CoT")
     refinement: bool = sourced(True, "paper §3.3; without it Table 4(b), CoT + net_noisy")
-    selective: SelectiveMode = sourced("mlcr", "unstated: ours, MLCR's code; paper eq. (2) cites no rule")
-    reduction: Reduction = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
+    selective: Literal["none", "mlcr", "hand"] = sourced(
+        "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites the idea"
+    )
+    reduction: Literal["mean", "sum"] = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
     head_hidden: int = sourced(0, "paper §4.2: 512×L, read as one linear layer; n > 0 puts n hidden units in between")
 
 
-def clean_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
+def clean_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
     """Weighted binary cross-entropy on clean labels over N·L entries, unknown ones included in the divisor.
 
     `logits` float [N, L], `labels` [N, L] in {-1, 0, +1} (0: weight 0), `weight` [N, L] or None for 1. The reduction

@@ -162,12 +162,12 @@ def annotators(faces: Faces, seed: int, count: int = 10) -> NDArray[np.int64]:
 def _behave(specification: FaceSpecification, who: Cast, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Levels [N, 20] and label distribution [N, C]."""
     names, wanted = specification.expressions, specification.au_rates
-    rehearsal = cast(4096, specification.subjects, seed, "rehearsal")
+    rehearsal = cast(8192, specification.subjects, seed, "rehearsal", length=1)
     if specification.content == "aus":
-        rates = np.array(USUAL_RATES)
-        for name, rate in zip(specification.au_names, wanted or (), strict=False):
-            rates[INDEX[int(name[2:])]] = rate
-        levels = spontaneous(who, rates, rehearsal)
+        rates = {number: USUAL_RATES[number] for number in NUMBERS}
+        if wanted is not None:
+            rates.update({int(name[2:]): rate for name, rate in zip(specification.au_names, wanted, strict=True)})
+        levels = spontaneous(who, np.array(list(rates.values())), rehearsal)
         return levels, nearest(levels, names)
     levels, distribution = posed(who, names, specification.ambiguity)
     if wanted is not None:

@@ -18,22 +18,27 @@ AUS: tuple[str, ...] = tuple(f"AU{number}" for number in NUMBERS)
 INDEX = {number: place for place, number in enumerate(NUMBERS)}
 
 # Positive share (intensity >= 2) of an action unit that nobody asked a rate for: orders of magnitude, ours.
-USUAL_RATES = (0.10, 0.08, 0.12, 0.05, 0.20, 0.15, 0.05, 0.10, 0.25, 0.10)
-USUAL_RATES += (0.06, 0.10, 0.05, 0.05, 0.06, 0.30, 0.12, 0.03, 0.04, 0.05)
+USUAL_RATES: dict[int, float] = {
+    1: 0.10, 2: 0.08, 4: 0.12, 5: 0.05, 6: 0.20, 7: 0.15, 9: 0.05, 10: 0.10, 12: 0.25, 14: 0.10,
+    15: 0.06, 17: 0.10, 20: 0.05, 23: 0.05, 24: 0.06, 25: 0.30, 26: 0.12, 28: 0.03, 43: 0.04, 45: 0.05,
+}  # fmt: skip
 
 # Which action units come together: loadings on independent sources (a Gaussian copula with a factor correlation).
 SYNERGIES: tuple[dict[int, float], ...] = (
-    {6: 0.75, 12: 0.80, 7: 0.50, 10: 0.55, 14: 0.35, 25: 0.35, 15: -0.25},  # smiling
-    {1: 0.80, 2: 0.80, 5: 0.45, 4: -0.15},  # raising the brows
+    {6: 0.82, 12: 0.86, 7: 0.58, 10: 0.72, 14: 0.45, 25: 0.45, 15: -0.40},  # smiling
+    {1: 0.88, 2: 0.88, 5: 0.45, 4: -0.15},  # raising the brows
     {4: 0.65, 9: 0.55, 7: 0.45, 10: 0.25, 6: 0.15},  # frowning
-    {15: 0.60, 17: 0.65, 14: 0.25, 24: 0.35, 23: 0.25},  # lip corners and chin
+    {15: 0.62, 17: 0.70, 14: 0.25, 24: 0.35, 23: 0.25},  # lip corners and chin
     {23: 0.50, 24: 0.45, 14: 0.35, 28: 0.30, 17: 0.20},  # controlling the lips
-    {25: 0.65, 26: 0.65, 24: -0.45, 28: -0.25, 23: -0.15},  # speaking
+    {25: 0.60, 26: 0.65, 24: -0.45, 28: -0.25, 23: -0.15},  # speaking
     {20: 0.60, 5: 0.35, 1: 0.20, 4: 0.20, 25: 0.20},  # fear
     {43: 0.55, 45: 0.30, 5: -0.40},  # closing the eyes
 )
 # What one face cannot do at once; the first gives way to the others.
 RIVALS: dict[int, tuple[int, ...]] = {5: (43,), 45: (43, 5), 24: (25, 26), 28: (25, 26, 24), 23: (28,), 20: (28,)}
+
+# What takes another action unit along: a dropped jaw parts the lips.
+COMPANIONS: dict[int, int] = {25: 26}
 
 # Posed expressions as action units, share of full strength (after the FACS investigators' guide).
 PROTOTYPES: dict[str, dict[int, float]] = {
@@ -57,7 +62,8 @@ CONFUSED: dict[str, dict[str, float]] = {
     "fear": {"surprise": 0.09, "sadness": 0.03},
     "contempt": {"neutral": 0.08, "happiness": 0.04, "disgust": 0.02},
 }
-_SEQUENCE, _KNOT, _CALIBRATION = 16, 5, 4096
+_SEQUENCE, _KNOT = 12, 3  # frames in a sequence, frames between the knots of a path
+_HABIT = 0.33  # share of variance that is the person, not the moment
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class Cast:
         return Cast(*(getattr(self, name)[chosen] for name in ("subject", "person", "sequence", "frame", "moment")))
 
 
-def cast(count: int, subjects: tuple[str, ...], seed: int, purpose: str = "frames") -> Cast:
-    """Spread count frames evenly over the subjects, in short sequences; without subjects every face is a stranger."""
+def cast(count: int, subjects: tuple[str, ...], seed: int, purpose: str = "frames", length: int = _SEQUENCE) -> Cast:
+    """Spread count frames evenly over the subjects, in sequences; without subjects every face is a stranger."""
     index = np.arange(count, dtype=np.int64)
     start = key(purpose, seed)
     if not subjects:
@@ -90,8 +96,8 @@ def cast(count: int, subjects: tuple[str, ...], seed: int, purpose: str = "frame
     # A name alone makes a person: the same in every specification and under every seed.
     people = np.concatenate([key("person", name) for name in subjects])
     person = people[subject]
-    sequence = fold(person ^ fold(start, 0), within // _SEQUENCE)
-    return Cast(subject, person, sequence, fold(sequence, within % _SEQUENCE + 10), within % _SEQUENCE)
+    sequence = fold(person ^ fold(start, 0), within // length)
+    return Cast(subject, person, sequence, fold(sequence, within % length + 10), within % length)
 
 
 def smooth(who: Cast, purpose: int, width: int, spacing: int = _KNOT) -> Float:
@@ -112,7 +118,7 @@ def drive(who: Cast) -> Float:
     moment = smooth(who, 22, width)
     blink = INDEX[45]
     moment[:, blink] = normal(fold(who.frame, 23), 1)[:, 0]  # a blink is over within a frame or two
-    source = np.sqrt(0.22) * habit + np.sqrt(0.78) * moment
+    source = np.sqrt(_HABIT) * habit + np.sqrt(1 - _HABIT) * moment
     own = np.ones(len(NUMBERS))
     latent = np.zeros((len(source), len(NUMBERS)))
     for place, synergy in enumerate(SYNERGIES):
@@ -129,17 +135,21 @@ def spontaneous(who: Cast, rates: Float, calibration: Cast) -> Float:
     the same when more are drawn.
     """
     latents, samples = drive(who), drive(calibration)
-    excess, sample_excess = np.zeros_like(latents), np.zeros_like(samples)
-    yielding = set(RIVALS)
-    order = [number for number in NUMBERS if number not in yielding] + list(RIVALS)
-    for number in order:
-        place, rivals = INDEX[number], [INDEX[rival] for rival in RIVALS.get(number, ())]
-        column = np.where((excess[:, rivals] > -0.3).any(axis=1), latents[:, place] - 4, latents[:, place])
-        sample = np.where((sample_excess[:, rivals] > -0.3).any(axis=1), samples[:, place] - 4, samples[:, place])
-        threshold = quantile(sample, 1 - float(rates[place]))
-        excess[:, place], sample_excess[:, place] = column - threshold, sample - threshold
+    both, known = np.concatenate((samples, latents)), len(samples)
+    excess = np.zeros_like(both)
+    later = [*COMPANIONS, *RIVALS]
+    for number in [number for number in NUMBERS if number not in later] + later:
+        place, column = INDEX[number], both[:, INDEX[number]]
+        if number in COMPANIONS:
+            column = np.where(excess[:, INDEX[COMPANIONS[number]]] > 0, column + 3, column)
+        for rival in RIVALS.get(number, ()):
+            column = np.where(excess[:, INDEX[rival]] > -0.3, column - 4, column)
+        excess[:, place] = column - quantile(column[:known], 1 - float(rates[place]))
     # Steep around the threshold: muscles are mostly off or clearly on.
-    return np.interp(excess, (-0.40, -0.04, 0.0, 0.04, 1.8), (0.0, 1.0, 1.5, 2.2, 5.0))
+    levels = np.zeros_like(latents)
+    for start, length, rise in ((-0.40, 0.36, 1.0), (-0.04, 0.04, 0.5), (0.0, 0.04, 0.7), (0.04, 1.4, 2.8)):
+        levels += rise * np.clip((excess[known:] - start) / length, 0.0, 1.0)
+    return levels
 
 
 def quantile(sample: Float, share: float) -> float:
@@ -166,6 +176,8 @@ def posed(who: Cast, names: tuple[str, ...], ambiguity: float) -> tuple[Float, F
     mixed = (1 - share)[:, None] * table[first] + share[:, None] * table[second]
     idle = np.maximum(0.0, 0.35 * smooth(who, 35, len(NUMBERS)) - 0.15)
     levels = np.clip(5 * strength[:, None] * mixed * style * drift + idle, 0.0, 5.0)
+    for number, leader in COMPANIONS.items():
+        levels[:, INDEX[number]] = np.maximum(levels[:, INDEX[number]], 0.8 * levels[:, INDEX[leader]])
     return levels, read(first, second, share, strength, names)
 
 

@@ -63,7 +63,7 @@ def _haar(image: Array, step: Array, depth: int) -> Array:
         return image
     a, b = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
     c, d = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
-    mean = _haar((a + b + c + d) / 4, step * np.float32(0.7), depth - 1)
+    mean = _haar((a + b + c + d) / 4, step * np.float32(0.5), depth - 1)
     across, down, cross = ((a - b + c - d) / 4, (a + b - c - d) / 4, (a - b - c + d) / 4)
     across, down, cross = (np.rint(part / step) * step for part in (across, down, cross))
     whole = np.empty_like(image)

@@ -19,14 +19,14 @@ Colour = Sequence[Array | float]
 
 def bump(distance: Array) -> Array:
     """A soft spot: 1 at 0, 0 from 1 on, smooth at both ends."""
-    rest = np.maximum(np.float32(0), 1 - distance * distance)
-    return rest * rest
+    rest: Array = np.maximum(np.float32(0), 1 - distance * distance)
+    return np.asarray(rest * rest)
 
 
 def ramp(value: Array) -> Array:
     """A smooth step from 0 to 1 as value goes from 0 to 1."""
     held = np.minimum(np.maximum(value, np.float32(0)), np.float32(1))
-    return held * held * (3 - 2 * held)
+    return np.asarray(held * held * (3 - 2 * held))
 
 
 def turn(degrees: Array) -> tuple[Array, Array]:
@@ -89,6 +89,10 @@ class Patch:
     def darken(self, mask: Array) -> None:
         """Multiply the shade by 1 - mask; a negative mask lightens."""
         self.shade *= 1 - mask
+
+    def cover_up(self, mask: Array) -> None:
+        """Forget the skin's folds where something lies in front of it."""
+        self.shade += mask * (1 - self.shade)
 
     def stroke(self, distance: Array, width: float | Array) -> Array:
         """A soft line from the distance to its middle; never thinner than a pixel shows."""

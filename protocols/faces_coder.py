@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .faces_behaviour import INDEX, NUMBERS
+from .faces_behaviour import INDEX, NUMBERS, USUAL_RATES
 from .faces_random import Float, fold, key, normal, uniform
 
 # What a coder takes for what: part of another action unit's evidence that leaks into this one.
@@ -63,10 +63,12 @@ def code(
         for other, part in LEAKS[number].items():
             leak = np.maximum(leak, part * levels[:, INDEX[other]])
         swing = tilt * (0.5 if number in (1, 2, 5, 17, 24) else -0.4 if number in (4, 15, 43) else 0.1)
-        spread = 0.55 + 0.45 * turned + 0.5 * murky
-        error = 0.85 * leak + 0.75 * habit[:, place] + swing + spread * moment[:, place]
-        seen[:, place] = (1 - 0.12 * np.minimum(poor * turned, 3.0)) * levels[:, place] + poor * error
-    return np.where(seen >= 1.9, 1, -1).astype(np.int8)
+        spread = 0.65 + 0.45 * turned + 0.5 * murky
+        error = leak + 0.85 * habit[:, place] + swing + spread * moment[:, place]
+        faded = 1 - 0.12 * np.minimum(poor * turned, 3.0)
+        # Coders are trained where rare actions are rare, so they ask for more evidence of them.
+        seen[:, place] = faded * levels[:, place] + poor * error + 1.5 * USUAL_RATES[number]
+    return np.where(seen >= 2.45, 1, -1).astype(np.int8)
 
 
 def vote(distribution: Float, frame: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:

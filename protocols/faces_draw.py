@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from .faces_behaviour import Cast
 from .faces_camera import expose
 from .faces_canvas import Canvas
-from .faces_features import brows, eyes, mouth, nose
+from .faces_features import brows, eyes, nose
 from .faces_folds import folds
 from .faces_head import backdrop, beard, glasses, hair, head, lighting, occluders
 from .faces_identity import traits
-from .faces_muscles import both, pulled, strengths
+from .faces_mouth import mouth
+from .faces_muscles import both, pulled_both, strengths
 from .faces_random import fold, normal, uniform
 
 
@@ -32,11 +33,13 @@ def draw(
     jitter = nuisance * normal(fold(who.sequence, 61), 3).astype(np.float32)[:, :, None, None]
     canvas = Canvas(size, pose, 0.025 * jitter[:, :2], 1 + 0.03 * jitter[:, 2])
     backdrop(canvas, uniform(fold(who.sequence, 62), 24).astype(np.float32)[:, :, None, None])
-    drop = (pulled("chin_drop", strength, 0) + pulled("chin_drop", strength, 1)) * np.float32(0.5)
-    head(canvas, trait, drop - 0.02 * both(strength, 17))
+    head(canvas, trait, pulled_both("chin_drop", strength) - 0.02 * both(strength, 17))
     beard(canvas, trait)
     eyes(
-        canvas, trait, strength, 0.02 * nuisance * normal(fold(who.frame, 63), 2).astype(np.float32).T[:, :, None, None]
+        canvas,
+        trait,
+        strength,
+        0.014 * nuisance * normal(fold(who.frame, 63), 2).astype(np.float32).T[:, :, None, None],
     )
     mouth(canvas, trait, strength)
     nose(canvas, trait, strength)
@@ -50,7 +53,7 @@ def draw(
     lighting(canvas, light.astype(np.float32).T[:, :, None, None])
     blur = nuisance * 0.14 * chance[:, 3] * chance[:, 3]
     noise = nuisance * (1 + 6 * chance[:, 4])
-    blocks = nuisance * np.where(chance[:, 5] < 0.3, 8 + 30 * chance[:, 5], np.float32(0))
+    blocks = nuisance * np.where(chance[:, 5] < 0.3, 6 + 20 * chance[:, 5], np.float32(0))
     return expose(
         canvas.rgb, canvas.shade, fold(who.frame, 65), blur.astype(np.float32), noise, blocks.astype(np.float32)
     )

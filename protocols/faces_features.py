@@ -1,4 +1,4 @@
-"""Eyes, brows, nose and mouth: the parts of the face that muscles move."""
+"""Eyes, brows and nose, as the muscles move them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 
 from .faces_canvas import Array, Canvas, bump, ramp
 from .faces_identity import Traits
-from .faces_muscles import THIN_LOWER, THIN_UPPER, both, left_over, lids, pulled
-
-Strength = dict[int, tuple[Array, Array]]
+from .faces_muscles import Strength, lids, pulled
 
 
 def tone(trait: Traits, name: str, gain: float | Array = 1.0) -> list[Array]:
@@ -28,6 +26,9 @@ def eyes(canvas: Canvas, trait: Traits, strength: Strength, gaze: Array) -> None
         top, bottom = down + upper * arc, down - lower * arc
         ends = np.maximum(np.abs(across) - 1, np.float32(0)) * trait["eye_width"]
         opening = patch.cover(np.maximum(-top, bottom) + 2 * ends)
+        # A blink is caught half-way, in motion: the lid is a veil over the eye, its edge in both places.
+        blink = np.minimum(1.3 * strength[45][side], np.float32(1))
+        opening = opening * (1 - 0.50 * blink)
         patch.paint(opening, (0.93, 0.92, 0.91))
         iris_u = sign * patch.u - trait["eye_gap"] - sign * gaze[0]
         iris_v = patch.v - trait["eye_height"] + 0.018 - gaze[1]
@@ -40,7 +41,8 @@ def eyes(canvas: Canvas, trait: Traits, strength: Strength, gaze: Array) -> None
         )
         patch.paint(opening * bump(top / 0.06) * 0.45, (0.25, 0.2, 0.2))  # the lid's shadow on the ball
         within = ramp((1.12 - np.abs(across)) / 0.2)
-        lash = patch.stroke(top, 0.030) * within
+        closed = patch.stroke(bottom, 0.034) * blink * 0.8
+        lash = np.maximum(patch.stroke(top, 0.030) * (1 - 0.6 * blink), closed) * within
         patch.paint(lash * 0.9, tone(trait, "hair", 0.35))
         patch.paint(patch.stroke(bottom, 0.018) * within * 0.45, tone(trait, "skin", 0.45))
         fold = top + trait["crease"] - 0.4 * pulled("upper_lid", strength, side) - 0.02 * shut
@@ -89,46 +91,3 @@ def nose(canvas: Canvas, trait: Traits, strength: Strength) -> None:
         rim = np.sqrt(out * out + low * low)
         patch.darken(0.33 * bump(rim) * ramp(out + 1.0))
     patch.darken(0.18 * bump((v - tip - 0.075) / 0.04) * bump(u / 0.12))
-
-
-def mouth(canvas: Canvas, trait: Traits, strength: Strength) -> None:
-    """Lips, what shows between them, and the line where they meet."""
-    patch = canvas.patch((-0.62, 0.1, 0.62, 1.0))
-    sealed = np.maximum(both(strength, 24), both(strength, 28)) * np.float32(0.9)
-    out = [trait["mouth_width"] + pulled("mouth_out", strength, side) for side in (0, 1)]
-    ends = [pulled("corner", strength, side) + trait["corners"] for side in (0, 1)]
-    right = patch.u > 0
-    width = np.where(right, out[1], out[0])
-    corner = np.where(right, ends[1], ends[0])
-    across = patch.u / width
-    square = np.minimum(across * across, np.float32(1.6))
-    arc = np.maximum(1 - square, np.float32(0))
-    middle = (ends[0] + ends[1]) * np.float32(0.5)
-    lift = (pulled("mouth_lift", strength, 0) + pulled("mouth_lift", strength, 1)) * np.float32(0.5)
-    line = trait["mouth_height"] - 0.35 * middle - lift * arc + corner * square
-    raise_ = np.where(right, pulled("lip_raise", strength, 1), pulled("lip_raise", strength, 0))
-    gap_up = (pulled("lip_open", strength, 0) + pulled("lip_open", strength, 1)) * 0.5 * (1 - sealed)
-    gap_down = (pulled("jaw_open", strength, 0) + pulled("jaw_open", strength, 1)) * 0.5 * (1 - sealed)
-    full = arc * (1 + 0.6 * square)
-    high, low = line - gap_up * arc - 0.6 * raise_ * full, line + gap_down * arc
-    upper = trait["upper_lip"] * left_over(THIN_UPPER, strength)
-    lower = trait["lower_lip"] * left_over(THIN_LOWER, strength)
-    push = (pulled("lower_push", strength, 0) + pulled("lower_push", strength, 1)) * np.float32(0.5)
-    # A dip in the middle of the upper lip makes the bow.
-    top = high - upper * full * (1 - 0.22 * bump(across / 0.28)) - 0.4 * raise_ * full
-    bottom = low + lower * arc * (1 + 0.25 * square) + 0.2 * push * arc
-    beyond = np.maximum(np.abs(across) - 1, np.float32(0)) * width * 2
-    lips = patch.cover(np.maximum(top - patch.v, patch.v - bottom) + beyond)
-    below = ramp((patch.v - line) / 0.05)
-    patch.paint(lips, tone(trait, "lip", 0.86 + 0.14 * below))
-    patch.darken(-0.12 * lips * bump((patch.v - low - 0.5 * lower) / (0.35 * lower + 0.02)) * bump(across))
-    inside = patch.cover(np.maximum(high - patch.v, patch.v - low) + beyond)
-    open_ = ramp((low - high) / 0.03)
-    patch.paint(inside * open_, (0.20, 0.06, 0.06))
-    teeth = bump((patch.v - high) / (0.060 + 0.2 * gap_up)) * bump(across / 0.95)
-    patch.paint(inside * open_ * np.minimum(1.5 * teeth, 1), (0.92, 0.89, 0.83))
-    tongue = bump((patch.v - low) / (0.02 + 0.4 * (low - high))) * bump(across / 0.8) * ramp((low - high - 0.08) / 0.1)
-    patch.paint(inside * tongue, (0.62, 0.30, 0.30))
-    seam = patch.stroke(patch.v - 0.5 * (high + low), 0.020) * ramp((1.06 - np.abs(across)) / 0.15)
-    patch.paint(seam * (1 - open_) * 0.85, tone(trait, "lip", 0.35))
-    patch.darken(0.25 * bump((patch.v - bottom - 0.05) / 0.05) * bump(across / 0.8))

@@ -1,14 +1,18 @@
-"""Folds, furrows and bulges that muscles put into the skin, and those that age has left there."""
+"""Folds, furrows and bulges that muscles put into the skin, and those that age has left there (the mouth apart)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .faces_canvas import Array, Canvas, bump, ramp
+from .faces_canvas import Canvas, bump, ramp
 from .faces_identity import Traits
-from .faces_muscles import both, pulled
+from .faces_muscles import Strength, both, pulled
 
-Strength = dict[int, tuple[Array, Array]]
+# Where the skin of a raised chin puckers: across, down, slant.
+_DIMPLES = (
+    (-0.09, 0.735, 0.4), (0.06, 0.72, -0.3), (0.01, 0.785, 0.1), (-0.14, 0.79, 0.6), (0.12, 0.795, -0.5),
+    (-0.02, 0.715, 0.0), (-0.06, 0.81, 0.3), (0.075, 0.825, -0.2), (0.14, 0.735, -0.6),
+)  # fmt: skip
 
 
 def folds(canvas: Canvas, trait: Traits, strength: Strength) -> None:
@@ -19,7 +23,6 @@ def folds(canvas: Canvas, trait: Traits, strength: Strength) -> None:
         _around_eye(canvas, trait, strength, side, sign)
         _cheek(canvas, trait, strength, side, sign)
         _corner(canvas, trait, strength, side, sign)
-    _lips(canvas, trait, strength)
     _chin(canvas, trait, strength)
 
 
@@ -28,7 +31,7 @@ def _forehead(canvas: Canvas, trait: Traits, strength: Strength) -> None:
     patch = canvas.patch((-0.75, -0.95, 0.75, -0.3))
     inner, outer = both(strength, 1), np.where(patch.u > 0, strength[2][1], strength[2][0])
     lines = 0.9 * inner * bump(patch.u / 0.30) + 0.9 * outer * bump((np.abs(patch.u) - 0.36) / 0.22)
-    lines = np.minimum(lines, 1) * 0.40 + 0.16 * trait["age"] * bump(patch.u / 0.5)
+    lines = np.minimum(lines, 1) * 0.48 + 0.16 * trait["age"] * bump(patch.u / 0.5)
     lift = -0.05 * np.maximum(inner, both(strength, 2))
     for height in (-0.50, -0.585):
         patch.crease(patch.v - height - lift - 0.08 * patch.u * patch.u, 0.032, lines)
@@ -91,29 +94,13 @@ def _corner(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: 
     u, v = sign * patch.u - width, patch.v - height
     dimple, down, stretch = (strength[number][side] for number in (14, 15, 20))
     pit_u, pit_v = (u - 0.035) / 0.055, v / 0.075
-    patch.darken(0.70 * dimple * bump(np.sqrt(pit_u * pit_u + pit_v * pit_v)))
+    patch.darken(0.80 * dimple * bump(np.sqrt(pit_u * pit_u + pit_v * pit_v)))
     bow = u - 0.11 + 1.3 * v * v
     patch.crease(bow, 0.034, 0.50 * dimple * bump(v / 0.17))
     pouch = u + 0.015 - 0.25 * v
-    patch.crease(pouch, 0.036, 0.50 * down * bump((v - 0.09) / 0.12))
+    patch.crease(pouch, 0.038, 0.62 * down * bump((v - 0.09) / 0.12))
     for gap in (0.05, 0.12):
         patch.darken(0.40 * stretch * patch.stroke(u - gap + 0.6 * v * v, 0.026) * bump(v / 0.20))
-
-
-def _lips(canvas: Canvas, trait: Traits, strength: Strength) -> None:
-    """Around the mouth: upright wrinkles of tight lips, bulges above and below pressed lips, flat skin over sucked."""
-    patch = canvas.patch((-0.5, 0.2, 0.5, 0.9))
-    tight, press, suck = both(strength, 23), both(strength, 24), both(strength, 28)
-    v = patch.v - trait["mouth_height"]
-    beside = 1 - bump(v / 0.05)
-    for place in (-0.14, -0.05, 0.05, 0.14):
-        patch.darken(
-            0.38 * tight * beside * bump(v / 0.16) * patch.stroke(patch.u - place * (1 + 1.2 * np.abs(v)), 0.020)
-        )
-    for sign in (-1.0, 1.0):
-        patch.crease(sign * v - 0.085, 0.040, 0.42 * press * bump(patch.u / 0.26))
-        patch.crease(sign * v - 0.055, 0.045, -0.28 * suck * bump(patch.u / 0.30))
-        patch.darken(0.25 * suck * bump((sign * v - 0.13) / 0.05) * bump(patch.u / 0.3))
 
 
 def _chin(canvas: Canvas, trait: Traits, strength: Strength) -> None:
@@ -123,8 +110,8 @@ def _chin(canvas: Canvas, trait: Traits, strength: Strength) -> None:
     u, v = patch.u, patch.v
     patch.crease(v - 0.645 - 0.9 * u * u, 0.040, (0.50 * boss + 0.12) * bump(u / 0.22))
     spots = np.zeros_like(u)
-    for spot_u, spot_v in ((-0.08, 0.74), (0.07, 0.73), (0.0, 0.79), (-0.13, 0.80), (0.12, 0.80), (-0.01, 0.71)):
-        gap_u, gap_v = u - spot_u, v - spot_v
-        spots += patch.stroke(np.sqrt(gap_u * gap_u + gap_v * gap_v), 0.036)
-    patch.darken(boss * 0.42 * spots)
+    for spot_u, spot_v, slant in _DIMPLES:
+        gap_u, gap_v = u - spot_u - slant * (v - spot_v), v - spot_v
+        spots += patch.stroke(np.sqrt(gap_u * gap_u + 0.5 * gap_v * gap_v), 0.030)
+    patch.darken(boss * 0.34 * spots)
     patch.darken(-0.10 * boss * ramp(1 - np.sqrt(u * u / 0.04 + (v - 0.75) * (v - 0.75) / 0.012)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .faces_canvas import Array, Canvas, Patch, bump, ramp
+from .faces_canvas import Array, Canvas, Colour, Patch, bump, ramp
 from .faces_features import tone
 from .faces_identity import Traits
 
@@ -21,10 +21,11 @@ def backdrop(canvas: Canvas, chance: Array) -> None:
     ]
     for channel in range(3):
         first, second = chance[:, channel], chance[:, 3 + channel]
-        plane = 0.1 + 0.8 * (first + slope * (second - first))
+        plane = first + slope * (second - first)
         for number, blob in enumerate(blobs):
             plane = plane + blob * (chance[:, 14 + 3 * number + channel] - plane) * 0.6
-        canvas.rgb[channel] = plane
+        # Rooms and streets are greyer than dice.
+        canvas.rgb[channel] = 0.12 + 0.3 * plane + 0.45 * chance[:, 23]
 
 
 def head(canvas: Canvas, trait: Traits, drop: Array) -> None:
@@ -61,7 +62,7 @@ def outline(patch: Patch, trait: Traits, drop: Array) -> Array:
     high = np.minimum(patch.v + 0.05, np.float32(0)) / 0.92
     low = low * low
     across = patch.u / (trait["face_width"] * (1 - (1 - trait["jaw"]) * np.minimum(low, 1)))
-    return (np.sqrt(across * across + low * (0.45 + 0.55 * low) + high * high) - 1) * 0.68
+    return np.asarray(np.sqrt(across * across + low * (0.45 + 0.55 * low) + high * high) * 0.68 - 0.68)
 
 
 def hair(canvas: Canvas, trait: Traits) -> None:
@@ -71,6 +72,7 @@ def hair(canvas: Canvas, trait: Traits) -> None:
     line = trait["forehead"] + trait["fringe"] + 0.55 * u * u + 0.12 * bump((u - trait["parting"]) / 0.25) * -1
     cap = np.sqrt(u * u / 0.68 + (v + 0.15) * (v + 0.15) / 0.82) - 1
     mask = patch.cover(np.maximum(v - line, cap * 0.8)) * (1 - trait["bald"])
+    patch.cover_up(mask)
     strand = (u - trait["parting"]) * 14 + v * 3
     strand = strand - np.floor(strand)
     patch.paint(mask, tone(trait, "hair", 0.82 + 0.36 * bump(2 * strand - 1)))
@@ -111,12 +113,20 @@ def occluders(canvas: Canvas, trait: Traits, kind: Array, place: Array) -> None:
         lean = x - 0.62 - 0.25 * place + 0.10 * number
         finger = np.abs(y - 0.34 - 0.13 * number - 0.25 * (x - 0.6))
         shown = np.maximum(shown, patch.cover(np.maximum(finger - 0.058, -lean)))
-    patch.paint(shown * (kind == 1), tone(trait, "skin", 0.88))
-    lock = np.abs(x - 0.30 - 0.35 * place - 0.3 * y * y) - 0.10
-    patch.paint(patch.cover(np.maximum(lock, y - 0.1)) * (kind == 2), tone(trait, "hair", 0.9))
+    _in_front(patch, shown * (kind == 1), tone(trait, "skin", 0.88))
+    for number in range(3):
+        lock = np.abs(x - 0.18 - 0.35 * place - (0.15 + 0.12 * number) * y * y - 0.10 * number) - 0.035
+        strand = patch.cover(np.maximum(lock, y - 0.25 + 0.2 * number)) * (kind == 2)
+        _in_front(patch, strand, tone(trait, "hair", 0.9))
     knit = (x + y) * 7 - np.floor((x + y) * 7)
     scarf = patch.cover(0.62 + 0.1 * place + 0.08 * x - y) * (kind == 3)
-    patch.paint(scarf, tone(trait, "cloth", 0.8 + 0.4 * bump(2 * knit - 1)))
+    _in_front(patch, scarf, tone(trait, "cloth", 0.8 + 0.4 * bump(2 * knit - 1)))
+
+
+def _in_front(patch: Patch, mask: Array, colour: Colour) -> None:
+    """Paint something that hides the skin and its folds."""
+    patch.paint(mask, colour)
+    patch.cover_up(mask)
 
 
 def lighting(canvas: Canvas, light: Array) -> None:

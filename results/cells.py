@@ -18,7 +18,7 @@ Fold = str | None
 T = TypeVar("T")
 
 MISSING = "–"
-ASTERISK = "*"
+UNFINISHED = "‡"
 
 # what a pair is called that lacks a fold, the gravest first
 _GRAVEST = ("diverged", "failed", "interrupted", "running")
@@ -217,7 +217,7 @@ def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cel
     Args:
         summary: its values, in [0, 1], are averaged.
         decimals: printed; value and spread keep full precision.
-        brief: print neither the spread nor what is missing; an asterisk marks the latter.
+        brief: print neither the spread nor what is missing; a double dagger marks the latter.
     """
     status = summary.status or ("" if summary.total else "not run")
     if not summary.values:
@@ -229,17 +229,20 @@ def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cel
     if not brief and not math.isnan(deviation):
         text += f" ± {deviation:.{decimals}f}"
     if status:
-        text += ASTERISK if brief else f" ({status})"
+        text += UNFINISHED if brief else f" ({status})"
     known = None if math.isnan(deviation) else deviation
     return Cell(text, value, known, summary.complete, summary.total, status)
 
 
 def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
-    """The rows with the highest value of each of these columns marked; a cell that lacks pairs is never best."""
+    """The rows with the highest value of each of these columns marked, where at least two can be compared.
+
+    A cell that lacks pairs is never best.
+    """
     highest = {}
     for column in columns:
-        values = [row[column].value for row in rows if _can_be_best(row[column])]
-        highest[column] = max((value for value in values if value is not None), default=None)
+        values = [row[column].value or 0.0 for row in rows if _can_be_best(row[column])]
+        highest[column] = max(values) if len(values) > 1 else None
     return tuple(
         tuple(
             replace(cell, best=True) if _can_be_best(cell) and cell.value == highest.get(column) else cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ class Record:
         folder: the trial's folder below the output folder, with slashes.
         identity, environment, status: as stored; environment may be empty for a trial that is not done.
         epochs: one mapping an epoch, in order.
-        scores: by selection rule; None where the protocol has no validation set. Empty unless done.
+        scores: by selection rule; None where the protocol has no validation set. Empty unless done. "last_five" is the
+            mean of each value over the last five epochs, or over all of fewer.
         scores_without_copies: the same over test rows that are no exact copy of a training image; empty without copies.
     """
 
@@ -111,7 +112,7 @@ def load_records(root: Path) -> tuple[list[Record], list[str]]:
             records.append(load_record(root, folder))
         except BadInput as error:
             damaged.append(str(error))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
             damaged.append(f"{folder} is damaged ({type(error).__name__}: {error}): remove it and run the trial again")
     return records, damaged
 
@@ -134,17 +135,17 @@ def load_record(root: Path, folder: Path) -> Record:
     environment = read_json(folder / "environment.json") if done or (folder / "environment.json").exists() else {}
     epochs = tuple(read_jsonl(folder / "epochs.jsonl")) if done or (folder / "epochs.jsonl").exists() else ()
     _require([line["epoch"] for line in epochs] == list(range(len(epochs))), folder, "epochs.jsonl skips an epoch")
-    name = folder.relative_to(root).as_posix()
+    record = Record(folder.relative_to(root).as_posix(), identity, environment, status, epochs)
+    _check_fields(folder, record)
     if not done:
-        return Record(name, identity, environment, status, epochs)
-    _require(len(epochs) == status["epochs"] > 0, folder, "epochs.jsonl does not hold the epochs of status.json")
+        return record
     predictions = read_arrays(folder / "predictions.npz")
     kind = environment["task"]["kind"]
     _check_predictions(folder, kind, predictions, epochs, status["best"])
     scores = _scores(kind, predictions, epochs, slice(None), "confusion")
     copies = predictions["copy"]
     without = _scores(kind, predictions, epochs, ~copies, "confusion_without_copies") if copies.any() else {}
-    return Record(name, identity, environment, status, epochs, scores, without)
+    return replace(record, scores=scores, scores_without_copies=without)
 
 
 def score_of(kind: str, counts: Sequence[Sequence[int]] | NDArray[np.int64]) -> Score:
@@ -212,6 +213,23 @@ def _scores(
     return scores
 
 
+def _check_fields(folder: Path, record: Record) -> None:
+    """What tables read must be there: a KeyError names what is not."""
+    wanted = {"result_version", "protocol", "profile", "source", "partial", "recipe", "settings", *_WITHIN_KEY}
+    _require(wanted <= set(record.identity), folder, "identity.json lacks a field")
+    if not record.done:
+        return
+    wanted = {"task", "device", "engine", "workers", "oracle_knowledge", "unstated", "networks", "rows"}
+    _require(wanted <= set(record.environment), folder, "environment.json lacks a field")
+    task, epochs = record.environment["task"], record.epochs
+    known = (task["kind"], task["metric"]) in (("single", "accuracy"), ("multi", "f1"))
+    _require(known and len(task["names"]) > 0, folder, "environment.json: unknown kind of task or metric")
+    _require(record.environment["rows"]["train"] > 0, folder, "environment.json counts no training rows")
+    _require(all(line["compute"]["forwards"] >= 0 for line in epochs), folder, "epochs.jsonl counts no forwards")
+    _require(len(epochs) == record.status["epochs"] > 0, folder, "epochs.jsonl lacks an epoch of status.json")
+    _require(record.status["seconds"] >= 0, folder, "status.json has no seconds")
+
+
 def _check_predictions(
     folder: Path,
     kind: str,
@@ -222,6 +240,7 @@ def _check_predictions(
     """Predictions must give the very counts that their epochs recorded, and the oracle must be the best epoch."""
     labels = predictions["labels"]
     _require(len(labels) > 0, folder, "predictions.npz holds no rows")
+    _require(predictions["copy"].dtype == bool, folder, "predictions.npz: copy is not boolean")
     for name in ("sample_id", "group", "copy"):
         _require(len(predictions[name]) == len(labels), folder, f"predictions.npz: {name} is of another length")
     chosen = {"last": len(epochs) - 1, "validation": best["validation"], "oracle": best["oracle"]}

@@ -14,6 +14,8 @@ from tabulate import tabulate
 from ..protocols.errors import unknown
 from .cells import Cell, Table
 
+FORMATS = ("github", "latex", "csv", "json", "html")
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -28,14 +30,17 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
     "±": r"$\pm$",
     "−": r"$-$",
     "×": r"$\times$",
     "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "·": r"$\cdot$",
     "–": "--",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def render(table: Table | Sequence[Table], format: str) -> str:
@@ -55,7 +60,7 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         content = _plain(table) if isinstance(table, Table) else [_plain(each) for each in table]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     tables = [table] if isinstance(table, Table) else table
-    return "\n".join(FORMATS[format](each) for each in tables)
+    return "\n".join(map(_WRITERS[format], tables))
 
 
 def _github(table: Table) -> str:
@@ -71,7 +76,8 @@ def _bold(text: str, cell: Cell) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\|*_`<>\[\]#])", r"\\\1", " ".join(text.split()))
+    # an underscore inside a word is no markup, and names with underscores are read in terminals too
+    return re.sub(r"([\\|*`<]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
 def _alignment(table: Table) -> tuple[str, ...]:
@@ -99,7 +105,12 @@ def _latex(table: Table) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_tex_letter(letter) for letter in " ".join(text.split()))
+
+
+def _tex_letter(letter: str) -> str:
+    # beyond Latin letters pdflatex stops at what it has no glyph for
+    return _LATEX.get(letter, letter if ord(letter) < 0x180 else "?")
 
 
 def _tex_cell(cell: Cell) -> str:
@@ -142,13 +153,14 @@ def _exact(number: float | None) -> str:
 
 def _guarded(text: str) -> str:
     """A spreadsheet takes what starts with = + - @ for a formula; an apostrophe makes it text. Numbers stay."""
-    if not text.startswith(_FORMULA):
-        return text
+    line = " ".join(text.split())
+    if not line.startswith(_FORMULA):
+        return line
     try:
-        float(text)
+        float(line)
     except ValueError:
-        return f"'{text}"
-    return text
+        return f"'{line}"
+    return line
 
 
 def _html(table: Table) -> str:
@@ -171,10 +183,4 @@ def _plain(table: Table) -> dict[str, object]:
     return {"title": table.title, "columns": table.columns, "rows": rows, "notes": table.notes}
 
 
-FORMATS: dict[str, Callable[[Table], str]] = {
-    "github": _github,
-    "latex": _latex,
-    "csv": _csv,
-    "json": lambda table: json.dumps(_plain(table)),
-    "html": _html,
-}
+_WRITERS: dict[str, Callable[[Table], str]] = {"github": _github, "latex": _latex, "csv": _csv, "html": _html}

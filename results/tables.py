@@ -157,8 +157,9 @@ def _long_table(view: View) -> Table:
         ]
         marked.extend(mark_best(rows, scores))
     notes = [
-        "Last is the headline. Oracle: the epoch best on test. Oracle gap: oracle − last; selection leak: oracle − "
-        "validation. Without copies: last, over test images that are no copy of a training image.",
+        "Last is the headline. Last five: mean of the metric over the last five epochs, or all of fewer. Oracle: the "
+        "epoch best on test. Oracle gap: oracle − last; selection leak: oracle − validation. Without copies: last, "
+        "over test images that are no copy of a training image.",
     ]
     ways = sorted({f"{r.environment['engine']} × {r.environment['workers']}" for r in view.block.records if r.done})
     if len(ways) > 1:

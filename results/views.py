@@ -20,6 +20,7 @@ from .cells import (
     levels_of,
     pairs_of,
     summarise,
+    unique,
 )
 from .records import Record
 
@@ -170,10 +171,11 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     folds = [fold for fold in view.folds if fold is not None]
     if folds:
         notes.append(f"Folds: {', '.join(folds)}; a pair enters only when all of them are there.")
-    if any(cell.spread is not None for row in cells for cell in row):
-        notes.append("± is the standard deviation (n − 1) over (seed, draw) pairs, each the mean over its folds.")
+    counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
+    if counts:
+        notes.append(_pairs_note(counts))
     if any(cell.status and cell.value is not None for row in cells for cell in row):
-        notes.append("Where pairs are missing (counts, or *), the mean is over the finished ones only: not comparable.")
+        notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
     known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
@@ -183,3 +185,10 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
         notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(versions)}, kept apart.")
     notes.extend(f"Not applicable: {name}: {reason}." for name, reason in view.not_applicable.items())
     return tuple(notes)
+
+
+def _pairs_note(counts: Sequence[int]) -> str:
+    if counts == [1]:
+        return "One (seed, draw) pair: no spread."
+    number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
+    return f"± is the standard deviation (n − 1) over {number} (seed, draw) pairs, each the mean over its folds."

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from fernoise_bench.methods.cocuring import CoCuring, CoCuringParams, balance, cocuring_loss, joint_relabel
 from torch.autograd import gradcheck
+
+from fernoise_bench.methods.cocuring import CoCuring, CoCuringParams, balance, cocuring_loss, joint_relabel
 
 from .toy import (
     cross_entropy,
@@ -24,7 +25,7 @@ LABELS = torch.tensor([0, 2, 1, 1, 0])
 
 
 def test_balance_by_hand() -> None:
-    assert balance(0, 36.0) == pytest.approx(0.4698412990, rel=1e-9)  # 0.9·exp(-0.65)
+    assert balance(0, 36.0) == pytest.approx(0.469841199, rel=1e-8)  # 0.9·exp(-0.65)
     assert balance(36, 36.0) == 0.9
     assert balance(39, 36.0) == pytest.approx(0.8959, abs=1e-4)  # not clipped: falls again
     assert balance(5, 36.0, beta=0.0) == 0.9
@@ -62,7 +63,7 @@ def test_cocuring_loss_reaches_its_own_network_only() -> None:
         assert gradcheck(lambda z, f=fixed2, r=reverse_kl: cocuring_loss(z, f, LABELS, 0.6, reverse_kl=r)[0], (z1,))
         assert gradcheck(lambda z, f=fixed1, r=reverse_kl: cocuring_loss(f, z, LABELS, 0.6, reverse_kl=r)[1], (z2,))
     empty1, empty2 = cocuring_loss(z1[:0], z2[:0], LABELS[:0], 0.6)
-    assert float(empty1) == float(empty2) == 0.0
+    assert empty1.item() == empty2.item() == 0.0
 
 
 def relabel_by_loop(z1: torch.Tensor, z2: torch.Tensor, labels: torch.Tensor, margin: float) -> list[int]:
@@ -86,13 +87,9 @@ def test_joint_relabel_is_equation_four(margin: float) -> None:
 
 
 def test_joint_relabel_wants_a_strict_margin_and_agreement() -> None:
-    probabilities = torch.tensor([[0.75, 0.25, 0.0]], dtype=torch.float64)
-    logits = probabilities.clamp(min=1e-300).log()
-    label = torch.tensor([1])
-    exact = float(logits.softmax(1)[0, 0] - logits.softmax(1)[0, 1])
-    assert exact == 0.5
-    assert joint_relabel(logits, logits, label, 0.5).tolist() == [1]  # equal is not more
-    assert joint_relabel(logits, logits, label, 0.4999).tolist() == [0]
+    label, even = torch.tensor([1]), torch.zeros(1, 2)
+    assert joint_relabel(even, even, label, 0.0).tolist() == [1]  # equal is not more
+    assert joint_relabel(even, even, label, -1e-6).tolist() == [0]
     sure0, sure2 = torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 9.0]])
     assert joint_relabel(sure0, sure2, label, 0.7).tolist() == [1]  # sure of different classes
     assert joint_relabel(sure0, sure0, label, 0.7).tolist() == [0]

@@ -5,6 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+
 from fernoise_bench.methods.losses import (
     binary_cross_entropy,
     full_precision,
@@ -14,9 +18,6 @@ from fernoise_bench.methods.losses import (
     soft_bce,
     softmax_kl,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.autograd import gradcheck
 
 from .toy import bce, cross_entropy, kl, random_labels, random_logits, sigmoid
 
@@ -69,7 +70,7 @@ def test_nothing_known_gives_zero_with_a_gradient_path(labels: torch.Tensor) -> 
     logits = torch.randn(labels.shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
     loss = masked_bce(logits, labels)
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0
     assert logits.grad is not None
     assert not logits.grad.any()
 
@@ -136,7 +137,7 @@ def test_js_consistency_of_saturated_logits(dtype: torch.dtype) -> None:
         z2 = torch.tensor([[b]], dtype=dtype, requires_grad=True)
         loss = js_consistency(z1, z2)
         loss.backward()
-        assert float(loss) == pytest.approx(expected, abs=1e-6 if dtype == torch.float32 else 1e-13)
+        assert loss.item() == pytest.approx(expected, abs=1e-6 if dtype == torch.float32 else 1e-13)
         assert z1.grad is not None
         assert z2.grad is not None
         assert torch.isfinite(z1.grad).all()

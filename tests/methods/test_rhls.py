@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
-from fernoise_bench.methods.losses import soft_bce
-from fernoise_bench.methods.rhls import RHLS, RHLSParams, robin_hood, smoothing_rates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
+
+from fernoise_bench.methods.losses import soft_bce
+from fernoise_bench.methods.rhls import RHLS, RHLSParams, robin_hood, smoothing_rates
 
 from .toy import bce, make_batch, make_encoder, make_task, parameter_gradients, random_labels, random_logits
 
@@ -73,9 +74,7 @@ def test_loss_is_smoothed_cross_entropy_over_known_entries() -> None:
     logits = method.network(batch.images[0]).tolist()
     low, high = 0.25 * (1 - 0.2) / 0.9, 0.25 * 0.6 / 0.8  # AU 0: negatives smoothed; AU 1: positives smoothed
     targets = {(0, 1): 1.0, (0, -1): low / 2, (1, 1): 1 - high / 2, (1, -1): 0.0}
-    values = [
-        bce(logits[i][k], targets[k, int(labels[i, k])]) for i in range(4) for k in range(2) if labels[i, k] != 0
-    ]
+    values = [bce(logits[i][k], targets[k, int(labels[i, k])]) for i in range(4) for k in range(2) if labels[i, k] != 0]
     assert step.loss is not None
     assert float(step.loss.detach()) == pytest.approx(sum(values) / len(values), rel=1e-5)
     assert step.weight is not None

@@ -7,6 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+
 from fernoise_bench.methods.selection import (
     balance_targets,
     choose_rows,
@@ -15,9 +19,6 @@ from fernoise_bench.methods.selection import (
     small_loss,
     write_rows,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.autograd import gradcheck
 
 from .toy import random_labels, random_logits
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from fernoise_bench.methods.base import Batch, Task, TrainView
 from torch import Tensor, nn
+
+from fernoise_bench.methods.base import Batch, Task, TrainView
 
 SIZE = 2  # images are 3 × 2 × 2
 
@@ -48,7 +49,7 @@ def make_task(kind: Any = "single", outputs: int = 3, size: int = 12, epochs: in
 def make_batch(
     index: Sequence[int], labels: Any, *, verified: Any = None, views: int = 1, epoch: int = 0, seed: int = 0
 ) -> Batch:
-    """Rows with the image of their index, so that a sample looks the same whenever it is drawn; views differ a little."""
+    """Rows with the image of their index: a sample looks the same whenever it is drawn, but differs between views."""
     labels = torch.as_tensor(labels)
     images = []
     for view in range(views):

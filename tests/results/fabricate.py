@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fernoise_bench.results import metrics, store
 
 NAMES = {"single": ("neutral", "happiness", "surprise", "sadness"), "multi": ("AU1", "AU2", "AU12")}
@@ -158,13 +159,12 @@ def _best(kind: str, probabilities: list[np.ndarray], labels: np.ndarray) -> int
     return int(np.argmax([measure(_counts(kind, p, labels)) for p in probabilities])) if probabilities else None
 
 
-def _line(trial: Trial, epoch: int, probabilities: np.ndarray, labels: np.ndarray, copy: np.ndarray) -> dict[str, Any]:
-    without = _counts(trial.kind, probabilities[~copy], labels[~copy]).tolist() if trial.copies else None
-    counts = _counts(trial.kind, probabilities, labels).tolist()
-    audit = {
+def _audit(trial: Trial, epoch: int) -> dict[str, int]:
+    memorised = round(20 * (1.1 - trial.skill) * (epoch + 1) / trial.epochs)
+    return {
         "wrong": 20,
-        "memorised": min(20, 3 * epoch),
-        "recovered": max(0, 15 - 3 * epoch),
+        "memorised": memorised,
+        "recovered": (20 - memorised) // 2,
         "right": 80,
         "kept": 75,
         "kept_right": 70,
@@ -172,12 +172,17 @@ def _line(trial: Trial, epoch: int, probabilities: np.ndarray, labels: np.ndarra
         "changed_right": 8,
         "damaged": 1,
     }
+
+
+def _line(trial: Trial, epoch: int, probabilities: np.ndarray, labels: np.ndarray, copy: np.ndarray) -> dict[str, Any]:
+    without = _counts(trial.kind, probabilities[~copy], labels[~copy]).tolist() if trial.copies else None
+    counts = _counts(trial.kind, probabilities, labels).tolist()
     return {
         "epoch": epoch,
         "loss": 2.0 / (epoch + 1),
         "learning_rate": 0.001,
         "logs": {},
-        "audit": audit if trial.audit else {},
+        "audit": _audit(trial, epoch) if trial.audit else {},
         "test": {"confusion": counts, "confusion_without_copies": without},
         "validation": {"confusion": counts} if trial.validation else None,
         "seconds": 1.0,

@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from fernoise_bench.results import metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+
+from fernoise_bench.results import metrics
 
 
 @st.composite

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from fernoise_bench.results import metrics, records, store
 
 from .fabricate import Trial, fabricate, fabricate_all
@@ -69,6 +70,17 @@ def test_a_trial_killed_at_its_start_counts_as_interrupted(tmp_path):
     assert records.load_records(tmp_path) == ([], [])
 
 
+@pytest.mark.parametrize("name", sorted(Trial().identity))
+def test_an_identity_that_lacks_a_field_is_named(tmp_path, name):
+    identity = {key: value for key, value in Trial().identity.items() if key != name}
+    stand_in = {**Trial().identity, **identity}
+    folder = store.trial_folder(tmp_path, stand_in).with_name(store.trial_id(identity))
+    store.write_json(folder / "identity.json", identity)
+    loaded, (message,) = records.load_records(tmp_path)
+    assert not loaded
+    assert str(folder) in message
+
+
 def rewrite(path, change):
     content = json.loads(path.read_bytes())
     change(content)
@@ -118,6 +130,20 @@ def lose_field(folder):
     rewrite(folder / "environment.json", lambda content: content.pop("task"))
 
 
+def lose_compute(folder):
+    lines = store.read_jsonl(folder / "epochs.jsonl")
+    store.write_jsonl(folder / "epochs.jsonl", [{**line, "compute": {}} for line in lines])
+
+
+def spoil_kind(folder):
+    rewrite(folder / "environment.json", lambda content: content["task"].update(kind="multi"))
+
+
+def spoil_copies(folder):
+    arrays = store.read_arrays(folder / "predictions.npz")
+    store.write_arrays(folder / "predictions.npz", {**arrays, "copy": arrays["copy"].astype(int)})
+
+
 def spoil_state(folder):
     rewrite(folder / "status.json", lambda content: content.update(state="finished"))
 
@@ -141,6 +167,9 @@ SPOILERS = [
     lose_epochs,
     skip_epoch,
     lose_field,
+    lose_compute,
+    spoil_kind,
+    spoil_copies,
     spoil_state,
     cut_predictions,
     lose_identity,

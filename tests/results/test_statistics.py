@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from fernoise_bench.results import statistics
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fernoise_bench.results import statistics
 
 
 def brute_force(differences):

@@ -10,10 +10,11 @@ import time
 
 import numpy as np
 import pytest
-from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results import store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results import store
 
 IDENTITY = {
     "protocol": {"name": "rafdb-sym", "version": 1},

@@ -1,0 +1,189 @@
+"""Curves by epoch: the test metric, and the share of wrong training labels that is memorised."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..protocols.errors import BadInput
+from .cells import Entry, blocks
+from .records import Record, audit_share, score_of
+from .store import write_atomic
+from .views import Expected, View, level_words, title_of, view_of
+
+# Okabe and Ito's palette without its yellow; beyond seven methods the dashes change
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+_DASHES = ("-", "--", ":", "-.")
+_STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fernoise-bench"}
+_METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One method's curves, means over its complete (seed, draw) pairs.
+
+    Attributes:
+        label: the method, with "2/3" when pairs are missing.
+        test: the protocol's metric on test by epoch, in [0, 1].
+        memorised: of the wrong training labels, the share predicted as given, by epoch; NaN where not audited.
+    """
+
+    label: str
+    test: tuple[float, ...]
+    memorised: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a figure shows; methods without a complete pair are in `missing`."""
+
+    title: str
+    metric: str
+    curves: tuple[Curve, ...]
+    missing: tuple[str, ...] = ()
+
+
+def epoch_curves(records: Sequence[Record], expected: Expected | None = None, *, level: float | None = None) -> Curves:
+    """Curves of every method at one noise level.
+
+    Args:
+        records: of one comparability key.
+        expected: methods in their order, folds and pairs there should be.
+        level: needed when the records have several.
+
+    Raises:
+        BadInput: no records, several comparability keys, no complete pair at all, or a level that is missing or absent.
+    """
+    (block,) = blocks(records)
+    view = view_of(block, expected or Expected())
+    if level is None and len(view.levels) == 1:
+        level = view.levels[0]
+    if level not in view.levels:
+        known = ", ".join(f"{each:g}" for each in view.levels if each is not None)
+        raise BadInput(f"a figure shows one noise level: choose one of {known or 'none, this protocol has no levels'}")
+    found = [(entry, _curve(view, entry, level)) for entry in view.rows]
+    curves = tuple(curve for _, curve in found if curve is not None)
+    if not curves:
+        raise BadInput("there is nothing to draw: no method has finished a (seed, draw) pair at this level")
+    what = f"{view.metric_words} by epoch" + ("" if level is None else f", {level_words(level)}")
+    missing = tuple(entry.label for entry, curve in found if curve is None)
+    return Curves(title_of(view, what), view.metric_words, curves, missing)
+
+
+def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
+    done = [record for record in entry.records if record.done and record.level == level]
+    summary = view.summary(entry, level, lambda record: record.status["epochs"])
+    if not summary.values:
+        return None
+    epochs = range(min(len(record.epochs) for record in done))
+    label = f"{entry.label} ({summary.complete}/{summary.total})" if summary.status else entry.label
+    test = tuple(_mean(view, entry, level, _test_at(epoch)) for epoch in epochs)
+    memorised = tuple(_mean(view, entry, level, _memorised_at(epoch)) for epoch in epochs)
+    return Curve(label, test, memorised)
+
+
+def _mean(view: View, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> float:
+    values = view.summary(entry, level, value).values
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _test_at(epoch: int) -> Callable[[Record], float]:
+    return lambda r: score_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"]).headline
+
+
+def _memorised_at(epoch: int) -> Callable[[Record], float | None]:
+    return lambda record: audit_share(record.epochs[epoch], "memorised", "wrong")
+
+
+def draw_curves(data: Curves, path: Path) -> None:
+    """Draw two panels side by side into an SVG or PNG file; the same data give the same bytes.
+
+    Raises:
+        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in _METADATA:
+        raise BadInput(f"{path}: a figure's name must end in .svg or .png")
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise BadInput("figures need matplotlib: pip install 'fernoise-bench[figures]'") from error
+    buffer = io.BytesIO()
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(13, _height(data)), layout="constrained")
+        _fill(figure, data)
+        figure.savefig(buffer, format=kind, dpi=120, metadata=_METADATA[kind])
+    write_atomic(path, buffer.getvalue())
+
+
+def _height(data: Curves) -> float:
+    """Inches: room for a label each."""
+    return max(5.0, 1.5 + 0.27 * len(data.curves))
+
+
+def _fill(figure: Any, data: Curves) -> None:
+    figure.suptitle(data.title, fontsize=12)
+    left, right = figure.subplots(1, 2)
+    _panel(left, [curve.test for curve in data.curves], data)
+    left.set_title(f"test {data.metric} (%)", loc="left", fontsize=12)
+    _panel(right, [curve.memorised for curve in data.curves], data)
+    right.set_title("wrong training labels memorised (%)", loc="left", fontsize=12)
+    if data.missing:
+        figure.supxlabel(f"without a finished pair: {', '.join(data.missing)}", fontsize=9)
+
+
+def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
+    """One line a method, named at its end."""
+    axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+    ends: list[tuple[float, int]] = []
+    for number, values in enumerate(curves):
+        percent = [100 * value for value in values]
+        if not all(map(math.isfinite, percent)):
+            continue
+        marker = "o" if len(percent) == 1 else None
+        axes.plot(range(1, len(percent) + 1), percent, linewidth=2, marker=marker, **_look(number))
+        ends.append((percent[-1], number))
+    if not ends:
+        axes.text(0.5, 0.5, "not audited: no reference labels", ha="center", transform=axes.transAxes)
+        return
+    low, high = axes.get_ylim()
+    last = max(len(values) for values in curves)
+    gap = 0.31 / _height(data) * (high - low)
+    places = spread_out([end for end, _ in ends], gap, low, high)
+    for (end, number), place in zip(ends, places, strict=True):
+        _name(axes, data.curves[number].label, (last, end), (place - low) / (high - low), _look(number))
+    axes.set_ylim(low, high)
+
+
+def _name(axes: Any, label: str, end: tuple[float, float], height: float, look: dict[str, str]) -> None:
+    """A label at the right of the panel, led to from the line's end, with a sample of the line."""
+    thin = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    start = (1.05, height)
+    axes.annotate("", xy=end, xytext=start, textcoords="axes fraction", arrowprops=thin, annotation_clip=False)
+    axes.plot((1.05, 1.10), (height, height), transform=axes.transAxes, clip_on=False, linewidth=2, **look)
+    axes.text(1.115, height, label, transform=axes.transAxes, va="center", color=look["color"])
+
+
+def _look(number: int) -> dict[str, str]:
+    dashes = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": dashes}
+
+
+def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places for labels: near their values, in their order, at least `gap` apart, within [low, high] if they fit."""
+    from sklearn.isotonic import isotonic_regression
+
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    ceiling = max(low, high - gap * (len(values) - 1))
+    shifted = [values[i] - gap * rank for rank, i in enumerate(order)]
+    places = [0.0] * len(values)
+    for rank, place in enumerate(isotonic_regression(shifted, y_min=low, y_max=ceiling)):
+        places[order[rank]] = float(place) + gap * rank
+    return places

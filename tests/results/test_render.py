@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import html.parser
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.cells import Cell, Table
+from fernoise_bench.results.render import FORMATS, render
+
+AWKWARD = r"a|b_c & 50% <x> #1 $y$ {z} ~^ \n `q` *s* _e_"
+TABLE = Table(
+    "faces_of & <all> 100%",
+    ("method", "noise 0.2", "trials"),
+    (
+        (Cell("co_teaching †"), Cell("71.20 ± 0.40", 71.2000001, 0.4, 3, 3, best=True), Cell("3 of 3", 3.0)),
+        (Cell(AWKWARD), Cell("60.00 (2/3, 1 diverged)", 60.0, None, 2, 3, "2/3, 1 diverged"), Cell("–")),
+    ),
+    ("± is a spread − not an error.", "p ≥ 0.5 | a_b"),
+)
+
+
+def rows_of_csv(text):
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_github():
+    lines = render(TABLE, "github").splitlines()
+    assert lines[0] == r"**faces_of & \<all> 100%**"
+    header, rule, first, second = lines[2:6]
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in (header, rule, first, second)] == [4] * 4
+    assert "**71.20 ± 0.40**" in first
+    assert "co_teaching †" in first
+    assert r"a\|b_c & 50% \<x> #1 $y$ {z} ~^ \\n \`q\` \*s\* \_e\_" in second
+    assert lines[-1] == r"- p ≥ 0.5 \| a_b"
+
+
+def test_latex_escapes_everything():
+    text = render(TABLE, "latex")
+    assert r"\textbf{71.20 $\pm$ 0.40}" in text
+    assert r"a\textbar{}b\_c \& 50\% \textless{}x\textgreater{} \#1 \$y\$ \{z\}" in text
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
+    body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [2, 2, 2]
+    assert text.isascii()
+    bare = re.sub(r"\\[{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+
+
+def test_latex_keeps_a_leading_bracket_out_of_the_line_break():
+    text = render(Table("t", ("a",), ((Cell("x"),), (Cell("[y]"),), (Cell("*"),))), "latex")
+    assert "\n{}[y] " in text
+    assert "\n{}* " in text
+    assert "ü?" in render(Table("ü漢", (), ()), "latex")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path):
+    starred = Table("t", ("a", "b"), ((Cell("[y]"), Cell("*")), (Cell("ü漢"), Cell('"q"'))))
+    body = render([TABLE, starred], "latex")
+    source = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\\end{document}\n"
+    (tmp_path / "table.tex").write_text(source, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert (tmp_path / "table.pdf").exists()
+
+
+def test_csv_has_the_numbers():
+    header, first, second = rows_of_csv(render(TABLE, "csv"))
+    assert header == [
+        "table",
+        "method",
+        "noise 0.2",
+        "noise 0.2 sd",
+        "noise 0.2 ok",
+        "noise 0.2 all",
+        "trials",
+        "missing",
+    ]
+    assert first == [TABLE.title, "co_teaching †", "71.2000001", "0.4", "3", "3", "3", ""]
+    assert second == [TABLE.title, AWKWARD, "60", "", "2", "3", "–", "noise 0.2: 2/3, 1 diverged"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-cmd", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "-1+1"])
+def test_csv_cells_are_no_formulas(text):
+    table = Table(text, (text,), ((Cell(text),),))
+    for row in rows_of_csv(render(table, "csv")):
+        assert all(cell[:1] not in ("=", "+", "-", "@", "\t", "\r") for cell in row)
+    assert rows_of_csv(render(table, "csv"))[1][1] == f"'{text.strip()}"
+
+
+def test_csv_keeps_negative_numbers():
+    table = Table("t", ("gap", "text"), ((Cell("-1.5", -1.5), Cell("-2.5")),))
+    assert rows_of_csv(render(table, "csv"))[1] == ["t", "-1.5", "-2.5", ""]
+
+
+def test_json_has_everything():
+    plain = json.loads(render(TABLE, "json"))
+    assert plain["title"] == TABLE.title
+    assert plain["columns"] == list(TABLE.columns)
+    assert plain["notes"] == list(TABLE.notes)
+    assert [Cell(**cell) for cell in plain["rows"][0]] == list(TABLE.rows[0])
+    assert len(json.loads(render([TABLE, TABLE], "json"))) == 2
+    with pytest.raises(ValueError, match="JSON"):
+        render(Table("t", ("a",), ((Cell("x", math.nan),),)), "json")
+
+
+class Reader(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.seen.append((self.open[-1], data))
+
+
+def test_html_is_escaped_and_balanced():
+    reader = Reader()
+    text = render(TABLE, "html")
+    reader.feed(text)
+    assert reader.open == []
+    assert ("caption", TABLE.title) in reader.seen
+    assert ("strong", "71.20 ± 0.40") in reader.seen
+    assert ("td", AWKWARD) in reader.seen
+    assert "<x>" not in text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_rows_and_several_tables(format):
+    empty = Table("t", ("a", "b"), ())
+    assert render(empty, format).endswith("\n")
+    assert render([empty, TABLE], format).endswith("\n")
+    assert "\x1b" not in render(TABLE, format)
+
+
+def test_an_unknown_format_is_named():
+    with pytest.raises(BadInput, match="did you mean latex"):
+        render(TABLE, "latx")

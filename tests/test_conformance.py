@@ -1,0 +1,216 @@
+"""What every registered method and variant must do, whatever its idea."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import gc
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fernoise_bench.benchmark import registry, trainer
+from fernoise_bench.benchmark.runner import run_trial
+from fernoise_bench.benchmark.trainer import Training
+from fernoise_bench.benchmark.weights import Weights
+from fernoise_bench.methods.base import Kind, Step
+from fernoise_bench.protocols.data import CellData, Rows
+from fernoise_bench.results.metrics import accuracy, f1_per_label
+
+from .toy import ToyWorkplace, ignore, toy_cell, toy_trial
+
+
+def _cases() -> Iterator[tuple[str, Kind]]:
+    """Every base name on every kind of labels it can learn from."""
+    for spec in registry.all_base():
+        for kind in sorted(spec.needs & {"single", "multi"}):
+            yield spec.name, kind  # type: ignore[misc]
+
+
+def _variants() -> Iterator[tuple[str, Kind]]:
+    for spec in registry.all_base():
+        for kind in sorted(spec.needs & {"single", "multi"}):
+            for name in spec.load().variants:
+                full = registry.find(f"{spec.name}:{name}")
+                if not (kind == "single" and "verified" in full.needs):
+                    yield full.name, kind  # type: ignore[misc]
+
+
+CASES = list(_cases())
+VARIANTS = list(_variants())
+every_method = pytest.mark.parametrize(("name", "kind"), CASES, ids=lambda value: str(value))
+
+
+def _start(name: str, kind: Kind, out: Path, *, data: CellData | None = None, **recipe: int) -> Training:
+    trial = toy_trial(name, out, kind=kind, **recipe)
+    return trainer.start(trial, data or toy_cell(kind), Weights("none"))
+
+
+def _run(training: Training, epochs: int) -> list[float | None]:
+    recipe = training.train_set.sampler.recipe
+    return [trainer.run_epoch(training, recipe, epoch)["loss"] for epoch in range(epochs)]
+
+
+def _digest(method: torch.nn.Module) -> str:
+    content = b"".join(value.numpy().tobytes() for value in method.state_dict().values())
+    return hashlib.sha256(content).hexdigest()
+
+
+@every_method
+def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> None:
+    """Far better than chance after a few epochs, wrong labels notwithstanding."""
+    data = toy_cell(kind, size=512)
+    training = _start(name, kind, tmp_path, data=data, epochs=10)
+    _run(training, 10)
+    training.evaluator.epoch(training.method, 9)
+    predicted = training.evaluator.predictions()["last"]
+    if kind == "single":
+        assert accuracy(predicted, data.test.reference) > 0.8
+    else:
+        assert f1_per_label(predicted, data.test.reference).mean() > 0.8
+
+
+@every_method
+def test_same_seed_same_state_other_seed_other_state(name: str, kind: Kind, tmp_path: Path) -> None:
+    states = []
+    for seed in (0, 0, 1):
+        training = _start(name, kind, tmp_path, seed=seed)
+        _run(training, 2)
+        states.append(_digest(training.method))
+    assert states[0] == states[1] != states[2]
+
+
+@every_method
+def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path: Path) -> None:
+    training = _start(name, kind, tmp_path)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    numpy_before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is watched
+    _run(training, 2)
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
+
+
+@every_method
+def test_all_state_is_parameters_and_buffers(name: str, kind: Kind, tmp_path: Path) -> None:
+    """Construct, prepare, load state, go on: the same as never having stopped."""
+    whole = _start(name, kind, tmp_path)
+    recipe = whole.train_set.sampler.recipe
+    _run(whole, 2)
+    method_state = {key: value.clone() for key, value in whole.method.state_dict().items()}
+    optimizer_state = copy.deepcopy(whole.optimizer.state_dict())
+    resumed = _start(name, kind, tmp_path)
+    resumed.method.load_state_dict(method_state)
+    resumed.optimizer.load_state_dict(optimizer_state)
+    for epoch in (2, 3):
+        trainer.run_epoch(resumed, recipe, epoch)
+    for epoch in (2, 3):
+        trainer.run_epoch(whole, recipe, epoch)
+    assert _digest(whole.method) == _digest(resumed.method)
+
+
+@every_method
+def test_predicts_probabilities_of_single_images_as_of_batches(name: str, kind: Kind, tmp_path: Path) -> None:
+    training = _start(name, kind, tmp_path)
+    _run(training, 1)
+    training.method.eval()
+    images = torch.rand(5, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        together = training.method.predict(images)
+        alone = torch.cat([training.method.predict(image[None]) for image in images])
+    assert together.shape == (5, 3)
+    assert together.min() >= 0
+    assert together.max() <= 1
+    assert torch.allclose(together, alone, atol=1e-5)
+    if kind == "single":
+        assert torch.allclose(together.sum(dim=1), torch.ones(5), atol=1e-5)
+
+
+@every_method
+def test_says_what_it_trained_on_in_the_agreed_shapes(name: str, kind: Kind, tmp_path: Path) -> None:
+    training = _start(name, kind, tmp_path)
+    training.method.train()
+    for batch in training.train_set.batches(0, training.method.views):
+        step: Step = training.method.loss(batch)
+        size = len(batch.index)
+        for tensor in (step.weight, step.target):
+            if tensor is not None:
+                assert not tensor.requires_grad
+                assert tensor.shape[1] == size
+        if step.loss is not None:
+            assert step.loss.shape == ()
+            assert torch.isfinite(step.loss)
+        break
+
+
+every_au_method = pytest.mark.parametrize("name", [name for name, kind in CASES if kind == "multi"])
+
+
+@every_au_method
+def test_an_au_without_a_known_label_trains_without_trouble(name: str, tmp_path: Path) -> None:
+    data = toy_cell("multi")
+    given = data.train.given.copy()
+    given[:, 1] = 0
+    training = _start(name, "multi", tmp_path, data=dataclasses.replace(data, train=data.train.with_given(given)))
+    losses = _run(training, 2)
+    assert all(loss is not None and np.isfinite(loss) for loss in losses)
+
+
+@every_au_method
+def test_a_batch_of_unknown_labels_teaches_nothing(name: str, tmp_path: Path) -> None:
+    """No update, or no gradient; a method that compares two views of a row may learn from that alone."""
+    training = _start(name, "multi", tmp_path)
+    if training.method.views > 1:
+        pytest.skip("compares two views of a row, which needs no label")
+    batch = next(training.train_set.batches(0, 1))
+    step = training.method.loss(dataclasses.replace(batch, labels=torch.zeros_like(batch.labels)))
+    if step.loss is not None:
+        step.loss.backward()  # type: ignore[no-untyped-call]
+        assert all(not p.grad.any() for p in training.method.parameters() if p.grad is not None)
+
+
+@every_method
+def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tmp_path: Path) -> None:
+    """Walks every object a method can reach from what it was handed."""
+    data = toy_cell(kind)
+    training = _start(name, kind, tmp_path, data=data)
+    training.method.begin_epoch(0, training.train_set.view(0))
+    forbidden = {id(data), id(data.test), id(data.train), id(data.train.reference), id(training.evaluator), id(training.auditor)}
+    reached = _reachable(training.method)
+    reached += _reachable(training.train_set.view(0))
+    assert not [item for item in reached if id(item) in forbidden]
+    assert not [item for item in reached if isinstance(item, (CellData, Rows))]
+
+
+def _reachable(root: object, limit: int = 200_000) -> list[object]:
+    """Everything reachable by references from an object, modules and classes left out."""
+    seen: dict[int, object] = {}
+    queue: list[object] = [root]
+    while queue and len(seen) < limit:
+        item = queue.pop()
+        if id(item) in seen or isinstance(item, (type, type(torch))):
+            continue
+        seen[id(item)] = item
+        if callable(item) and hasattr(item, "__closure__"):
+            queue += [cell.cell_contents for cell in item.__closure__ or ()]
+            continue  # a function's globals are its module's
+        queue += gc.get_referents(item)
+    return list(seen.values())
+
+
+@pytest.mark.parametrize(("name", "kind"), VARIANTS, ids=lambda value: str(value))
+def test_every_variant_runs_to_its_end(name: str, kind: Kind, tmp_path: Path) -> None:
+    trial = toy_trial(name, tmp_path, kind=kind, epochs=2)
+    status = run_trial(trial, ToyWorkplace(), ignore)
+    assert status["state"] == "done", status["reason"]
+
+
+@every_method
+def test_every_hyper_parameter_has_a_source(name: str, kind: Kind) -> None:
+    spec = registry.find(name)
+    for field in dataclasses.fields(spec.params):
+        assert field.metadata.get("source"), f"{name}: {field.name} has no source"
