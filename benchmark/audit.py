@@ -70,9 +70,13 @@ class Auditor:
         self._counts += torch.stack([seen[name] for name in COUNTS])
 
     def epoch_counts(self) -> dict[str, int]:
-        """The counts since the last call."""
+        """The counts since the last call; what a method did not report is absent."""
         counts = dict(zip(COUNTS, self._counts.tolist(), strict=True))
         self._counts.zero_()
+        if not counts["predicted"]:
+            del counts["memorised"], counts["recovered"]
+        if not counts["judged"]:
+            del counts["kept"], counts["kept_right"]
         return counts
 
     def _label(self, probabilities: Tensor) -> Tensor:

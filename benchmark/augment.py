@@ -68,7 +68,9 @@ def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Te
     if resized:
         size = (how.resize, how.resize)
         whole = store[index].permute(0, 3, 1, 2).float()
-        source = F.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=False).permute(0, 2, 3, 1)
+        source = F.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=False).permute(
+            0, 2, 3, 1
+        )
         index = torch.arange(len(index), device=store.device)
     else:
         source = store

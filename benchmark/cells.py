@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..protocols import catalog
 from ..protocols.base import Protocol
+from ..protocols.build import open_data
 from ..protocols.data import Source
 from ..protocols.errors import BadInput
 from . import registry
@@ -91,7 +92,11 @@ def make_job(wish: Wish, protocol: Protocol) -> Job:
     asked = wish.weights or recipe.weights
     device = choose_device(wish.device)
     check_precision(wish.precision, device)
-    found = resolve(asked, wish.data_root)
+    try:
+        found = resolve(asked, wish.data_root)
+    except BadInput:
+        open_data(protocol, profile, source, wish.data_root, partial=wish.partial)  # data that are absent come first
+        raise
     settings = Settings(
         device=device,
         precision=wish.precision,
@@ -135,10 +140,10 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
 
 def check_writable(out: Path) -> None:
     """BadInput unless the output folder, or the nearest one above it that exists, can be written to."""
-    nearest: Iterable[Path] = (path for path in (out, *out.absolute().parents) if path.exists())
+    nearest: Iterable[Path] = (path for path in (out, *out.absolute().parents) if os.path.exists(path))
     place = next(iter(nearest))
     if not place.is_dir():
-        raise BadInput(f"--out {out}: {place} is a file, not a folder")
+        raise BadInput(f"--out {out}: {place} is a file, not a folder; choose another folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise BadInput(f"--out {out}: {place} is not writable; choose another folder")
 

@@ -29,7 +29,6 @@ def save(folder: Path, training: Training) -> None:
         "best": {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None},
         "best_epochs": (best.validation_epoch, best.oracle_epoch),
         "best_scores": (best.validation_score, best.oracle_score),
-        "counters": (training.counters.forwards, training.counters.backwards),
         "oracle_reads": training.oracle_knowledge,
         "next_epoch": training.next_epoch,
         "lines": training.lines,
@@ -62,7 +61,7 @@ def resume(folder: Path, training: Training) -> bool:
         setattr(best, name, tensor.cpu().numpy())
     best.validation_epoch, best.oracle_epoch = state["best_epochs"]
     best.validation_score, best.oracle_score = state["best_scores"]
-    training.counters.forwards, training.counters.backwards = state["counters"]
+    training.counters.take()  # preparing again is not the trial's compute
     training.method.task.oracle_reads.update(state["oracle_reads"])
     training.next_epoch = state["next_epoch"]
     training.lines = state["lines"]

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 RUNS = click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR"
 )
-PROFILE = click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Only records of this profile.")
-SOURCE = click.option("--synthetic/--real", "synthetic", default=None, help="Only records on generated, or real, faces.")
+PROFILE = click.option(
+    "--profile", type=click.Choice(["paper", "small", "smoke"]), help="Only records of this profile."
+)
+SOURCE = click.option(
+    "--synthetic/--real", "synthetic", default=None, help="Only records on generated, or real, faces."
+)
 
 
 @click.command()
@@ -57,29 +61,46 @@ def status(runs: Path, as_json: bool) -> None:
 @PROFILE
 @SOURCE
 @click.option(
-    "--format", "form", type=click.Choice(["github", "latex", "csv", "json", "html"]), default="github", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["github", "latex", "csv", "json", "html"]),
+    default="github",
+    show_default=True,
 )
 @click.option(
     "--rule", type=click.Choice(["last", "last_five", "validation", "oracle"]), default="last", show_default=True,
     help="Which epoch counts; the oracle is the best on the test set.",
 )  # fmt: skip
-@click.option("--long", "detail", flag_value="long", help="One row a method: all selection rules, compute, oracle knowledge.")
+@click.option(
+    "--long", "detail", flag_value="long", help="One row a method: all selection rules, compute, oracle knowledge."
+)
 @click.option("--audit", "detail", flag_value="audit", help="What each method did with wrong labels.")
+@click.option("--allow-mixed", is_flag=True, help="A block for each setting where the records have several.")
 def table(
-    name: str, runs: Path, profile: str | None, synthetic: bool | None, form: str, rule: str, detail: str | None
+    name: str,
+    runs: Path,
+    profile: str | None,
+    synthetic: bool | None,
+    form: str,
+    rule: str,
+    detail: str | None,
+    allow_mixed: bool,
 ) -> None:
     """A protocol's table from the records: methods by noise levels, or methods by AUs."""
+    from ..protocols import catalog
     from ..results.render import render
     from ..results.tables import audit_table, long_table, protocol_table
+    from ..results.views import Expected
 
     records = _records(name, runs, profile, synthetic)
+    expected = Expected(folds=catalog.find(name).folds, not_applicable=_not_applicable(name, records))
     if detail == "long":
-        found = long_table(records)
+        found = long_table(records, expected, allow_mixed=allow_mixed)
     elif detail == "audit":
-        found = audit_table(records)
+        found = audit_table(records, expected, allow_mixed=allow_mixed)
     else:
-        found = protocol_table(records, rule=rule, not_applicable=_not_applicable(name, records))
-    click.echo(render(found, form))
+        found = protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
+    click.echo(render(found, form), nl=False)
 
 
 @click.command()
@@ -89,17 +110,11 @@ def table(
 @RUNS
 @PROFILE
 @SOURCE
-def figure(
-    name: str, out: Path, noise: float | None, runs: Path, profile: str | None, synthetic: bool | None
-) -> None:
+def figure(name: str, out: Path, noise: float | None, runs: Path, profile: str | None, synthetic: bool | None) -> None:
     """Draw the test metric and the memorised share of wrong labels by epoch."""
     from ..results.curves import draw_curves, epoch_curves
 
-    records = _records(name, runs, profile, synthetic)
-    chosen = [record for record in records if noise is None or record.level == noise]
-    if not chosen:
-        raise BadInput(f"no records of {name} at noise {noise:g} in {runs}")
-    draw_curves(epoch_curves(chosen), out)
+    draw_curves(epoch_curves(_records(name, runs, profile, synthetic), level=noise), out)
     click.echo(f"wrote {out}")
 
 
@@ -121,7 +136,9 @@ def _records(name: str, runs: Path, profile: str | None, synthetic: bool | None)
         and (wanted is None or record.identity["source"] == wanted)
     ]
     if not chosen:
-        raise BadInput(f"no records of {name} in {runs}; make them with: fernoise-bench run --protocol {name} --all-methods")
+        raise BadInput(
+            f"no records of {name} in {runs}; make them with: fernoise-bench run --protocol {name} --all-methods"
+        )
     return chosen
 
 
@@ -140,7 +157,12 @@ def _grouped(records: Sequence[Record]) -> list[tuple[tuple[str, ...], list[Reco
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         protocol = record.identity["protocol"]
-        key = (f"{protocol['name']}@{protocol['version']}", record.identity["profile"], record.identity["source"], record.method)
+        key = (
+            f"{protocol['name']}@{protocol['version']}",
+            record.identity["profile"],
+            record.identity["source"],
+            record.method,
+        )
         groups.setdefault(key, []).append(record)
     return sorted(groups.items())
 

@@ -59,7 +59,9 @@ def _wish(options: dict[str, Any]) -> Wish:
 
 @click.command()
 @grid_options
-@click.option("--engine", type=click.Choice(["inline", "local"]), help="One process, or a pool; default: a pool on the CPU.")
+@click.option(
+    "--engine", type=click.Choice(["inline", "local"]), help="One process, or a pool; default: a pool on the CPU."
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of the pool; default: the cores, one a GPU.")
 @click.option("--fresh", is_flag=True, help="Train again what is finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
@@ -113,8 +115,8 @@ def _look_before_starting(grid: Grid) -> None:
     from .weights import resolve
 
     job = grid.job
-    build_model(job.settings.recipe.encoder, resolve(job.weights, job.data_root))
     open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    build_model(job.settings.recipe.encoder, resolve(job.weights, job.data_root))
 
 
 def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
@@ -142,21 +144,32 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
         else:
             run_local(waiting, progress, workers)
     except OSError as error:
-        raise BadInput(f"--out {grid.job.out}: {error.strerror or error}; finished trials are safe, run again") from error
+        raise BadInput(
+            f"--out {grid.job.out}: {error.strerror or error}; finished trials are safe, run again"
+        ) from error
     finally:
         progress.close()
     return progress.failed
 
 
 def _print_table(grid: Grid, form: str) -> None:
+    """The table of exactly what was asked for, from what is on disk."""
     from ..results.records import comparability_key, load_records
     from ..results.render import render
     from ..results.tables import protocol_table
+    from ..results.views import Expected
 
     records, damaged = load_records(grid.job.out)
     key = comparability_key(grid.trials[0].identity)
     mine = [record for record in records if comparability_key(record.identity) == key]
     for message in damaged:
         click.echo(f"damaged: {message}", err=True)
+    expected = Expected(
+        methods=grid.methods,
+        levels=tuple(dict.fromkeys(trial.level for trial in grid.trials)),
+        folds=tuple(dict.fromkeys(trial.fold for trial in grid.trials)),
+        pairs=tuple(dict.fromkeys((trial.seed, trial.draw) for trial in grid.trials)),
+        not_applicable=grid.not_applicable,
+    )
     if mine:
-        click.echo(render(protocol_table(mine, not_applicable=grid.not_applicable), form))
+        click.echo(render(protocol_table(mine, expected), form), nl=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,8 @@ def show_protocol(name: str, profile: str, as_json: bool) -> None:
 def method_rows(method: MethodSpec) -> Rows:
     """(name, value, source) of each hyper-parameter."""
     return [
-        (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated")) for f in fields(method.params)
+        (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
+        for f in fields(method.params)
     ]
 
 
@@ -105,9 +107,15 @@ def protocol_rows(protocol: Protocol) -> Rows:
         ("noise", protocol.noise, about.pop("noise", "")),
         ("noise seed", f"{protocol.noise_seed} + draw", ""),
         ("levels", ", ".join(map(str, protocol.levels)) or "none", ""),
-        ("metric", protocol.metric, "mean over AUs; 0 where undefined; known entries" if protocol.metric == "f1" else ""),
+        (
+            "metric",
+            protocol.metric,
+            "mean over AUs; 0 where undefined; known entries" if protocol.metric == "f1" else "",
+        ),
     ]
-    rows += [(f"test part {name}", f"{len(subjects)} subjects", " ".join(subjects)) for name, subjects in protocol.parts]
+    rows += [
+        (f"test part {name}", f"{len(subjects)} subjects", " ".join(subjects)) for name, subjects in protocol.parts
+    ]
     if protocol.rates:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(protocol.names, protocol.rates, strict=True))
         rows.append(("base rates", rates, ""))
@@ -115,14 +123,20 @@ def protocol_rows(protocol: Protocol) -> Rows:
 
 
 def recipe_rows(protocol: Protocol, profile: str) -> Rows:
-    """(name, value, source) of each number of a profile's recipe and sizes."""
+    """(name, value, source) of each number of a profile's recipe and sizes; what the recipe does not use is left out."""
     chosen = protocol.profile(profile)
-    sources = dict(chosen.recipe.sources)
+    recipe, augmentation = chosen.recipe, chosen.recipe.augmentation
+    unused = {"sources", "augmentation"}
+    unused |= {"momentum"} if recipe.optimizer != "sgd" else set()
+    unused |= {"decay"} if recipe.schedule == "constant" else set()
+    unused |= {"verified_per_batch"} if recipe.sampler != "fixed" else set()
+    unused |= {"erase_area"} if not augmentation.erase else set()
+    sources = dict(recipe.sources)
     rows = []
-    for owner, item in (("", chosen.recipe), ("augmentation.", chosen.recipe.augmentation), ("size.", chosen.size)):
+    for owner, item in (("", recipe), ("augmentation.", augmentation), ("size.", chosen.size)):
         for f in fields(item):  # type: ignore[arg-type]
-            name = f"{owner}{f.name}"
-            if f.name not in ("sources", "augmentation"):
+            if f.name not in unused:
+                name = f"{owner}{f.name}"
                 rows.append((name, _plain(getattr(item, f.name)), _source(sources, name)))
     return rows
 
@@ -133,7 +147,7 @@ def _source(sources: dict[str, str], name: str) -> str:
         owner, _, rest = names.rpartition(".")
         if name in [f"{owner}.{part.strip()}" if owner else part.strip() for part in rest.split(",")]:
             return source
-    return ""
+    return "unstated: ours"
 
 
 def _plain(value: Any) -> str:
@@ -145,7 +159,13 @@ def _plain(value: Any) -> str:
 def _as_table(rows: Rows) -> str:
     from tabulate import tabulate
 
-    return str(tabulate(rows, headers=("what", "value", "source"), tablefmt="github", maxcolwidths=[None, 50, 80]))
+    # Wrapped here: tabulate's own wrapping turns the text "False" into True.
+    wrapped = [[_wrapped(text, width) for text, width in zip(row, (40, 50, 80), strict=True)] for row in rows]
+    return str(tabulate(wrapped, ("what", "value", "source"), tablefmt="github", disable_numparse=True))
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def _as_json(rows: Rows) -> str:

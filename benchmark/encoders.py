@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +29,16 @@ class Counters:
     forwards: int = 0
     backwards: int = 0
 
+    def take(self) -> dict[str, int]:
+        """The counts since the last call."""
+        taken = {"forwards": self.forwards, "backwards": self.backwards}
+        self.forwards = self.backwards = 0
+        return taken
+
+    def __deepcopy__(self, memo: object) -> Counters:
+        """Itself: what a copied encoder (a mean teacher) computes counts for the same trial."""
+        return self
+
 
 class CountedEncoder(nn.Module):
     """A timm backbone: images [B, 3, H, W] in [0, 1] to (pooled [B, D], maps [B, D, h, w]), float32.
@@ -37,7 +49,7 @@ class CountedEncoder(nn.Module):
     def __init__(self, model: nn.Module, counters: Counters, autocast: Callable[[], Any]) -> None:
         super().__init__()
         self.model = model
-        self.num_features: int = model.num_features  # type: ignore[assignment]
+        self.num_features = int(model.num_features)  # type: ignore[arg-type]
         self._counters = counters
         self._autocast = autocast
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -71,18 +83,26 @@ def build_model(name: str, weights: Weights) -> nn.Module:
         BadInput: no such model; ImageNet weights that cannot be fetched; a checkpoint of another model.
     """
     if name == "small":
+        if weights.kind != "none":
+            raise BadInput(
+                f"--weights {weights.family or weights.kind}: this profile's encoder, a narrow ResNet, starts from scratch; "
+                "leave --weights out, or add --profile paper"
+            )
         return small_resnet()
     if not timm.is_model(name):
         raise BadInput(f"unknown encoder '{name}': not a timm model (timm.list_models() lists them)")
     if weights.kind == "imagenet":
+        logging.disable(logging.WARNING)  # the hub's client tells of every retry
         try:
             return timm.create_model(name, pretrained=True, num_classes=0)
-        except (OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        except Exception as error:  # noqa: BLE001 - hub, HTTP client and file format each raise errors of their own
+            reason = textwrap.shorten(str(error) or type(error).__name__, 120, placeholder="…")
             raise BadInput(
                 f"ImageNet weights for {name} could not be fetched ({reason}): connect once, put them in timm's cache, "
                 "or train from scratch with --weights none (another comparability key)"
             ) from error
+        finally:
+            logging.disable(logging.NOTSET)
     model = timm.create_model(name, pretrained=False, num_classes=0)
     if weights.state is not None:
         weights.load_into(model, name)

@@ -59,7 +59,7 @@ class TrainSet:
     def view(self, epoch: int) -> TrainView:
         """The training set as a method sees it."""
 
-        def batches(augment: bool = False) -> Iterator[Batch]:  # noqa: FBT001, FBT002 (the interface's own name)
+        def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
         return TrainView(self.labels, self.verified, None, None, batches)
@@ -83,7 +83,10 @@ class TrainSet:
         shape = (*order.shape, augment.DRAWS)
         keys = (streams.key(self.seed, purpose, view, epoch) for view in range(views))
         drawn = (streams.uniforms(key, samples, augment.DRAWS).astype(np.float32).reshape(shape) for key in keys)
-        return [torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.images.device) for view in drawn]
+        return [
+            torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.images.device)
+            for view in drawn
+        ]
 
 
 def make_task(protocol: Protocol, train: Rows, sampler: Sampler, noise_rate: float | None) -> Task:

@@ -151,7 +151,7 @@ def _load_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - a user's file may raise anything; it is told, not traced
+    except Exception as error:
         raise BadInput(f"--method {path}: does not import: {type(error).__name__}: {error}".splitlines()[0]) from error
     return module
 

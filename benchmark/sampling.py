@@ -62,7 +62,9 @@ class Sampler:
         clean, noisy = np.flatnonzero(self.verified), np.flatnonzero(~self.verified)
         share = self.recipe.verified_per_batch
         if not len(clean) or not len(noisy):
-            raise BadInput("the sampler 'fixed' needs verified and unverified rows; this training set has one kind only")
+            raise BadInput(
+                "the sampler 'fixed' needs verified and unverified rows; this training set has one kind only"
+            )
         halves = (
             _cycled(clean, self.steps * share, streams.key(stream, "verified")).reshape(self.steps, share),
             _cycled(noisy, self.steps * (self.recipe.batch_size - share), streams.key(stream, "noisy")).reshape(

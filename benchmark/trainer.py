@@ -94,8 +94,10 @@ def train(trial: Trial, training: Training, report: Report) -> None:
         began = time.perf_counter()
         epoch = training.next_epoch
         line = run_epoch(training, recipe, epoch)
+        trained = time.perf_counter() - began
+        line["compute"] = training.counters.take()
         line |= training.evaluator.epoch(training.method, epoch)
-        line["compute"] = {"forwards": training.counters.forwards, "backwards": training.counters.backwards}
+        training.counters.take()  # evaluation is the harness's, not the method's
         line["seconds"] = time.perf_counter() - began
         training.seconds += line["seconds"]
         training.lines.append(line)
@@ -107,7 +109,7 @@ def train(trial: Trial, training: Training, report: Report) -> None:
                 "epoch": epoch + 1,
                 "epochs": recipe.epochs,
                 "loss": line["loss"],
-                "images_per_second": rows / line["seconds"],
+                "images_per_second": rows / trained,
             }
         )
 
@@ -142,7 +144,10 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
 def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """One optimiser over all parameters: encoders at the recipe's rate, everything else at head_factor times it."""
     in_encoder = {
-        id(parameter) for module in method.modules() if isinstance(module, CountedEncoder) for parameter in module.parameters()
+        id(parameter)
+        for module in method.modules()
+        if isinstance(module, CountedEncoder)
+        for parameter in module.parameters()
     }
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     groups = [

@@ -95,5 +95,10 @@ class Trial:
     @property
     def label(self) -> str:
         """A short name for people."""
-        parts = [self.method.name, self.fold, None if self.level is None else f"noise {self.level:g}", f"seed {self.seed}"]
+        parts = [
+            self.method.name,
+            self.fold,
+            None if self.level is None else f"noise {self.level:g}",
+            f"seed {self.seed}",
+        ]
         return " · ".join(part for part in parts if part)

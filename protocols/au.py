@@ -54,7 +54,13 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
 
 
 def cell(
-    protocol: Protocol, profile: Profile, source: Source, loaded: Loaded, fold: str | None, level: float | None, draw: int
+    protocol: Protocol,
+    profile: Profile,
+    source: Source,
+    loaded: Loaded,
+    fold: str | None,
+    level: float | None,
+    draw: int,
 ) -> CellData:
     """The rows of one fold: the part named `fold` tests, the others train, beside the noisy faces of this draw."""
     parts = dict(protocol.parts)

@@ -208,7 +208,9 @@ def measured(value: Any) -> Any:
     """A value as plain JSON data, documentation fields left out, sets sorted."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            f.name: measured(getattr(value, f.name)) for f in fields(value) if not f.metadata.get("documentation", False)
+            f.name: measured(getattr(value, f.name))
+            for f in fields(value)
+            if not f.metadata.get("documentation", False)
         }
     if isinstance(value, tuple):
         return [measured(item) for item in value]

@@ -97,7 +97,10 @@ BP4D_3FOLD = Protocol(
     smoke=Profile(at_smoke(RECOT), Size(train=328, noisy=160, validation=30)),
     title="BP4D, three subject-exclusive folds, with a noisy set",
     about=(
-        ("training", "annotated frames of two parts (verified), and faces in the wild with an automatic coder's labels"),
+        (
+            "training",
+            "annotated frames of two parts (verified), and faces in the wild with an automatic coder's labels",
+        ),
         ("validation", "small and smoke: a tenth of the training subjects; paper: none, as in the papers"),
         ("test", "annotated frames of the part that names the fold"),
         ("sizes", "of the generated twin: frames of all 41 subjects, and noisy faces"),

@@ -45,9 +45,7 @@ class Rows:
 
     def with_given(self, given: Array) -> Rows:
         """The same rows with other given labels."""
-        return Rows(
-            self.images, self.sample_id, self.group, given, self.reference, self.verified, self.copy
-        )
+        return Rows(self.images, self.sample_id, self.group, given, self.reference, self.verified, self.copy)
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,7 @@ def rows(images: Array, given: Array, reference: Array, *, first_id: int = 0, gr
 
 def join(first: Rows, second: Rows) -> Rows:
     """Two sets of rows, one after the other."""
-    return Rows(
-        *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in first.__dataclass_fields__)
-    )
+    return Rows(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in first.__dataclass_fields__))
 
 
 def describe_noise(kind: str, nominal: float | None, train: Rows) -> dict[str, Any]:

@@ -239,5 +239,5 @@ def light(who: Cast, amount: float) -> Float:
     chance = normal(fold(who.sequence, 53), 3)
     across = amount * np.clip(0.45 * chance[:, 0], -1, 1)
     above = np.clip(0.3 + amount * 0.35 * chance[:, 1], -1, 1)
-    bright = np.clip(1 + amount * 0.14 * chance[:, 2], 0.55, 1.35)
+    bright = np.clip(1 + amount * 0.14 * chance[:, 2], 0.55, 1.28)
     return np.stack((across, above, bright), axis=1)

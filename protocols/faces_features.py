@@ -62,7 +62,7 @@ def brows(canvas: Canvas, trait: Traits, strength: Strength) -> None:
         inner, outer = np.maximum(-held, np.float32(0)), np.maximum(held, np.float32(0))
         inner, outer = inner * (2 - inner), outer * (2 - outer)
         line = trait["brow_height"] - trait["brow_arch"] * (1 - held * held) + trait["brow_slant"] * held
-        line = line + pulled("brow_middle", strength, side) * (1 - inner - outer)
+        line = line + sign * trait["uneven_brows"] + pulled("brow_middle", strength, side) * (1 - inner - outer)
         line = line + pulled("brow_inner", strength, side) * inner + pulled("brow_outer", strength, side) * outer
         thick = trait["brow_thick"] * (1 - 0.35 * outer)
         ends = np.maximum(np.abs(across) - 0.92, np.float32(0)) * length

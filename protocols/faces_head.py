@@ -108,12 +108,14 @@ def occluders(canvas: Canvas, trait: Traits, kind: Array, place: Array) -> None:
     patch = canvas.patch(WHOLE)
     side = np.where(place < 0.5, np.float32(-1), np.float32(1))
     x, y = canvas.x * side, canvas.y
-    shown = np.zeros_like(x)
     for number in range(4):
-        lean = x - 0.62 - 0.25 * place + 0.10 * number
-        finger = np.abs(y - 0.34 - 0.13 * number - 0.25 * (x - 0.6))
-        shown = np.maximum(shown, patch.cover(np.maximum(finger - 0.058, -lean)))
-    _in_front(patch, shown * (kind == 1), tone(trait, "skin", 0.88))
+        # Four fingers with round tips; a shadow between them.
+        back = np.maximum(0.34 + 0.22 * place + 0.05 * (number - 1) * (number - 1) - x, np.float32(0))
+        aside = y - 0.28 - 0.125 * number - 0.30 * (x - 0.6)
+        finger = np.sqrt(back * back + aside * aside) - 0.060
+        _in_front(
+            patch, patch.cover(finger) * (kind == 1), tone(trait, "skin", 0.94 - 0.35 * bump((finger + 0.005) / 0.03))
+        )
     for number in range(3):
         lock = np.abs(x - 0.18 - 0.35 * place - (0.15 + 0.12 * number) * y * y - 0.10 * number) - 0.035
         strand = patch.cover(np.maximum(lock, y - 0.25 + 0.2 * number)) * (kind == 2)

@@ -35,6 +35,9 @@ _SHAPE: dict[str, tuple[float, float]] = {
     "upper_lip": (0.052, 0.011),
     "lower_lip": (0.068, 0.012),
     "corners": (0.0, 0.010),
+    "uneven_brows": (0.0, 0.008),  # no face is its own mirror image
+    "uneven_eyes": (0.0, 0.005),
+    "uneven_mouth": (0.0, 0.008),
 }
 
 
@@ -54,7 +57,6 @@ def traits(person: Keys) -> Traits:
     found["bald"] = np.where((chance[15] < 0.45) & (chance[19] < 0.15), 1.0, 0.0)
     found["parting"] = 1.2 * chance[20] - 0.6
     found["fringe"] = np.where(chance[21] < 0.2, 0.12 * chance[22], 0.0)
-    found["freckles"] = np.where(chance[23] < 0.2, chance[24], 0.0)
     found["brow_dark"] = 0.55 + 0.4 * chance[25]
     found["mole_u"], found["mole_v"] = 1.0 * chance[26] - 0.5, 0.9 * chance[27] - 0.3
     return {name: np.asarray(value, dtype=np.float32)[:, None, None] for name, value in found.items()}

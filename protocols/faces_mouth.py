@@ -49,7 +49,7 @@ def _shape(patch: Patch, trait: Traits, strength: Strength) -> Lips:
     arc = np.maximum(1 - square, np.float32(0))
     full = arc * (1 + 0.6 * square)
     line = trait["mouth_height"] - 0.175 * (ends[0] + ends[1]) - pulled_both("mouth_lift", strength) * arc
-    line = line + corner * square
+    line = line + corner * square + trait["uneven_mouth"] * across
     parted = 0.6 * raised * ramp((raised - 0.030) / 0.030)  # only a strongly raised lip leaves the other
     high = line - pulled_both("lip_open", strength) * (1 - sealed) * arc - parted * full
     low = line + pulled_both("jaw_open", strength) * (1 - sealed) * arc

@@ -74,6 +74,7 @@ def lids(strength: Strength, trait: Traits, side: int) -> tuple[Array, Array, Ar
     """Heights of the upper and lower lid from the eye's middle line (up and down) and how closed it is (0..1)."""
     shut = np.minimum(strength[43][side] * 1.2, np.float32(1))
     lower = trait["eye_open"] * np.float32(0.62) + pulled("lower_lid", strength, side)
-    upper = trait["eye_open"] - pulled("upper_lid", strength, side)
+    uneven = trait["uneven_eyes"] * (1 if side else -1)
+    upper = trait["eye_open"] + uneven - pulled("upper_lid", strength, side)
     upper = np.maximum(upper, np.float32(0.02))
     return upper - shut * (upper + lower), lower, shut

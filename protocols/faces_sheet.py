@@ -34,7 +34,7 @@ MEANINGS = {
 _LEFT, _GAP, _PAPER, _INK = 116, 2, 250, 20
 
 
-def sheet(seed: int, size: int = 64, subjects: tuple[str, ...] = ("Eve", "Gil", "Ada")) -> Image:
+def sheet(seed: int, size: int = 64, subjects: tuple[str, ...] = ("Zoe", "Noa", "Fay")) -> Image:
     """A labelled contact sheet, uint8 [H, W, 3].
 
     One action unit a row at intensities 0 to 5 on each subject, who is otherwise neutral; then expressions of many

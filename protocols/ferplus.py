@@ -9,8 +9,8 @@ import numpy as np
 
 from . import noise
 from .base import Profile, Protocol
-from .errors import BadInput
 from .data import Array, CellData, Rows, Source, describe_noise, fixed_choice, rows
+from .errors import BadInput
 from .faces import FaceSpecification, faces
 from .fer2013 import copies_of, first_occurrence, majority, read, to_ferplus
 
@@ -43,7 +43,13 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
 
 
 def cell(
-    protocol: Protocol, profile: Profile, source: Source, loaded: Loaded, fold: str | None, level: float | None, draw: int
+    protocol: Protocol,
+    profile: Profile,
+    source: Source,
+    loaded: Loaded,
+    fold: str | None,
+    level: float | None,
+    draw: int,
 ) -> CellData:
     """The rows of one cell: the splits with the noise of this level and draw."""
     train, validation, test = loaded.train, loaded.validation, loaded.test
@@ -96,7 +102,9 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
     )
     judged = reference >= 0
     if not own:
-        return Loaded(*(everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)))
+        return Loaded(
+            *(everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST))
+        )
     train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
     validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
     return Loaded(train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)))

@@ -239,18 +239,19 @@ def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tup
 
     A cell that lacks pairs is never best.
     """
-    highest = {}
+    highest: dict[int, float] = {}
     for column in columns:
-        values = [row[column].value or 0.0 for row in rows if _can_be_best(row[column])]
-        highest[column] = max(values) if len(values) > 1 else None
+        values = [value for row in rows if (value := _contest(row[column])) is not None]
+        if len(values) > 1:
+            highest[column] = max(values)
     return tuple(
         tuple(
-            replace(cell, best=True) if _can_be_best(cell) and cell.value == highest.get(column) else cell
+            replace(cell, best=True) if column in highest and _contest(cell) == highest[column] else cell
             for column, cell in enumerate(row)
         )
         for row in rows
     )
 
 
-def _can_be_best(cell: Cell) -> bool:
-    return cell.value is not None and not cell.status
+def _contest(cell: Cell) -> float | None:
+    return None if cell.status else cell.value

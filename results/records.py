@@ -106,10 +106,9 @@ def load_records(root: Path) -> tuple[list[Record], list[str]]:
     """
     records, damaged = [], []
     for folder in find_trials(root):
-        if not any(path for path in folder.iterdir() if not path.name.startswith(".")):
-            continue  # killed before anything was written
         try:
-            records.append(load_record(root, folder))
+            if any(not path.name.startswith(".") for path in folder.iterdir()):  # else killed before it wrote anything
+                records.append(load_record(root, folder))
         except BadInput as error:
             damaged.append(str(error))
         except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -251,6 +250,9 @@ def _check_predictions(
             recorded = np.asarray(epochs[epoch]["test"]["confusion"])
             agree = np.array_equal(_counts(kind, probabilities, labels), recorded)
             _require(agree, folder, f"predictions.npz ({rule}) and epoch {epoch} of epochs.jsonl do not agree")
+    counts = [np.asarray(line["test"]["confusion"]) for line in epochs]
+    alike = {(each.shape, int(each.sum())) for each in counts}
+    _require(len(alike) == 1, folder, "epochs.jsonl: the epochs did not test the same rows")
     headlines = [score_of(kind, line["test"]["confusion"]).headline for line in epochs]
     oracle = chosen["oracle"]
     _require(oracle is not None and headlines[oracle] >= max(headlines), folder, "the oracle epoch is not the best")

@@ -179,7 +179,14 @@ def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tm
     data = toy_cell(kind)
     training = _start(name, kind, tmp_path, data=data)
     training.method.begin_epoch(0, training.train_set.view(0))
-    forbidden = {id(data), id(data.test), id(data.train), id(data.train.reference), id(training.evaluator), id(training.auditor)}
+    forbidden = {
+        id(data),
+        id(data.test),
+        id(data.train),
+        id(data.train.reference),
+        id(training.evaluator),
+        id(training.auditor),
+    }
     reached = _reachable(training.method)
     reached += _reachable(training.train_set.view(0))
     assert not [item for item in reached if id(item) in forbidden]

@@ -68,7 +68,9 @@ def toy_cell(kind: Kind, size: int = 192, rate: float = 0.2, seed: int = 0) -> C
         train = everything.take(np.arange(size))
         train = train.with_given(symmetric(train.reference, rate, 3, seed))
         test = everything.take(np.arange(size, 2 * size))
-        return CellData(train, test.take(np.arange(32)), test.take(np.arange(32, size)), describe_noise("symmetric", rate, train))
+        return CellData(
+            train, test.take(np.arange(32)), test.take(np.arange(32, size)), describe_noise("symmetric", rate, train)
+        )
     present = generator.random((2 * size, 3)) < 0.5
     labels = np.where(present, 1, -1).astype(np.int8)
     everything = rows(_images(present, generator), labels, labels)
@@ -76,7 +78,12 @@ def toy_cell(kind: Kind, size: int = 192, rate: float = 0.2, seed: int = 0) -> C
     clean = replace(everything.take(np.arange(half)), verified=np.ones(half, dtype=bool))
     noisy = _with_wrong_and_unknown(everything.take(np.arange(half, size)), rate, generator)
     test = everything.take(np.arange(size, 2 * size))
-    return CellData(join(clean, noisy), test.take(np.arange(32)), test.take(np.arange(32, size)), describe_noise("flips", rate, noisy))
+    return CellData(
+        join(clean, noisy),
+        test.take(np.arange(32)),
+        test.take(np.arange(32, size)),
+        describe_noise("flips", rate, noisy),
+    )
 
 
 def _with_wrong_and_unknown(noisy: Rows, rate: float, generator: np.random.Generator) -> Rows:

@@ -54,7 +54,10 @@ def test_killed_and_continued_equals_never_killed(name: str, kind: Kind, tmp_pat
     assert status["state"] == "done"
     assert (killed.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()
     timeless = [
-        [{key: value for key, value in line.items() if key != "seconds"} for line in read_jsonl(trial.folder / "epochs.jsonl")]
+        [
+            {key: value for key, value in line.items() if key != "seconds"}
+            for line in read_jsonl(trial.folder / "epochs.jsonl")
+        ]
         for trial in (whole, killed)
     ]
     assert timeless[0] == timeless[1]

@@ -54,7 +54,7 @@ def test_bytes_are_pinned_for_every_machine() -> None:
     # Raise this digest by hand when the drawing changes on purpose; on any one version all machines must agree.
     found = faces(FaceSpecification(64, 48, subjects=("a", "b", "c")), 11)
     digest = hashlib.sha256(found.images.tobytes() + found.aus.tobytes() + found.expressions.tobytes())
-    assert digest.hexdigest()[:16] == "fab858a9e9bc52fd"
+    assert digest.hexdigest()[:16] == "83d6a8ba86dba96e"
 
 
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,17 +77,23 @@ def test_shapes_types_and_ranges() -> None:
     names = ("AU12", "AU1", "AU45")
     found = faces(FaceSpecification(21, 40, ("a", "b"), names), 0)
     images, aus, expressions, subjects = found
-    assert (images.shape, images.dtype) == ((21, 40, 40, 3), np.uint8)
-    assert (aus.shape, aus.dtype) == ((21, 3), np.int8)
+    assert images.shape == (21, 40, 40, 3)
+    assert images.dtype == np.uint8
+    assert aus.shape == (21, 3)
+    assert aus.dtype == np.int8
     assert aus.min() >= 0
     assert aus.max() <= 5
-    assert (expressions.shape, expressions.dtype) == ((21,), np.int64)
+    assert expressions.shape == (21,)
+    assert expressions.dtype == np.int64
     assert list(subjects) == ["a"] * 11 + ["b"] * 10
     assert found.pose.shape == found.light.shape == (21, 3)
     np.testing.assert_allclose(found.distribution.sum(axis=1), 1)
     labels, votes = automatic_coder(found, 0), annotators(found, 0, 4)
-    assert (labels.shape, labels.dtype, set(np.unique(labels))) == ((21, 3), np.int8, {-1, 1})
-    assert (votes.shape, votes.dtype) == ((21, 4), np.int64)
+    assert labels.shape == (21, 3)
+    assert labels.dtype == np.int8
+    assert set(np.unique(labels)) == {-1, 1}
+    assert votes.shape == (21, 4)
+    assert votes.dtype == np.int64
 
 
 def test_no_faces_is_no_error() -> None:
@@ -123,7 +129,7 @@ def test_rates_also_bind_posed_expressions() -> None:
 
 
 def test_actions_that_go_together(bp4d: Faces) -> None:
-    related = np.corrcoef((bp4d.aus >= 2).T)
+    related = np.asarray(np.corrcoef((bp4d.aus >= 2).T))
     names = list(BP4D)
     for first, second in (("AU1", "AU2"), ("AU6", "AU12"), ("AU10", "AU12"), ("AU6", "AU7")):
         assert related[names.index(first), names.index(second)] > 0.3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fernoise_bench.protocols import noise
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.fer2013 import (

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from fernoise_bench.protocols import fer2013, fer2013_folders
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.fer2013 import read
-from PIL import Image
 
 FOLDERS = ("FER2013Train", "FER2013Valid", "FER2013Test")
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 48, 48), dtype=np.uint8)

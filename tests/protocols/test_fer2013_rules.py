@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from fernoise_bench.protocols.fer2013 import (
     FER2013_CLASSES,
     FERPLUS_CLASSES,
@@ -10,9 +14,6 @@ from fernoise_bench.protocols.fer2013 import (
     majority,
     to_ferplus,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 
 def cntk_majority(votes: list[int]) -> int:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from fernoise_bench.protocols import fer2013
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.fer2013 import FerPlus, read
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]
 LABELS = [0, 6, 3, 2, 1]

@@ -7,10 +7,11 @@ from math import floor
 
 import numpy as np
 import pytest
-from fernoise_bench.protocols import noise
-from fernoise_bench.protocols.errors import BadInput
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fernoise_bench.protocols import noise
+from fernoise_bench.protocols.errors import BadInput
 
 CLASSES = 7
 RATES = st.integers(0, 99).map(lambda percent: percent / 100)

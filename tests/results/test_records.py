@@ -97,6 +97,12 @@ def spoil_confusion(folder):
     store.write_jsonl(folder / "epochs.jsonl", lines)
 
 
+def spoil_an_early_epoch(folder):
+    lines = store.read_jsonl(folder / "epochs.jsonl")
+    lines[0]["test"]["confusion"][0][0] += 1
+    store.write_jsonl(folder / "epochs.jsonl", lines)
+
+
 def spoil_predictions(folder):
     arrays = store.read_arrays(folder / "predictions.npz")
     store.write_arrays(folder / "predictions.npz", {**arrays, "last": arrays["last"][::-1]})
@@ -160,6 +166,7 @@ def lose_identity(folder):
 SPOILERS = [
     spoil_identity,
     spoil_confusion,
+    spoil_an_early_epoch,
     spoil_predictions,
     spoil_oracle,
     spoil_rows,

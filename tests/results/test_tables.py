@@ -100,9 +100,9 @@ def test_a_pair_that_lacks_a_fold_does_not_enter():
 def test_a_failure_stays_and_is_never_best(state):
     found = [made(Trial(method="a", seed=seed), 0.9) for seed in (0, 1)]
     found.append(made(Trial(method="a", seed=2, state=state)))
-    found += [made(Trial(method="b", seed=seed), 0.5) for seed in range(3)]
+    found += [made(Trial(method=method, seed=seed), 0.5) for method in ("b", "c") for seed in range(3)]
     (table,) = protocol_table(found)
-    first, second = column(table, "noise 0.2")
+    first, second, _ = column(table, "noise 0.2")
     assert first.text == f"90.00 ± 0.00 (2/3, 1 {state})"
     assert (first.best, second.best) == (False, True)
     assert any("not comparable" in note for note in table.notes)
