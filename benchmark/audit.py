@@ -18,7 +18,7 @@ COUNTS = (
     "right",  # of those, given right
     "kept",  # of those judged, trained on
     "kept_right",  # of those kept, given right
-    "changed",  # entry-network pairs trained on another label than the given one
+    "changed",  # entry-network pairs whose target is another label than the given one, kept or not
     "changed_right",  # of those changed, to the reference
     "damaged",  # of those changed, given right before
 )

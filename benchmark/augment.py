@@ -64,13 +64,11 @@ def _as_colour(images: Tensor) -> Tensor:
 
 def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     """Square crops at relative positions, float [B, C, crop, crop]; edge pixels repeat beyond the border."""
-    resized = how.resize is not None and (store.shape[1], store.shape[2]) != (how.resize, how.resize)
-    if resized:
+    if how.resize is not None and store.shape[1:3] != (how.resize, how.resize):
         size = (how.resize, how.resize)
         whole = store[index].permute(0, 3, 1, 2).float()
-        source = F.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=False).permute(
-            0, 2, 3, 1
-        )
+        whole = F.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=False)
+        source = whole.clamp_(0, 255).permute(0, 2, 3, 1)  # weights that add up to a little more than 1
         index = torch.arange(len(index), device=store.device)
     else:
         source = store
@@ -156,7 +154,7 @@ def _erase(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
     left = (draws[:, ERASE_LEFT] * (width - wide + 1)).floor()
     y = torch.arange(height, device=images.device)[None, :, None]
     x = torch.arange(width, device=images.device)[None, None, :]
-    inside = (y >= top[:, None, None]) & (y < (top + tall)[:, None, None])
-    inside &= (x >= left[:, None, None]) & (x < (left + wide)[:, None, None])
-    inside &= (draws[:, ERASE] < how.erase)[:, None, None]
+    rows = (y >= top[:, None, None]) & (y < (top + tall)[:, None, None])
+    columns = (x >= left[:, None, None]) & (x < (left + wide)[:, None, None])
+    inside = rows & columns & (draws[:, ERASE] < how.erase)[:, None, None]
     return images.masked_fill(inside[:, None], 0.5)

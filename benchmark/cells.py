@@ -95,7 +95,8 @@ def make_job(wish: Wish, protocol: Protocol) -> Job:
     try:
         found = resolve(asked, wish.data_root)
     except BadInput:
-        open_data(protocol, profile, source, wish.data_root, partial=wish.partial)  # data that are absent come first
+        if source == "real":  # data that are absent are told first
+            open_data(protocol, profile, source, wish.data_root, partial=wish.partial)
         raise
     settings = Settings(
         device=device,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +52,8 @@ def resume(folder: Path, training: Training) -> bool:
         state = torch.load(path, map_location=training.train_set.images.device, weights_only=True)
         training.method.load_state_dict(state["method"])
         training.optimizer.load_state_dict(state["optimizer"])
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0][:120]
+    except Exception as error:  # damaged bytes make torch.load raise nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise BadInput(f"{path}: damaged checkpoint ({reason})") from error
     best = training.evaluator.best
     for name, tensor in state["best"].items():

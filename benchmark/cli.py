@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from ..protocols.errors import BadInput
+from .cli_data import data
 from .cli_results import figure, status, table
 from .cli_run import plan, run
 from .cli_show import list_everything, show
 
 
 class Commands(click.Group):
-    """A group that lists its commands in the order of a user's work and turns BadInput into one line and exit code 2."""
+    """Commands in the order of a user's work; BadInput becomes one line and exit code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order they were added."""
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for command in (run, plan, status, list_everything, show, table, figure):
+for command in (run, plan, status, list_everything, show, table, figure, data):
     main.add_command(command)

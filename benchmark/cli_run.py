@@ -20,13 +20,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("--protocol", required=True, metavar="NAME", help="What to measure; `list` shows the names."),
-    click.option("--method", "methods", multiple=True, metavar="NAME", help="A method, name:variant, or file.py:Class."),
+    click.option("--method", "methods", multiple=True, metavar="NAME", help="A method, name:variant, file.py:Class."),
     click.option("--all-methods", is_flag=True, help="Every method that is applicable."),
     click.option("--without", multiple=True, metavar="NAME", help="Leave a method out of --all-methods."),
     click.option("--noise", default="", metavar="RATES", help="Noise levels, as in 0.2,0.4; default: the protocol's."),
     click.option("--fold", "folds", multiple=True, metavar="NAME", help="A fold, by name or number; default: all."),
     click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1; default 3, smoke 1."),
-    click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Default paper, small with --synthetic."),
+    click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Default paper; --synthetic: small."),
     click.option("--synthetic", is_flag=True, help="Generated faces instead of a licensed data set."),
     click.option(
         "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,
@@ -34,7 +34,7 @@ _OPTIONS = (
     ),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True),
-    click.option("--weights", metavar="WORD|FILE", help="Initial weights other than the recipe's: none, imagenet, a file."),
+    click.option("--weights", metavar="WORD|FILE", help="Initial weights in place of the recipe's: none, imagenet, a file."),
     click.option("--partial", is_flag=True, help="Allow data that differ from the published set; tables say so."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR"
@@ -60,7 +60,7 @@ def _wish(options: dict[str, Any]) -> Wish:
 @click.command()
 @grid_options
 @click.option(
-    "--engine", type=click.Choice(["inline", "local"]), help="One process, or a pool; default: a pool on the CPU."
+    "--engine", type=click.Choice(["inline", "local"]), help="One process or a pool; default: a pool on the CPU."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of the pool; default: the cores, one a GPU.")
 @click.option("--fresh", is_flag=True, help="Train again what is finished.")
@@ -109,13 +109,14 @@ def default_workers(device: str) -> int:
 
 
 def _look_before_starting(grid: Grid) -> None:
-    """Opens the data and builds the encoder once, so that what is absent or wrong ends the run before it writes."""
+    """Reads real data and builds the encoder once, so that what is absent or wrong ends the run before it writes."""
     from ..protocols.build import open_data
     from .encoders import build_model
     from .weights import resolve
 
     job = grid.job
-    open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    if job.source == "real":
+        open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
     build_model(job.settings.recipe.encoder, resolve(job.weights, job.data_root))
 
 

@@ -123,7 +123,7 @@ def protocol_rows(protocol: Protocol) -> Rows:
 
 
 def recipe_rows(protocol: Protocol, profile: str) -> Rows:
-    """(name, value, source) of each number of a profile's recipe and sizes; what the recipe does not use is left out."""
+    """(name, value, source) of each number of a profile's recipe and sizes, without what the recipe does not use."""
     chosen = protocol.profile(profile)
     recipe, augmentation = chosen.recipe, chosen.recipe.augmentation
     unused = {"sources", "augmentation"}
@@ -134,11 +134,12 @@ def recipe_rows(protocol: Protocol, profile: str) -> Rows:
     sources = dict(recipe.sources)
     rows = []
     for owner, item in (("", recipe), ("augmentation.", augmentation), ("size.", chosen.size)):
-        for f in fields(item):  # type: ignore[arg-type]
+        for f in fields(item):
             if f.name not in unused:
                 name = f"{owner}{f.name}"
                 rows.append((name, _plain(getattr(item, f.name)), _source(sources, name)))
-    return rows
+    left_out = [name for name in sources if not any(part in row[0] for part in name.split(", ") for row in rows)]
+    return rows + [(name, "left out", sources[name]) for name in left_out]
 
 
 def _source(sources: dict[str, str], name: str) -> str:
@@ -147,7 +148,7 @@ def _source(sources: dict[str, str], name: str) -> str:
         owner, _, rest = names.rpartition(".")
         if name in [f"{owner}.{part.strip()}" if owner else part.strip() for part in rest.split(",")]:
             return source
-    return "unstated: ours"
+    return "ours: the size of this profile" if name.startswith("size.") else "unstated: ours"
 
 
 def _plain(value: Any) -> str:

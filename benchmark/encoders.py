@@ -46,10 +46,13 @@ class CountedEncoder(nn.Module):
     Reduced precision stays inside, so that losses and rankings are always computed in float32.
     """
 
-    def __init__(self, model: nn.Module, counters: Counters, autocast: Callable[[], Any]) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Any, counters: Counters, autocast: Callable[[], Any]) -> None:
         super().__init__()
-        self.model = model
-        self.num_features = int(model.num_features)  # type: ignore[arg-type]
+        self.model: Any = model
+        self.num_features = int(model.num_features)
         self._counters = counters
         self._autocast = autocast
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -70,10 +73,12 @@ class CountedEncoder(nn.Module):
 
 
 def small_resnet() -> nn.Module:
-    """The encoder of the small profiles: timm's ResNet with channels 16 to 128 and one block a stage."""
-    return ResNet(
-        BasicBlock, layers=(1, 1, 1, 1), channels=(16, 32, 64, 128), stem_type="deep", stem_width=16, num_classes=0
-    )
+    """The encoder of the small profiles: timm's ResNet, channels 16 to 128, one block a stage, no pooling in the stem."""
+    channels, layers = (16, 32, 64, 128), (1, 1, 1, 1)
+    block: Any = BasicBlock
+    model = ResNet(block, layers=layers, channels=channels, stem_type="deep", stem_width=16, num_classes=0)
+    model.maxpool = nn.Identity()
+    return model
 
 
 def build_model(name: str, weights: Weights) -> nn.Module:
@@ -85,7 +90,7 @@ def build_model(name: str, weights: Weights) -> nn.Module:
     if name == "small":
         if weights.kind != "none":
             raise BadInput(
-                f"--weights {weights.family or weights.kind}: this profile's encoder, a narrow ResNet, starts from scratch; "
+                f"--weights {weights.family or weights.kind}: this profile's narrow ResNet starts from scratch; "
                 "leave --weights out, or add --profile paper"
             )
         return small_resnet()
@@ -95,7 +100,7 @@ def build_model(name: str, weights: Weights) -> nn.Module:
         logging.disable(logging.WARNING)  # the hub's client tells of every retry
         try:
             return timm.create_model(name, pretrained=True, num_classes=0)
-        except Exception as error:  # noqa: BLE001 - hub, HTTP client and file format each raise errors of their own
+        except Exception as error:  # hub, HTTP client and file format each raise errors of their own
             reason = textwrap.shorten(str(error) or type(error).__name__, 120, placeholder="…")
             raise BadInput(
                 f"ImageNet weights for {name} could not be fetched ({reason}): connect once, put them in timm's cache, "
@@ -128,7 +133,7 @@ class EncoderFactory:
         torch.manual_seed(streams.key(self.seed, "encoder", peer))
         encoder = CountedEncoder(build_model(self.name, self.weights), self.counters, self._autocast)
         torch.manual_seed(streams.key(self.seed, "head", peer))
-        return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return encoder.to(memory_format=torch.channels_last)
 
     def _autocast(self) -> Any:
         if self.precision == "bf16":

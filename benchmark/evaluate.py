@@ -91,11 +91,14 @@ class Evaluator:
     def _predict(self, method: Method, images: Tensor) -> Array:
         found = [
             method.predict(augment.test_view(images, index, self.augmentation)).float()
-            for index in torch.arange(len(images), device=self.device).split(EVALUATION_BATCH)
+            for index in torch.split(torch.arange(len(images), device=self.device), EVALUATION_BATCH)
         ]
         probabilities: Array = torch.cat(found).cpu().numpy()
         if not np.isfinite(probabilities).all():
             raise Diverged("predictions are not finite")
+        expected = (len(images), len(self.protocol.names))
+        if probabilities.shape != expected or probabilities.min() < -1e-4 or probabilities.max() > 1 + 1e-4:
+            raise ValueError(f"predict() must return probabilities {list(expected)} in [0, 1]; these are not")
         return probabilities
 
     def _counts(self, probabilities: Array, rows: Rows, which: Literal["given", "reference"]) -> dict[str, Any]:

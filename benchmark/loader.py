@@ -62,7 +62,7 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        return TrainView(self.labels, self.verified, None, None, batches)
+        return TrainView(self.labels.clone(), self.verified.clone(), None, None, batches)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int) -> Batch:
         return Batch(

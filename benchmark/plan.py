@@ -41,7 +41,7 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
     first = grid.trials[0]
     cell = data.cell(first.fold, first.level, first.draw)
     speed = _speed(first)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for name in grid.methods:
         trials = [trial for trial in grid.trials if trial.method.name == name]
         states = [state_of(trial) for trial in trials]
@@ -74,7 +74,8 @@ def text(found: dict[str, Any]) -> str:
         f"{found['cells']} cells, {found['trials']} trials, {found['to_run']} to run\n"
     )
     lines = [
-        f"  {line['method']:<28} {line['to_run']:>4} of {line['trials']:>4} x {duration(line['seconds_each']):>12}  ({line['from']})"
+        f"  {line['method']:<28} {line['to_run']:>4} of {line['trials']:>4} x "
+        f"{duration(line['seconds_each']):>12}  ({line['from']})"
         for line in found["methods"]
     ]
     skipped = [f"  {name:<28} not applicable: {reason}" for name, reason in found["not_applicable"].items()]

@@ -83,7 +83,8 @@ class Progress:
 
     def line(self, now: float) -> str:
         """Trials done of all, ETA, and the epoch, loss and images a second of each running trial."""
-        left = self.total * self.epochs - self._epochs_run
+        reached = sum(event.get("epoch", 0) for _, event in self._running.values())
+        left = (self.total - self.done) * self.epochs - reached
         rate = self._epochs_run / max(now - self._began, 1e-9)
         eta = f"ETA {duration(left / rate)}" if self._epochs_run else "ETA …"
         parts = [f"{self.done}/{self.total} trials", eta]

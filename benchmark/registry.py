@@ -7,8 +7,9 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,10 @@ class MethodSpec:
     needs: frozenset[str]
     digest: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to a worker by name: a user's file is loaded there, since its classes cannot be imported by name."""
+        return _specification, (self.name, self.target, self.variant)
+
     def load(self) -> type[Method]:
         """The method's class."""
         return _load_class(self.target)
@@ -74,7 +79,7 @@ class MethodSpec:
 
 def names() -> dict[str, str]:
     """Base names and their targets, outsiders' entry points included."""
-    outside = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    outside = {point.name.replace("-", "_"): point.value for point in entry_points(group=ENTRY_POINTS)}
     return {**outside, **METHODS}
 
 
@@ -91,10 +96,7 @@ def find(name: str) -> MethodSpec:
     known = names()
     if base not in known:
         raise unknown("method", name, known)
-    cls = _load_class(known[base])
-    if variant and variant not in cls.variants:
-        raise unknown(f"variant of {base}", variant, cls.variants)
-    return _specification(f"{base}:{variant}" if variant else base, known[base], variant, cls)
+    return _specification(f"{base}:{variant}" if variant else base, known[base], variant)
 
 
 def all_base() -> Iterator[MethodSpec]:
@@ -103,9 +105,12 @@ def all_base() -> Iterator[MethodSpec]:
         yield find(name)
 
 
-def _specification(name: str, target: str, variant: str, cls: type[Method]) -> MethodSpec:
-    params, needs = cls.Params(), cls.needs
+def _specification(name: str, target: str, variant: str) -> MethodSpec:
+    cls = _load_class(target)
+    params, needs = cls.Params(), frozenset(cls.needs)
     if variant:
+        if variant not in cls.variants:
+            raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
         chosen = cls.variants[variant]
         params, needs = replace(params, **chosen.params), needs | chosen.needs
     return MethodSpec(name, target, variant, params, needs, _digest(Path(inspect.getfile(cls))))
@@ -117,42 +122,60 @@ def _from_file(name: str) -> MethodSpec:
     if not rest.startswith(":") or not rest[1:]:
         raise BadInput(f"--method {name}: name the class too, as in {file}:MyMethod")
     class_name, _, variant = rest[1:].partition(":")
-    target = f"{file.resolve()}:{class_name}"
-    cls = _load_class(target)
-    if variant and variant not in cls.variants:
-        raise unknown(f"variant of {class_name}", variant, cls.variants)
     full = f"{file.stem}.{class_name}" + (f":{variant}" if variant else "")
-    return _specification(full, target, variant, cls)
+    return _specification(full, f"{file.resolve()}:{class_name}", variant)
 
 
 def _load_class(target: str) -> type[Method]:
     place, _, class_name = target.rpartition(":")
-    module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     cls = getattr(module, class_name, None)
     if cls is None:
-        classes = [name for name, item in vars(module).items() if isinstance(item, type) and issubclass(item, Method)]
-        raise unknown(f"class in {place}", class_name, (name for name in classes if name != "Method"))
+        items = vars(module).items()
+        classes = [name for name, item in items if isinstance(item, type) and issubclass(item, Method)]
+        raise unknown(f"class in {place}", class_name, [name for name in classes if name != "Method"] or ["no method"])
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise BadInput(f"{place}: {class_name} is not a Method; derive it from fernoise_bench.methods.base.Method")
     for required in ("loss", "predict"):
         if getattr(cls, required) is getattr(Method, required):
             raise BadInput(f"{place}: {class_name} lacks {required}(); see CONTRIBUTING.md for a method's parts")
-    if not cls.needs & {"single", "multi"}:
-        raise BadInput(f"{place}: {class_name}.needs must hold 'single' or 'multi', the labels it can learn from")
+    if not isinstance(cls.needs, (set, frozenset)) or not cls.needs & {"single", "multi"}:
+        raise BadInput(f"{place}: {class_name}.needs must be a set with 'single' or 'multi', the labels it learns from")
+    if not is_dataclass(cls.Params) or any(_required(f) for f in fields(cls.Params)):
+        raise BadInput(f"{place}: {class_name}.Params must be a dataclass whose every field has a default")
     return cls
+
+
+def _required(parameter: Field[Any]) -> bool:
+    """Whether a dataclass field has to be given."""
+    return parameter.init and parameter.default is MISSING and parameter.default_factory is MISSING
+
+
+def _load_module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        what = f"{name}, a method's module, does not import: {type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"{what}; repair or uninstall the package it comes with") from error
 
 
 def _load_file(path: Path) -> Any:
     if not path.is_file():
         raise BadInput(f"--method {path}: no such file")
-    specification = importlib.util.spec_from_file_location(f"fernoise_user_{path.stem}", path)
+    name = f"fernoise_user_{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:
         raise BadInput(f"--method {path}: not a Python file")
     module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module  # where dataclasses and inspect look for it
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
-        raise BadInput(f"--method {path}: does not import: {type(error).__name__}: {error}".splitlines()[0]) from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        what = f"--method {path}: does not import: {type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"{what}; to see where: python {path}") from error
     return module
 
 

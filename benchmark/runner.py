@@ -19,6 +19,7 @@ from ..protocols.data import CellData
 from ..protocols.errors import BadInput
 from ..results.store import TrialLock, read_json, write_arrays, write_json
 from . import checkpoint, trainer
+from .encoders import CountedEncoder
 from .evaluate import Diverged
 from .trial import Trial
 from .weights import Weights, resolve
@@ -168,7 +169,7 @@ def _environment(
         "noise": data.noise,
         "oracle_knowledge": training.oracle_knowledge,
         "unstated": list(trial.method.unstated),
-        "networks": sum(isinstance(module, trainer.CountedEncoder) for module in training.method.modules()),
+        "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),
         "views": training.method.views,
         "rows": {
             "train": len(data.train),

@@ -32,8 +32,9 @@ class Sampler:
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch: the recipe's, or all rows of a smaller training set."""
-        return min(self.recipe.batch_size, len(self.verified))
+        """Rows of a batch: the recipe's, or all rows of a smaller training set where rows are not drawn again."""
+        size = self.recipe.batch_size
+        return size if self.recipe.sampler == "fixed" else min(size, len(self.verified))
 
     @property
     def steps(self) -> int:

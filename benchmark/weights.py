@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +61,8 @@ def resolve(asked: str, data_root: Path) -> Weights:
         found = [place for place in places if place.is_file()]
         if not found:
             raise BadInput(
-                f"this protocol starts from a ResNet-18 trained on MS-Celeb-1M: none of {', '.join(MSCELEB_FILES)} is in "
-                f"{data_root / 'weights'}; the SCN and RUL repositories link to them, or pass --weights FILE, or "
+                f"this protocol starts from a ResNet-18 trained on MS-Celeb-1M: none of {', '.join(MSCELEB_FILES)} "
+                f"is in {data_root / 'weights'}; the SCN and RUL repositories link to them, or pass --weights FILE, or "
                 "--weights none to train from scratch (another comparability key)"
             )
         return read_checkpoint(found[0])
@@ -81,16 +80,18 @@ def read_checkpoint(path: Path) -> Weights:
     """
     if not path.is_file():
         raise BadInput(f"--weights {path}: no such file (known words: none, imagenet, msceleb)")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # bytes that are no checkpoint make torch.load raise nearly anything
         raise BadInput(
             f"{path.name}: not a checkpoint that can be loaded safely ({type(error).__name__}); "
             "expected a ResNet-18 trained on MS-Celeb-1M"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         raise BadInput(f"{path.name}: holds no parameters (state_dict); expected a ResNet-18 trained on MS-Celeb-1M")
     family, backbone = _recognise(state, path.name)
     return Weights("msceleb", family, digest, backbone)
@@ -105,6 +106,6 @@ def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, T
             f"{name}: its keys are not a ResNet-18's (first: {', '.join(list(state)[:3]) or 'none'}); "
             "expected a ResNet-18 trained on MS-Celeb-1M"
         )
-    backbone = {key: value for key, value in plain.items() if not key.startswith(("feature.", "fc."))}
     family = "ijba_res18_naive" if wrapped and "feature.weight" in plain else "resnet18_msceleb"
-    return family, backbone
+    dropped = ("feature.", "fc.") if family == "ijba_res18_naive" else ("fc.",)
+    return family, {key: value for key, value in plain.items() if not key.startswith(dropped)}

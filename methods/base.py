@@ -25,7 +25,7 @@ def sourced(value: T, source: str) -> T:
         value: the default; the paper's value, else the authors' code, else the resolution this project states.
         source: "paper §4.2", "authors' code, loss.py:19", or "unstated: ours" with the reason.
     """
-    return field(default=value, metadata={"source": source})  # type: ignore[return-value]
+    return field(default=value, metadata={"source": source})
 
 
 class Task:
@@ -136,7 +136,7 @@ class Step:
         loss: scalar with gradient; None skips the update.
         probabilities: [B, C], its training-mode prediction, for the audit.
         weight: [K, B] or [K, B, L], what each network trained on; zero means left out. None: everything known.
-        target: [K, B] or [K, B, L] labels, or [K, B, C] soft labels, that each network trained on. None: the given labels.
+        target: [K, B] or [K, B, L] labels, or [K, B, C] soft labels, each network trained on. None: the given ones.
         logs: scalars to record, averaged over the epoch.
     """
 

@@ -65,7 +65,7 @@ class Recipe:
         learning_rate: of the encoders; everything else learns at head_factor times it.
         schedule: "constant", or "exponential": times `decay` at the start of every epoch after the first.
         sampler: "shuffle" (each row once an epoch), "fixed" (verified_per_batch verified rows in every batch; an epoch
-            passes over them once, the others cycle) or "oversample" (with replacement, weight 1 / count of the given class).
+            passes over them once, the others cycle) or "oversample" (with replacement, weight 1 / count of the class).
         max_steps: cap on the steps of an epoch, or None.
         sources: where each value comes from.
     """

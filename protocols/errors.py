@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class BadInput(ValueError):
-    """Bad usage or bad data: one line that names the thing, the place, and what to do. The command line exits with 2."""
+    """Bad usage or bad data: one line that names the thing, the place and what to do. The command line exits with 2."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadInput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def _generated(protocol: Protocol, profile: Profile) -> Loaded:
     drawn = faces(specification, protocol.noise_seed)
     everything = rows(drawn.images, drawn.expressions, drawn.expressions)
     bounds = np.cumsum([0, train, validation, test])
-    return Loaded(*(everything.take(np.arange(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)))
+    return Loaded(*(everything.take(np.arange(a, b)) for a, b in pairwise(bounds)))
 
 
 def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
@@ -90,8 +91,8 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
     own = protocol.option("labels") == "fer2013"
     if own and (data.fer2013 < 0).any():
         raise BadInput(
-            f"{protocol.name} needs FER2013's own labels: {data_root / 'ferplus'} holds the FER+ folder form, which has "
-            "none; put fer2013.csv and fer2013new.csv there"
+            f"{protocol.name} needs FER2013's own labels: {data_root / 'ferplus'} holds the FER+ folder form, "
+            "which has none; put fer2013.csv and fer2013new.csv there"
         )
     given = to_ferplus(data.fer2013) if own else reference
     copy = np.zeros(len(given), dtype=bool)

@@ -37,7 +37,7 @@ def test_a_pool_gives_the_bytes_of_one_process(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_only_its_trial(tmp_path: Path) -> None:
-    """The worker of the first trial is killed after an epoch; the others finish, and a second run finishes the first."""
+    """The first trial's worker is killed after an epoch; the others finish, and a second run finishes the first."""
     trials = grid(tmp_path)
     killed: list[str] = []
 

@@ -1,0 +1,192 @@
+"""The audit counts what a method did with wrong labels, as a loop over entries does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from fernoise_bench.benchmark.audit import COUNTS, Auditor
+from fernoise_bench.methods.base import Batch, Kind, Step
+
+CLASSES, AUS, ROWS, NETWORKS = 3, 2, 20, 2
+
+
+def make_batch(index: np.ndarray, given_labels: np.ndarray) -> Batch:
+    rows = len(index)
+    generator = torch.Generator()
+    verified = torch.zeros(rows, dtype=torch.bool)
+    labels = torch.from_numpy(given_labels)
+    return Batch(torch.from_numpy(index), (), labels, verified, None, None, 0, 0, generator)
+
+
+def entries(kind: Kind, index: np.ndarray) -> list[tuple[int, ...]]:
+    """Positions in the batch: rows, or rows and AUs."""
+    rows = range(len(index))
+    return [(row,) for row in rows] if kind == "single" else [(row, au) for row in rows for au in range(AUS)]
+
+
+def label_of(kind: Kind, values: np.ndarray, place: tuple[int, ...], *, soft: bool) -> int:
+    """The label that a prediction or target says at a place."""
+    if not soft:
+        return int(values[place])
+    if kind == "single":
+        return int(np.argmax(values[place[0]]))
+    return 1 if values[place] >= 0.5 else -1
+
+
+def counted(
+    kind: Kind, reference: np.ndarray, index: np.ndarray, labels: np.ndarray, step: dict[str, np.ndarray]
+) -> dict[str, int]:
+    """The counts of a step, entry by entry."""
+    counts = dict.fromkeys(COUNTS, 0)
+    for place in entries(kind, index):
+        true, said = int(reference[(index[place[0]], *place[1:])]), int(labels[place])
+        if true < 0 if kind == "single" else true == 0 or said == 0:
+            continue
+        right = true == said
+        counts["entries"] += 1
+        counts["wrong"] += not right
+        if "probabilities" in step:
+            predicted = label_of(kind, step["probabilities"], place, soft=True)
+            counts["predicted"] += 1
+            counts["predicted_wrong"] += not right
+            counts["memorised"] += not right and predicted == said
+            counts["recovered"] += not right and predicted == true
+        for network in range(NETWORKS):
+            if "weight" in step:
+                weight = step["weight"][network]
+                kept = weight[place if weight.ndim == len(place) else place[:1]] > 0
+                counts["judged"] += 1
+                counts["right"] += right
+                counts["kept"] += kept
+                counts["kept_right"] += kept and right
+            if "target" in step:
+                target = step["target"][network]
+                new = label_of(kind, target, place, soft=target.dtype.kind == "f")
+                counts["changed"] += new != said
+                counts["changed_right"] += new != said and new == true
+                counts["damaged"] += new != said and right
+    return counts
+
+
+def expected_report(counts: dict[str, int], step: dict[str, np.ndarray]) -> dict[str, int]:
+    """What an epoch's line holds: nothing of what was not reported."""
+    absent: set[str] = set()
+    if "probabilities" not in step or not counts["predicted"]:
+        absent |= {"memorised", "recovered"}
+    if "weight" not in step or not counts["judged"]:
+        absent |= {"kept", "kept_right"}
+    return {name: count for name, count in counts.items() if name not in absent}
+
+
+def audited(
+    kind: Kind,
+    reference: np.ndarray,
+    index: np.ndarray,
+    labels: np.ndarray,
+    step: dict[str, np.ndarray],
+    times: int = 1,
+) -> dict[str, int]:
+    auditor = Auditor(torch.from_numpy(reference), kind)
+    reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
+    for _ in range(times):
+        auditor.watch(make_batch(index, labels), Step(None, **reported))
+    found = auditor.epoch_counts()
+    assert auditor.epoch_counts()["entries"] == 0  # the next epoch starts at nothing
+    return found
+
+
+def drawn_case(kind: Kind, seed: int, parts: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+    """Reference, index, given labels and a report, with unknown references and repeated rows."""
+    generator = np.random.default_rng(seed)
+    index = generator.integers(0, ROWS, size=9)
+    step: dict[str, np.ndarray] = {}
+    if kind == "single":
+        reference = generator.integers(-1, CLASSES, size=ROWS)
+        labels = np.where(generator.random(9) < 0.5, reference[index].clip(0), generator.integers(0, CLASSES, 9))
+        shape: tuple[int, ...] = (9,)
+        step["probabilities"] = generator.random((9, CLASSES)).astype(np.float32)
+        soft = generator.random((NETWORKS, 9, CLASSES)).astype(np.float32)
+        hard = generator.integers(0, CLASSES, size=(NETWORKS, 9))
+    else:
+        reference = generator.integers(-1, 2, size=(ROWS, AUS))
+        labels = np.where(generator.random((9, AUS)) < 0.5, reference[index], generator.integers(-1, 2, (9, AUS)))
+        shape = (9, AUS)
+        step["probabilities"] = generator.choice([0.2, 0.5, 0.8], size=(9, AUS)).astype(np.float32)
+        soft = generator.choice([0.2, 0.5, 0.8], size=(NETWORKS, 9, AUS)).astype(np.float32)
+        hard = generator.choice([-1, 1], size=(NETWORKS, 9, AUS))
+    weights = {"entry": (NETWORKS, *shape), "row": (NETWORKS, 9)}
+    choices = [part for part in parts if part in weights]
+    if choices:
+        step["weight"] = generator.choice([0.0, 0.3, 1.0], size=weights[choices[0]]).astype(np.float32)
+    if "soft" in parts or "hard" in parts:
+        step["target"] = soft if "soft" in parts else hard
+    if "probabilities" not in parts:
+        del step["probabilities"]
+    return reference, index, labels, step
+
+
+REPORTS = [
+    (),
+    ("probabilities",),
+    ("row",),
+    ("entry",),
+    ("hard",),
+    ("soft",),
+    ("probabilities", "row", "hard"),
+    ("probabilities", "entry", "soft"),
+]
+
+
+@pytest.mark.parametrize("parts", REPORTS, ids="+".join)
+@pytest.mark.parametrize("kind", ["single", "multi"])
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_counts_are_those_of_a_loop_over_entries(kind: Kind, parts: tuple[str, ...], seed: int) -> None:
+    reference, index, labels, step = drawn_case(kind, seed, parts)
+    counts = counted(kind, reference, index, labels, step)
+    assert audited(kind, reference, index, labels, step) == expected_report(counts, step)
+
+
+def test_steps_add_up() -> None:
+    reference, index, labels, step = drawn_case("multi", 3, ("probabilities", "entry", "soft"))
+    once = audited("multi", reference, index, labels, step)
+    assert audited("multi", reference, index, labels, step, times=3) == {name: 3 * n for name, n in once.items()}
+
+
+def test_a_worked_example() -> None:
+    """Rows 0 right and kept; 1 wrong, memorised and kept; 2 wrong, recovered, put right and left out; 3 unknown."""
+    reference, index = np.array([0, 1, 2, -1]), np.arange(4)
+    labels = np.array([0, 0, 0, 0])
+    step = {
+        "probabilities": np.eye(3, dtype=np.float32)[[1, 0, 2, 2]],
+        "weight": np.array([[1.0, 1.0, 0.0, 1.0]], dtype=np.float32),
+        "target": np.array([[1, 0, 2, 2]]),
+    }
+    auditor = Auditor(torch.from_numpy(reference), "single")
+    reported: dict[str, Tensor] = {name: torch.from_numpy(value) for name, value in step.items()}
+    auditor.watch(make_batch(index, labels), Step(None, **reported))
+    assert auditor.epoch_counts() == {
+        "entries": 3, "wrong": 2, "predicted": 3, "predicted_wrong": 2, "memorised": 1, "recovered": 1,
+        "judged": 3, "right": 1, "kept": 2, "kept_right": 1, "changed": 2, "changed_right": 1, "damaged": 1,
+    }  # fmt: skip
+
+
+def test_what_carries_a_gradient_is_counted_without_it() -> None:
+    auditor = Auditor(torch.zeros(3, dtype=torch.int64), "single")
+    logits = torch.randn(3, CLASSES, requires_grad=True)
+    step = Step(logits.sum(), logits.softmax(1), torch.ones(1, 3), logits.softmax(1)[None])
+    auditor.watch(make_batch(np.arange(3), np.array([0, 1, 2])), step)
+    assert auditor.epoch_counts()["entries"] == 3
+
+
+def test_an_epoch_without_known_references_counts_nothing() -> None:
+    reference = np.full(ROWS, -1)
+    _, index, labels, step = drawn_case("single", 0, ("probabilities", "row", "hard"))
+    assert set(audited("single", reference, index, labels, step).values()) == {0}
