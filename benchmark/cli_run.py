@@ -26,7 +26,7 @@ _OPTIONS = (
     click.option("--noise", default="", metavar="RATES", help="Noise levels, as in 0.2,0.4; default: the protocol's."),
     click.option("--fold", "folds", multiple=True, metavar="NAME", help="A fold, by name or number; default: all."),
     click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1; default 3, smoke 1."),
-    click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Default paper; --synthetic: small."),
+    click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Default paper; synthetic: small."),
     click.option("--synthetic", is_flag=True, help="Generated faces instead of a licensed data set."),
     click.option(
         "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,
@@ -34,7 +34,7 @@ _OPTIONS = (
     ),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True),
-    click.option("--weights", metavar="WORD|FILE", help="Initial weights in place of the recipe's: none, imagenet, a file."),
+    click.option("--weights", metavar="WORD|FILE", help="Initial weights, not the recipe's: none, imagenet, a file."),
     click.option("--partial", is_flag=True, help="Allow data that differ from the published set; tables say so."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR"

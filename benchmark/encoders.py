@@ -73,7 +73,7 @@ class CountedEncoder(nn.Module):
 
 
 def small_resnet() -> nn.Module:
-    """The encoder of the small profiles: timm's ResNet, channels 16 to 128, one block a stage, no pooling in the stem."""
+    """The small profiles' encoder: timm's ResNet, channels 16 to 128, one block a stage, no pooling in the stem."""
     channels, layers = (16, 32, 64, 128), (1, 1, 1, 1)
     block: Any = BasicBlock
     model = ResNet(block, layers=layers, channels=channels, stem_type="deep", stem_width=16, num_classes=0)

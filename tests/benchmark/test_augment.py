@@ -75,7 +75,7 @@ def test_views_are_in_range_of_three_channels_and_channels_last(how: Augmentatio
         assert images.shape == (64, 3, how.crop, how.crop)
         assert images.dtype == torch.float32
         assert images.is_contiguous(memory_format=torch.channels_last)
-        assert 0 <= float(images.min())
+        assert float(images.min()) >= 0
         assert float(images.max()) <= 1
 
 
@@ -325,5 +325,5 @@ def test_any_draw_gives_an_image(seed: int) -> None:
     store = make_store(16, seed=seed)
     images = augment.training_view(store, torch.arange(16), make_draws(16, seed), RICH)
     assert bool(torch.isfinite(images).all())
-    assert 0 <= float(images.min())
+    assert float(images.min()) >= 0
     assert float(images.max()) <= 1
