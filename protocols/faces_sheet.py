@@ -13,6 +13,7 @@ from .faces import FaceSpecification, annotators, automatic_coder, faces
 from .faces_behaviour import NUMBERS, PROTOTYPES, Cast
 from .faces_draw import draw
 from .faces_random import fold, key
+from .noise import pair_flip, symmetric
 
 Image = NDArray[np.uint8]
 
@@ -38,7 +39,8 @@ def sheet(seed: int, size: int = 64, subjects: tuple[str, ...] = ("Zoe", "Noa", 
     """A labelled contact sheet, uint8 [H, W, 3].
 
     One action unit a row at intensities 0 to 5 on each subject, who is otherwise neutral; then expressions of many
-    people with the votes ten annotators gave, and spontaneous faces with the labels of the automatic coder.
+    people with the votes ten annotators gave, faces with changed labels, and spontaneous faces with the errors of the
+    automatic coder.
 
     Raises:
         BadInput: when size is below 16 or there are no subjects.
@@ -56,7 +58,7 @@ def sheet(seed: int, size: int = 64, subjects: tuple[str, ...] = ("Zoe", "Noa", 
         rows.append(
             _row([f"AU{number}", *_lines(MEANINGS[number])], action_unit(number, subjects, seed, size), columns)
         )
-    rows += _expressions(seed, size, columns) + _coded(seed, size, columns)
+    rows += _expressions(seed, size, columns) + _flipped(seed, size, columns) + _coded(seed, size, columns)
     return np.concatenate(rows)
 
 
@@ -133,6 +135,19 @@ def _expressions(seed: int, size: int, columns: int) -> list[Image]:
         ranked = np.argsort(-tally[hardest], axis=1, kind="stable")[:, rank]
         notes = [f"{tally[face, place]} {names[place][:4]}" for face, place in zip(hardest, ranked, strict=True)]
         rows.append(_notes("", notes, size))
+    return rows
+
+
+def _flipped(seed: int, size: int, columns: int) -> list[Image]:
+    """Posed faces; under each its label, and what symmetric and pair noise at 40% make of it where they change it."""
+    names = tuple(PROTOTYPES)
+    found = faces(FaceSpecification(8 * columns, size, content="expressions", expressions=names), seed + 1)
+    rows = [_row(["label noise", "at 40%"], found.images, columns)]
+    rows.append(_notes("label", [names[label][:7] for label in found.expressions[:columns]], size))
+    for kind, flip in (("symmetric", symmetric), ("pair", pair_flip)):
+        given = flip(found.expressions, 0.4, len(names), seed)
+        changed = np.where(given != found.expressions, given, -1)[:columns]
+        rows.append(_notes(kind, [names[label][:7] if label >= 0 else "" for label in changed], size))
     return rows
 
 

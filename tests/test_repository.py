@@ -1,0 +1,193 @@
+"""Rules of the repository itself: packages, imports, sizes, and what its documents promise."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from fernoise_bench.benchmark import registry
+from fernoise_bench.benchmark.cli import main
+from fernoise_bench.protocols.catalog import PROTOCOLS
+from fernoise_bench.protocols.errors import BadInput
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SOURCES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
+README = ROOT / "README.md"
+LONGEST_FILE, LONGEST_FUNCTION = 400, 50
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+every_source = pytest.mark.parametrize("path", SOURCES, ids=named)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(level, module) of every import, level 0 for an absolute one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or ""
+
+
+# --- packages
+
+
+def test_the_packages_listed_are_the_folders_there_are() -> None:
+    """The mapping of folders to fernoise_bench.* is written by hand, since setuptools cannot find it."""
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    setuptools = CONFIGURATION["tool"]["setuptools"]
+    assert folders == set(PACKAGES)
+    assert sorted(setuptools["packages"]) == sorted(f"fernoise_bench.{folder}" for folder in folders)
+    assert setuptools["package-dir"] == {f"fernoise_bench.{folder}": folder for folder in folders}
+    assert not list(ROOT.glob("__init__.py"))
+
+
+def test_no_package_has_a_folder_that_is_not_listed() -> None:
+    nested = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert nested == {ROOT / package for package in PACKAGES}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_is_marked_as_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+    assert CONFIGURATION["tool"]["setuptools"]["package-data"] == {"*": ["py.typed"]}
+
+
+# --- imports
+
+
+@every_source
+def test_packages_are_imported_relatively_or_as_fernoise_bench(path: Path) -> None:
+    """`import methods` would load a second copy of a module, with classes of its own."""
+    bare = [module for level, module in imported(tree_of(path)) if level == 0 and module.split(".")[0] in PACKAGES]
+    assert not bare
+    inside = path.parent.name in PACKAGES and "tests" not in path.parts
+    absolute = [module for level, module in imported(tree_of(path)) if level == 0 and module.startswith("fernoise")]
+    assert not (inside and absolute)
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "tests" not in path.parts], ids=named)
+def test_click_is_for_the_command_line_alone(path: Path) -> None:
+    uses = any(module.split(".")[0] == "click" for _, module in imported(tree_of(path)))
+    assert not uses or named(path).startswith("benchmark/cli")
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parent.name in PACKAGES[:-1]], ids=named)
+def test_lower_layers_import_no_higher_one(path: Path) -> None:
+    """protocols, methods, baselines, results, benchmark: each may use what stands before it."""
+    if "tests" in path.parts:
+        return
+    higher = PACKAGES[PACKAGES.index(path.parent.name) + 1 :]
+    assert not [module for level, module in imported(tree_of(path)) if level == 2 and module.split(".")[0] in higher]
+
+
+def test_the_layers_are_checked_by_import_linter() -> None:
+    (contract,) = CONFIGURATION["tool"]["importlinter"]["contracts"]
+    assert contract["type"] == "layers"
+    assert contract["layers"] == [f"fernoise_bench.{package}" for package in reversed(PACKAGES)]
+
+
+def test_help_needs_no_torch() -> None:
+    """Nor NumPy nor timm: a command imports what it needs when it runs."""
+    script = (
+        "import sys\nfrom fernoise_bench.benchmark.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'timm', 'numpy', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
+
+
+# --- sizes
+
+
+@every_source
+def test_no_file_is_longer_than_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@every_source
+def test_no_function_is_longer_than_50_lines(path: Path) -> None:
+    functions = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert not {name: lines for name, lines in long.items() if lines > LONGEST_FUNCTION}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if "tests" not in path.parts], ids=named)
+def test_the_global_generators_are_not_used(path: Path) -> None:
+    """Randomness comes from a seed or a generator that is passed in; construction has a scope of its own."""
+    calls = (ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call))
+    seeding = {"torch.manual_seed"} if named(path) in ("benchmark/streams.py", "benchmark/encoders.py") else set()
+    forbidden = re.compile(r"(np|numpy)\.random\.(?!default_rng|Generator|Philox|PCG64)|^random\.|torch\.manual_seed")
+    assert not {call for call in calls if forbidden.search(call)} - seeding
+
+
+# --- documents
+
+
+def commands() -> list[str]:
+    """Every `fernoise-bench …` line of the README's code, without its remark."""
+    lines = README.read_text().splitlines() if README.is_file() else []
+    shown = (line.partition("#")[0].strip() for line in lines if line.startswith(("    ", "\t")))
+    return [line for line in shown if line.startswith("fernoise-bench ")]
+
+
+def test_the_readme_shows_commands() -> None:
+    if not README.is_file():
+        pytest.skip("no README yet")
+    assert len(commands()) >= 5
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_readme_exists_with_its_options_and_names(line: str) -> None:
+    _, *words = shlex.split(line)
+    command: click.Command = main
+    context = click.Context(main)
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words.pop(0))
+        assert found is not None, line
+        command = found
+    parsed = command.make_context(command.name, words, resilient_parsing=False).params
+    protocol, name = parsed.get("protocol"), parsed.get("name")
+    assert protocol is None or protocol in PROTOCOLS
+    assert name is None or name in PROTOCOLS or registry.find(name)
+    for method in parsed.get("methods", ()):
+        if ".py:" not in method:
+            assert registry.find(method)
+
+
+def test_the_readmes_make_verbs_exist() -> None:
+    if not README.is_file():
+        pytest.skip("no README yet")
+    verbs = set(re.findall(r"^    make ([a-z]+)", README.read_text(), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert {"demo", "test"} <= verbs <= targets
+
+
+def test_every_error_a_user_can_put_right_is_one_kind() -> None:
+    """The command line catches BadInput and nothing wider, so bugs keep their traces."""
+    assert issubclass(BadInput, ValueError)
+    caught = [
+        ast.unparse(node.type)
+        for node in ast.walk(tree_of(ROOT / "benchmark" / "cli.py"))
+        if isinstance(node, ast.ExceptHandler) and node.type is not None
+    ]
+    assert caught == ["BadInput", "KeyboardInterrupt"]
