@@ -167,6 +167,7 @@ def _environment(
         "resumed": resumed,
         "task": {"kind": protocol.kind, "names": list(protocol.names), "metric": protocol.metric},
         "noise": data.noise,
+        "layout": data.layout,
         "oracle_knowledge": training.oracle_knowledge,
         "unstated": list(trial.method.unstated),
         "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),

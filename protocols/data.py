@@ -55,12 +55,14 @@ class CellData:
     Attributes:
         train, validation, test: the rows; validation None where the protocol has none.
         noise: what the record says of the noise: kind, nominal level, realised rate, hash of the mask.
+        layout: the layout the faces were read from, or "generated".
     """
 
     train: Rows
     validation: Rows | None
     test: Rows
     noise: dict[str, Any]
+    layout: str = "generated"
 
 
 def rows(images: Array, given: Array, reference: Array, *, first_id: int = 0, group: Array | None = None) -> Rows:

@@ -26,6 +26,7 @@ class Loaded:
     train: Rows
     validation: Rows
     test: Rows
+    layout: str = "generated"
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Loaded:
@@ -35,11 +36,17 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
         BadInput: data absent, damaged, or not as published (unless partial).
     """
     splits = _generated(protocol, profile) if source == "generated" else _real(protocol, data_root, partial=partial)
+    for name, split in (("training", splits.train), ("validation", splits.validation), ("test", splits.test)):
+        if not len(split):
+            raise BadInput(
+                f"{data_root / 'ferplus'}: no {name} row is left for {protocol.name}; it needs all three splits"
+            )
     size = profile.size
     return Loaded(
         splits.train.take(fixed_choice(len(splits.train), size.train, protocol.noise_seed)),
         splits.validation.take(fixed_choice(len(splits.validation), size.validation, protocol.noise_seed)),
         splits.test.take(fixed_choice(len(splits.test), size.test, protocol.noise_seed)),
+        splits.layout,
     )
 
 
@@ -63,7 +70,7 @@ def cell(
         validation = validation.with_given(
             noise.by_transition(validation.reference, noise.FER2013_TRANSITION, seed + VALIDATION_SEED)
         )
-    return CellData(train, validation, test, describe_noise(protocol.noise, level, train))
+    return CellData(train, validation, test, describe_noise(protocol.noise, level, train), loaded.layout)
 
 
 def _symmetric(split: Rows, rate: float, classes: int, seed: int) -> Rows:
@@ -79,7 +86,8 @@ def _generated(protocol: Protocol, profile: Profile) -> Loaded:
     drawn = faces(specification, protocol.noise_seed)
     everything = rows(drawn.images, drawn.expressions, drawn.expressions)
     bounds = np.cumsum([0, train, validation, test])
-    return Loaded(*(everything.take(np.arange(a, b)) for a, b in pairwise(bounds)))
+    first, second, third = (everything.take(np.arange(a, b)) for a, b in pairwise(bounds))
+    return Loaded(first, second, third)
 
 
 def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
@@ -103,12 +111,13 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
     )
     judged = reference >= 0
     if not own:
-        return Loaded(
-            *(everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST))
+        train, validation, test = (
+            everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
         )
+        return Loaded(train, validation, test, data.layout)
     train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
     validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
-    return Loaded(train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)))
+    return Loaded(train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)), data.layout)
 
 
 def _distinct(split: Rows) -> Rows:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from fernoise_bench.benchmark.audit import COUNTS, Auditor
 from fernoise_bench.methods.base import Batch, Kind, Step
@@ -102,7 +101,9 @@ def audited(
     return found
 
 
-def drawn_case(kind: Kind, seed: int, parts: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+def drawn_case(
+    kind: Kind, seed: int, parts: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Reference, index, given labels and a report, with unknown references and repeated rows."""
     generator = np.random.default_rng(seed)
     index = generator.integers(0, ROWS, size=9)
@@ -170,7 +171,7 @@ def test_a_worked_example() -> None:
         "target": np.array([[1, 0, 2, 2]]),
     }
     auditor = Auditor(torch.from_numpy(reference), "single")
-    reported: dict[str, Tensor] = {name: torch.from_numpy(value) for name, value in step.items()}
+    reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
     auditor.watch(make_batch(index, labels), Step(None, **reported))
     assert auditor.epoch_counts() == {
         "entries": 3, "wrong": 2, "predicted": 3, "predicted_wrong": 2, "memorised": 1, "recovered": 1,

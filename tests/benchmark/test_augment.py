@@ -85,12 +85,12 @@ def test_views_are_in_range_of_three_channels_and_channels_last(how: Augmentatio
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
 def test_crops_repeat_the_edge_beyond_the_border(pad: int, crop: int, top: float, left: float) -> None:
-    top, left = min(np.float32(top), np.float32(1 - 2**-24)), min(np.float32(left), np.float32(1 - 2**-24))
+    top, left = (min(float(np.float32(draw)), 1 - 2**-24) for draw in (top, left))  # the draws are float32
     store = make_store(2)
-    found = view(replace(NOTHING, crop=crop, pad=pad), store, TOP=float(top), LEFT=float(left))
+    found = view(replace(NOTHING, crop=crop, pad=pad), store, TOP=top, LEFT=left)
     padded = np.pad(plain(store), ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
     places = SIDE + 2 * pad - crop + 1
-    y, x = math.floor(float(top * np.float32(places))), math.floor(float(left * np.float32(places)))
+    y, x = (math.floor(np.float32(draw) * np.float32(places)) for draw in (top, left))
     np.testing.assert_allclose(found, padded[:, y : y + crop, x : x + crop], atol=1e-6)
 
 
@@ -252,8 +252,8 @@ def test_the_affine_map_of_a_sample_that_is_not_chosen_is_the_identity() -> None
 @pytest.mark.parametrize(("right", "down"), [(3, 0), (0, 2), (-3, 1), (-2, -4)])
 def test_a_shift_moves_pixels_and_leaves_black(right: int, down: int) -> None:
     how = replace(NOTHING, translate=0.5)
-    share = {"SHIFT_X": 0.5 + right / SIDE, "SHIFT_Y": 0.5 + down / SIDE}  # (2 u - 1) · 0.5 · side pixels
-    found = view(how, COIN=0.0, **share)
+    # A draw u shifts by (2 u - 1) · 0.5 · side pixels.
+    found = view(how, COIN=0.0, SHIFT_X=0.5 + right / SIDE, SHIFT_Y=0.5 + down / SIDE)
     image, expected = plain(make_store()), np.zeros((6, SIDE, SIDE, 3))
     for y in range(SIDE):
         for x in range(SIDE):

@@ -11,7 +11,6 @@ import pytest
 import timm
 import torch
 
-from fernoise_bench.benchmark import settings
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.cli_run import default_workers
 
@@ -135,7 +134,7 @@ def test_a_method_of_the_wrong_kind(grid: Sequence[str], method: str, message: s
 
 
 def test_a_device_that_is_not_there(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     expected = "--device cuda: torch sees no CUDA device here; use --device cpu"
     assert refused(*FACES, EVERY, "--device", "cuda") == expected
 

@@ -83,7 +83,10 @@ def test_neighbouring_samples_and_draws_are_not_correlated() -> None:
 
 
 def test_keys_are_63_bit_and_tell_their_parts_apart() -> None:
-    parts = [(0,), (1,), ("0",), (0, 1), ("01",), ("0", "1"), (0, "1"), (1, 0), ("order", 0), ("order", 0, 0)]
+    parts: list[tuple[int | str, ...]] = [
+        *((0,), (1,), ("0",), (0, 1), ("01",), ("0", "1"), (0, "1"), (1, 0)),
+        *(("order", 0), ("order", 0, 0), ("order0",)),
+    ]
     keys = [streams.key(*each) for each in parts]
     assert len(set(keys)) == len(parts)
     assert all(0 <= key < 2**63 for key in keys)

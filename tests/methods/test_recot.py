@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -27,15 +26,16 @@ from fernoise_bench.methods.selection import balance_targets, selective_weights
 
 from .toy import (
     bce,
+    entries_of,
     logit,
     make_batch,
     make_encoder,
     make_task,
+    nll_by_loop,
     parameter_gradients,
     random_labels,
     random_logits,
     set_head,
-    sigmoid,
 )
 
 # --- the functions ----------------------------------------------------------------------------------------------------
@@ -55,20 +55,6 @@ def test_clean_loss_divides_by_all_entries() -> None:
     assert float(clean_loss(logits, labels, weight)) == pytest.approx(weighted / 15, rel=1e-12)
     assert float(clean_loss(logits, labels, weight, reduction="sum")) == pytest.approx(weighted / 5, rel=1e-12)
     assert float(clean_loss(logits, labels)) > 0  # the printed equation lacks the minus sign
-
-
-def nll_by_loop(logits: Tensor, labels: Tensor, gamma: float) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-    kept = []
-    for sign in (1, -1):
-        entries = [(i, k) for i in range(len(labels)) for k in range(labels.shape[1]) if labels[i, k] == sign]
-        nll = {(i, k): -math.log(sigmoid(sign * float(logits[i, k]))) for i, k in entries}
-        count = max(1, math.floor(gamma * len(entries))) if entries else 0
-        kept.append(set(sorted(entries, key=lambda e: (nll[e], e))[:count]))
-    return kept[0], kept[1]
-
-
-def entries_of(mask: Tensor) -> set[tuple[int, int]]:
-    return {(int(i), int(k)) for i, k in mask.nonzero()}
 
 
 @given(st.integers(0, 6), st.integers(1, 4), st.sampled_from([0.0, 0.1, 0.29, 0.5, 0.9, 1.0]), st.integers(0, 10**6))

@@ -123,3 +123,17 @@ def random_labels(seed: int, *shape: int) -> Tensor:
 
 def parameter_gradients(module: nn.Module) -> list[float]:
     return [0.0 if p.grad is None else float(p.grad.abs().sum()) for p in module.parameters()]
+
+
+def nll_by_loop(logits: Tensor, labels: Tensor, gamma: float) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+    kept = []
+    for sign in (1, -1):
+        entries = [(i, k) for i in range(len(labels)) for k in range(labels.shape[1]) if labels[i, k] == sign]
+        nll = {(i, k): -math.log(sigmoid(sign * float(logits[i, k]))) for i, k in entries}
+        count = max(1, math.floor(gamma * len(entries))) if entries else 0
+        kept.append(set(sorted(entries, key=lambda e: (nll[e], e))[:count]))
+    return kept[0], kept[1]
+
+
+def entries_of(mask: Tensor) -> set[tuple[int, int]]:
+    return {(int(i), int(k)) for i, k in mask.nonzero()}
