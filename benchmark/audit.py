@@ -14,14 +14,23 @@ COUNTS = (
     "predicted_wrong",  # of those, wrong ones
     "memorised",  # wrong entries predicted as given
     "recovered",  # wrong entries predicted as the reference
-    "judged",  # entry-network pairs that could be kept
+    "judged",  # entry-network pairs of steps that reported weights
     "right",  # of those, given right
     "kept",  # of those judged, trained on
     "kept_right",  # of those kept, given right
+    "targets",  # entry-network pairs of steps that reported targets
+    "targets_right",  # of those, given right
     "changed",  # entry-network pairs whose target is another label than the given one, kept or not
     "changed_right",  # of those changed, to the reference
     "damaged",  # of those changed, given right before
 )
+
+# What a method may leave out of its steps, and the counts that are absent then.
+REPORTED = {
+    "predicted": ("predicted_wrong", "memorised", "recovered"),
+    "judged": ("right", "kept", "kept_right"),
+    "targets": ("targets_right", "changed", "changed_right", "damaged"),
+}
 
 
 class Auditor:
@@ -30,14 +39,15 @@ class Auditor:
     Single labels count by row; AU labels by entry. Soft targets count as their most probable label.
     """
 
-    def __init__(self, reference: Tensor, kind: Kind) -> None:
+    def __init__(self, given: Tensor, reference: Tensor, kind: Kind) -> None:
+        self._given = given
         self._reference = reference
         self._kind = kind
         self._counts = torch.zeros(len(COUNTS), dtype=torch.int64, device=reference.device)
 
     def watch(self, batch: Batch, step: Step) -> None:
         """Adds a step to the epoch's counts."""
-        reference, given = self._reference[batch.index], batch.labels
+        reference, given = self._reference[batch.index], self._given[batch.index]
         known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
         wrong = known & (given != reference)
         seen = dict.fromkeys(COUNTS, torch.zeros((), dtype=torch.int64, device=reference.device))
@@ -63,6 +73,8 @@ class Auditor:
             target = self._hard(step.target.detach())
             changed = known & (target != given)
             seen.update(
+                targets=known.sum() * len(target),
+                targets_right=(known & ~wrong).sum() * len(target),
                 changed=changed.sum(),
                 changed_right=(changed & (target == reference)).sum(),
                 damaged=(changed & ~wrong).sum(),
@@ -73,10 +85,10 @@ class Auditor:
         """The counts since the last call; what a method did not report is absent."""
         counts = dict(zip(COUNTS, self._counts.tolist(), strict=True))
         self._counts.zero_()
-        if not counts["predicted"]:
-            del counts["memorised"], counts["recovered"]
-        if not counts["judged"]:
-            del counts["kept"], counts["kept_right"]
+        for whole, parts in REPORTED.items():
+            if not counts[whole]:
+                for name in (whole, *parts):
+                    del counts[name]
         return counts
 
     def _label(self, probabilities: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def make_job(wish: Wish, protocol: Protocol) -> Job:
     device = choose_device(wish.device)
     check_precision(wish.precision, device)
     try:
-        found = resolve(asked, wish.data_root)
+        found = resolve(asked, recipe.encoder, wish.data_root)
     except BadInput:
         if source == "real":  # data that are absent are told first
             open_data(protocol, profile, source, wish.data_root, partial=wish.partial)

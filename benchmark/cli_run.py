@@ -13,6 +13,7 @@ import click
 from ..protocols.errors import BadInput
 
 if TYPE_CHECKING:
+    from ..protocols.build import Data
     from .cells import Grid, Wish
     from .trial import Trial
 
@@ -68,20 +69,22 @@ def _wish(options: dict[str, Any]) -> Wish:
 def run(engine: str | None, workers: int | None, fresh: bool, as_json: bool, **options: Any) -> None:
     """Train methods on a protocol; run it again to continue."""
     from .cells import check_writable, describe, make_grid
-    from .runner import FINISHED, discard, state_of
+    from .runner import FINISHED, discard, outcome, state_of
 
     grid = make_grid(_wish(options))
     check_writable(grid.job.out)
-    _look_before_starting(grid)
+    waiting = [trial for trial in grid.trials if fresh or state_of(trial) not in FINISHED]
+    data = _look_before_starting(grid) if waiting else None
     if fresh:
         for trial in grid.trials:
             discard(trial)
-    waiting = [trial for trial in grid.trials if state_of(trial) not in FINISHED]
     _announce(grid, waiting, describe(grid.trials))
-    failed = _run(grid, waiting, engine, workers) if waiting else []
+    if waiting:
+        _run(grid, waiting, engine, workers, data)
     _print_table(grid, "json" if as_json else "github")
-    for trial, reason in failed:
-        click.echo(f"failed: {trial.label}: {reason}", err=True)
+    failed = [(trial, found) for trial in grid.trials if (found := outcome(trial))["state"] != "done"]
+    for trial, found in failed:
+        click.echo(f"{found['state']}: {trial.label}: {found['reason']}", err=True)
     sys.exit(1 if failed else 0)
 
 
@@ -108,16 +111,18 @@ def default_workers(device: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _look_before_starting(grid: Grid) -> None:
+def _look_before_starting(grid: Grid) -> Data | None:
     """Reads real data and builds the encoder once, so that what is absent or wrong ends the run before it writes."""
     from ..protocols.build import open_data
     from .encoders import build_model
     from .weights import resolve
 
     job = grid.job
+    data = None
     if job.source == "real":
-        open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
-    build_model(job.settings.recipe.encoder, resolve(job.weights, job.data_root))
+        data = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    build_model(job.settings.recipe.encoder, resolve(job.weights, job.settings.recipe.encoder, job.data_root))
+    return data
 
 
 def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
@@ -131,7 +136,7 @@ def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
         click.echo(f"  {finished} finished before, {len(waiting)} to run (results in {job.out})", err=True)
 
 
-def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int | None) -> list[tuple[Trial, str]]:
+def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int | None, data: Data | None) -> None:
     from .engines import run_inline, run_local
     from .progress import Progress
     from .runner import Workplace
@@ -141,7 +146,7 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
     progress = Progress(len(waiting), len(grid.trials) - len(waiting), grid.job.settings.recipe.epochs)
     try:
         if chosen == "inline":
-            run_inline(waiting, progress, Workplace())
+            run_inline(waiting, progress, Workplace(opened=data))
         else:
             run_local(waiting, progress, workers)
     except OSError as error:
@@ -150,7 +155,6 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
         ) from error
     finally:
         progress.close()
-    return progress.failed
 
 
 def _print_table(grid: Grid, form: str) -> None:

@@ -86,7 +86,9 @@ def show_protocol(name: str, profile: str, as_json: bool) -> None:
     if as_json:
         click.echo(_as_json(rows))
         return
-    click.echo(f"{protocol.name} v{protocol.version}  {protocol.title}  (fingerprint {protocol.fingerprint})\n")
+    click.echo(
+        f"{protocol.name} v{protocol.version}  {protocol.title}  (fingerprint {protocol.fingerprint(profile)})\n"
+    )
     click.echo(_as_table(rows))
 
 

@@ -76,8 +76,8 @@ def small_resnet() -> nn.Module:
     """The small profiles' encoder: timm's ResNet, channels 16 to 128, one block a stage, no pooling in the stem."""
     channels, layers = (16, 32, 64, 128), (1, 1, 1, 1)
     block: Any = BasicBlock
-    model = ResNet(block, layers=layers, channels=channels, stem_type="deep", stem_width=16, num_classes=0)
-    model.maxpool = nn.Identity()
+    model = ResNet(block, layers=layers, channels=channels, stem_type="deep", stem_width=8, num_classes=0)
+    model.maxpool = nn.Identity()  # type: ignore[assignment]
     return model
 
 

@@ -81,10 +81,15 @@ class _Worker:
         theirs.close()
 
     def give(self, waiting: list[Trial], listen: Listen) -> None:
-        if waiting:
-            self.trial = waiting.pop()
+        if not waiting:
+            return
+        self.trial = waiting.pop()
+        try:
             self.pipe.send(self.trial)
-            listen(self.trial, {"started": True})
+        except (BrokenPipeError, OSError):  # it died while it had nothing to do
+            self.restart()
+            self.pipe.send(self.trial)
+        listen(self.trial, {"started": True})
 
     def how_it_died(self) -> str:
         self.process.join(timeout=10)
@@ -106,4 +111,8 @@ def _work(pipe: Connection, workers: int) -> None:
             trial: Trial = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send({"status": dict(run_trial(trial, workplace, lambda event: pipe.send(dict(event))))})
+        try:
+            status = run_trial(trial, workplace, lambda event: pipe.send(dict(event)))
+        except OSError as error:  # not even the failure could be written down
+            status = {"state": "failed", "reason": f"{error.strerror or error}", "seconds": None}
+        pipe.send({"status": dict(status)})

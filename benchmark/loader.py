@@ -40,7 +40,7 @@ class TrainSet:
             images = tuple(
                 augment.training_view(self.images, index[step], view[step], self.augmentation) for view in draws
             )
-            yield self._batch(index[step], images, epoch, step)
+            yield self._batch(index[step], images, epoch, step, "step")
 
     def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
         """All rows once, in order, one view; incomplete last batch included."""
@@ -54,7 +54,7 @@ class TrainSet:
                 images = augment.training_view(self.images, index, draws[0], self.augmentation)
             else:
                 images = augment.test_view(self.images, index, self.augmentation)
-            yield self._batch(index, (images,), epoch, step)
+            yield self._batch(index, (images,), epoch, step, "pass")
 
     def view(self, epoch: int) -> TrainView:
         """The training set as a method sees it."""
@@ -64,7 +64,7 @@ class TrainSet:
 
         return TrainView(self.labels.clone(), self.verified.clone(), None, None, batches)
 
-    def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int) -> Batch:
+    def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
             index=index,
             images=images,
@@ -74,7 +74,7 @@ class TrainSet:
             teacher=None,
             epoch=epoch,
             step=step,
-            generator=streams.generator(index.device, self.seed, self.method, epoch, step),
+            generator=streams.generator(index.device, self.seed, self.method, purpose, epoch, step),
         )
 
     def _draws(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[Tensor]:

@@ -97,19 +97,23 @@ def _seconds_each(
     recipe = trials[0].job.settings.recipe
     sampler = Sampler(recipe, cell.train.verified, cell.train.given, 0)
     task = make_task(trials[0].job.protocol, cell.train, sampler, cell.noise["realised"])
-    networks = count_networks(trials[0].method, task)
+    passes = count_passes(trials[0].method, task)
     judged = len(cell.test) + (0 if cell.validation is None else len(cell.validation))
     step, look = speed
-    epoch = networks * (sampler.steps * sampler.batch_size * step + judged * look)
-    return recipe.epochs * epoch, f"{networks} network{'s' * (networks > 1)} at {1 / step:.0f} images/s, measured now"
+    epoch = passes * (sampler.steps * sampler.batch_size * step + judged * look)
+    return (
+        recipe.epochs * epoch,
+        f"{passes} pass{'es' * (passes > 1)} a sample at {1 / step:.0f} images/s, measured now",
+    )
 
 
-def count_networks(method: MethodSpec, task: Task) -> int:
-    """Encoders a method builds for a task."""
+def count_passes(method: MethodSpec, task: Task) -> int:
+    """Passes of a sample through an encoder: a method's networks, or its views where they are more."""
     with torch.random.fork_rng(devices=[]):
         factory = EncoderFactory("small", Weights("none"), 0, Counters(), "fp32", torch.device("cpu"))
         built = method.load()(task, factory, method.params)
-    return sum(isinstance(module, CountedEncoder) for module in built.modules())
+    networks = sum(isinstance(module, CountedEncoder) for module in built.modules())
+    return max(networks, built.views)
 
 
 def _speed(trial: Trial) -> tuple[float, float]:

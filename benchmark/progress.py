@@ -29,7 +29,6 @@ class Progress:
     epochs: int
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     done: int = 0
-    failed: list[tuple[Trial, str]] = field(default_factory=list)
     _running: dict[str, tuple[Trial, Mapping[str, Any]]] = field(default_factory=dict)
     _epochs_run: int = 0
     _began: float = field(default_factory=time.monotonic)
@@ -60,7 +59,6 @@ class Progress:
             seconds = status["seconds"]
             self._say(f"  {self.done}/{self.total}  {trial.label}  done in {duration(seconds)}")
             return
-        self.failed.append((trial, f"{state}: {status['reason']}"))
         self._say(f"! {self.done}/{self.total}  {trial.label}  {state}: {status['reason']}")
 
     @property

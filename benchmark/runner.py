@@ -33,26 +33,26 @@ class Workplace:
 
     engine: str = "inline"
     workers: int = 1
-    _data: dict[Any, Data] = field(default_factory=dict)
+    opened: Data | None = None
     _cells: dict[Any, CellData] = field(default_factory=dict)
     _weights: dict[str, Weights] = field(default_factory=dict)
 
     def cell(self, trial: Trial) -> CellData:
         """The rows of a trial's cell; the last one is kept, since neighbouring trials share it."""
         job = trial.job
-        opened = (job.protocol.name, job.profile, job.source)
-        if opened not in self._data:
-            self._data = {opened: open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)}
-        cell = (*opened, trial.fold, trial.level, trial.draw)
+        if self.opened is None or not self.opened.serves(job.protocol, job.profile, job.source):
+            self._cells.clear()
+            self.opened = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+        cell = (trial.fold, trial.level, trial.draw)
         if cell not in self._cells:
-            self._cells = {cell: self._data[opened].cell(trial.fold, trial.level, trial.draw)}
+            self._cells = {cell: self.opened.cell(*cell)}
         return self._cells[cell]
 
     def weights(self, trial: Trial) -> Weights:
         """The initial weights of a trial."""
         asked = trial.job.weights
         if asked not in self._weights:
-            self._weights = {asked: resolve(asked, trial.job.data_root)}
+            self._weights = {asked: resolve(asked, trial.job.settings.recipe.encoder, trial.job.data_root)}
         return self._weights[asked]
 
 
@@ -63,6 +63,13 @@ def state_of(trial: Trial) -> str:
         return "new"
     state: str = read_json(path)["state"]
     return "interrupted" if state == "running" else state
+
+
+def outcome(trial: Trial) -> Mapping[str, Any]:
+    """State and reason of a trial by the disk, whoever ran it."""
+    path = trial.folder / "status.json"
+    found: Mapping[str, Any] = read_json(path) if path.is_file() else {"state": "not run", "reason": "never started"}
+    return found if found["state"] != "running" else {**found, "state": "unfinished", "reason": "another run has it"}
 
 
 def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:

@@ -62,8 +62,9 @@ def generator(device: torch.device, *parts: int | str) -> torch.Generator:
 
 
 @contextmanager
-def construction(seed: int) -> Iterator[None]:
-    """Scope in which torch's initialisers draw from a stream of the construction's own; the global one is put back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key(seed, "construction"))
+def scope(device: torch.device, *parts: int | str) -> Iterator[None]:
+    """Scope in which torch's own draws (initialisers, dropout) come from a keyed stream; the global one is put back."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(key(*parts))
         yield

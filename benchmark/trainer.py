@@ -68,7 +68,7 @@ def start(trial: Trial, data: CellData, weights: Weights) -> Training:
     task = make_task(trial.job.protocol, data.train, sampler, data.noise["realised"])
     counters = Counters()
     factory = EncoderFactory(recipe.encoder, weights, trial.seed, counters, settings.precision, device)
-    with streams.construction(trial.seed):
+    with streams.scope(device, trial.seed, "construction"):
         method = trial.method.load()(task, factory, trial.method.params)
         method.to(device)
         method.prepare(train_set.view(0))
@@ -78,7 +78,7 @@ def start(trial: Trial, data: CellData, weights: Weights) -> Training:
         optimizer=make_optimizer(method, recipe),
         train_set=train_set,
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
-        auditor=Auditor(reference, trial.job.protocol.kind),
+        auditor=Auditor(train_set.labels.clone(), reference, trial.job.protocol.kind),
         counters=counters,
     )
 
@@ -93,7 +93,8 @@ def train(trial: Trial, training: Training, report: Report) -> None:
     while training.next_epoch < recipe.epochs:
         began = time.perf_counter()
         epoch = training.next_epoch
-        line = run_epoch(training, recipe, epoch)
+        with streams.scope(training.train_set.images.device, trial.seed, "network", epoch):
+            line = run_epoch(training, recipe, epoch)
         trained = time.perf_counter() - began
         line["compute"] = training.counters.take()
         line |= training.evaluator.epoch(training.method, epoch)

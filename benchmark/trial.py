@@ -64,7 +64,7 @@ class Trial:
             "protocol": {
                 "name": job.protocol.name,
                 "version": job.protocol.version,
-                "fingerprint": job.protocol.fingerprint,
+                "fingerprint": job.protocol.fingerprint(job.profile),
             },
             "profile": job.profile,
             "source": job.source,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import timm
 import torch
 from torch import Tensor, nn
 
@@ -44,18 +45,27 @@ class Weights:
         model.load_state_dict({**expected, **given})
 
 
-def resolve(asked: str, data_root: Path) -> Weights:
+def imagenet_tag(encoder: str) -> str:
+    """timm's tag of the ImageNet weights of a model, which names the training they come from; "" for no such model."""
+    found = timm.get_pretrained_cfg(encoder, allow_unregistered=True) if timm.is_model(encoder) else None
+    return str(found.tag) if found is not None else ""
+
+
+def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
     """The weights of a recipe or of `--weights`.
 
     Args:
+        encoder: the recipe's encoder.
         asked: "none", "imagenet", "msceleb" (looked for in data_root/weights), or a checkpoint file.
         data_root: the user's data folder.
 
     Raises:
         BadInput: the file is absent, is no checkpoint, or is of another kind.
     """
-    if asked in ("none", "imagenet"):
-        return Weights(asked)
+    if asked == "none":
+        return Weights("none")
+    if asked == "imagenet":
+        return Weights("imagenet", imagenet_tag(encoder))
     if asked == "msceleb":
         places = [data_root / "weights" / name for name in MSCELEB_FILES]
         found = [place for place in places if place.is_file()]

@@ -170,10 +170,11 @@ class Protocol:
         """The design's choice of that name, or an empty string."""
         return dict(self.options).get(name, "")
 
-    @property
-    def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of everything that is measured."""
-        text = json.dumps(measured(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    def fingerprint(self, profile: str) -> str:
+        """First 16 hex digits of the SHA-256 of everything measured at a profile; other profiles do not count."""
+        content = {name: value for name, value in measured(self).items() if name not in PROFILES}
+        content["profile"] = measured(self.profile(profile))
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def choose_folds(self, asked: tuple[str, ...]) -> tuple[str | None, ...]:

@@ -23,6 +23,10 @@ class Data:
     source: Source
     loaded: Any
 
+    def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
+        """Whether these are the faces of that protocol at that profile and source."""
+        return (self.protocol, self.profile, self.source) == (protocol, profile, source)
+
     def cell(self, fold: str | None, level: float | None, draw: int) -> CellData:
         """The rows of one cell; pure: the same arguments give the same rows."""
         design = DESIGNS[self.protocol.design]

@@ -96,7 +96,7 @@ def _test_at(epoch: int) -> Callable[[Record], float]:
 
 
 def _memorised_at(epoch: int) -> Callable[[Record], float | None]:
-    return lambda record: audit_share(record.epochs[epoch], "memorised", "wrong")
+    return lambda record: audit_share(record.epochs[epoch], "memorised", "predicted_wrong")
 
 
 def draw_curves(data: Curves, path: Path) -> None:

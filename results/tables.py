@@ -232,12 +232,12 @@ def _forwards(record: Record) -> float:
 # --- the audit
 
 _SHARES = {
-    "memorised": ("memorised", "wrong"),
-    "recovered": ("recovered", "wrong"),
+    "memorised": ("memorised", "predicted_wrong"),
+    "recovered": ("recovered", "predicted_wrong"),
     "kept, precision": ("kept_right", "kept"),
     "kept, recall": ("kept_right", "right"),
     "relabelled, precision": ("changed_right", "changed"),
-    "damaged": ("damaged", "right"),
+    "damaged": ("damaged", "targets_right"),
 }
 _AUDIT_NOTE = (
     "In %. Memorised, recovered: of the wrong training labels, those predicted as given, as the reference says. "

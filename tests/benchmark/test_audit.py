@@ -68,6 +68,8 @@ def counted(
             if "target" in step:
                 target = step["target"][network]
                 new = label_of(kind, target, place, soft=target.dtype.kind == "f")
+                counts["targets"] += 1
+                counts["targets_right"] += right
                 counts["changed"] += new != said
                 counts["changed_right"] += new != said and new == true
                 counts["damaged"] += new != said and right
@@ -77,10 +79,12 @@ def counted(
 def expected_report(counts: dict[str, int], step: dict[str, np.ndarray]) -> dict[str, int]:
     """What an epoch's line holds: nothing of what was not reported."""
     absent: set[str] = set()
-    if "probabilities" not in step or not counts["predicted"]:
-        absent |= {"memorised", "recovered"}
-    if "weight" not in step or not counts["judged"]:
-        absent |= {"kept", "kept_right"}
+    if not counts["predicted"]:
+        absent |= {"predicted", "predicted_wrong", "memorised", "recovered"}
+    if not counts["judged"]:
+        absent |= {"judged", "right", "kept", "kept_right"}
+    if not counts["targets"]:
+        absent |= {"targets", "targets_right", "changed", "changed_right", "damaged"}
     return {name: count for name, count in counts.items() if name not in absent}
 
 
@@ -88,14 +92,15 @@ def audited(
     kind: Kind,
     reference: np.ndarray,
     index: np.ndarray,
-    labels: np.ndarray,
+    given: np.ndarray,
     step: dict[str, np.ndarray],
     times: int = 1,
 ) -> dict[str, int]:
-    auditor = Auditor(torch.from_numpy(reference), kind)
+    """What the auditor counts. The batch's own labels are all the same: what a method may have changed is not asked."""
+    auditor = Auditor(torch.from_numpy(given), torch.from_numpy(reference), kind)
     reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
     for _ in range(times):
-        auditor.watch(make_batch(index, labels), Step(None, **reported))
+        auditor.watch(make_batch(index, np.ones_like(given[index])), Step(None, **reported))
     found = auditor.epoch_counts()
     assert auditor.epoch_counts()["entries"] == 0  # the next epoch starts at nothing
     return found
@@ -110,14 +115,15 @@ def drawn_case(
     step: dict[str, np.ndarray] = {}
     if kind == "single":
         reference = generator.integers(-1, CLASSES, size=ROWS)
-        labels = np.where(generator.random(9) < 0.5, reference[index].clip(0), generator.integers(0, CLASSES, 9))
+        given = np.where(generator.random(ROWS) < 0.5, reference.clip(0), generator.integers(0, CLASSES, ROWS))
         shape: tuple[int, ...] = (9,)
         step["probabilities"] = generator.random((9, CLASSES)).astype(np.float32)
         soft = generator.random((NETWORKS, 9, CLASSES)).astype(np.float32)
         hard = generator.integers(0, CLASSES, size=(NETWORKS, 9))
     else:
         reference = generator.integers(-1, 2, size=(ROWS, AUS))
-        labels = np.where(generator.random((9, AUS)) < 0.5, reference[index], generator.integers(-1, 2, (9, AUS)))
+        other = generator.integers(-1, 2, (ROWS, AUS))
+        given = np.where(generator.random((ROWS, AUS)) < 0.5, reference, other)
         shape = (9, AUS)
         step["probabilities"] = generator.choice([0.2, 0.5, 0.8], size=(9, AUS)).astype(np.float32)
         soft = generator.choice([0.2, 0.5, 0.8], size=(NETWORKS, 9, AUS)).astype(np.float32)
@@ -130,7 +136,7 @@ def drawn_case(
         step["target"] = soft if "soft" in parts else hard
     if "probabilities" not in parts:
         del step["probabilities"]
-    return reference, index, labels, step
+    return reference, index, given, step
 
 
 REPORTS = [
@@ -150,15 +156,15 @@ REPORTS = [
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
 def test_counts_are_those_of_a_loop_over_entries(kind: Kind, parts: tuple[str, ...], seed: int) -> None:
-    reference, index, labels, step = drawn_case(kind, seed, parts)
-    counts = counted(kind, reference, index, labels, step)
-    assert audited(kind, reference, index, labels, step) == expected_report(counts, step)
+    reference, index, given, step = drawn_case(kind, seed, parts)
+    counts = counted(kind, reference, index, given[index], step)
+    assert audited(kind, reference, index, given, step) == expected_report(counts, step)
 
 
 def test_steps_add_up() -> None:
-    reference, index, labels, step = drawn_case("multi", 3, ("probabilities", "entry", "soft"))
-    once = audited("multi", reference, index, labels, step)
-    assert audited("multi", reference, index, labels, step, times=3) == {name: 3 * n for name, n in once.items()}
+    reference, index, given, step = drawn_case("multi", 3, ("probabilities", "entry", "soft"))
+    once = audited("multi", reference, index, given, step)
+    assert audited("multi", reference, index, given, step, times=3) == {name: 3 * n for name, n in once.items()}
 
 
 def test_a_worked_example() -> None:
@@ -170,17 +176,18 @@ def test_a_worked_example() -> None:
         "weight": np.array([[1.0, 1.0, 0.0, 1.0]], dtype=np.float32),
         "target": np.array([[1, 0, 2, 2]]),
     }
-    auditor = Auditor(torch.from_numpy(reference), "single")
+    auditor = Auditor(torch.from_numpy(labels), torch.from_numpy(reference), "single")
     reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
     auditor.watch(make_batch(index, labels), Step(None, **reported))
     assert auditor.epoch_counts() == {
         "entries": 3, "wrong": 2, "predicted": 3, "predicted_wrong": 2, "memorised": 1, "recovered": 1,
-        "judged": 3, "right": 1, "kept": 2, "kept_right": 1, "changed": 2, "changed_right": 1, "damaged": 1,
+        "judged": 3, "right": 1, "kept": 2, "kept_right": 1,
+        "targets": 3, "targets_right": 1, "changed": 2, "changed_right": 1, "damaged": 1,
     }  # fmt: skip
 
 
 def test_what_carries_a_gradient_is_counted_without_it() -> None:
-    auditor = Auditor(torch.zeros(3, dtype=torch.int64), "single")
+    auditor = Auditor(torch.arange(3), torch.zeros(3, dtype=torch.int64), "single")
     logits = torch.randn(3, CLASSES, requires_grad=True)
     step = Step(logits.sum(), logits.softmax(1), torch.ones(1, 3), logits.softmax(1)[None])
     auditor.watch(make_batch(np.arange(3), np.array([0, 1, 2])), step)

@@ -165,15 +165,15 @@ def test_peers_start_from_the_seed_and_their_number_alone() -> None:
 
 def test_a_head_starts_alike_whatever_a_method_built_before() -> None:
     """A single network, a second network beside it, other modules between: each peer's head is the same."""
-    with streams.construction(0):
+    with streams.scope(CPU, 0, "construction"):
         single = Network(make_factory(), 5)
-    with streams.construction(0):
+    with streams.scope(CPU, 0, "construction"):
         factory = make_factory()
         nn.Linear(100, 100)
         second = Network(factory, 5, peer=1)
         torch.rand(7)
         first = Network(factory, 5, peer=0)
-    with streams.construction(0):
+    with streams.scope(CPU, 0, "construction"):
         pair = [Network(make_factory(), 5, peer=peer) for peer in (0, 1)]
     assert same(single, first)
     assert same(single, pair[0])

@@ -59,14 +59,14 @@ def test_without_takes_methods_out_and_reasons_are_kept(tmp_path: Path) -> None:
     assert grid.not_applicable["recot"] == "needs action unit labels"
 
 
-def test_time_is_networks_times_images(tmp_path: Path) -> None:
+def test_time_is_passes_times_images(tmp_path: Path) -> None:
     """Smoke: 3 epochs of 10 steps of 32; 200 test and 100 validation rows looked at after each."""
     found = plan.estimate(smoke(tmp_path, methods=("supervised", "ensemble"), all_methods=False), workers=4)
     one = 3 * (320 * STEP + 300 * LOOK)
     lines = {line["method"]: line for line in found["methods"]}
     assert lines["supervised"]["seconds_each"] == pytest.approx(one)
     assert lines["ensemble"]["seconds_each"] == pytest.approx(2 * one)
-    assert lines["ensemble"]["from"] == "2 networks at 100 images/s, measured now"
+    assert lines["ensemble"]["from"] == "2 passes a sample at 100 images/s, measured now"
     assert found["seconds_of_one_worker"] == pytest.approx(2 * one + 2 * 2 * one)
     assert found["seconds"] == pytest.approx(6 * one / 4)
     assert (found["cells"], found["trials"], found["to_run"]) == (2, 4, 4)
@@ -99,14 +99,14 @@ def test_planning_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "networks"),
+    ("name", "kind", "passes"),
     [("supervised", "single", 1), ("ensemble", "multi", 2), ("cocuring", "single", 2), ("recot", "multi", 2)],
 )
-def test_networks_are_counted_as_built(name: str, kind: Any, networks: int) -> None:
+def test_passes_are_counted_as_built(name: str, kind: Any, passes: int) -> None:
     before = torch.get_rng_state()
     frequency = torch.full((3,), 0.3, dtype=torch.float64)
     task = Task(kind, 3, ("AU1", "AU2", "AU4"), 50, 3, 5, frequency, noise_rate=0.2)
-    assert plan.count_networks(find(name), task) == networks
+    assert plan.count_passes(find(name), task) == passes
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -14,6 +14,8 @@ MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 SAMPLES = st.lists(st.integers(0, 2**45), min_size=1, max_size=40)
 
+CPU = torch.device("cpu")
+
 
 def mixed(state: int) -> int:
     """SplitMix64's finaliser in Python's own integers."""
@@ -128,18 +130,18 @@ def test_generators_follow_from_their_key() -> None:
 def test_construction_has_a_stream_of_its_own_and_puts_the_global_one_back() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    with streams.construction(0):
+    with streams.scope(CPU, 0, "construction"):
         inside = torch.rand(3)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(4)
-    with streams.construction(0):
+    with streams.scope(CPU, 0, "construction"):
         assert torch.equal(torch.rand(3), inside)
-    with streams.construction(1):
+    with streams.scope(CPU, 1, "construction"):
         assert not torch.equal(torch.rand(3), inside)
 
 
 def test_construction_puts_the_global_stream_back_after_an_error() -> None:
     before = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="inside"), streams.construction(0):
+    with pytest.raises(RuntimeError, match="inside"), streams.scope(CPU, 0, "construction"):
         raise RuntimeError("inside")
     assert torch.equal(torch.get_rng_state(), before)

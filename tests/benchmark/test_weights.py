@@ -189,24 +189,24 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.pth", tmp_path):
-        message = refusal(lambda path=path: resolve(str(path), tmp_path))  # type: ignore[misc]
+        message = refusal(lambda path=path: resolve(str(path), "resnet18", tmp_path))  # type: ignore[misc]
         assert message == f"--weights {path}: no such file (known words: none, imagenet, msceleb)"
 
 
-@pytest.mark.parametrize("word", ["none", "imagenet"])
-def test_words_need_no_file(word: str, tmp_path: Path) -> None:
-    assert resolve(word, tmp_path) == Weights(word)
+def test_words_need_no_file_and_imagenet_is_named_by_its_training(tmp_path: Path) -> None:
+    assert resolve("none", "resnet34", tmp_path) == Weights("none")
+    assert resolve("imagenet", "resnet34", tmp_path) == Weights("imagenet", "a1_in1k")
 
 
 @pytest.mark.parametrize("name", MSCELEB_FILES)
 def test_msceleb_is_looked_for_under_its_published_names(name: str, backbone: State, tmp_path: Path) -> None:
     layout = plain if name.endswith(".pth") else wrapped
     path = saved(layout(backbone), tmp_path / "weights" / name)
-    assert resolve("msceleb", tmp_path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert resolve("msceleb", "resnet18", tmp_path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_absent_msceleb_weights_are_told_with_place_and_remedy(tmp_path: Path) -> None:
-    message = refusal(lambda: resolve("msceleb", tmp_path))
+    message = refusal(lambda: resolve("msceleb", "resnet18", tmp_path))
     assert all(name in message for name in MSCELEB_FILES)
     assert str(tmp_path / "weights") in message
     assert "--weights FILE" in message

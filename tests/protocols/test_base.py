@@ -88,14 +88,20 @@ def test_every_field_of_every_part_is_tried() -> None:
 
 @pytest.mark.parametrize(("name", "changed"), CHANGES, ids=[name for name, _ in CHANGES])
 def test_the_fingerprint_changes_with_what_is_measured_and_with_nothing_else(name: str, changed: Protocol) -> None:
+    """Documentation does not count, nor does another profile's recipe or size."""
     assert changed != PROTOCOL
-    is_documentation = name.rpartition(".")[2] in DOCUMENTATION
-    assert (changed.fingerprint == PROTOCOL.fingerprint) == is_documentation
+    first, _, last = name.partition(".")
+    for profile in PROFILES:
+        of_another = first in PROFILES and first != profile
+        same = changed.fingerprint(profile) == PROTOCOL.fingerprint(profile)
+        assert same == (of_another or last.rpartition(".")[2] in DOCUMENTATION or name in DOCUMENTATION)
 
 
 def test_the_fingerprint_is_16_hex_digits_and_no_accident_of_the_process() -> None:
     """Sets have no order of their own: another hash seed must not matter."""
-    script = "from fernoise_bench.protocols.catalog import PROTOCOLS as p; print(*(x.fingerprint for x in p.values()))"
+    script = (
+        "from fernoise_bench.protocols.catalog import *; print(*(p.fingerprint('small') for p in PROTOCOLS.values()))"
+    )
     lines = {
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True,

@@ -163,9 +163,11 @@ def _audit(trial: Trial, epoch: int) -> dict[str, int]:
     memorised = round(20 * (1.1 - trial.skill) * (epoch + 1) / trial.epochs)
     return {
         "wrong": 20,
+        "predicted_wrong": 20,
         "memorised": memorised,
         "recovered": (20 - memorised) // 2,
         "right": 80,
+        "targets_right": 80,
         "kept": 75,
         "kept_right": 70,
         "changed": 10,

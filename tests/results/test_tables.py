@@ -251,13 +251,24 @@ def test_trials_beyond_the_expected_ones_do_not_count():
 
 def with_audit(trial, **audit):
     record = made(trial)
-    return replace(record, epochs=({"audit": {"memorised": 0, "wrong": 1}}, {"audit": audit}))
+    return replace(record, epochs=({"audit": {"memorised": 0, "predicted_wrong": 1}}, {"audit": audit}))
 
 
 def test_the_audit_worked_by_hand():
-    counts = {"wrong": 10, "right": 40, "memorised": 4, "recovered": 5, "kept": 30, "kept_right": 27}
+    counts = {
+        "predicted_wrong": 10,
+        "right": 40,
+        "targets_right": 40,
+        "memorised": 4,
+        "recovered": 5,
+        "kept": 30,
+        "kept_right": 27,
+    }
     relabelled = {"changed": 8, "changed_right": 6, "damaged": 2}
-    found = [with_audit(Trial(method="a"), **counts, **relabelled), with_audit(Trial(method="b"), wrong=0, memorised=0)]
+    found = [
+        with_audit(Trial(method="a"), **counts, **relabelled),
+        with_audit(Trial(method="b"), predicted_wrong=0, memorised=0),
+    ]
     (table,) = audit_table(found)
     assert table.columns[2:] == (
         "memorised",
@@ -274,7 +285,7 @@ def test_the_audit_worked_by_hand():
 
 
 def test_a_number_that_one_complete_pair_lacks_is_no_number():
-    found = [with_audit(Trial(seed=0), wrong=10, memorised=4), with_audit(Trial(seed=1))]
+    found = [with_audit(Trial(seed=0), predicted_wrong=10, memorised=4), with_audit(Trial(seed=1))]
     (table,) = audit_table(found)
     assert table.rows[0][2].text == "–"
 
