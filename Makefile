@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench gates clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -35,6 +35,9 @@ types: $(VENV)/.dev  ## mypy against an ordinary install, since type checkers ca
 
 bench: $(VENV)/.dev  ## speed of the harness as a share of a bare loop, measured in one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_training.py --benchmark-enable --benchmark-only -p no:xdist -q -s
+
+gates: $(VENV)/.dev  ## are the generated faces worth training on: 15 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -n 2 --dist loadfile -q -rA
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
