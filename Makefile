@@ -37,7 +37,7 @@ bench: $(VENV)/.dev  ## speed of the harness as a share of a bare loop, measured
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_training.py --benchmark-enable --benchmark-only -p no:xdist -q -s
 
 gates: $(VENV)/.dev  ## are the generated faces worth training on: 15 minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -n 2 --dist loadfile -q -rA
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
