@@ -125,9 +125,7 @@ def test_cross_entropy_memorises_symmetric_noise_and_falls(tmp_path: Path) -> No
     record = train(FERPLUS_SYM, data, tmp_path)
     memorised = 100 * (audit_share(record.epochs[-1], "memorised", "predicted_wrong") or 0)
     fall = best(record) - last(record)
-    say(
-        f"40% symmetric: memorised {memorised:.0f}% (gate: 50), last {last(record):.1f}, {fall:.1f} below best (gate: 5)"
-    )
+    say(f"40% noise: memorised {memorised:.0f}% (gate: 50), last {last(record):.1f}, {fall:.1f} below best (gate: 5)")
     assert memorised >= 50
     assert fall >= 5
 
