@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, sourced
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, mean_probabilities, sourced
 from ..methods.losses import full_precision
 from ..methods.selection import small_loss
 
@@ -117,12 +117,8 @@ class CoTeaching(Method):
         weight[0, rows1] = 1.0
         weight[1, rows2] = 1.0
         logs: dict[str, Any] = {"forget_rate": forget_rate, "kept": weight.mean()}
-        return Step(loss1 + loss2, _average(logits1.detach(), logits2.detach()), weight, logs=logs)
+        return Step(loss1 + loss2, mean_probabilities(logits1.detach(), logits2.detach(), "single"), weight, logs=logs)
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, C], the mean of the two networks'."""
-        return _average(self.network1(images), self.network2(images))
-
-
-def _average(logits1: Tensor, logits2: Tensor) -> Tensor:
-    return (logits1.softmax(dim=1) + logits2.softmax(dim=1)) / 2
+        return mean_probabilities(self.network1(images), self.network2(images), "single")

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, sourced, to_probabilities
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, mean_probabilities, sourced
 from ..methods.losses import label_loss
 from ..methods.selection import choose_rows
 
@@ -62,12 +62,9 @@ class Ensemble(Method):
             images, labels = images[chosen], labels[chosen]
         logits1, logits2 = self.network1(images), self.network2(images)
         loss = label_loss(logits1, labels, kind) + label_loss(logits2, labels, kind)
-        probabilities = self._average(logits1.detach(), logits2.detach()) if everything else None
+        probabilities = mean_probabilities(logits1.detach(), logits2.detach(), self.task.kind) if everything else None
         return Step(loss, probabilities, weight)
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, C], the mean of the two networks'."""
-        return self._average(self.network1(images), self.network2(images))
-
-    def _average(self, logits1: Tensor, logits2: Tensor) -> Tensor:
-        return (to_probabilities(logits1, self.task.kind) + to_probabilities(logits2, self.task.kind)) / 2
+        return mean_probabilities(self.network1(images), self.network2(images), self.task.kind)

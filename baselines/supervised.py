@@ -21,14 +21,15 @@ class SupervisedParams:
     """Hyper-parameters of supervised training."""
 
     rows: Literal["both", "clean", "noisy"] = sourced(
-        "both", "ReCoT Table 4(a): Baseline (C), (N), (C+N); every row where nothing is verified"
+        "both", "choice of rows as in ReCoT Table 4(a), (C), (N), (C+N); every row where nothing is verified"
     )
 
 
 class Supervised(Method):
     """One network, cross-entropy over classes or binary cross-entropy over the known AU labels.
 
-    ReCoT (Li et al., BMVC 2023), Table 4(a), has its three variants. A row that is not trained on is not forwarded
+    Its three choices of rows are those of ReCoT (Li et al., BMVC 2023), Table 4(a), whose baselines also balance each
+    AU by selective learning; here every known label counts the same. A row that is not trained on is not forwarded
     either, so that batch statistics are those of the rows trained on.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..methods.base import Batch, Kind, Step
+from ..methods.base import Kind, Step
 
 COUNTS = (
     "entries",  # label entries seen that have a reference
@@ -16,7 +16,7 @@ COUNTS = (
     "recovered",  # wrong entries predicted as the reference
     "judged",  # entry-network pairs of steps that reported weights
     "right",  # of those, given right
-    "kept",  # of those judged, trained on
+    "kept",  # of those judged, trained on with the given label
     "kept_right",  # of those kept, given right
     "targets",  # entry-network pairs of steps that reported targets
     "targets_right",  # of those, given right
@@ -45,9 +45,9 @@ class Auditor:
         self._kind = kind
         self._counts = torch.zeros(len(COUNTS), dtype=torch.int64, device=reference.device)
 
-    def watch(self, batch: Batch, step: Step) -> None:
-        """Adds a step to the epoch's counts."""
-        reference, given = self._reference[batch.index], self._given[batch.index]
+    def watch(self, rows: Tensor, step: Step) -> None:
+        """Adds a step on some rows of the training set (int64 [B]) to the epoch's counts."""
+        reference, given = self._reference[rows], self._given[rows]
         known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
         wrong = known & (given != reference)
         seen = dict.fromkeys(COUNTS, torch.zeros((), dtype=torch.int64, device=reference.device))
@@ -64,6 +64,8 @@ class Auditor:
             kept = step.weight.detach() > 0
             if kept.dim() == known.dim():  # row weights [K, B] for entries [B, L]
                 kept = kept.unsqueeze(-1) if self._kind == "multi" else kept.unsqueeze(0)
+            if step.target is not None:
+                kept = kept & (self._hard(step.target.detach()) == given)
             every = known.unsqueeze(0).expand(len(kept), *known.shape)
             right = every & ~wrong
             seen.update(
@@ -101,4 +103,6 @@ class Auditor:
         """Hard labels of a step's target [K, B], [K, B, L] or [K, B, C]."""
         if not target.is_floating_point():
             return target
+        if self._kind == "single" and target.dim() != 3:
+            raise ValueError(f"a soft target must be [networks, rows, classes], not {list(target.shape)}")
         return self._label(target)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..protocols.base import Augmentation
 
-DRAWS = 18
+DRAWS = 17
 (FLIP, TOP, LEFT, COIN, BRIGHTNESS, CONTRAST, SATURATION, HUE, GRAY, SHIFT_X, SHIFT_Y, SCALE) = range(12)
 (ERASE, AREA, ASPECT, ERASE_TOP, ERASE_LEFT) = range(12, 17)
 
@@ -37,10 +37,10 @@ def training_view(store: Tensor, index: Tensor, draws: Tensor, how: Augmentation
     flip = draws[:, FLIP] < how.flip
     images = _crop(store, index, how, draws[:, TOP], draws[:, LEFT], flip)
     chosen = draws[:, COIN] < how.jitter_probability
-    if how.translate or how.scale != (1.0, 1.0):
-        images = _affine(images, draws, chosen, how)
     if any(how.jitter):
         images = _jitter(images, draws, chosen, how)
+    if how.translate or how.scale != (1.0, 1.0):
+        images = _affine(images, draws, chosen, how)
     if how.grayscale and images.shape[1] == 3:
         gray = (draws[:, GRAY] < how.grayscale)[:, None, None, None]
         images = torch.where(gray, _luma(images), images)
@@ -98,7 +98,7 @@ def _affine(images: Tensor, draws: Tensor, chosen: Tensor, how: Augmentation) ->
     matrix[:, 0, 2] = -2 * shift_x / scale
     matrix[:, 1, 2] = -2 * shift_y / scale
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
 
 
 def _luma(images: Tensor) -> Tensor:

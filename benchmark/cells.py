@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..protocols import catalog
 from ..protocols.base import Protocol
-from ..protocols.build import open_data
-from ..protocols.data import Source
+from ..protocols.build import Data, open_data
+from ..protocols.data import GENERATED, Origin, Source
 from ..protocols.errors import BadInput
 from . import registry
 from .registry import MethodSpec
@@ -44,11 +44,15 @@ class Wish:
 
 @dataclass(frozen=True)
 class Grid:
-    """The trials of a run, in the order they are run, and the methods that are not applicable, with the reason."""
+    """The trials of a run, in the order they are run, and the methods that are not applicable, with the reason.
+
+    Real faces are opened here, since their content is part of a trial's identity; generated ones when a trial runs.
+    """
 
     job: Job
     trials: tuple[Trial, ...]
     not_applicable: dict[str, str]
+    data: Data | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -72,7 +76,11 @@ def make_grid(wish: Wish) -> Grid:
     levels, folds = protocol.choose_levels(wish.levels), protocol.choose_folds(wish.folds)
     if wish.seeds is not None and wish.seeds < 1:
         raise BadInput(f"--seeds {wish.seeds}: at least one seed is needed")
-    job = make_job(wish, protocol)
+    source: Source = "generated" if wish.synthetic else "real"
+    profile = wish.profile or ("small" if wish.synthetic else "paper")
+    protocol.profile(profile)
+    data = open_data(protocol, profile, source, wish.data_root, partial=wish.partial) if source == "real" else None
+    job = make_job(wish, protocol, profile, source, GENERATED if data is None else data.origin)
     seeds = wish.seeds or DEFAULT_SEEDS[job.profile]
     trials = tuple(
         Trial(job, method, fold, level, seed)
@@ -81,23 +89,16 @@ def make_grid(wish: Wish) -> Grid:
         for fold in folds
         for method in methods
     )
-    return Grid(job, trials, not_applicable)
+    return Grid(job, trials, not_applicable, data)
 
 
-def make_job(wish: Wish, protocol: Protocol) -> Job:
+def make_job(wish: Wish, protocol: Protocol, profile: str, source: Source, origin: Origin) -> Job:
     """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
-    source: Source = "generated" if wish.synthetic else "real"
-    profile = wish.profile or ("small" if wish.synthetic else "paper")
     recipe = protocol.profile(profile).recipe
     asked = wish.weights or recipe.weights
     device = choose_device(wish.device)
     check_precision(wish.precision, device)
-    try:
-        found = resolve(asked, recipe.encoder, wish.data_root)
-    except BadInput:
-        if source == "real":  # data that are absent are told first
-            open_data(protocol, profile, source, wish.data_root, partial=wish.partial)
-        raise
+    found = resolve(asked, recipe.encoder, wish.data_root)
     settings = Settings(
         device=device,
         precision=wish.precision,
@@ -106,7 +107,7 @@ def make_job(wish: Wish, protocol: Protocol) -> Job:
         weights_sha256=found.sha256,
         recipe=replace(recipe, weights=found.kind),
     )
-    return Job(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial)
+    return Job(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial, origin)
 
 
 def choose_methods(wish: Wish, protocol: Protocol) -> tuple[list[MethodSpec], dict[str, str]]:
@@ -121,9 +122,9 @@ def choose_methods(wish: Wish, protocol: Protocol) -> tuple[list[MethodSpec], di
     for method in named:
         if reason := method.missing(protocol):
             raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
-    everything = list(registry.all_base()) if wish.all_methods else []
     without = {registry.find(name).name for name in wish.without}
-    chosen = {method.name: method for method in [*everything, *named] if method.name not in without}
+    everything = [method for method in registry.all_base() if method.name not in without] if wish.all_methods else []
+    chosen = {method.name: method for method in [*everything, *named]}
     not_applicable = {name: reason for name, method in chosen.items() if (reason := method.missing(protocol))}
     methods = [method for name, method in chosen.items() if name not in not_applicable]
     if not methods:

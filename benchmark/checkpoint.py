@@ -64,7 +64,7 @@ def resume(folder: Path, training: Training) -> bool:
     training.method.task.oracle_reads.update(state["oracle_reads"])
     training.next_epoch = state["next_epoch"]
     training.lines = state["lines"]
-    training.seconds = state["seconds"]
+    training.seconds += state["seconds"]
     write_jsonl(folder / "epochs.jsonl", training.lines)
     return True
 

@@ -13,7 +13,6 @@ import click
 from ..protocols.errors import BadInput
 
 if TYPE_CHECKING:
-    from ..protocols.build import Data
     from .cells import Grid, Wish
     from .trial import Trial
 
@@ -74,13 +73,14 @@ def run(engine: str | None, workers: int | None, fresh: bool, as_json: bool, **o
     grid = make_grid(_wish(options))
     check_writable(grid.job.out)
     waiting = [trial for trial in grid.trials if fresh or state_of(trial) not in FINISHED]
-    data = _look_before_starting(grid) if waiting else None
+    if waiting:
+        _build_encoder_once(grid)
     if fresh:
         for trial in grid.trials:
             discard(trial)
     _announce(grid, waiting, describe(grid.trials))
     if waiting:
-        _run(grid, waiting, engine, workers, data)
+        _run(grid, waiting, engine, workers)
     _print_table(grid, "json" if as_json else "github")
     failed = [(trial, found) for trial in grid.trials if (found := outcome(trial))["state"] != "done"]
     for trial, found in failed:
@@ -111,18 +111,13 @@ def default_workers(device: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _look_before_starting(grid: Grid) -> Data | None:
-    """Reads real data and builds the encoder once, so that what is absent or wrong ends the run before it writes."""
-    from ..protocols.build import open_data
+def _build_encoder_once(grid: Grid) -> None:
+    """Builds the encoder, so that weights that are absent or wrong end the run before it writes."""
     from .encoders import build_model
     from .weights import resolve
 
     job = grid.job
-    data = None
-    if job.source == "real":
-        data = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
     build_model(job.settings.recipe.encoder, resolve(job.weights, job.settings.recipe.encoder, job.data_root))
-    return data
 
 
 def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
@@ -136,7 +131,7 @@ def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
         click.echo(f"  {finished} finished before, {len(waiting)} to run (results in {job.out})", err=True)
 
 
-def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int | None, data: Data | None) -> None:
+def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int | None) -> None:
     from .engines import run_inline, run_local
     from .progress import Progress
     from .runner import Workplace
@@ -146,7 +141,7 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
     progress = Progress(len(waiting), len(grid.trials) - len(waiting), grid.job.settings.recipe.epochs)
     try:
         if chosen == "inline":
-            run_inline(waiting, progress, Workplace(opened=data))
+            run_inline(waiting, progress, Workplace(opened=grid.data))
         else:
             run_local(waiting, progress, workers)
     except OSError as error:
@@ -159,14 +154,14 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
 
 def _print_table(grid: Grid, form: str) -> None:
     """The table of exactly what was asked for, from what is on disk."""
-    from ..results.records import comparability_key, load_records
+    from ..results.records import load_records
     from ..results.render import render
     from ..results.tables import protocol_table
     from ..results.views import Expected
 
     records, damaged = load_records(grid.job.out)
-    key = comparability_key(grid.trials[0].identity)
-    mine = [record for record in records if comparability_key(record.identity) == key]
+    asked = {trial.id for trial in grid.trials}
+    mine = [record for record in records if record.folder.rpartition("/")[2] in asked]
     for message in damaged:
         click.echo(f"damaged: {message}", err=True)
     expected = Expected(

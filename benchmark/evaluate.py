@@ -43,6 +43,11 @@ class Best:
             self.validation, self.validation_epoch, self.validation_score = test, epoch, validation_score
 
 
+def _versions(method: Method) -> dict[str, int]:
+    """How often each parameter and buffer has been written to."""
+    return {name: tensor._version for name, tensor in method.state_dict(keep_vars=True).items()}
+
+
 @dataclass
 class Evaluator:
     """Holds test and validation rows; a method is only ever asked to predict images."""
@@ -62,6 +67,7 @@ class Evaluator:
         """Predicts every row; returns the confusion counts for the epoch's line."""
         was_training = method.training
         method.eval()
+        before = _versions(method)
         test = self._predict(method, self._test)
         found: dict[str, Any] = {"test": self._counts(test, self.data.test, "reference"), "validation": None}
         validation_score = None
@@ -69,6 +75,8 @@ class Evaluator:
             predicted = self._predict(method, self._validation)
             found["validation"] = self._counts(predicted, self.data.validation, "given")
             validation_score = self._score(found["validation"])
+        if method.training or _versions(method) != before:
+            raise ValueError("predict() must not change the method: it left training mode on or wrote to its state")
         method.train(was_training)
         self.best.update(epoch, test, self._score(found["test"]), validation_score)
         return found

@@ -37,7 +37,7 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
         Plain data: counts, a line for each method with its seconds and where they come from, and the totals.
     """
     job = grid.job
-    data = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
     first = grid.trials[0]
     cell = data.cell(first.fold, first.level, first.draw)
     speed = _speed(first)

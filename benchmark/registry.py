@@ -17,6 +17,7 @@ from typing import Any
 from ..methods.base import Method
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
+from ..results.store import canonical_json
 
 METHODS: dict[str, str] = {
     "supervised": "fernoise_bench.baselines.supervised:Supervised",
@@ -64,7 +65,7 @@ class MethodSpec:
     @property
     def unstated(self) -> tuple[str, ...]:
         """Hyper-parameters no paper and no authors' code states."""
-        return tuple(f.name for f in fields(self.params) if f.metadata.get("source", "unstated").startswith("unstated"))
+        return tuple(f.name for f in fields(self.params) if "unstated" in f.metadata.get("source", "unstated"))
 
     def missing(self, protocol: Protocol) -> str:
         """Why the method is not applicable to a protocol, or an empty string."""
@@ -108,12 +109,18 @@ def all_base() -> Iterator[MethodSpec]:
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
     cls = _load_class(target)
     params, needs = cls.Params(), frozenset(cls.needs)
+    try:
+        canonical_json(asdict(params))
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"{name}: a hyper-parameter cannot be written down as JSON ({error}); use plain values"
+        ) from error
     if variant:
         if variant not in cls.variants:
             raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
         chosen = cls.variants[variant]
         params, needs = replace(params, **chosen.params), needs | chosen.needs
-    return MethodSpec(name, target, variant, params, needs, _digest(Path(inspect.getfile(cls))))
+    return MethodSpec(name, target, variant, params, needs, _digest(cls))
 
 
 def _from_file(name: str) -> MethodSpec:
@@ -179,14 +186,25 @@ def _load_file(path: Path) -> Any:
     return module
 
 
-def _digest(path: Path) -> str:
-    """First 16 hex digits of the SHA-256 of a module's syntax tree, docstrings left out."""
+def _digest(cls: type[Method]) -> str:
+    """First 16 hex digits of the SHA-256 of the syntax trees of a class's file and of the methods' it derives from.
+
+    Comments, docstrings and the source texts of hyper-parameters do not count.
+    """
+    owners = [owner for owner in cls.__mro__ if issubclass(owner, Method) and owner is not Method]
+    files = dict.fromkeys(Path(inspect.getfile(owner)) for owner in owners)
+    return hashlib.sha256("".join(map(_code_of, files)).encode()).hexdigest()[:16]
+
+
+def _code_of(path: Path) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             del body[0]
-    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()[:16]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sourced":
+            del node.args[1:]
+    return repr(_plain(tree))
 
 
 def _is_docstring(node: ast.AST) -> bool:

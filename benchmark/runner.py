@@ -114,9 +114,11 @@ def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[
 
 
 def discard(trial: Trial) -> None:
-    """Deletes what is on disk of a trial, for `--fresh`."""
+    """Deletes what is on disk of a trial, for `--fresh`, unless another run is working on it."""
     if trial.folder.is_dir():
-        shutil.rmtree(trial.folder)
+        with TrialLock(trial.folder) as acquired:
+            if acquired:
+                shutil.rmtree(trial.folder)
 
 
 def _write_status(trial: Trial, state: str, training: trainer.Training) -> dict[str, Any]:
@@ -174,7 +176,6 @@ def _environment(
         "resumed": resumed,
         "task": {"kind": protocol.kind, "names": list(protocol.names), "metric": protocol.metric},
         "noise": data.noise,
-        "layout": data.layout,
         "oracle_knowledge": training.oracle_knowledge,
         "unstated": list(trial.method.unstated),
         "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),

@@ -15,22 +15,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..protocols.faces_random import mix
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def key(*parts: int | str) -> int:
     """A 63-bit key of a seed, a purpose, and whatever else names a stream."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
-
-
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser, elementwise."""
-    state = (state ^ (state >> np.uint64(30))) * _MIX_1
-    state = (state ^ (state >> np.uint64(27))) * _MIX_2
-    return state ^ (state >> np.uint64(31))
 
 
 def uniforms(stream: int, index: NDArray[np.int64], count: int) -> NDArray[np.float64]:
@@ -45,9 +38,9 @@ def uniforms(stream: int, index: NDArray[np.int64], count: int) -> NDArray[np.fl
         float64 [N, count].
     """
     with np.errstate(over="ignore"):
-        sample = _mix(index.astype(np.uint64) * _GOLDEN + np.uint64(stream))
+        sample = mix(index.astype(np.uint64) * _GOLDEN + np.uint64(stream))
         counters = (np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)[None, :]
-        bits = _mix(sample[:, None] + counters)
+        bits = mix(sample[:, None] + counters)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

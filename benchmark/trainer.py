@@ -6,11 +6,12 @@ values that are not finite. A method is handed Task, TrainView and Batch and not
 
 from __future__ import annotations
 
+import contextlib
 import math
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ from .settings import apply_to_process
 from .trial import Trial
 from .weights import Weights
 
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
 Report = Callable[[Mapping[str, Any]], None]
 
 
@@ -39,7 +42,7 @@ class Training:
     Attributes:
         next_epoch: the epoch that comes next (0-based).
         lines: the epochs' lines so far, as epochs.jsonl keeps them.
-        seconds: of training and evaluation so far.
+        seconds: of building, preparing, training and evaluation so far.
     """
 
     method: Method
@@ -60,8 +63,10 @@ class Training:
 
 def start(trial: Trial, data: CellData, weights: Weights) -> Training:
     """Builds the method and everything around it, ready for epoch 0."""
+    began = time.perf_counter()
     settings = trial.job.settings
     device = apply_to_process(settings)
+    forget_peak_memory(device)
     recipe = settings.recipe
     sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
     train_set = make_train_set(data.train, sampler, trial.seed, trial.method.name, device)
@@ -80,6 +85,7 @@ def start(trial: Trial, data: CellData, weights: Weights) -> Training:
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
         auditor=Auditor(train_set.labels.clone(), reference, trial.job.protocol.kind),
         counters=counters,
+        seconds=time.perf_counter() - began,
     )
 
 
@@ -97,7 +103,8 @@ def train(trial: Trial, training: Training, report: Report) -> None:
             line = run_epoch(training, recipe, epoch)
         trained = time.perf_counter() - began
         line["compute"] = training.counters.take()
-        line |= training.evaluator.epoch(training.method, epoch)
+        with streams.scope(training.train_set.images.device, trial.seed, "evaluation", epoch):
+            line |= training.evaluator.epoch(training.method, epoch)
         training.counters.take()  # evaluation is the harness's, not the method's
         line["seconds"] = time.perf_counter() - began
         training.seconds += line["seconds"]
@@ -123,8 +130,9 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
     method.begin_epoch(epoch, training.train_set.view(epoch))
     sums = _Sums(training.train_set.images.device)
     for batch in training.train_set.batches(epoch, method.views):
+        rows = batch.index.clone()  # what the auditor looks at is not the method's to change
         step = method.loss(batch)
-        training.auditor.watch(batch, step)
+        training.auditor.watch(rows, step)
         sums.add(batch.step, step)
         if step.loss is None:
             continue
@@ -170,11 +178,23 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: i
     return rate
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory of the process (CPU) or of the device, in MB."""
+def forget_peak_memory(device: torch.device) -> None:
+    """Starts the peak of memory anew: of the device, or on Linux of the process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif CLEAR_REFS.exists():
+        with contextlib.suppress(OSError):
+            CLEAR_REFS.write_text("5")
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Peak memory since it was forgotten, in MB: of the device, or on Linux of the process; None elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if not CLEAR_REFS.exists():
+        return None
+    lines = CLEAR_REFS.with_name("status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 class _Sums:
@@ -196,10 +216,11 @@ class _Sums:
         self._steps += 1
         self._first_bad = torch.where(torch.isfinite(loss), self._first_bad, self._first_bad.clamp(max=number))
 
-    def close(self, epoch: int) -> tuple[float | None, dict[str, float]]:
+    def close(self, epoch: int) -> tuple[float | None, dict[str, float | None]]:
         """Mean loss (None without an update) and mean logs; Diverged where a loss was not finite."""
         bad = self._first_bad.item()
         if bad != math.inf:
             raise Diverged(f"loss not finite at epoch {epoch}, step {int(bad)}")
-        logs = {name: sum(float(value) for value in values) / len(values) for name, values in self._logs.items()}
+        means = {name: sum(float(value) for value in values) / len(values) for name, values in self._logs.items()}
+        logs = {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
         return (self._loss.item() / self._steps if self._steps else None), logs

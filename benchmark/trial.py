@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocols.base import Protocol
-from ..protocols.data import Source
+from ..protocols.data import GENERATED, Origin, Source
 from ..results.store import trial_folder, trial_id
 from .registry import MethodSpec
 from .settings import Settings
@@ -28,6 +28,7 @@ class Job:
         settings: the same for every method.
         weights: what the recipe or `--weights` names, to be resolved where the trial runs.
         partial: data that differ from the published set are allowed, and the record says so.
+        origin: layout and digest of the faces.
     """
 
     protocol: Protocol
@@ -38,6 +39,7 @@ class Job:
     settings: Settings
     weights: str
     partial: bool
+    origin: Origin = GENERATED
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Trial:
             "profile": job.profile,
             "source": job.source,
             "partial": job.partial,
+            "data": {"layout": job.origin.layout, "digest": job.origin.digest},
             "recipe": "protocol",
             "settings": job.settings.as_json(),
             "method": {

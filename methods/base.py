@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["single", "multi"]
+from ..protocols.base import Kind
+
 T = TypeVar("T")
 
 
@@ -237,3 +238,8 @@ class Network(nn.Module):
 def to_probabilities(logits: Tensor, kind: Kind) -> Tensor:
     """Softmax over classes, or a sigmoid for each AU."""
     return logits.softmax(dim=1) if kind == "single" else logits.sigmoid()
+
+
+def mean_probabilities(logits1: Tensor, logits2: Tensor, kind: Kind) -> Tensor:
+    """The mean of two networks' probabilities, [B, C]."""
+    return (to_probabilities(logits1, kind) + to_probabilities(logits2, kind)) / 2

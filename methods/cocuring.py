@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Batch, MakeEncoder, Method, Network, Step, Task, TrainView, Variant, sourced
+from .base import Batch, MakeEncoder, Method, Network, Step, Task, TrainView, Variant, mean_probabilities, sourced
 from .losses import full_precision, softmax_kl
 from .selection import write_rows
 
@@ -166,12 +166,13 @@ class CoCuring(Method):
             renewed = joint_relabel(logits1, logits2, doubted, params.margin)
             write_rows(self.memory, batch.index, renewed)
             logs["relabelled"] = (renewed != labels).sum().float()
-        return Step(loss1 + loss2, _average(logits1.detach(), logits2.detach()), target=labels.expand(2, -1), logs=logs)
+        return Step(
+            loss1 + loss2,
+            mean_probabilities(logits1.detach(), logits2.detach(), "single"),
+            target=labels.expand(2, -1),
+            logs=logs,
+        )
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, C], the mean of the two networks'."""
-        return _average(self.network1(images), self.network2(images))
-
-
-def _average(logits1: Tensor, logits2: Tensor) -> Tensor:
-    return (logits1.softmax(dim=1) + logits2.softmax(dim=1)) / 2
+        return mean_probabilities(self.network1(images), self.network2(images), "single")

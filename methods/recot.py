@@ -42,7 +42,9 @@ class ReCoTParams:
         "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites the idea"
     )
     reduction: Literal["mean", "sum"] = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
-    head_hidden: int = sourced(0, "paper §4.2: 512×L, read as one linear layer; n > 0 puts n hidden units in between")
+    head_hidden: int = sourced(
+        0, "paper §4.2: 512×L, otherwise unstated: read as one linear layer; n > 0 puts n units in between"
+    )
 
 
 def clean_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .base import Profile, Protocol
-from .data import Array, CellData, Rows, Source, describe_noise, join, rows
+from .data import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, join, rows
 from .errors import BadInput
 from .faces import Faces, FaceSpecification, automatic_coder, faces
 
@@ -26,6 +26,7 @@ class Loaded:
 
     annotated: Rows
     wild: Faces
+    origin: Origin = GENERATED
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Loaded:
@@ -65,9 +66,9 @@ def cell(
     """The rows of one fold: the part named `fold` tests, the others train, beside the noisy faces of this draw."""
     parts = dict(protocol.parts)
     training = [subject for part, subjects in protocol.parts if part != fold for subject in subjects]
-    held_out = _held_out(training, protocol.noise_seed) if profile.size.validation else []
-    group = loaded.annotated.group
-    clean = loaded.annotated.take(np.isin(group, training) & ~np.isin(group, held_out))
+    held_out = fixed_choice(len(training), profile.size.validation or 0, protocol.noise_seed)
+    group, training = loaded.annotated.group, np.array(training)
+    clean = loaded.annotated.take(np.isin(group, np.delete(training, held_out)))
     noisy = rows(
         loaded.wild.images,
         automatic_coder(loaded.wild, protocol.noise_seed + draw),
@@ -75,21 +76,19 @@ def cell(
         first_id=len(loaded.annotated),
         group=np.char.add("wild-", np.arange(len(loaded.wild.images)).astype(str)),
     )
-    train = join(clean, noisy)
-    validation = loaded.annotated.take(np.isin(group, held_out)) if held_out else None
+    kept = len(noisy) - len(noisy) * len(held_out) // len(training)
+    train = join(clean, noisy.take(np.arange(kept)))
+    validation = None
+    if len(held_out):
+        seen = loaded.annotated.take(np.isin(group, training[held_out]))
+        validation = join(seen, noisy.take(np.arange(kept, len(noisy))))
     test = loaded.annotated.take(np.isin(group, parts[fold or ""]))
-    return CellData(train, validation, test, describe_noise(protocol.noise, level, noisy))
+    return CellData(train, validation, test, describe_noise(protocol.noise, level, noisy.take(np.arange(kept))))
 
 
 def binary(intensity: Array) -> Array:
     """Intensities 0-5 as labels in {-1, +1}: present from intensity 2 on."""
     return np.where(intensity >= POSITIVE_INTENSITY, 1, -1).astype(np.int8)
-
-
-def _held_out(training: list[str], seed: int) -> list[str]:
-    """A tenth of the training subjects, at least one: the same for every method, draw and seed."""
-    order = np.random.default_rng(seed).permutation(len(training))
-    return [training[i] for i in sorted(order[: max(1, len(training) // 10)])]
 
 
 def _no_reader(protocol: Protocol, data_root: Path) -> BadInput:

@@ -93,9 +93,10 @@ class Size:
     """How many rows a profile uses; None: all there are.
 
     Attributes:
-        train: training rows (verified rows where a protocol has them).
+        train: training rows. Of folds by subject: frames of all subjects, of which the test part is a share.
         noisy: further training rows that are not verified.
-        validation: validation rows; 0: no validation set.
+        validation: validation rows. Of folds by subject: training subjects held out, with as large a share of the noisy
+            rows; 0: no validation set.
         test: test rows.
         side: side in pixels of generated faces.
         generated: (train, validation, test) rows of a generated twin whose real data are taken whole.

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import au, ferplus
 from .base import Protocol
-from .data import CellData, Source
+from .data import CellData, Origin, Source
 
 DESIGNS: dict[str, ModuleType] = {"au": au, "ferplus": ferplus}
 
@@ -22,6 +22,12 @@ class Data:
     profile: str
     source: Source
     loaded: Any
+
+    @property
+    def origin(self) -> Origin:
+        """Where the faces come from."""
+        found: Origin = self.loaded.origin
+        return found
 
     def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
         """Whether these are the faces of that protocol at that profile and source."""

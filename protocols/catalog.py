@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from .base import Profile, Protocol, Size
 from .errors import unknown
+from .fer2013 import FERPLUS_CLASSES
 from .recipes import COCURING, RECOT, at_small, at_smoke
 from .subjects import BP4D_PARTS
 
-FERPLUS_CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 BP4D_AUS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23", "AU24")
 BP4D_RATES = (0.211, 0.171, 0.203, 0.462, 0.549, 0.594, 0.562, 0.466, 0.169, 0.344, 0.165, 0.152)
 
@@ -93,17 +93,17 @@ BP4D_3FOLD = Protocol(
     parts=BP4D_PARTS,
     rates=BP4D_RATES,
     paper=Profile(RECOT, Size(train=12_300, noisy=8_000, validation=0, side=128)),
-    small=Profile(at_small(RECOT), Size(train=2_952, noisy=2_000, validation=300)),
-    smoke=Profile(at_smoke(RECOT), Size(train=328, noisy=160, validation=30)),
+    small=Profile(at_small(RECOT), Size(train=2_952, noisy=2_000, validation=3)),
+    smoke=Profile(at_smoke(RECOT), Size(train=328, noisy=160, validation=3)),
     title="BP4D, three subject-exclusive folds, with a noisy set",
     about=(
         (
             "training",
             "annotated frames of two parts (verified), and faces in the wild with an automatic coder's labels",
         ),
-        ("validation", "small and smoke: a tenth of the training subjects; paper: none, as in the papers"),
+        ("validation", "small and smoke: three training subjects and a like share of the noisy faces; paper: none"),
         ("test", "annotated frames of the part that names the fold"),
-        ("sizes", "of the generated twin: frames of all 41 subjects, and noisy faces"),
+        ("sizes", "of the generated twin: frames of all 41 subjects, noisy faces, subjects held out for validation"),
         ("papers", "ReCoT Table 2"),
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .faces_random import VERSION as FACES_VERSION
 from .noise import mask_hash, realised_rate
 
 Array = NDArray[Any]
@@ -49,20 +50,34 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where faces come from, as the identity of a trial keeps it.
+
+    Attributes:
+        layout: the layout they were read from, or "generated".
+        digest: "published", 16 hex digits of a copy that is not, or the version of the generator.
+    """
+
+    layout: str
+    digest: str
+
+
+GENERATED = Origin("generated", f"faces {FACES_VERSION}")
+
+
+@dataclass(frozen=True)
 class CellData:
     """Everything a trial of a cell reads.
 
     Attributes:
         train, validation, test: the rows; validation None where the protocol has none.
         noise: what the record says of the noise: kind, nominal level, realised rate, hash of the mask.
-        layout: the layout the faces were read from, or "generated".
     """
 
     train: Rows
     validation: Rows | None
     test: Rows
     noise: dict[str, Any]
-    layout: str = "generated"
 
 
 def rows(images: Array, given: Array, reference: Array, *, first_id: int = 0, group: Array | None = None) -> Rows:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 Keys = NDArray[np.uint64]
 Float = NDArray[np.float64]
 
+VERSION = 1  # raised by hand when the same specification and seed draw other faces
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _mix(values: Keys) -> Keys:
+def mix(values: Keys) -> Keys:
     """SplitMix64's finaliser: uint64 in, well mixed uint64 out, any shape."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -31,12 +33,12 @@ def key(*parts: str | int) -> Keys:
 
 def fold(keys: Keys, index: NDArray[np.int64] | int) -> Keys:
     """Sub-keys: broadcasts keys with non-negative indices (uint64)."""
-    return _mix(keys + _mix(np.atleast_1d(index).astype(np.uint64) * _GOLDEN + _GOLDEN))
+    return mix(keys + mix(np.atleast_1d(index).astype(np.uint64) * _GOLDEN + _GOLDEN))
 
 
 def bits(keys: Keys, draws: int) -> Keys:
     """Random words uint64 [..., draws] for each key."""
-    return _mix(keys[..., None] + np.arange(1, draws + 1, dtype=np.uint64) * _GOLDEN)
+    return mix(keys[..., None] + np.arange(1, draws + 1, dtype=np.uint64) * _GOLDEN)
 
 
 def uniform(keys: Keys, draws: int) -> Float:

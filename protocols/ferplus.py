@@ -10,7 +10,7 @@ import numpy as np
 
 from . import noise
 from .base import Profile, Protocol
-from .data import Array, CellData, Rows, Source, describe_noise, fixed_choice, rows
+from .data import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
 from .errors import BadInput
 from .faces import FaceSpecification, faces
 from .fer2013 import copies_of, first_occurrence, majority, read, to_ferplus
@@ -26,7 +26,7 @@ class Loaded:
     train: Rows
     validation: Rows
     test: Rows
-    layout: str = "generated"
+    origin: Origin = GENERATED
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Loaded:
@@ -46,7 +46,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
         splits.train.take(fixed_choice(len(splits.train), size.train, protocol.noise_seed)),
         splits.validation.take(fixed_choice(len(splits.validation), size.validation, protocol.noise_seed)),
         splits.test.take(fixed_choice(len(splits.test), size.test, protocol.noise_seed)),
-        splits.layout,
+        splits.origin,
     )
 
 
@@ -70,7 +70,7 @@ def cell(
         validation = validation.with_given(
             noise.by_transition(validation.reference, noise.FER2013_TRANSITION, seed + VALIDATION_SEED)
         )
-    return CellData(train, validation, test, describe_noise(protocol.noise, level, train), loaded.layout)
+    return CellData(train, validation, test, describe_noise(protocol.noise, level, train))
 
 
 def _symmetric(split: Rows, rate: float, classes: int, seed: int) -> Rows:
@@ -109,15 +109,17 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
     everything = replace(
         rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str), copy=copy
     )
-    judged = reference >= 0
+    judged, origin = reference >= 0, Origin(data.layout, data.digest())
     if not own:
         train, validation, test = (
             everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
         )
-        return Loaded(train, validation, test, data.layout)
+        return Loaded(train, validation, test, origin)
     train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
     validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
-    return Loaded(train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)), data.layout)
+    return Loaded(
+        train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)), Origin(data.layout, data.digest())
+    )
 
 
 def _distinct(split: Rows) -> Rows:

@@ -41,7 +41,7 @@ COCURING: Recipe = Recipe(
             "Co-curing §4.2; strengths and probability from the authors' code, main_rafdb.py:258-271",
         ),
         ("augmentation.translate, scale", "authors' code, main_rafdb.py:258-271; the paper names no affine map"),
-        ("pixel noise", "in the authors' code only (variance 30, half of the images)"),
+        ("pixel noise", "in the authors' code only (variance 30, a quarter of the images)"),
         ("optimizer", "Co-curing §4.2"),
         ("learning_rate", "Co-curing §4.2"),
         ("head_factor", "Co-curing §4.2: 0.01 for the classification layer"),
@@ -75,9 +75,10 @@ RECOT: Recipe = Recipe(
         ("augmentation.grayscale", "ReCoT §4.1; probability unstated: 0.2"),
         ("optimizer", "ReCoT §4.2; betas unstated: Adam's own"),
         ("learning_rate", "ReCoT §4.2, constant"),
+        ("schedule", "ReCoT §4.2: constant"),
         ("head_factor", "unstated: 1"),
         ("weight_decay", "unstated: 0"),
-        ("sampler", "ReCoT §4.2: clean and noisy sampled at random; the ratio is unstated: 50 of 100"),
+        ("sampler, verified_per_batch", "ReCoT §4.2: clean and noisy sampled at random; the ratio is unstated: half"),
     ),
 )
 

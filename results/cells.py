@@ -94,7 +94,10 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False) -> tuple[Blo
         return (Block(tuple(records)),)
     fields = differing_fields(keys)
     if not allow_mixed:
-        raise BadInput(f"these trials cannot share a table, they differ in: {', '.join(fields)}")
+        raise BadInput(
+            f"these trials cannot share a table, they differ in: {', '.join(fields)}; choose with --profile, "
+            "--synthetic or --real, or print a block for each with --allow-mixed"
+        )
     pairs = zip(groups.values(), keys, strict=True)
     return tuple(Block(tuple(group), _distinction(key, fields)) for group, key in pairs)
 

@@ -145,7 +145,7 @@ def _long_table(view: View) -> Table:
         *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
         "without copies",
         *(f"seconds a trial ({device})" for device in devices),
-        *("forwards a sample and epoch", "networks", "oracle knowledge", "unstated", "trials"),
+        *("forwards a training sample", "networks", "oracle knowledge", "unstated", "trials"),
     )
     start = columns.index("last")
     scores = [*range(start, start + 4), start + 6, start + 7]
@@ -226,7 +226,7 @@ def _device(record: Record) -> str:
 
 def _forwards(record: Record) -> float:
     total = sum(line["compute"]["forwards"] for line in record.epochs)
-    return float(total / (record.environment["rows"]["train"] * len(record.epochs)))
+    return float(total / (record.environment["rows_per_epoch"] * len(record.epochs)))
 
 
 # --- the audit

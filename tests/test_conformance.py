@@ -8,6 +8,7 @@ import gc
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType, MethodType
 
 import numpy as np
 import pytest
@@ -193,19 +194,26 @@ def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tm
     assert not [item for item in reached if isinstance(item, (CellData, Rows))]
 
 
-def _reachable(root: object, limit: int = 200_000) -> list[object]:
-    """Everything reachable by references from an object, modules and classes left out."""
+REACH_LIMIT = 200_000
+
+
+def _reachable(root: object) -> list[object]:
+    """Everything reachable by references from an object: modules, classes and functions' globals left out."""
     seen: dict[int, object] = {}
     queue: list[object] = [root]
-    while queue and len(seen) < limit:
+    while queue:
+        assert len(seen) < REACH_LIMIT, "too much to walk through: raise the limit"
         item = queue.pop()
         if id(item) in seen or isinstance(item, (type, type(torch))):
             continue
         seen[id(item)] = item
-        if callable(item) and hasattr(item, "__closure__"):
+        if isinstance(item, FunctionType):  # a function's globals are its module's
             queue += [cell.cell_contents for cell in item.__closure__ or ()]
-            continue  # a function's globals are its module's
-        queue += gc.get_referents(item)
+            queue += [*(item.__defaults__ or ()), *(item.__kwdefaults__ or {}).values()]
+        elif isinstance(item, MethodType):
+            queue += [item.__self__, item.__func__]
+        else:
+            queue += gc.get_referents(item)
     return list(seen.values())
 
 

@@ -1,6 +1,7 @@
 """Training speed of the harness as a share of a bare loop with the same network, batches and augmentation.
 
-Both run in one process on one thread; run with `make bench`. Nothing is asserted: speed is a ratio to look at.
+Both train on the batches the harness prepares; evaluation and checkpoints are left out of both. One process, one
+thread; run with `make bench`. Nothing is asserted: speed is a ratio to look at.
 """
 
 from __future__ import annotations

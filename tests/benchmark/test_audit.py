@@ -61,6 +61,9 @@ def counted(
             if "weight" in step:
                 weight = step["weight"][network]
                 kept = weight[place if weight.ndim == len(place) else place[:1]] > 0
+                if "target" in step:
+                    target = step["target"][network]
+                    kept = kept and label_of(kind, target, place, soft=target.dtype.kind == "f") == said
                 counts["judged"] += 1
                 counts["right"] += right
                 counts["kept"] += kept
@@ -96,11 +99,11 @@ def audited(
     step: dict[str, np.ndarray],
     times: int = 1,
 ) -> dict[str, int]:
-    """What the auditor counts. The batch's own labels are all the same: what a method may have changed is not asked."""
+    """What the auditor counts of the same step, several times over."""
     auditor = Auditor(torch.from_numpy(given), torch.from_numpy(reference), kind)
     reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
     for _ in range(times):
-        auditor.watch(make_batch(index, np.ones_like(given[index])), Step(None, **reported))
+        auditor.watch(torch.from_numpy(index), Step(None, **reported))
     found = auditor.epoch_counts()
     assert auditor.epoch_counts()["entries"] == 0  # the next epoch starts at nothing
     return found
@@ -168,7 +171,7 @@ def test_steps_add_up() -> None:
 
 
 def test_a_worked_example() -> None:
-    """Rows 0 right and kept; 1 wrong, memorised and kept; 2 wrong, recovered, put right and left out; 3 unknown."""
+    """Row 0 right and damaged; 1 wrong, memorised and kept; 2 wrong, recovered, put right, left out; 3 unknown."""
     reference, index = np.array([0, 1, 2, -1]), np.arange(4)
     labels = np.array([0, 0, 0, 0])
     step = {
@@ -178,10 +181,10 @@ def test_a_worked_example() -> None:
     }
     auditor = Auditor(torch.from_numpy(labels), torch.from_numpy(reference), "single")
     reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
-    auditor.watch(make_batch(index, labels), Step(None, **reported))
+    auditor.watch(torch.from_numpy(index), Step(None, **reported))
     assert auditor.epoch_counts() == {
         "entries": 3, "wrong": 2, "predicted": 3, "predicted_wrong": 2, "memorised": 1, "recovered": 1,
-        "judged": 3, "right": 1, "kept": 2, "kept_right": 1,
+        "judged": 3, "right": 1, "kept": 1, "kept_right": 0,
         "targets": 3, "targets_right": 1, "changed": 2, "changed_right": 1, "damaged": 1,
     }  # fmt: skip
 
@@ -190,7 +193,7 @@ def test_what_carries_a_gradient_is_counted_without_it() -> None:
     auditor = Auditor(torch.arange(3), torch.zeros(3, dtype=torch.int64), "single")
     logits = torch.randn(3, CLASSES, requires_grad=True)
     step = Step(logits.sum(), logits.softmax(1), torch.ones(1, 3), logits.softmax(1)[None])
-    auditor.watch(make_batch(np.arange(3), np.array([0, 1, 2])), step)
+    auditor.watch(torch.arange(3), step)
     assert auditor.epoch_counts()["entries"] == 3
 
 

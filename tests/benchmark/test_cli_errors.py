@@ -13,6 +13,7 @@ import torch
 
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.cli_run import default_workers
+from fernoise_bench.benchmark.registry import names
 
 SMOKE = ("--synthetic", "--profile", "smoke", "--out", "runs")
 FACES = ("run", "--protocol", "ferplus-sym", *SMOKE)
@@ -110,7 +111,7 @@ def test_no_method_named(refused: Refused) -> None:
 
 
 def test_every_method_left_out(refused: Refused) -> None:
-    message = refused(*FACES, "--method", "supervised", "--without", "supervised")
+    message = refused(*FACES, "--all-methods", *(part for name in names() for part in ("--without", name)))
     assert message == "--without leaves no method to run on ferplus-sym"
 
 

@@ -12,6 +12,7 @@ from fernoise_bench.benchmark import plan
 from fernoise_bench.benchmark.cells import Grid, Wish, describe, make_grid
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.methods.base import Task
+from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.store import write_json
 
 STEP, LOOK = 0.01, 0.001  # seconds an image: trained on, looked at
@@ -44,12 +45,15 @@ def test_seeds_are_outermost_and_methods_innermost(tmp_path: Path) -> None:
     assert describe(grid.trials) == "8 trials (2 methods, 4 cells)"
 
 
-def test_defaults_are_the_papers_profile_and_three_seeds() -> None:
-    grid = make_grid(Wish("bp4d-3fold", ("recot",), out=Path("runs"), device="cpu"))
-    assert (grid.job.profile, grid.job.source, grid.seeds) == ("paper", "real", 3)
+def test_defaults_with_generated_faces_are_the_small_profile_and_three_seeds() -> None:
+    grid = make_grid(Wish("bp4d-3fold", ("recot",), synthetic=True, out=Path("runs"), device="cpu"))
+    assert (grid.job.profile, grid.job.source, grid.seeds) == ("small", "generated", 3)
     assert len(grid.trials) == 3 * 3
-    synthetic = make_grid(Wish("bp4d-3fold", ("recot",), synthetic=True, device="cpu"))
-    assert (synthetic.job.profile, synthetic.job.source) == ("small", "generated")
+
+
+def test_the_default_is_real_faces_at_the_papers_profile(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"bp4d-3fold needs bp4d: looked for .*; ask for it at .*--synthetic"):
+        make_grid(Wish("bp4d-3fold", ("recot",), data_root=tmp_path, device="cpu"))
 
 
 def test_without_takes_methods_out_and_reasons_are_kept(tmp_path: Path) -> None:

@@ -151,12 +151,24 @@ def test_published_content_passes_and_altered_content_needs_partial(
     message = refusal(tmp_path, partial=False)
     assert "not the published data, not equal in votes (sha256" in message
     assert "--partial" in message
-    # The first label files have no published sum; their images and names are still compared.
+    # The first label files have no published sum, so nobody can tell whether they were altered.
     lengths = tuple((tmp_path / folder / "label.csv").stat().st_size for folder in FOLDERS)
     monkeypatch.setattr(fer2013_folders, "_FIRST_RELEASE", lengths)
-    assert read(tmp_path).layout == "folders-first"
+    assert "(folders-first): not the published data, not equal in votes" in refusal(tmp_path, partial=False)
+    first = read(tmp_path, partial=True)
+    assert first.layout == "folders-first"
     Image.fromarray(255 - IMAGES[2]).save(tmp_path / FOLDERS[1] / "a.png")
-    assert "not the published data, not equal in images (sha256" in refusal(tmp_path, partial=False)
+    assert "not the published data, not equal in images, votes" in refusal(tmp_path, partial=False)
+    assert len({"published", first.digest(), read(tmp_path, partial=True).digest()}) == 3
+
+
+def test_a_published_copy_is_called_so_and_another_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = read(write(tmp_path), partial=True)
+    assert len(data.digest()) == 16
+    monkeypatch.setattr(fer2013, "_SUMS_FOLDERS", fer2013._content_sums(data))
+    assert data.digest() == "published"
 
 
 def test_a_subset_needs_partial(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ class Trial:
             "oracle_knowledge": list(self.oracle_knowledge),
             "unstated": list(self.unstated),
             "networks": self.networks,
+            "rows_per_epoch": 100,
             "rows": {"train": 100, "validation": 10, "test": self.rows, "test_copies": self.copies},
         }
 
