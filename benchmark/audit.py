@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..methods.base import Kind, Step
+from ..methods.base import Step
+from ..protocols.base import Kind
 
 COUNTS = (
     "entries",  # label entries seen that have a reference

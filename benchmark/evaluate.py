@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..methods.base import Kind, Method
-from ..protocols.base import Augmentation, Protocol
+from ..methods.base import Method
+from ..protocols.base import Augmentation, Kind, Protocol
 from ..protocols.data import Array, CellData, Rows
 from ..results.metrics import accuracy_of, binary_confusion, confusion, f1_of
 from . import augment

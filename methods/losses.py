@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Kind
+from ..protocols.base import Kind
 
 LOG_2 = math.log(2.0)
 

@@ -67,8 +67,8 @@ def cell(
     parts = dict(protocol.parts)
     training = [subject for part, subjects in protocol.parts if part != fold for subject in subjects]
     held_out = fixed_choice(len(training), profile.size.validation or 0, protocol.noise_seed)
-    group, training = loaded.annotated.group, np.array(training)
-    clean = loaded.annotated.take(np.isin(group, np.delete(training, held_out)))
+    group, subjects = loaded.annotated.group, np.array(training)
+    clean = loaded.annotated.take(np.isin(group, np.delete(subjects, held_out)))
     noisy = rows(
         loaded.wild.images,
         automatic_coder(loaded.wild, protocol.noise_seed + draw),
@@ -80,7 +80,7 @@ def cell(
     train = join(clean, noisy.take(np.arange(kept)))
     validation = None
     if len(held_out):
-        seen = loaded.annotated.take(np.isin(group, training[held_out]))
+        seen = loaded.annotated.take(np.isin(group, subjects[held_out]))
         validation = join(seen, noisy.take(np.arange(kept, len(noisy))))
     test = loaded.annotated.take(np.isin(group, parts[fold or ""]))
     return CellData(train, validation, test, describe_noise(protocol.noise, level, noisy.take(np.arange(kept))))

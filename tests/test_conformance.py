@@ -18,7 +18,8 @@ from fernoise_bench.benchmark import registry, trainer
 from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.benchmark.trainer import Training
 from fernoise_bench.benchmark.weights import Weights
-from fernoise_bench.methods.base import Kind, Step
+from fernoise_bench.methods.base import Step
+from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.data import CellData, Rows
 from fernoise_bench.results.metrics import accuracy, f1_per_label
 
