@@ -173,3 +173,5 @@ def _print_table(grid: Grid, form: str) -> None:
     )
     if mine:
         click.echo(render(protocol_table(mine, expected), form), nl=False)
+        again = f"fernoise-bench table {grid.job.protocol.name} --runs {grid.job.out}"
+        click.echo(f"more: {again} --long, or --audit, or --format latex", err=True)

@@ -238,14 +238,14 @@ def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cel
 
 
 def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
-    """The rows with the highest value of each of these columns marked, where at least two can be compared.
+    """The rows with the highest value of each of these columns marked, where at least two can be compared and it is above 0.
 
     A cell that lacks pairs is never best.
     """
     highest: dict[int, float] = {}
     for column in columns:
         values = [value for row in rows if (value := _contest(row[column])) is not None]
-        if len(values) > 1:
+        if len(values) > 1 and max(values) > 0:
             highest[column] = max(values)
     return tuple(
         tuple(
