@@ -238,9 +238,9 @@ def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cel
 
 
 def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
-    """The rows with the highest value of each of these columns marked, where at least two can be compared and it is above 0.
+    """The rows with the highest value of each of these columns marked, where at least two can be compared.
 
-    A cell that lacks pairs is never best.
+    A cell that lacks pairs is never best, nor is 0.
     """
     highest: dict[int, float] = {}
     for column in columns:

@@ -1,7 +1,20 @@
-"""Shared by all tests: one thread, so that results do not depend on the machine."""
+"""Shared by all tests: one thread, so that results do not depend on the machine, and where the real faces are."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def data_root() -> Path:
+    """The folder of real data sets; skips, saying so, where there is none."""
+    root = Path(os.environ.get("FERNOISE_DATA", ""))
+    if "FERNOISE_DATA" not in os.environ or not (root / "ferplus").is_dir():
+        pytest.skip("the real FER2013 and FER+ files are not under FERNOISE_DATA")
+    return root

@@ -17,6 +17,7 @@ import pytest
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.protocols.catalog import PROTOCOLS
+from fernoise_bench.protocols.datasets import NAMES as DATA_SETS
 from fernoise_bench.protocols.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -173,7 +174,7 @@ def test_a_command_of_the_readme_exists_with_its_options_and_names(line: str) ->
     parsed = command.make_context(command.name, words, resilient_parsing=False).params
     protocol, name = parsed.get("protocol"), parsed.get("name")
     assert protocol is None or protocol in PROTOCOLS
-    assert name is None or name in PROTOCOLS or registry.find(name)
+    assert name is None or name in PROTOCOLS or name in DATA_SETS or registry.find(name)
     for method in parsed.get("methods", ()):
         if ".py:" not in method:
             assert registry.find(method)
