@@ -62,6 +62,35 @@ def data_verify(name: str, data_root: Path, as_json: bool) -> None:
     sys.exit(1 if found.partial else 0)
 
 
+@data.command("prepare")
+@click.argument("name")
+@ROOT
+@click.option("--side", type=int, default=240, show_default=True, help="Side of the packed faces in pixels.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to; default: packs/ in the data root."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be decoded, and list them.")
+def data_prepare(name: str, data_root: Path, side: int, out: Path | None, workers: int, skip_bad: bool) -> None:
+    """Decode and resize a data set once, into one array file; run again to continue.
+
+    Pictures are taken as they are, or by the face box that comes with them: faces must have been aligned before.
+    """
+    from ..protocols.datasets import listing_of
+    from ..protocols.pack import prepare
+    from .progress import Counter
+
+    listing = listing_of(name, data_root)
+    place = out or data_root / "packs"
+    counter = Counter("pictures")
+    try:
+        pack = prepare(listing, place, side, workers=workers, skip_bad=skip_bad, report=counter)
+    finally:
+        counter.close()
+    partial = "; the copy is partial, see data verify" if listing.partial else ""
+    click.echo(f"{len(pack.labels):,} faces of {side} px in {place / f'{name}-{side}'}{partial}")
+
+
 @data.command("faces")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.png", help="Where to write.")
 @click.option("--size", type=int, default=64, show_default=True, help="Side of a face in pixels.")

@@ -97,6 +97,37 @@ class Progress:
         return " | ".join(parts)
 
 
+@dataclass
+class Counter:
+    """Progress of one long piece of work: done of all, speed, ETA; one live line in a terminal, silent when piped."""
+
+    unit: str
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    _first: int | None = None
+    _began: float = field(default_factory=time.monotonic)
+    _drawn: float = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Takes in how far the work is."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._began = done, now
+        if not self.stream.isatty() or (now - self._drawn < REDRAW_SECONDS and done < total):
+            return
+        self._drawn = now
+        speed = (done - self._first) / max(now - self._began, 1e-9)
+        eta = f"ETA {duration((total - done) / speed)}" if speed else "ETA …"
+        line = f"{done:,}/{total:,} {self.unit} | {speed:.0f} a second | {eta}"
+        self.stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
+        self.stream.flush()
+
+    def close(self) -> None:
+        """Clears the live line."""
+        if self.stream.isatty():
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min."""
     if seconds is None:

@@ -61,12 +61,25 @@ def inspect(name: str, data_root: Path) -> Inspection:
     """
     if name not in NAMES:
         raise unknown("data set", name, NAMES)
-    root = data_root / name
     if name == "ferplus":
-        faces = read_ferplus(root, partial=True)
+        faces = read_ferplus(data_root / name, partial=True)
         return Inspection(name, faces.layout, len(faces.row), tuple(_ferplus_checks(faces)))
-    listing: Listing = importlib.import_module(READERS[name]).read(root)
+    listing = listing_of(name, data_root)
     return Inspection(name, listing.layout, len(listing), (*listing.checks, *_shared_subjects(listing)))
+
+
+def listing_of(name: str, data_root: Path) -> Listing:
+    """The rows of a data set that `data prepare` packs; ferplus is small and is read as it is.
+
+    Raises:
+        BadInput: an unknown name, ferplus, an absent data set, or labels that cannot be.
+    """
+    if name == "ferplus":
+        raise BadInput("ferplus needs no preparation: its protocols read it as it was published")
+    if name not in READERS:
+        raise unknown("data set", name, NAMES)
+    listing: Listing = importlib.import_module(READERS[name]).read(data_root / name)
+    return listing
 
 
 def where(data_root: Path) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.protocols.datasets import NAMES
+from fernoise_bench.protocols.pack import open_pack
 
 from ..protocols import miniature_affectnet, miniature_bp4d, miniature_disfa, miniature_emotionet, miniature_rafdb
 
@@ -77,6 +78,29 @@ def test_where_has_a_line_for_every_data_set(tmp_path: Path) -> None:
     assert lines["disfa"]["found"] == "no"
     assert "ask for it at" in lines["disfa"]["remark"]
     assert run("where", "--data-root", str(tmp_path)).output.count("\n") == len(NAMES)
+
+
+def test_prepare_packs_a_miniature_once_and_continues(tmp_path: Path) -> None:
+    miniature_bp4d.write_au_occ(tmp_path / "bp4d")
+    words = ("prepare", "bp4d", "--data-root", str(tmp_path), "--side", "16")
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "faces of 16 px" in result.output
+    assert "the copy is partial, see data verify" in result.output
+    pack = open_pack(tmp_path / "packs" / "bp4d-16")
+    assert pack.faces.shape[1:] == (16, 16, 3)
+    assert len(pack.faces) == len(pack.labels) > 0
+    before = (tmp_path / "packs" / "bp4d-16" / "pack.json").read_bytes()
+    assert run(*words).exit_code == 0
+    assert (tmp_path / "packs" / "bp4d-16" / "pack.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["ferplus", "rafdb", "nothing"])
+def test_what_cannot_be_prepared_is_one_line_and_exit_code_2(name: str, tmp_path: Path) -> None:
+    result = run("prepare", name, "--data-root", str(tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "packs").exists()
 
 
 @pytest.mark.data

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fernoise_bench.benchmark import progress as module
-from fernoise_bench.benchmark.progress import Progress, duration
+from fernoise_bench.benchmark.progress import Counter, Progress, duration
 from fernoise_bench.benchmark.trial import Trial
 
 from ..toy import toy_trial
@@ -146,3 +146,25 @@ def test_a_terminal_is_not_redrawn_more_often_than_it_is_read(trials: list[Trial
     for number in range(1, 200):
         progress(trials[0], epoch(number % 4 + 1))
     assert stream.getvalue().count("img/s") < 20
+
+
+def test_a_counter_says_done_speed_and_eta_in_a_terminal_and_nothing_when_piped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr("fernoise_bench.benchmark.progress.time.monotonic", lambda: next(clock))
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    counter = Counter("pictures", terminal, _began=0.0)
+    counter(100, 400)  # continued: 100 were done before
+    counter(200, 400)
+    assert terminal.getvalue().endswith("200/400 pictures | 10 a second | ETA 20 s")
+    pipe = io.StringIO()
+    silent = Counter("pictures", pipe, _began=0.0)
+    silent(1, 2)
+    silent.close()
+    assert pipe.getvalue() == ""
