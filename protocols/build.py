@@ -7,11 +7,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import au, ferplus
+from . import au, ferplus, packed
 from .base import Protocol
 from .data import CellData, Origin, Source
 
-DESIGNS: dict[str, ModuleType] = {"au": au, "ferplus": ferplus}
+DESIGNS: dict[str, ModuleType] = {"au": au, "ferplus": ferplus, "packed": packed}
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,35 @@ BP4D_3FOLD = Protocol(
     ),
 )
 
+RAFDB_SYM = Protocol(
+    name="rafdb-sym",
+    version=1,
+    design="packed",
+    kind="single",
+    names=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+    data=("rafdb",),
+    metric="accuracy",
+    noise="symmetric",
+    noise_seed=0,
+    levels=(0.0, 0.1, 0.2, 0.3, 0.4),
+    offers=frozenset({"noise_rate"}),
+    paper=Profile(COCURING, Size(validation=0, side=100, generated=(12_271, 0, 3_068))),
+    small=Profile(at_small(COCURING), Size(train=4_000, validation=400, generated=(4_000, 400, 2_000))),
+    smoke=Profile(at_smoke(COCURING), Size(train=320, validation=32, test=200, generated=(320, 32, 200))),
+    options=(("side", "100"),),
+    title="RAF-DB with symmetric label noise",
+    about=(
+        ("training", "the basic set's training part, labels changed to another class at the level's rate"),
+        ("validation", "small and smoke: rows held out of training, with noise of the same kind; paper: none"),
+        ("test", "the basic set's test part; also counted without copies of training images"),
+        ("alignment", "RAF-DB's own 100 px crops, which stand for the papers' MTCNN"),
+        ("noise", "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"),
+        ("papers", "Co-curing Table 2"),
+    ),
+)
+
 PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (BP4D_3FOLD, FERPLUS_SYM, FER2013_REAL, FER2013_REAL_KEPT)
+    protocol.name: protocol for protocol in (BP4D_3FOLD, FERPLUS_SYM, RAFDB_SYM, FER2013_REAL, FER2013_REAL_KEPT)
 }
 
 

@@ -2,95 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from . import noise
 from .base import Profile, Protocol
-from .data import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
+from .data import Array, CellData, Origin, Rows, Source, describe_noise, rows
 from .errors import BadInput
-from .faces import FaceSpecification, faces
 from .fer2013 import copies_of, first_occurrence, majority, read, to_ferplus
+from .splits import VALIDATION_SEED, Splits, generated, with_symmetric_noise
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
-VALIDATION_SEED = 1_000_003  # keeps the validation set's noise apart from the training set's
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """The three splits before any noise is added; `given` holds the labels the data came with."""
-
-    train: Rows
-    validation: Rows
-    test: Rows
-    origin: Origin = GENERATED
-
-
-def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Loaded:
+def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Splits:
     """Reads or draws the faces of a protocol once.
 
     Raises:
         BadInput: data absent, damaged, or not as published (unless partial).
     """
-    splits = _generated(protocol, profile) if source == "generated" else _real(protocol, data_root, partial=partial)
-    for name, split in (("training", splits.train), ("validation", splits.validation), ("test", splits.test)):
-        if not len(split):
-            raise BadInput(
-                f"{data_root / 'ferplus'}: no {name} row is left for {protocol.name}; it needs all three splits"
-            )
-    size = profile.size
-    return Loaded(
-        splits.train.take(fixed_choice(len(splits.train), size.train, protocol.noise_seed)),
-        splits.validation.take(fixed_choice(len(splits.validation), size.validation, protocol.noise_seed)),
-        splits.test.take(fixed_choice(len(splits.test), size.test, protocol.noise_seed)),
-        splits.origin,
-    )
+    splits = generated(protocol, profile) if source == "generated" else _real(protocol, data_root, partial=partial)
+    return splits.cut(profile.size, protocol.noise_seed, data_root / "ferplus", ("train", "validation", "test"))
 
 
 def cell(
     protocol: Protocol,
     profile: Profile,
     source: Source,
-    loaded: Loaded,
+    loaded: Splits,
     fold: str | None,
     level: float | None,
     draw: int,
 ) -> CellData:
     """The rows of one cell: the splits with the noise of this level and draw."""
-    train, validation, test = loaded.train, loaded.validation, loaded.test
-    seed = protocol.noise_seed + draw
     if protocol.noise == "symmetric":
-        train = _symmetric(train, level or 0.0, len(protocol.names), seed)
-        validation = _symmetric(validation, level or 0.0, len(protocol.names), seed + VALIDATION_SEED)
-    elif source == "generated":
+        return with_symmetric_noise(protocol, loaded, level or 0.0, draw)
+    train, validation, seed = loaded.train, loaded.validation, protocol.noise_seed + draw
+    if source == "generated":
         train = train.with_given(noise.by_transition(train.reference, noise.FER2013_TRANSITION, seed))
         validation = validation.with_given(
             noise.by_transition(validation.reference, noise.FER2013_TRANSITION, seed + VALIDATION_SEED)
         )
-    return CellData(train, validation, test, describe_noise(protocol.noise, level, train))
+    return CellData(train, validation, loaded.test, describe_noise(protocol.noise, level, train))
 
 
-def _symmetric(split: Rows, rate: float, classes: int, seed: int) -> Rows:
-    return split.with_given(noise.symmetric(split.reference, rate, classes, seed))
-
-
-def _generated(protocol: Protocol, profile: Profile) -> Loaded:
-    """Faces in the wild, every one of another person, split in order."""
-    train, validation, test = profile.size.generated
-    specification = FaceSpecification(
-        count=train + validation + test, size=profile.size.side, content="expressions", expressions=protocol.names
-    )
-    drawn = faces(specification, protocol.noise_seed)
-    everything = rows(drawn.images, drawn.expressions, drawn.expressions)
-    bounds = np.cumsum([0, train, validation, test])
-    first, second, third = (everything.take(np.arange(a, b)) for a, b in pairwise(bounds))
-    return Loaded(first, second, third)
-
-
-def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
+def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
     """The published splits; sample_id is the row of fer2013.csv."""
     data = read(data_root / "ferplus", partial=partial)
     classes = len(protocol.names)
@@ -114,10 +72,10 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Loaded:
         train, validation, test = (
             everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
         )
-        return Loaded(train, validation, test, origin)
+        return Splits(train, validation, test, origin)
     train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
     validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
-    return Loaded(
+    return Splits(
         train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)), Origin(data.layout, data.digest())
     )
 
