@@ -138,7 +138,7 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
 
     workers = workers or default_workers(grid.job.settings.device)
     chosen = engine or ("local" if workers > 1 and len(waiting) > 1 else "inline")
-    progress = Progress(len(waiting), len(grid.trials) - len(waiting), grid.job.settings.recipe.epochs)
+    progress = Progress(len(waiting), grid.job.settings.recipe.epochs)
     try:
         if chosen == "inline":
             run_inline(waiting, progress, Workplace(opened=grid.data))

@@ -20,12 +20,10 @@ class Progress:
 
     Attributes:
         total: trials to run.
-        skipped: trials finished before.
         epochs: epochs of each trial.
     """
 
     total: int
-    skipped: int
     epochs: int
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     done: int = 0
@@ -47,9 +45,7 @@ class Progress:
 
     def close(self) -> None:
         """Clears the live line."""
-        if self._live:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+        _redraw(self.stream, "")
 
     def _finish(self, trial: Trial, status: Mapping[str, Any]) -> None:
         self._running.pop(trial.id, None)
@@ -61,10 +57,6 @@ class Progress:
             return
         self._say(f"! {self.done}/{self.total}  {trial.label}  {state}: {status['reason']}")
 
-    @property
-    def _live(self) -> bool:
-        return self.stream.isatty()
-
     def _say(self, line: str) -> None:
         self.close()
         self.stream.write(line + "\n")
@@ -72,12 +64,10 @@ class Progress:
 
     def _draw(self) -> None:
         now = time.monotonic()
-        if not self._live or now - self._drawn < REDRAW_SECONDS:
+        if now - self._drawn < REDRAW_SECONDS:
             return
         self._drawn = now
-        width = shutil.get_terminal_size().columns
-        self.stream.write("\r\x1b[K" + self.line(now)[: width - 1])
-        self.stream.flush()
+        _redraw(self.stream, self.line(now))
 
     def line(self, now: float) -> str:
         """Trials done of all, ETA, and the epoch, loss and images a second of each running trial."""
@@ -112,20 +102,23 @@ class Counter:
         now = time.monotonic()
         if self._first is None:
             self._first, self._began = done, now
-        if not self.stream.isatty() or (now - self._drawn < REDRAW_SECONDS and done < total):
+        if now - self._drawn < REDRAW_SECONDS and done < total:
             return
         self._drawn = now
         speed = (done - self._first) / max(now - self._began, 1e-9)
         eta = f"ETA {duration((total - done) / speed)}" if speed else "ETA …"
-        line = f"{done:,}/{total:,} {self.unit} | {speed:.0f} a second | {eta}"
-        self.stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
-        self.stream.flush()
+        _redraw(self.stream, f"{done:,}/{total:,} {self.unit} | {speed:.0f} a second | {eta}")
 
     def close(self) -> None:
         """Clears the live line."""
-        if self.stream.isatty():
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+        _redraw(self.stream, "")
+
+
+def _redraw(stream: TextIO, line: str) -> None:
+    """Puts a line in the place of the live line, cut to the terminal's width; nothing when piped."""
+    if stream.isatty():
+        stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
+        stream.flush()
 
 
 def duration(seconds: float | None) -> str:

@@ -102,8 +102,8 @@ def find(name: str) -> MethodSpec:
 
 def all_base() -> Iterator[MethodSpec]:
     """Every base name, in the registry's order."""
-    for name in names():
-        yield find(name)
+    for name, target in names().items():
+        yield _specification(name, target, "")
 
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:

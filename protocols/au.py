@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from . import bp4d, emotionet_labels
 from .base import Profile, Protocol
 from .data import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, join, rows
 from .errors import BadInput
 from .faces import Faces, FaceSpecification, automatic_coder, faces
 
-WHERE_TO_ASK = {
-    "bp4d": "Binghamton University (www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html)",
-    "disfa": "University of Denver (mohammadmahoor.com/disfa)",
-    "emotionet": "Ohio State University (cbcsl.ece.ohio-state.edu/dbform_emotionet.html)",
-}
+WHERE_TO_ASK = {"bp4d": bp4d.HOME, "emotionet": emotionet_labels.ASK}
 POSITIVE_INTENSITY = 2
 
 
@@ -36,7 +33,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
         BadInput: real data asked for and absent, or in a layout that is not read.
     """
     if source == "real":
-        raise _no_reader(protocol, data_root)
+        raise _not_on_real_data(protocol, data_root)
     subjects = tuple(subject for _, part in protocol.parts for subject in part)
     frames = max(1, (profile.size.train or 0) // len(subjects))
     posed = FaceSpecification(
@@ -91,7 +88,7 @@ def binary(intensity: Array) -> Array:
     return np.where(intensity >= POSITIVE_INTENSITY, 1, -1).astype(np.int8)
 
 
-def _no_reader(protocol: Protocol, data_root: Path) -> BadInput:
+def _not_on_real_data(protocol: Protocol, data_root: Path) -> BadInput:
     for name in protocol.data:
         folder = data_root / name
         if not folder.is_dir():
@@ -100,6 +97,6 @@ def _no_reader(protocol: Protocol, data_root: Path) -> BadInput:
                 "or add --synthetic to run the same protocol on generated faces"
             )
     return BadInput(
-        f"{protocol.name}: this version has no reader for {', '.join(protocol.data)} yet; "
+        f"{protocol.name} does not run on real {' and '.join(protocol.data)} yet, though data verify reads them; "
         "add --synthetic to run the same protocol on generated faces"
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from .base import Profile, Protocol, Size
 from .errors import unknown
 from .fer2013 import FERPLUS_CLASSES
+from .rafdb import RAFDB_CLASSES
 from .recipes import COCURING, RECOT, at_small, at_smoke
 from .subjects import BP4D_PARTS
 
@@ -113,7 +114,7 @@ RAFDB_SYM = Protocol(
     version=1,
     design="packed",
     kind="single",
-    names=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+    names=RAFDB_CLASSES,
     data=("rafdb",),
     metric="accuracy",
     noise="symmetric",

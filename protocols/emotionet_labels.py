@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BadInput
-from .fer2013_text import bad_line, fields_of, shown
+from .fer2013_text import bad_line, fields_of, lines, shown
 
 ASK = "Ohio State University (cbcsl.ece.ohio-state.edu/dbform_emotionet.html)"
 FETCH = f"fetch the file again from {ASK}"
@@ -93,7 +92,7 @@ _Row = tuple[int, str, tuple[int, ...] | None]
 def _text_rows(path: Path) -> Iterator[_Row]:
     """Line number, picture and labels of a dataFile_NNNN.txt: URL, original URL, AU 1 to AU 60, tab separated."""
     known: dict[bytes, tuple[int, ...]] = {}
-    for number, line in _lines(path):
+    for number, line in lines(path, FETCH, _utf8_as_ascii):
         url, _, rest = line.partition(b"\t")
         coded = rest.partition(b"\t")[2]
         values = known.get(coded)
@@ -109,7 +108,7 @@ def _text_rows(path: Path) -> Iterator[_Row]:
 
 def _table_rows(path: Path) -> Iterator[_Row]:
     """Line number, picture and labels (None where a cell is empty) of a CSV with header; empty rows are passed over."""
-    rows = _lines(path)
+    rows = lines(path, FETCH, _utf8_as_ascii)
     number, line = next(rows)
     header = fields_of(path, number, line, FETCH)
     picture, columns = _columns(path, number, line, header)
@@ -161,35 +160,14 @@ def _picture(path: Path, number: int, line: bytes, url: str) -> str:
     raise bad_line(path, number, line, f"URL {shown(url)} names no picture", FETCH)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a label file as (number from 1, ASCII bytes with line end); empty lines are allowed at the end only.
-
-    Original URLs come from the whole web, so UTF-8 passes here; it is escaped, for no field that is used has any.
-    """
-    empty = 0
-    number = 0
+def _utf8_as_ascii(path: Path, number: int, line: bytes, remedy: str) -> bytes:
+    """A line of UTF-8 with everything beyond ASCII escaped: original URLs come from the whole web, and no field that is
+    used has any."""
+    if b"\0" in line:
+        what = "a NUL byte, so this is no plain text"
+        raise bad_line(path, number, line, what, f"save it as UTF-8 text, or {remedy}")
     try:
-        with path.open("rb", buffering=1 << 20) as file:
-            for number, line in enumerate(file, 1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if b"\0" in text:
-                    what = "a NUL byte, so this is no plain text"
-                    raise bad_line(path, number, line, what, f"save it as UTF-8 text, or {FETCH}")
-                if not text.strip():
-                    empty = empty or number
-                    continue
-                if empty:
-                    raise BadInput(f"{path}, line {empty}: an empty line between rows; remove it, or {FETCH}")
-                yield number, text if text.isascii() else _escaped(path, number, text)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
-    if number == 0 or empty == 1:
-        raise BadInput(f"{path}: the file is empty; {FETCH}")
-
-
-def _escaped(path: Path, number: int, line: bytes) -> bytes:
-    try:
-        return line.decode("utf-8").encode("ascii", "backslashreplace")
+        return line if line.isascii() else line.decode("utf-8").encode("ascii", "backslashreplace")
     except UnicodeDecodeError as error:
         what = f"byte 0x{line[error.start]:02x}, so this is no UTF-8 text"
-        raise bad_line(path, number, line, what, f"save it as UTF-8 text, or {FETCH}") from error
+        raise bad_line(path, number, line, what, f"save it as UTF-8 text, or {remedy}") from error

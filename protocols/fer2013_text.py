@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .errors import BadInput
+
+LineCheck = Callable[[Path, int, bytes, str], bytes]
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
@@ -39,21 +41,31 @@ def bad_line(path: Path, number: int, line: bytes, what: str, remedy: str) -> Ba
     return BadInput(f"{path}, line {number}: {cut}{what}; {remedy}")
 
 
-def lines(path: Path, remedy: str) -> Iterator[tuple[int, bytes]]:
-    """The lines of an ASCII text file as (number from 1, bytes with line end); empty lines are allowed at the end only.
+def plain_ascii(path: Path, number: int, line: bytes, remedy: str) -> bytes:
+    """The line itself; BadInput for a NUL byte or one that is not ASCII."""
+    if not line.isascii() or b"\0" in line:
+        byte = next(b for b in line if b == 0 or b > 127)
+        what = f"byte 0x{byte:02x}, so this is no plain ASCII text"
+        raise bad_line(path, number, line, what, f"save it as plain text without NUL bytes, or {remedy}")
+    return line
+
+
+def lines(path: Path, remedy: str, checked: LineCheck = plain_ascii) -> Iterator[tuple[int, bytes]]:
+    """The lines of a text file as (number from 1, ASCII bytes with line end); empty lines are allowed at the end only.
+
+    Args:
+        path: the file; a byte order mark is dropped.
+        remedy: what the user can do about a damaged file.
+        checked: gives a line's bytes as ASCII, or raises BadInput.
 
     Raises:
-        BadInput: unreadable or empty file, NUL or non-ASCII bytes (another encoding), an empty line between others.
+        BadInput: unreadable or empty file, an encoding that `checked` refuses, an empty line between others.
     """
     number = empty = 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, 1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if not text.isascii() or b"\0" in text:
-                    byte = next(b for b in text if b == 0 or b > 127)
-                    what = f"byte 0x{byte:02x}, so this is no plain ASCII text"
-                    raise bad_line(path, number, line, what, f"save it as plain text without NUL bytes, or {remedy}")
+                text = checked(path, number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, remedy)
                 if not text.strip():
                     empty = empty or number
                     continue

@@ -52,7 +52,7 @@ def test_durations_are_said_as_people_say_them(seconds: float | None, text: str)
 
 
 def test_the_line_has_trials_epoch_loss_and_speed(trials: list[Trial]) -> None:
-    progress = Progress(len(trials), 0, EPOCHS, io.StringIO())
+    progress = Progress(len(trials), EPOCHS, io.StringIO())
     assert progress.line(progress._began + 1) == "0/4 trials | ETA …"
     progress(trials[0], {"started": True})
     assert progress.line(progress._began + 1) == "0/4 trials | ETA … | supervised · seed 0"
@@ -64,7 +64,7 @@ def test_the_line_has_trials_epoch_loss_and_speed(trials: list[Trial]) -> None:
 
 
 def test_every_running_trial_is_shown(trials: list[Trial]) -> None:
-    progress = Progress(len(trials), 0, EPOCHS, io.StringIO())
+    progress = Progress(len(trials), EPOCHS, io.StringIO())
     progress(trials[0], epoch(1))
     progress(trials[1], epoch(3))
     line = progress.line(progress._began + 1)
@@ -82,7 +82,7 @@ def eta(progress: Progress, seconds: float) -> str:
 
 
 def test_the_eta_counts_the_epochs_that_are_left(trials: list[Trial]) -> None:
-    progress = Progress(len(trials), 0, EPOCHS, io.StringIO())
+    progress = Progress(len(trials), EPOCHS, io.StringIO())
     for number in range(1, EPOCHS + 1):
         progress(trials[0], epoch(number))
     progress(trials[0], done())
@@ -93,7 +93,7 @@ def test_the_eta_counts_the_epochs_that_are_left(trials: list[Trial]) -> None:
 
 def test_the_eta_forgets_the_epochs_of_trials_that_ended_early_or_started_late(trials: list[Trial]) -> None:
     """One diverged at once, one was continued at its last epoch: two trials of four epochs are left."""
-    progress = Progress(len(trials), 0, EPOCHS, io.StringIO())
+    progress = Progress(len(trials), EPOCHS, io.StringIO())
     progress(trials[0], ended("diverged", "loss not finite at epoch 0, step 1"))
     progress(trials[1], epoch(EPOCHS))
     progress(trials[1], done())
@@ -104,7 +104,7 @@ def test_the_eta_forgets_the_epochs_of_trials_that_ended_early_or_started_late(t
 
 def test_a_pipe_gets_a_line_a_trial_and_nothing_else(trials: list[Trial]) -> None:
     stream = io.StringIO()
-    progress = Progress(len(trials), 0, EPOCHS, stream)
+    progress = Progress(len(trials), EPOCHS, stream)
     progress(trials[0], {"started": True})
     progress(trials[0], epoch(1))
     progress(trials[0], done(125))
@@ -126,7 +126,7 @@ def test_a_terminal_has_one_live_line_no_wider_than_itself(
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr(module, "REDRAW_SECONDS", 0.0)
     stream = Terminal()
-    progress = Progress(len(trials), 0, EPOCHS, stream)
+    progress = Progress(len(trials), EPOCHS, stream)
     progress(trials[0], {"started": True})
     progress(trials[0], epoch(1))
     drawn = stream.getvalue().split("\r\x1b[K")
@@ -142,7 +142,7 @@ def test_a_terminal_has_one_live_line_no_wider_than_itself(
 
 def test_a_terminal_is_not_redrawn_more_often_than_it_is_read(trials: list[Trial]) -> None:
     stream = Terminal()
-    progress = Progress(len(trials), 0, EPOCHS, stream)
+    progress = Progress(len(trials), EPOCHS, stream)
     for number in range(1, 200):
         progress(trials[0], epoch(number % 4 + 1))
     assert stream.getvalue().count("img/s") < 20
