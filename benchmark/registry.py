@@ -20,12 +20,12 @@ from ..protocols.errors import BadInput, unknown
 from ..results.store import canonical_json
 
 METHODS: dict[str, str] = {
-    "supervised": "fernoise_bench.baselines.supervised:Supervised",
-    "ensemble": "fernoise_bench.baselines.ensemble:Ensemble",
     "co_teaching": "fernoise_bench.baselines.co_teaching:CoTeaching",
     "cocuring": "fernoise_bench.methods.cocuring:CoCuring",
+    "ensemble": "fernoise_bench.baselines.ensemble:Ensemble",
     "recot": "fernoise_bench.methods.recot:ReCoT",
     "rhls": "fernoise_bench.methods.rhls:RHLS",
+    "supervised": "fernoise_bench.baselines.supervised:Supervised",
 }
 ENTRY_POINTS = "fernoise_bench.methods"
 

@@ -1,0 +1,46 @@
+"""How many labels are wrong, guessed from losses alone: a mixture of two Gaussians, as DivideMix uses it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+ITERATIONS, TOLERANCE, REGULARISATION = 10, 1e-2, 5e-4  # authors' code of DivideMix, Train_cifar.py
+
+
+@torch.no_grad()
+def clean_probability(losses: Tensor) -> Tensor:
+    """Probability that each label is right: the posterior of the mixture component with the smaller mean.
+
+    Args:
+        losses: float [N], finite; brought to [0, 1] by their own range first.
+
+    Returns:
+        float64 [N] on the same device; all 1 where there are fewer than two rows or all losses are equal.
+
+    Source: Li et al., "DivideMix", ICLR 2020, §3.1.
+    """
+    values = losses.detach().cpu().double().numpy()
+    if len(values) < 2 or values.max() <= values.min():
+        return torch.ones(len(values), dtype=torch.float64, device=losses.device)
+    scaled = ((values - values.min()) / (values.max() - values.min())).reshape(-1, 1)
+    mixture = GaussianMixture(2, max_iter=ITERATIONS, tol=TOLERANCE, reg_covar=REGULARISATION, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # ten iterations are the authors' own limit
+        mixture.fit(scaled)
+    posterior = mixture.predict_proba(scaled)[:, np.argmin(mixture.means_)]
+    return torch.from_numpy(posterior).to(losses.device)
+
+
+def estimated_noise_rate(losses: Tensor) -> float:
+    """The share of labels the mixture takes for wrong: one minus the mean clean probability, in [0, 1].
+
+    Args:
+        losses: float [N], each row's loss on its given label.
+    """
+    return float(1.0 - clean_probability(losses).mean()) if len(losses) else 0.0
