@@ -49,7 +49,7 @@ def resume(folder: Path, training: Training) -> bool:
     if not path.is_file():
         return False
     try:
-        state = torch.load(path, map_location=training.train_set.images.device, weights_only=True)
+        state = torch.load(path, map_location=training.train_set.device, weights_only=True)
         training.method.load_state_dict(state["method"])
         training.optimizer.load_state_dict(state["optimizer"])
     except Exception as error:  # damaged bytes make torch.load raise nearly anything

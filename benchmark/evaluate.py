@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..methods.base import Method
 from ..protocols.base import Augmentation, Kind, Protocol
 from ..protocols.data import Array, CellData, Rows
 from ..results.metrics import accuracy_of, binary_confusion, confusion, f1_of
 from . import augment
+from .pixels import PixelStore, make_store
 
 EVALUATION_BATCH = 256
 
@@ -59,9 +59,9 @@ class Evaluator:
     best: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
-        self._test = torch.from_numpy(self.data.test.images).to(self.device)
+        self._test = make_store(self.data.test.images, self.device)
         validation = self.data.validation
-        self._validation = None if validation is None else torch.from_numpy(validation.images).to(self.device)
+        self._validation = None if validation is None else make_store(validation.images, self.device)
 
     def epoch(self, method: Method, epoch: int) -> dict[str, Any]:
         """Predicts every row; returns the confusion counts for the epoch's line."""
@@ -96,9 +96,9 @@ class Evaluator:
         }
 
     @torch.inference_mode()
-    def _predict(self, method: Method, images: Tensor) -> Array:
+    def _predict(self, method: Method, images: PixelStore) -> Array:
         found = [
-            method.predict(augment.test_view(images, index, self.augmentation)).float()
+            method.predict(augment.test_view(*images.fetch(index), self.augmentation)).float()
             for index in torch.split(torch.arange(len(images), device=self.device), EVALUATION_BATCH)
         ]
         probabilities: Array = torch.cat(found).cpu().numpy()

@@ -13,6 +13,7 @@ from ..methods.base import Batch, Task, TrainView
 from ..protocols.base import Augmentation, Protocol
 from ..protocols.data import Array, Rows
 from . import augment, streams
+from .pixels import PixelStore, make_store
 from .sampling import Sampler, visits
 
 VISIT_STRIDE = 1 << 40  # sets a sample's later visits in one epoch apart from every sample's first
@@ -22,24 +23,30 @@ VISIT_STRIDE = 1 << 40  # sets a sample's later visits in one epoch apart from e
 class TrainSet:
     """What the training loop may touch of the training rows: images and given labels, never reference labels."""
 
-    images: Tensor
+    pixels: PixelStore
     labels: Tensor
     verified: Tensor
+    aux: Tensor | None
+    teacher: Tensor | None
     sample_id: Array
     sampler: Sampler
     augmentation: Augmentation
     seed: int
     method: str
 
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self.pixels.device
+
     def batches(self, epoch: int, views: int) -> Iterator[Batch]:
         """The augmented batches of an epoch."""
         order = self.sampler.epoch(epoch)
         draws = self._draws(order, epoch, views)
-        index = torch.from_numpy(order).to(self.images.device)
+        index = torch.from_numpy(order).to(self.device)
         for step in range(len(order)):
-            images = tuple(
-                augment.training_view(self.images, index[step], view[step], self.augmentation) for view in draws
-            )
+            store, place = self.pixels.fetch(index[step])
+            images = tuple(augment.training_view(store, place, view[step], self.augmentation) for view in draws)
             yield self._batch(index[step], images, epoch, step, "step")
 
     def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
@@ -48,12 +55,13 @@ class TrainSet:
         size = self.sampler.batch_size
         for step, start in enumerate(range(0, len(rows), size)):
             chunk = rows[start : start + size]
-            index = torch.from_numpy(chunk).to(self.images.device)
+            index = torch.from_numpy(chunk).to(self.device)
+            store, place = self.pixels.fetch(index)
             if augmented:
                 (draws,) = self._draws(chunk[None, :], epoch, 1, purpose="pass")
-                images = augment.training_view(self.images, index, draws[0], self.augmentation)
+                images = augment.training_view(store, place, draws[0], self.augmentation)
             else:
-                images = augment.test_view(self.images, index, self.augmentation)
+                images = augment.test_view(store, place, self.augmentation)
             yield self._batch(index, (images,), epoch, step, "pass")
 
     def view(self, epoch: int) -> TrainView:
@@ -62,7 +70,7 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        return TrainView(self.labels.clone(), self.verified.clone(), None, None, batches)
+        return TrainView(self.labels.clone(), self.verified.clone(), _copy(self.aux), _copy(self.teacher), batches)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
@@ -70,8 +78,8 @@ class TrainSet:
             images=images,
             labels=self.labels[index],
             verified=self.verified[index],
-            aux=None,
-            teacher=None,
+            aux=None if self.aux is None else self.aux[index],
+            teacher=None if self.teacher is None else self.teacher[index],
             epoch=epoch,
             step=step,
             generator=streams.generator(index.device, self.seed, self.method, purpose, epoch, step),
@@ -84,9 +92,14 @@ class TrainSet:
         keys = (streams.key(self.seed, purpose, view, epoch) for view in range(views))
         drawn = (streams.uniforms(key, samples, augment.DRAWS).astype(np.float32).reshape(shape) for key in keys)
         return [
-            torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.images.device)
+            torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.device)
             for view in drawn
         ]
+
+
+def _copy(values: Tensor | None) -> Tensor | None:
+    """A copy a method may write to."""
+    return None if values is None else values.clone()
 
 
 def make_task(protocol: Protocol, train: Rows, sampler: Sampler, noise_rate: float | None) -> Task:
@@ -110,12 +123,16 @@ def make_task(protocol: Protocol, train: Rows, sampler: Sampler, noise_rate: flo
     )
 
 
-def make_train_set(train: Rows, sampler: Sampler, seed: int, method: str, device: torch.device) -> TrainSet:
-    """Moves the training rows a method may see to the device."""
+def make_train_set(
+    train: Rows, sampler: Sampler, seed: int, method: str, device: torch.device, teacher: Array | None = None
+) -> TrainSet:
+    """What a method may see of the training rows, on the device; `teacher` are its probabilities [N, C]."""
     return TrainSet(
-        images=torch.from_numpy(train.images).to(device),
+        pixels=make_store(train.images, device),
         labels=torch.from_numpy(train.given.astype(np.int64)).to(device),
         verified=torch.from_numpy(train.verified).to(device),
+        aux=torch.from_numpy(train.aux).to(device) if train.aux.shape[1] else None,
+        teacher=None if teacher is None else torch.from_numpy(teacher).to(device),
         sample_id=train.sample_id,
         sampler=sampler,
         augmentation=sampler.recipe.augmentation,

@@ -130,7 +130,7 @@ def _write_status(trial: Trial, state: str, training: trainer.Training) -> dict[
         "epochs": trial.job.settings.recipe.epochs,
         "seconds": training.seconds,
         "best": {"validation": best.validation_epoch, "oracle": best.oracle_epoch},
-        "peak_memory_mb": trainer.peak_memory_mb(training.train_set.images.device),
+        "peak_memory_mb": trainer.peak_memory_mb(training.train_set.device),
         "updated": _now(),
     }
     write_json(trial.folder / "status.json", status)
@@ -162,7 +162,7 @@ def _environment(
     trial: Trial, data: CellData, training: trainer.Training, workplace: Workplace, *, resumed: bool
 ) -> dict[str, Any]:
     """Recorded, not hashed; no host name, no path."""
-    protocol, device = trial.job.protocol, training.train_set.images.device
+    protocol, device = trial.job.protocol, training.train_set.device
     sampler = training.train_set.sampler
     return {
         "torch": torch.__version__,

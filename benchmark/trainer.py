@@ -99,11 +99,11 @@ def train(trial: Trial, training: Training, report: Report) -> None:
     while training.next_epoch < recipe.epochs:
         began = time.perf_counter()
         epoch = training.next_epoch
-        with streams.scope(training.train_set.images.device, trial.seed, "network", epoch):
+        with streams.scope(training.train_set.device, trial.seed, "network", epoch):
             line = run_epoch(training, recipe, epoch)
         trained = time.perf_counter() - began
         line["compute"] = training.counters.take()
-        with streams.scope(training.train_set.images.device, trial.seed, "evaluation", epoch):
+        with streams.scope(training.train_set.device, trial.seed, "evaluation", epoch):
             line |= training.evaluator.epoch(training.method, epoch)
         training.counters.take()  # evaluation is the harness's, not the method's
         line["seconds"] = time.perf_counter() - began
@@ -128,7 +128,7 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
     rate = set_learning_rate(optimizer, recipe, epoch)
     method.train()
     method.begin_epoch(epoch, training.train_set.view(epoch))
-    sums = _Sums(training.train_set.images.device)
+    sums = _Sums(training.train_set.device)
     for batch in training.train_set.batches(epoch, method.views):
         rows = batch.index.clone()  # what the auditor looks at is not the method's to change
         step = method.loss(batch)

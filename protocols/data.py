@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import images as pictures
 from .faces_random import VERSION as FACES_VERSION
+from .images import Images, in_memory
 from .noise import mask_hash, realised_rate
 
 Array = NDArray[Any]
@@ -20,22 +22,24 @@ class Rows:
     """Rows of one role.
 
     Attributes:
-        images: uint8 [N, H, W, C], C 1 or 3.
+        images: N pictures, uint8 [N, H, W, C] when they are read, C 1 or 3.
         sample_id: int64 [N], names a row for ever.
         group: unicode [N], the subject; each row its own where subjects are not known.
         given: labels a method may see: int64 [N], or int8 [N, L] in {-1, 0, +1}.
         reference: labels it is judged by, same shape; -1 (single) or 0 (multi) where there is none.
         verified: bool [N], rows declared clean.
         copy: bool [N], test rows that are exact copies of a training image.
+        aux: int8 [N, M], auxiliary AU labels in {-1, 0, +1}; M is 0 where there are none.
     """
 
-    images: Array
+    images: Images
     sample_id: Array
     group: Array
     given: Array
     reference: Array
     verified: Array
     copy: Array
+    aux: Array
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -46,7 +50,7 @@ class Rows:
 
     def with_given(self, given: Array) -> Rows:
         """The same rows with other given labels."""
-        return Rows(self.images, self.sample_id, self.group, given, self.reference, self.verified, self.copy)
+        return replace(self, given=given)
 
 
 @dataclass(frozen=True)
@@ -72,24 +76,32 @@ class CellData:
     Attributes:
         train, validation, test: the rows; validation None where the protocol has none.
         noise: what the record says of the noise: kind, nominal level, realised rate, hash of the mask.
+        aux_names: names of the auxiliary AUs, in column order.
     """
 
     train: Rows
     validation: Rows | None
     test: Rows
     noise: dict[str, Any]
+    aux_names: tuple[str, ...] = ()
 
 
-def rows(images: Array, given: Array, reference: Array, *, first_id: int = 0, group: Array | None = None) -> Rows:
+def rows(
+    images: Array | Images, given: Array, reference: Array, *, first_id: int = 0, group: Array | None = None
+) -> Rows:
     """Rows numbered from first_id, none verified, none a copy; each its own group unless groups are passed."""
     ids = np.arange(first_id, first_id + len(images), dtype=np.int64)
     no = np.zeros(len(images), dtype=bool)
-    return Rows(images, ids, ids.astype(str) if group is None else group, given, reference, no, no.copy())
+    pictures_of = images if isinstance(images, Images) else in_memory(images)
+    names = ids.astype(str) if group is None else group
+    return Rows(pictures_of, ids, names, given, reference, no, no.copy(), np.zeros((len(ids), 0), np.int8))
 
 
 def join(first: Rows, second: Rows) -> Rows:
     """Two sets of rows, one after the other."""
-    return Rows(*(np.concatenate([getattr(first, name), getattr(second, name)]) for name in first.__dataclass_fields__))
+    columns = [name for name in first.__dataclass_fields__ if name != "images"]
+    joined = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in columns}
+    return Rows(pictures.join([first.images, second.images]), **joined)
 
 
 def describe_noise(kind: str, nominal: float | None, train: Rows) -> dict[str, Any]:

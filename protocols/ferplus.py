@@ -9,9 +9,10 @@ import numpy as np
 
 from . import noise
 from .base import Profile, Protocol
-from .data import Array, CellData, Origin, Rows, Source, describe_noise, rows
+from .data import CellData, Origin, Rows, Source, describe_noise, rows
 from .errors import BadInput
-from .fer2013 import copies_of, first_occurrence, majority, read, to_ferplus
+from .fer2013 import copies_of, majority, read, to_ferplus
+from .images import first_of_copies
 from .splits import VALIDATION_SEED, Splits, generated, with_symmetric_noise
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
@@ -82,5 +83,4 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
 
 def _distinct(split: Rows) -> Rows:
     """The first of each group of identical images."""
-    keep: Array = first_occurrence(split.images[..., 0])
-    return split.take(keep)
+    return split.take(first_of_copies(split.images))

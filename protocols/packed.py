@@ -11,7 +11,7 @@ from .base import Profile, Protocol
 from .data import CellData, Source, rows
 from .datasets import listing_of
 from .errors import BadInput
-from .fer2013 import copies_of
+from .images import copies_of, of_pool
 from .pack import Pack, open_pack
 from .splits import Splits, generated, with_symmetric_noise
 
@@ -25,7 +25,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     if source == "generated":
         return generated(protocol, profile)
     pack = _open(protocol, data_root, partial=partial)
-    everything = rows(pack.read(np.arange(len(pack.labels))), pack.labels, pack.labels, group=pack.group)
+    everything = rows(of_pool(pack, profile.size.side), pack.labels, pack.labels, group=pack.group)
     train, test = everything.take(pack.part == "train"), everything.take(pack.part == "test")
     test = replace(test, copy=copies_of(test.images, train.images))
     order = np.random.default_rng(protocol.noise_seed).permutation(len(train))

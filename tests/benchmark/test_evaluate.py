@@ -13,7 +13,8 @@ from torch import Tensor
 from fernoise_bench.benchmark import evaluate
 from fernoise_bench.benchmark.evaluate import Best, Diverged, Evaluator
 from fernoise_bench.methods.base import Kind, Method
-from fernoise_bench.protocols.data import CellData
+from fernoise_bench.protocols.data import CellData, Rows
+from fernoise_bench.protocols.images import in_memory
 
 from ..toy import SIDE, toy_cell, toy_protocol
 
@@ -41,9 +42,13 @@ def numbered(kind: Kind, size: int = 192) -> CellData:
     """The toy cell, each validation and test image carrying its sample_id in the corner."""
     data = toy_cell(kind, size)
     assert data.validation is not None
-    for rows in (data.validation, data.test):
-        rows.images[:, :, :, :2] = np.stack([rows.sample_id // 256, rows.sample_id % 256], axis=1)[:, None, None]
-    return data
+    return replace(data, validation=_numbered(data.validation), test=_numbered(data.test))
+
+
+def _numbered(rows: Rows) -> Rows:
+    images = rows.images.read().copy()
+    images[:, :, :, :2] = np.stack([rows.sample_id // 256, rows.sample_id % 256], axis=1)[:, None, None]
+    return replace(rows, images=in_memory(images))
 
 
 def make_evaluator(kind: Kind, data: CellData) -> Evaluator:

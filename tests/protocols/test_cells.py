@@ -50,12 +50,13 @@ def content(cell: CellData) -> str:
     digest = hashlib.sha256()
     for part in (cell.train, cell.validation, cell.test):
         for name in Rows.__dataclass_fields__ if part is not None else ():
-            digest.update(np.ascontiguousarray(getattr(part, name)).tobytes())
+            column = getattr(part, name)
+            digest.update(np.ascontiguousarray(column.read() if name == "images" else column).tobytes())
     return digest.hexdigest()
 
 
 def pixels(part: Rows) -> set[bytes]:
-    return {image.tobytes() for image in part.images}
+    return {image.tobytes() for image in part.images.read()}
 
 
 def parts_of(cell: CellData) -> list[Rows]:
@@ -78,7 +79,7 @@ def test_a_cell_has_the_shapes_it_promises(name: str, generated: dict[str, Data]
     for part in parts_of(first_cell(data)):
         size = len(part)
         assert size > 0
-        assert part.images.dtype == np.uint8
+        assert part.images.read().dtype == np.uint8
         assert part.images.shape == (size, 48, 48, part.images.shape[3])
         assert part.sample_id.shape == part.group.shape == part.verified.shape == part.copy.shape == (size,)
         assert len(set(part.sample_id.tolist())) == size
@@ -113,7 +114,7 @@ def test_the_same_draw_gives_the_same_bytes_and_another_one_other_labels_alone(
     assert content(first_cell(again)) == content(cell)
     other = first_cell(data, draw=1)
     assert not np.array_equal(other.train.given, cell.train.given)
-    np.testing.assert_array_equal(other.train.images, cell.train.images)
+    np.testing.assert_array_equal(other.train.images.read(), cell.train.images.read())
     np.testing.assert_array_equal(other.train.reference, cell.train.reference)
     np.testing.assert_array_equal(other.test.given, cell.test.given)
     assert other.noise["mask"] != cell.noise["mask"]
@@ -247,7 +248,7 @@ def test_rows_are_taken_and_joined_whole() -> None:
     assert both.group.tolist() == ["0", "1", "2", "3", "a", "b", "c", "d"]
     few = both.take(np.array([6, 1]))
     assert (few.sample_id.tolist(), few.given.tolist(), few.reference.tolist()) == ([6, 1], [2, 1], [3, 2])
-    np.testing.assert_array_equal(few.images, images[[2, 1]])
+    np.testing.assert_array_equal(few.images.read(), images[[2, 1]])
     changed = few.with_given(np.array([9, 9]))
     assert (changed.given.tolist(), changed.reference.tolist()) == ([9, 9], [3, 2])
 
@@ -322,7 +323,7 @@ class TestRealFaces:
     def test_copies_among_the_test_rows_are_those_with_a_training_twin(self, real_data: dict[str, Data]) -> None:
         data = real_data["ferplus-sym"].cell(None, 0.0, 0)
         trained = pixels(data.train)
-        for image, is_copy in zip(data.test.images, data.test.copy, strict=True):
+        for image, is_copy in zip(data.test.images.read(), data.test.copy, strict=True):
             assert not (image.tobytes() in trained and not is_copy)
 
     @pytest.mark.parametrize("profile", ["small", "smoke"])

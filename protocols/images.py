@@ -1,0 +1,149 @@
+"""Pictures by number, out of one or several pools, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Array = NDArray[Any]
+CHUNK = 1024  # pictures held at once by what passes over all of them
+
+
+class Pool(Protocol):
+    """Pictures of one size in memory or on disk: an array, or a pack."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, rows: Array) -> NDArray[np.uint8]:
+        """The pictures of int64 row numbers: uint8 [n, H, W, C]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """A pool that is an array, uint8 [N, H, W, C]."""
+
+    pixels: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, rows: Array) -> NDArray[np.uint8]:
+        """The pictures of some rows."""
+        return self.pixels[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The pictures of a set of rows; taking some of them or joining two sets moves numbers, not pixels.
+
+    Attributes:
+        pools: where pictures lie.
+        pool: int64 [N], the pool of each picture.
+        row: int64 [N], its number there.
+        side: pixels a larger picture is brought to when it is read (averaged over areas); None: as stored.
+    """
+
+    pools: tuple[Pool, ...]
+    pool: Array
+    row: Array
+    side: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """[N, H, W, C] of what `read` returns for all of them; (N, 0, 0, 0) without any."""
+        one = self.read(np.arange(min(1, len(self))))
+        return len(self), *cast(tuple[int, int, int], one.shape[1:])
+
+    def __getitem__(self, rows: Array) -> Images:
+        """The pictures of an index or boolean array."""
+        return Images(self.pools, self.pool[rows], self.row[rows], self.side)
+
+    def read(self, rows: Array | None = None) -> NDArray[np.uint8]:
+        """Pictures of some rows (all without): uint8 [n, H, W, C]; grey ones become colour beside coloured ones.
+
+        Raises:
+            ValueError: pictures of different sizes.
+        """
+        chosen = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
+        pool, row = self.pool[chosen], self.row[chosen]
+        present = np.unique(pool).tolist()
+        if not present:
+            return np.zeros((0, 0, 0, 0), np.uint8)
+        if len(present) == 1:
+            return self._reduced(self.pools[present[0]].read(row))
+        parts = [self._reduced(self.pools[number].read(row[pool == number])) for number in present]
+        channels = max(part.shape[-1] for part in parts)
+        found = np.empty((len(chosen), *parts[0].shape[1:3], channels), np.uint8)
+        for number, part in zip(present, parts, strict=True):
+            if part.shape[1:3] != found.shape[1:3]:
+                raise ValueError(f"faces of {part.shape[1:3]} beside faces of {found.shape[1:3]} pixels")
+            found[pool == number] = part
+        return found
+
+    def _reduced(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.side is None or max(pixels.shape[1:3]) <= self.side:
+            return pixels
+        size = (self.side, self.side)
+        smaller = [np.asarray(Image.fromarray(face.squeeze()).resize(size, Image.Resampling.BOX)) for face in pixels]
+        return np.stack(smaller).reshape(len(pixels), *size, -1)
+
+
+def in_memory(pixels: NDArray[np.uint8]) -> Images:
+    """All pictures of an array, uint8 [N, H, W, C]."""
+    return of_pool(Memory(pixels))
+
+
+def of_pool(pool: Pool, side: int | None = None) -> Images:
+    """All pictures of a pool, larger ones brought to `side`."""
+    rows = np.arange(len(pool), dtype=np.int64)
+    return Images((pool,), np.zeros_like(rows), rows, side)
+
+
+def join(parts: Sequence[Images]) -> Images:
+    """Several sets of pictures, one after the other; pools they share are kept once."""
+    pools: list[Pool] = []
+    numbers = []
+    for part in parts:
+        for pool in part.pools:
+            if not any(pool is known for known in pools):
+                pools.append(pool)
+        place = np.array([next(at for at, known in enumerate(pools) if known is pool) for pool in part.pools], np.int64)
+        numbers.append(place[part.pool] if len(place) else part.pool)
+    sides = [part.side for part in parts if part.side is not None]
+    row = np.concatenate([part.row for part in parts])
+    return Images(tuple(pools), np.concatenate(numbers), row, min(sides, default=None))
+
+
+def digests(images: Images) -> Array:
+    """Two pictures have the same 64-bit digest where all their pixels are the same: uint64 [N]."""
+    found = np.empty(len(images), np.uint64)
+    for start in range(0, len(images), CHUNK):
+        chunk = images.read(np.arange(start, min(start + CHUNK, len(images))))
+        found[start : start + len(chunk)] = [
+            int.from_bytes(blake2b(face.tobytes(), digest_size=8).digest(), "little") for face in chunk
+        ]
+    return found
+
+
+def copies_of(images: Images, others: Images) -> NDArray[np.bool_]:
+    """Which pictures are exact copies of one of the others: bool [N]."""
+    return np.isin(digests(images), digests(others))
+
+
+def first_of_copies(images: Images) -> NDArray[np.bool_]:
+    """The first of each group of identical pictures: bool [N]."""
+    keep = np.zeros(len(images), dtype=bool)
+    keep[np.unique(digests(images), return_index=True)[1]] = True
+    return keep
