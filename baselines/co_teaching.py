@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, mean_probabilities, sourced
+from ..methods.base import (
+    Batch,
+    MakeEncoder,
+    Method,
+    Network,
+    Step,
+    Task,
+    TrainView,
+    Variant,
+    mean_probabilities,
+    sourced,
+)
+from ..methods.forgetting import ForgetSchedule, RateSource, forget_rates
 from ..methods.losses import full_precision
 from ..methods.selection import small_loss
 
@@ -20,42 +32,17 @@ __all__ = ["CoTeaching", "CoTeachingParams", "co_teaching_loss", "forget_rates",
 
 @dataclass(frozen=True)
 class CoTeachingParams:
-    """Hyper-parameters of Co-teaching; the final forget rate is the true noise rate."""
+    """Hyper-parameters of Co-teaching; the final forget rate is the noise rate."""
 
     ramp_epochs: int = sourced(10, "authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2): num_gradual 10")
     ramp_stated_for: int = sourced(
         40, "unstated: ours; the ramp takes 10 epochs of a 40-epoch recipe and keeps its share of any other length"
     )
     exponent: float = sourced(1.0, "authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2)")
-
-
-def forget_rates(noise_rate: float, ramp_epochs: int, exponent: float, epochs: int) -> NDArray[np.float64]:
-    """Share of a batch left out in each epoch: linear from 0 to noise_rate**exponent, then noise_rate.
-
-    The exponent acts on the rate, not on the epoch; other than 1 it leaves a jump at the end of the ramp. A ramp longer
-    than training is cut, not squeezed.
-
-    Args:
-        noise_rate: final rate in [0, 1).
-        ramp_epochs: epochs of the ramp, both ends included; 0 for none.
-        exponent: of the rate at the end of the ramp.
-        epochs: length of training.
-
-    Returns:
-        float64 [epochs], entry e for 0-based epoch e.
-
-    Raises:
-        ValueError: noise_rate outside [0, 1), or a negative length.
-
-    Source: authors' code, main.py:134-135 (bhanML/Co-teaching @7c7fbe2).
-    """
-    if not 0.0 <= noise_rate < 1.0:
-        raise ValueError(f"noise_rate {noise_rate}: must lie in [0, 1)")
-    if ramp_epochs < 0 or epochs < 0:
-        raise ValueError(f"ramp_epochs {ramp_epochs}, epochs {epochs}: must not be negative")
-    rates = np.full(epochs, noise_rate, dtype=np.float64)
-    rates[:ramp_epochs] = np.linspace(0.0, noise_rate**exponent, ramp_epochs)[:epochs]
-    return rates
+    noise_rate: RateSource = sourced("true", "authors' code, main.py:19-33: forget_rate is the noise rate unless given")
+    estimate_epoch: int = sourced(
+        4, "unstated: ours; epochs before the noise rate is estimated, of a 40-epoch recipe; only where it is estimated"
+    )
 
 
 def co_teaching_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float) -> tuple[Tensor, Tensor]:
@@ -89,29 +76,45 @@ class CoTeaching(Method):
     """Two networks; in every batch each is trained on the samples of smallest loss under the other.
 
     Reference: Han et al., "Co-teaching: robust training of deep neural networks with extremely noisy labels", NeurIPS
-    2018; code bhanML/Co-teaching. The final forget rate is the true noise rate: oracle knowledge. The authors report
-    either network alone; here one prediction is asked for and it is the mean of the two networks' probabilities. Epochs
-    count from 0, so the first one leaves nothing out; the authors' loop starts at the second entry.
+    2018; code bhanML/Co-teaching. The final forget rate is the true noise rate: oracle knowledge, which the variant
+    "estimated-rate" does without. The authors report either network alone; here one prediction is asked for and it is
+    the mean of the two networks' probabilities. Epochs count from 0, so the first one leaves nothing out; the authors'
+    loop starts at the second entry.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "noise_rate"})
     Params = CoTeachingParams
     params: CoTeachingParams
+    variants: ClassVar[Mapping[str, Variant]] = MappingProxyType(
+        {
+            "estimated-rate": Variant(
+                "noise rate estimated by a mixture on the losses, not told",
+                {"noise_rate": "estimated"},
+                without=frozenset({"noise_rate"}),
+            ),
+        }
+    )
 
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: CoTeachingParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network1 = Network(make_encoder, task.num_classes, peer=0)
         self.network2 = Network(make_encoder, task.num_classes, peer=1)
-        noise_rate = task.noise_rate
-        if noise_rate is None:
-            raise ValueError("co_teaching needs the noise rate of the training labels, and this task states none")
-        ramp_epochs = task.scaled_epochs(params.ramp_epochs, params.ramp_stated_for)
-        self.rates = forget_rates(noise_rate, ramp_epochs, params.exponent, task.epochs)
+        self.schedule = ForgetSchedule(
+            task,
+            params.noise_rate,
+            ramp_epochs=task.scaled_epochs(params.ramp_epochs, params.ramp_stated_for),
+            exponent=params.exponent,
+            estimate_epoch=max(1, task.scaled_epochs(params.estimate_epoch, params.ramp_stated_for)),
+        )
+
+    def begin_epoch(self, epoch: int, train: TrainView) -> None:
+        """Estimates the noise rate, where it is not told and it is time to."""
+        self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
         """Sum of the two exchanged losses; weight marks the samples each network trained on."""
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
-        forget_rate = float(self.rates[batch.epoch])
+        forget_rate = float(self.schedule.rates[batch.epoch])
         loss1, loss2, rows1, rows2 = _exchange(logits1, logits2, batch.labels, forget_rate)
         weight = torch.zeros(2, len(batch.labels), device=batch.labels.device)
         weight[0, rows1] = 1.0

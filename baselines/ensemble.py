@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, mean_probabilities, sourced
 from ..methods.losses import label_loss
-from ..methods.selection import choose_rows
+from ..methods.selection import balance_targets, choose_rows
+from .supervised import selective_loss
 
 __all__ = ["Ensemble", "EnsembleParams"]
+
+_VERIFIED, _SINGLE = frozenset({"verified"}), frozenset({"single"})
 
 
 @dataclass(frozen=True)
@@ -23,14 +27,17 @@ class EnsembleParams:
     rows: Literal["both", "clean", "noisy"] = sourced(
         "both", "Co-curing §5.1: two networks, supervision loss on all rows, predictions averaged"
     )
+    selective: Literal["none", "mlcr", "hand"] = sourced(
+        "none", "unstated: ours; ReCoT's baselines balance AUs (eq. 2), the variants named so; AUs alone"
+    )
 
 
 class Ensemble(Method):
     """Two networks with their own starts, a supervised loss each, probabilities averaged.
 
     The baseline of Co-curing (§5.1: "the two networks are independently trained using only supervision loss"). No
-    parameter is shared, so in the summed loss neither network sees the other's gradient. A row that is not trained on
-    is not forwarded either.
+    parameter is shared, so in the summed loss neither network sees the other's gradient. Under selective learning each
+    network draws for itself what it leaves out. A row that is not trained on is not forwarded either.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -41,13 +48,29 @@ class Ensemble(Method):
             "both": Variant("clean and noisy rows alike", {"rows": "both"}),
             "clean": Variant("verified rows only", {"rows": "clean"}, frozenset({"verified"})),
             "noisy": Variant("unverified rows only", {"rows": "noisy"}, frozenset({"verified"})),
+            "both-selective": Variant(
+                "clean and noisy rows, selective learning", {"rows": "both", "selective": "mlcr"}, without=_SINGLE
+            ),
+            "clean-selective": Variant(
+                "verified rows, selective learning: ReCoT Table 4(b), + ensemble",
+                {"rows": "clean", "selective": "mlcr"},
+                _VERIFIED,
+                _SINGLE,
+            ),
+            "noisy-selective": Variant(
+                "unverified rows, selective learning", {"rows": "noisy", "selective": "mlcr"}, _VERIFIED, _SINGLE
+            ),
         }
     )
+    share: Tensor
 
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: EnsembleParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network1 = Network(make_encoder, task.num_classes, peer=0)
         self.network2 = Network(make_encoder, task.num_classes, peer=1)
+        self.selective = task.kind == "multi" and params.selective != "none"
+        # A function of the task, not state: it moves with the module and stays out of its state dict.
+        self.register_buffer("share", balance_targets(task.names, task.frequency), persistent=False)
 
     def loss(self, batch: Batch) -> Step:
         """Sum of the two networks' mean losses over the chosen rows; no update without a known label among them."""
@@ -61,7 +84,15 @@ class Ensemble(Method):
         if not everything:
             images, labels = images[chosen], labels[chosen]
         logits1, logits2 = self.network1(images), self.network2(images)
-        loss = label_loss(logits1, labels, kind) + label_loss(logits2, labels, kind)
+        if self.selective:
+            mode, generator = self.params.selective, batch.generator
+            loss1, balance1 = selective_loss(logits1, labels, self.share, mode, generator)
+            loss2, balance2 = selective_loss(logits2, labels, self.share, mode, generator)
+            loss = loss1 + loss2
+            weight = torch.zeros(2, *batch.labels.shape, device=labels.device)
+            weight[:, chosen] = torch.stack([balance1, balance2]).float()
+        else:
+            loss = label_loss(logits1, labels, kind) + label_loss(logits2, labels, kind)
         probabilities = mean_probabilities(logits1.detach(), logits2.detach(), self.task.kind) if everything else None
         return Step(loss, probabilities, weight)
 

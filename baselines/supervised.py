@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, sourced, to_probabilities
 from ..methods.losses import label_loss
-from ..methods.selection import choose_rows
+from ..methods.recot import clean_loss
+from ..methods.selection import SelectiveMode, balance_targets, choose_rows, selective_weights
 
-__all__ = ["Supervised", "SupervisedParams"]
+__all__ = ["Supervised", "SupervisedParams", "selective_loss"]
+
+_VERIFIED, _SINGLE = frozenset({"verified"}), frozenset({"single"})
 
 
 @dataclass(frozen=True)
@@ -23,14 +27,38 @@ class SupervisedParams:
     rows: Literal["both", "clean", "noisy"] = sourced(
         "both", "choice of rows as in ReCoT Table 4(a), (C), (N), (C+N); every row where nothing is verified"
     )
+    selective: Literal["none", "mlcr", "hand"] = sourced(
+        "none", "unstated: ours; ReCoT's and MLCR's baselines balance AUs (eq. 2), the variants named so; AUs alone"
+    )
+
+
+def selective_loss(
+    logits: Tensor, labels: Tensor, share: Tensor, mode: SelectiveMode, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy balanced by selective learning: the clean loss of ReCoT and what it was weighted with.
+
+    Args:
+        logits: float [N, L].
+        labels: [N, L] in {-1, 0, +1}, 0 unknown.
+        share: [L] target share of positives.
+        mode: "none", "mlcr" or "hand", see `selective_weights`.
+        generator: the only source of randomness.
+
+    Returns:
+        (loss, weight): scalar with gradient, divided by N·L entries; [N, L] ≥ 0 without.
+
+    Source: ReCoT eq. (2), the loss of the baselines in its Table 4(a).
+    """
+    weight = selective_weights(labels, share, mode, generator)
+    return clean_loss(logits, labels, weight), weight
 
 
 class Supervised(Method):
     """One network, cross-entropy over classes or binary cross-entropy over the known AU labels.
 
-    Its three choices of rows are those of ReCoT (Li et al., BMVC 2023), Table 4(a), whose baselines also balance each
-    AU by selective learning; here every known label counts the same. A row that is not trained on is not forwarded
-    either, so that batch statistics are those of the rows trained on.
+    Its three choices of rows are those of ReCoT (Li et al., BMVC 2023), Table 4(a). Every known label counts the same,
+    except in the variants named for selective learning, which balance each AU of a batch as ReCoT's own baselines do. A
+    row that is not trained on is not forwarded either, so that batch statistics are those of the rows trained on.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -41,12 +69,39 @@ class Supervised(Method):
             "both": Variant("clean and noisy rows alike", {"rows": "both"}),
             "clean": Variant("verified rows only", {"rows": "clean"}, frozenset({"verified"})),
             "noisy": Variant("unverified rows only", {"rows": "noisy"}, frozenset({"verified"})),
+            "both-selective": Variant(
+                "clean and noisy rows, selective learning: ReCoT Table 4(a), (C+N)",
+                {"rows": "both", "selective": "mlcr"},
+                without=_SINGLE,
+            ),
+            "clean-selective": Variant(
+                "verified rows, selective learning: ReCoT Table 4(a), (C)",
+                {"rows": "clean", "selective": "mlcr"},
+                _VERIFIED,
+                _SINGLE,
+            ),
+            "noisy-selective": Variant(
+                "unverified rows, selective learning: ReCoT Table 4(a), (N)",
+                {"rows": "noisy", "selective": "mlcr"},
+                _VERIFIED,
+                _SINGLE,
+            ),
+            "clean-hand": Variant(
+                "verified rows, selective learning as Hand et al. state it",
+                {"rows": "clean", "selective": "hand"},
+                _VERIFIED,
+                _SINGLE,
+            ),
         }
     )
+    share: Tensor
 
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: SupervisedParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
+        self.selective = task.kind == "multi" and params.selective != "none"
+        # A function of the task, not state: it moves with the module and stays out of its state dict.
+        self.register_buffer("share", balance_targets(task.names, task.frequency), persistent=False)
 
     def loss(self, batch: Batch) -> Step:
         """Mean loss over the chosen rows; no update without a known label among them."""
@@ -55,12 +110,18 @@ class Supervised(Method):
         weight = used[None].float()
         if not bool(used.any()):
             return Step(loss=None, weight=weight)
-        if self.params.rows == "both":
-            logits = self.network(batch.images[0])
-            probabilities = to_probabilities(logits.detach(), self.task.kind)
-            return Step(label_loss(logits, batch.labels, self.task.kind), probabilities, weight)
-        logits = self.network(batch.images[0][chosen])
-        return Step(label_loss(logits, batch.labels[chosen], self.task.kind), weight=weight)
+        images, labels, everything = batch.images[0], batch.labels, self.params.rows == "both"
+        if not everything:
+            images, labels = images[chosen], labels[chosen]
+        logits = self.network(images)
+        if self.selective:
+            loss, balance = selective_loss(logits, labels, self.share, self.params.selective, batch.generator)
+            weight = torch.zeros(1, *batch.labels.shape, device=labels.device)
+            weight[0, chosen] = balance.float()
+        else:
+            loss = label_loss(logits, labels, self.task.kind)
+        probabilities = to_probabilities(logits.detach(), self.task.kind) if everything else None
+        return Step(loss, probabilities, weight)
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, C]."""

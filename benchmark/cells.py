@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..protocols import catalog
-from ..protocols.base import Protocol
-from ..protocols.build import Data, open_data
-from ..protocols.data import GENERATED, Origin, Source
+from ..protocols.base import Protocol, Recipe
+from ..protocols.build import Data, offered, open_data
+from ..protocols.data import GENERATED, Source
 from ..protocols.errors import BadInput
+from ..protocols.native import native_recipe
+from ..protocols.recipes import AT_PROFILE
 from . import registry
 from .registry import MethodSpec
 from .settings import Settings, check_precision, choose_device
@@ -40,6 +42,7 @@ class Wish:
     precision: str = "fp32"
     weights: str | None = None
     partial: bool = False
+    recipe: str = "protocol"
 
 
 @dataclass(frozen=True)
@@ -72,18 +75,20 @@ def make_grid(wish: Wish) -> Grid:
         BadInput: anything asked for that does not exist or cannot be; nothing has been written then.
     """
     protocol = catalog.find(wish.protocol)
-    methods, not_applicable = choose_methods(wish, protocol)
     levels, folds = protocol.choose_levels(wish.levels), protocol.choose_folds(wish.folds)
     if wish.seeds is not None and wish.seeds < 1:
         raise BadInput(f"--seeds {wish.seeds}: at least one seed is needed")
     source: Source = "generated" if wish.synthetic else "real"
     profile = wish.profile or ("small" if wish.synthetic else "paper")
     protocol.profile(profile)
+    choose_methods(wish, protocol, offered(protocol, source, None))  # what cannot be is said before data are read
     data = open_data(protocol, profile, source, wish.data_root, partial=wish.partial) if source == "real" else None
-    job = make_job(wish, protocol, profile, source, GENERATED if data is None else data.origin)
-    seeds = wish.seeds or DEFAULT_SEEDS[job.profile]
+    methods, not_applicable = choose_methods(wish, protocol, offered(protocol, source, data))
+    job = make_job(wish, protocol, profile, source, data)
+    jobs = {method.name: _job_of(method, job, wish) for method in methods}
+    seeds = wish.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(
-        Trial(job, method, fold, level, seed)
+        Trial(jobs[method.name], method, fold, level, seed)
         for seed in range(seeds)
         for level in levels
         for fold in folds
@@ -92,9 +97,25 @@ def make_grid(wish: Wish) -> Grid:
     return Grid(job, trials, not_applicable, data)
 
 
-def make_job(wish: Wish, protocol: Protocol, profile: str, source: Source, origin: Origin) -> Job:
+def make_job(wish: Wish, protocol: Protocol, profile: str, source: Source, data: Data | None) -> Job:
     """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
-    recipe = protocol.profile(profile).recipe
+    settings, asked = _settings(wish, protocol.profile(profile).recipe)
+    origin, aux = (GENERATED, GENERATED.digest) if data is None else (data.origin, data.aux_digest)
+    return Job(*(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial, origin), aux=aux)
+
+
+def _job_of(method: MethodSpec, job: Job, wish: Wish) -> Job:
+    """The job of one method: the shared one, or with `--recipe native` that of its own paper's recipe."""
+    if wish.recipe == "protocol":
+        return job
+    recipe = native_recipe(method.name, job.protocol.kind, len(job.protocol.names))
+    assert recipe is not None  # methods without one were not chosen
+    settings, asked = _settings(wish, AT_PROFILE[job.profile](recipe))
+    return replace(job, settings=settings, weights=asked, recipe="native")
+
+
+def _settings(wish: Wish, recipe: Recipe) -> tuple[Settings, str]:
+    """The settings of a recipe, and the weights they name."""
     asked = wish.weights or recipe.weights
     device = choose_device(wish.device)
     check_precision(wish.precision, device)
@@ -107,11 +128,11 @@ def make_job(wish: Wish, protocol: Protocol, profile: str, source: Source, origi
         weights_sha256=found.sha256,
         recipe=replace(recipe, weights=found.kind),
     )
-    return Job(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial, origin)
+    return settings, asked
 
 
-def choose_methods(wish: Wish, protocol: Protocol) -> tuple[list[MethodSpec], dict[str, str]]:
-    """The methods to run, and those of `--all-methods` that are not applicable.
+def choose_methods(wish: Wish, protocol: Protocol, offers: frozenset[str]) -> tuple[list[MethodSpec], dict[str, str]]:
+    """The methods to run, and those of `--all-methods` that are not applicable, with the reason.
 
     Raises:
         BadInput: no method named, an unknown one, or one named that is not applicable.
@@ -120,16 +141,26 @@ def choose_methods(wish: Wish, protocol: Protocol) -> tuple[list[MethodSpec], di
         raise BadInput("name methods with --method NAME (repeat it), or run every applicable one with --all-methods")
     named = [registry.find(name) for name in wish.methods]
     for method in named:
-        if reason := method.missing(protocol):
+        if reason := _reason_against(method, wish, protocol, offers):
             raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
     without = {registry.find(name).name for name in wish.without}
     everything = [method for method in registry.all_base() if method.name not in without] if wish.all_methods else []
     chosen = {method.name: method for method in [*everything, *named]}
-    not_applicable = {name: reason for name, method in chosen.items() if (reason := method.missing(protocol))}
+    not_applicable = {
+        name: reason for name, method in chosen.items() if (reason := _reason_against(method, wish, protocol, offers))
+    }
     methods = [method for name, method in chosen.items() if name not in not_applicable]
     if not methods:
         raise BadInput(f"--without leaves no method to run on {protocol.name}")
     return methods, not_applicable
+
+
+def _reason_against(method: MethodSpec, wish: Wish, protocol: Protocol, offers: frozenset[str]) -> str:
+    """Why a method cannot run as wished, or an empty string."""
+    reason = method.missing(protocol, offers)
+    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol.kind, len(protocol.names)):
+        return "has no recipe of its own that is stated well enough"
+    return reason
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:

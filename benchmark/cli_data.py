@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..protocols.errors import BadInput
 
+if TYPE_CHECKING:
+    from ..protocols.datasets import Inspection
+    from .progress import Counter
+
 ROOT = click.option(
     "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,
     metavar="DIR", help="Folder of data sets in their published layout (env FERNOISE_DATA).",
 )  # fmt: skip
+PACKS = click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of packs; default: packs/ in the data root."
+)
+WORKERS = click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 
 
 @click.group()
@@ -40,55 +52,129 @@ def data_where(data_root: Path, as_json: bool) -> None:
 @data.command("verify")
 @click.argument("name")
 @ROOT
+@WORKERS
+@click.option("--quick", is_flag=True, help="Labels, file names and subjects only: decode no picture.")
 @click.option("--json", "as_json", is_flag=True)
-def data_verify(name: str, data_root: Path, as_json: bool) -> None:
-    """Compare a copy with what its owners published; exit code 1 where it differs."""
-    from tabulate import tabulate
+def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: bool) -> None:
+    """Compare a copy with what its owners published.
 
-    from ..protocols.datasets import inspect
+    Counts and label values, subjects of each fold, whether every picture can be decoded, and pictures that are, pixel
+    for pixel, in two parts. Exit code 1 where it differs, 2 where pictures are damaged.
+    """
+    from ..protocols.datasets import inspect, verify
 
-    found = inspect(name, data_root)
+    if quick:
+        found = inspect(name, data_root)
+    else:
+        with _counter() as counter:
+            found = verify(name, data_root, workers=workers, report=counter)
     rows = [
         {"what": c.what, "expected": c.expected, "found": c.found, "ok": "yes" if c.ok else "NO", "where": c.where}
         for c in found.checks
     ]
     if as_json:
         head = {"dataset": name, "layout": found.layout, "rows": found.rows, "partial": found.partial}
-        click.echo(json.dumps({**head, "checks": rows}, indent=1))
+        click.echo(json.dumps({**head, "quick": quick, "checks": rows, "bad": found.bad}, indent=1))
     else:
-        click.echo(f"{name}: layout {found.layout}, {found.rows:,} usable rows")
-        click.echo(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
-        click.echo("partial: it differs from what was published" if found.partial else "whole: as published")
-    sys.exit(1 if found.partial else 0)
+        _print_checks(found, rows, quick)
+    sys.exit(2 if found.bad else 1 if found.partial else 0)
+
+
+def _print_checks(found: Inspection, rows: Sequence[Mapping[str, object]], quick: bool) -> None:
+    from tabulate import tabulate
+
+    click.echo(f"{found.dataset}: layout {found.layout}, {found.rows:,} usable rows")
+    click.echo(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
+    if found.bad:
+        click.echo(f"damaged: {len(found.bad):,} pictures cannot be decoded (all are named with --json)")
+    elif found.partial:
+        click.echo("partial: it differs from what was published")
+    else:
+        click.echo("whole: as published" + (", as far as labels and file names tell" if quick else ""))
 
 
 @data.command("prepare")
 @click.argument("name")
 @ROOT
 @click.option("--side", type=int, default=240, show_default=True, help="Side of the packed faces in pixels.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to; default: packs/ in the data root."
-)
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@PACKS
+@WORKERS
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be decoded, and list them.")
-def data_prepare(name: str, data_root: Path, side: int, out: Path | None, workers: int, skip_bad: bool) -> None:
+@click.option("--align", is_flag=True, help="Find each face by dlib and put it upright: for raw frames.")
+def data_prepare(
+    name: str, data_root: Path, side: int, out: Path | None, workers: int, skip_bad: bool, align: bool
+) -> None:
     """Decode and resize a data set once, into one array file; run again to continue.
 
-    Pictures are taken as they are, or by the face box that comes with them: faces must have been aligned before.
+    Pictures are taken as they are, or by the face box that comes with them; raw frames of BP4D, DISFA and EmotioNet
+    want --align, which needs dlib: pip install 'fernoise-bench[align]'.
     """
-    from ..protocols.datasets import listing_of
+    from ..protocols.datasets import RAW, listing_of
     from ..protocols.pack import prepare
-    from .progress import Counter
 
+    if align and name not in RAW:
+        raise BadInput(
+            f"{name} is not aligned here: its own crops are used; leave --align out ({', '.join(RAW)} take it)"
+        )
     listing = listing_of(name, data_root)
     place = out or data_root / "packs"
+    with _counter() as counter:
+        pack = prepare(listing, place, side, workers=workers, skip_bad=skip_bad, report=counter, align=align)
+    partial = "; the copy is partial, see data verify" if listing.partial else ""
+    click.echo(f"{len(pack.labels):,} faces of {side} px ({pack.crop}) in {place / f'{name}-{side}'}{partial}")
+    if pack.skipped:
+        click.echo(f"left out: {len(pack.skipped):,}, the first being {pack.skipped[0]}")
+    if name in RAW and not align:
+        click.echo("pictures were taken as faces that are aligned already; raw frames want --align")
+
+
+@data.command("fingerprint")
+@click.argument("name", required=False)
+@ROOT
+@click.option("--side", type=int, help="Of the pack of this side, rather than of the data set.")
+@PACKS
+@WORKERS
+@click.option("--json", "as_json", is_flag=True)
+def data_fingerprint(
+    name: str | None, data_root: Path, side: int | None, out: Path | None, workers: int, as_json: bool
+) -> None:
+    """Digests of labels and pixels, to compare with another laboratory's.
+
+    They are the same for the same rows in whatever layout and order. Without NAME: of every data set that is there.
+    """
+    from ..protocols.datasets import NAMES, fingerprint, fingerprint_of_pack
+
+    packs = out or data_root / "packs"
+    folders = {one: data_root / one if side is None else packs / f"{one}-{side}" for one in NAMES}
+    names = [name] if name else [one for one, folder in folders.items() if folder.is_dir()]
+    if not names:
+        where = data_root if side is None else packs
+        raise BadInput(f"{where}: no data set there; see data where, or name another folder by --data-root")
+    found = []
+    for one in names:
+        if side is None:
+            with _counter() as counter:
+                found.append(fingerprint(one, data_root, workers=workers, report=counter))
+        else:
+            found.append(fingerprint_of_pack(one, side, packs))
+    if as_json:
+        click.echo(json.dumps([asdict(content) for content in found], indent=1))
+        return
+    for content in found:
+        click.echo(f"{content.dataset}: {content.what}, {content.rows:,} rows")
+        click.echo(f"  labels  {content.labels}\n  pixels  {content.pixels}\n  content {content.content}")
+
+
+@contextlib.contextmanager
+def _counter() -> Iterator[Counter]:
+    """Progress in pictures, cleared at the end."""
+    from .progress import Counter
+
     counter = Counter("pictures")
     try:
-        pack = prepare(listing, place, side, workers=workers, skip_bad=skip_bad, report=counter)
+        yield counter
     finally:
         counter.close()
-    partial = "; the copy is partial, see data verify" if listing.partial else ""
-    click.echo(f"{len(pack.labels):,} faces of {side} px in {place / f'{name}-{side}'}{partial}")
 
 
 @data.command("faces")

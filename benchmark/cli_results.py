@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..protocols.errors import BadInput
+from ..protocols.errors import BadInput, unknown
 
 if TYPE_CHECKING:
     from ..results.records import Record
@@ -56,7 +56,7 @@ def status(runs: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="PROTOCOL")
+@click.argument("name", metavar="ID|PROTOCOL")
 @RUNS
 @PROFILE
 @SOURCE
@@ -86,12 +86,22 @@ def table(
     detail: str | None,
     allow_mixed: bool,
 ) -> None:
-    """A protocol's table from the records: methods by noise levels, or methods by AUs."""
+    """A paper's table (recot-2): reported, measured, difference; or a protocol's: methods by noise levels or by AUs."""
     from ..protocols import catalog
+    from ..results.paper_tables import paper_table
     from ..results.render import render
+    from ..results.reported_tables import TABLE_IDS
     from ..results.tables import audit_table, long_table, protocol_table
     from ..results.views import Expected
 
+    if name in TABLE_IDS:
+        if detail is not None:
+            raise BadInput(f"--{detail} is for a protocol's table; {name} is a paper's: leave it out")
+        chosen = _filtered(runs, profile, synthetic)
+        click.echo(render(paper_table(chosen, name, rule=rule, allow_mixed=allow_mixed), form), nl=False)
+        return
+    if name not in catalog.PROTOCOLS:
+        raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     records = _records(name, runs, profile, synthetic)
     expected = Expected(folds=catalog.find(name).folds, not_applicable=_not_applicable(name, records))
     if detail == "long":
@@ -121,25 +131,31 @@ def figure(name: str, out: Path, noise: float | None, runs: Path, profile: str |
 def _records(name: str, runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
     """The records of a protocol that fit the filters; BadInput when there are none."""
     from ..protocols import catalog
-    from ..results.records import load_records
 
     protocol = catalog.find(name)
-    records, damaged = load_records(runs)
-    for message in damaged:
-        click.echo(f"damaged: {message}", err=True)
-    wanted = None if synthetic is None else ("generated" if synthetic else "real")
-    chosen = [
-        record
-        for record in records
-        if record.identity["protocol"]["name"] == protocol.name
-        and (profile is None or record.identity["profile"] == profile)
-        and (wanted is None or record.identity["source"] == wanted)
-    ]
+    records = _filtered(runs, profile, synthetic)
+    chosen = [record for record in records if record.identity["protocol"]["name"] == protocol.name]
     if not chosen:
         raise BadInput(
             f"no records of {name} in {runs}; make them with: fernoise-bench run --protocol {name} --all-methods"
         )
     return chosen
+
+
+def _filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
+    """The records that fit the filters; damaged trials are named."""
+    from ..results.records import load_records
+
+    records, damaged = load_records(runs)
+    for message in damaged:
+        click.echo(f"damaged: {message}", err=True)
+    wanted = None if synthetic is None else ("generated" if synthetic else "real")
+    return [
+        record
+        for record in records
+        if (profile is None or record.identity["profile"] == profile)
+        and (wanted is None or record.identity["source"] == wanted)
+    ]
 
 
 def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:

@@ -13,19 +13,21 @@ import click
 from ..protocols.errors import BadInput
 
 if TYPE_CHECKING:
+    from ..results.records import Record
     from .cells import Grid, Wish
     from .trial import Trial
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--protocol", required=True, metavar="NAME", help="What to measure; `list` shows the names."),
+    click.option("--protocol", metavar="NAME", help="What to measure; `list` shows the names."),
+    click.option("--table", metavar="ID", help="What a paper's table lacks, as in recot-4; other options narrow it."),
     click.option("--method", "methods", multiple=True, metavar="NAME", help="A method, name:variant, file.py:Class."),
     click.option("--all-methods", is_flag=True, help="Every method that is applicable."),
     click.option("--without", multiple=True, metavar="NAME", help="Leave a method out of --all-methods."),
     click.option("--noise", default="", metavar="RATES", help="Noise levels, as in 0.2,0.4; default: the protocol's."),
     click.option("--fold", "folds", multiple=True, metavar="NAME", help="A fold, by name or number; default: all."),
-    click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1; default 3, smoke 1."),
+    click.option("--seeds", type=int, metavar="N", help="Seeds 0 to N-1; default the paper's runs, or 3; smoke 1."),
     click.option("--profile", type=click.Choice(["paper", "small", "smoke"]), help="Default paper; synthetic: small."),
     click.option("--synthetic", is_flag=True, help="Generated faces instead of a licensed data set."),
     click.option(
@@ -35,6 +37,8 @@ _OPTIONS = (
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True),
     click.option("--weights", metavar="WORD|FILE", help="Initial weights, not the recipe's: none, imagenet, a file."),
+    click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,
+                 help="The protocol's recipe for all, or each method's own paper's; never in one column."),
     click.option("--partial", is_flag=True, help="Allow data that differ from the published set; tables say so."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR"
@@ -54,7 +58,22 @@ def _wish(options: dict[str, Any]) -> Wish:
 
     noise = numbers(options.pop("noise"), "--noise")
     folds = tuple(fold for typed in options.pop("folds") for fold in typed.split(","))
-    return Wish(levels=noise, folds=folds, **options)
+    return Wish(levels=noise, folds=folds, protocol=options.pop("protocol") or "", **options)
+
+
+def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
+    """The grid of a protocol, or those of a paper's table; methods that cannot run there are named."""
+    from .cells import make_grid
+    from .fill import make_fill
+
+    if table is None:
+        if not options["protocol"]:
+            raise BadInput("name what to measure with --protocol NAME, or a paper's table with --table ID")
+        return (make_grid(_wish(options)),)
+    fill = make_fill(table, _wish(options))
+    for name, reason in fill.left_out.items():
+        click.echo(f"  not run: {name}: {reason}", err=True)
+    return fill.grids
 
 
 @click.command()
@@ -65,12 +84,30 @@ def _wish(options: dict[str, Any]) -> Wish:
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of the pool; default: the cores, one a GPU.")
 @click.option("--fresh", is_flag=True, help="Train again what is finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def run(engine: str | None, workers: int | None, fresh: bool, as_json: bool, **options: Any) -> None:
-    """Train methods on a protocol; run it again to continue."""
-    from .cells import check_writable, describe, make_grid
-    from .runner import FINISHED, discard, outcome, state_of
+def run(table: str | None, engine: str | None, workers: int | None, fresh: bool, as_json: bool, **options: Any) -> None:
+    """Train methods on a protocol, or what a paper's table lacks; run it again to continue."""
+    from .runner import outcome
 
-    grid = make_grid(_wish(options))
+    grids = _grids(table, options)
+    for grid in grids:
+        _run_grid(grid, engine, workers, fresh=fresh)
+    form = "json" if as_json else "github"
+    if table is None:
+        _print_table(grids[0], form)
+    else:
+        _print_paper_table(table, grids, form)
+    trials = [trial for grid in grids for trial in grid.trials]
+    failed = [(trial, found) for trial in trials if (found := outcome(trial))["state"] != "done"]
+    for trial, found in failed:
+        click.echo(f"{found['state']}: {trial.label}: {found['reason']}", err=True)
+    sys.exit(1 if failed else 0)
+
+
+def _run_grid(grid: Grid, engine: str | None, workers: int | None, *, fresh: bool) -> None:
+    """Runs the trials of a grid that are not finished, or all of them afresh."""
+    from .cells import check_writable, describe
+    from .runner import FINISHED, discard, state_of
+
     check_writable(grid.job.out)
     waiting = [trial for trial in grid.trials if fresh or state_of(trial) not in FINISHED]
     if waiting:
@@ -81,27 +118,24 @@ def run(engine: str | None, workers: int | None, fresh: bool, as_json: bool, **o
     _announce(grid, waiting, describe(grid.trials))
     if waiting:
         _run(grid, waiting, engine, workers)
-    _print_table(grid, "json" if as_json else "github")
-    failed = [(trial, found) for trial in grid.trials if (found := outcome(trial))["state"] != "done"]
-    for trial, found in failed:
-        click.echo(f"{found['state']}: {trial.label}: {found['reason']}", err=True)
-    sys.exit(1 if failed else 0)
 
 
 @click.command()
 @grid_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of the pool; default: the cores.")
 @click.option("--json", "as_json", is_flag=True)
-def plan(workers: int | None, as_json: bool, **options: Any) -> None:
+def plan(table: str | None, workers: int | None, as_json: bool, **options: Any) -> None:
     """Say what a run would do: cells, trials, estimated time. Nothing is trained or written."""
     import json
 
-    from .cells import make_grid
     from .plan import estimate, text
 
-    grid = make_grid(_wish(options))
-    found = estimate(grid, workers or default_workers(grid.job.settings.device))
-    click.echo(json.dumps(found, indent=1) if as_json else text(found))
+    grids = _grids(table, options)
+    found = [estimate(grid, workers or default_workers(grid.job.settings.device)) for grid in grids]
+    if as_json:
+        click.echo(json.dumps(found[0] if table is None else found, indent=1))
+    else:
+        click.echo("\n\n".join(map(text, found)))
 
 
 def default_workers(device: str) -> int:
@@ -116,8 +150,8 @@ def _build_encoder_once(grid: Grid) -> None:
     from .encoders import build_model
     from .weights import resolve
 
-    job = grid.job
-    build_model(job.settings.recipe.encoder, resolve(job.weights, job.settings.recipe.encoder, job.data_root))
+    job, recipe = grid.job, grid.job.settings.recipe
+    build_model(recipe.encoder, resolve(job.weights, recipe.encoder, job.data_root), recipe.neck)
 
 
 def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
@@ -152,18 +186,33 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int 
         progress.close()
 
 
+def _asked(grids: Sequence[Grid]) -> list[Record]:
+    """The records of exactly the trials that were asked for, from what is on disk."""
+    from ..results.records import load_records
+
+    records, damaged = load_records(grids[0].job.out)
+    for message in damaged:
+        click.echo(f"damaged: {message}", err=True)
+    asked = {trial.id for grid in grids for trial in grid.trials}
+    return [record for record in records if record.folder.rpartition("/")[2] in asked]
+
+
+def _print_paper_table(table: str, grids: Sequence[Grid], form: str) -> None:
+    """A paper's table with what was just measured in it."""
+    from ..results.paper_tables import paper_table
+    from ..results.render import render
+
+    click.echo(render(paper_table(_asked(grids), table), form), nl=False)
+    click.echo(f"again: fernoise-bench table {table} --runs {grids[0].job.out}", err=True)
+
+
 def _print_table(grid: Grid, form: str) -> None:
     """The table of exactly what was asked for, from what is on disk."""
-    from ..results.records import load_records
     from ..results.render import render
     from ..results.tables import protocol_table
     from ..results.views import Expected
 
-    records, damaged = load_records(grid.job.out)
-    asked = {trial.id for trial in grid.trials}
-    mine = [record for record in records if record.folder.rpartition("/")[2] in asked]
-    for message in damaged:
-        click.echo(f"damaged: {message}", err=True)
+    mine = _asked([grid])
     expected = Expected(
         methods=grid.methods,
         levels=tuple(dict.fromkeys(trial.level for trial in grid.trials)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,14 @@ from torch import Tensor, nn
 
 from ..protocols.errors import BadInput
 from . import streams
+from .attention import AttentionNeck
 from .weights import Weights
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean and deviation, RGB in [0, 1]
+IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# VGGFace2's published networks read values in [0, 255] less a mean of 91.4953, 103.8827, 131.0912 (BGR), not divided.
+# Source: cydonia999/VGGFace2-pytorch, datasets/vgg_face2.py, after the authors' resnet50_ft.prototxt.
+VGGFACE2: Normalisation = ((131.0912 / 255, 103.8827 / 255, 91.4953 / 255), (1 / 255, 1 / 255, 1 / 255))
 
 
 @dataclass
@@ -43,20 +47,30 @@ class Counters:
 class CountedEncoder(nn.Module):
     """A timm backbone: images [B, 3, H, W] in [0, 1] to (pooled [B, D], maps [B, D, h, w]), float32.
 
+    With a neck both come from it, and D of `pooled` is all its tokens' features, more than the channels of `maps`.
     Reduced precision stays inside, so that losses and rankings are always computed in float32.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Any, counters: Counters, autocast: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        counters: Counters,
+        autocast: Callable[[], Any],
+        neck: AttentionNeck | None = None,
+        normalisation: Normalisation = IMAGENET,
+    ) -> None:
         super().__init__()
         self.model: Any = model
-        self.num_features = int(model.num_features)
+        self.neck = neck
+        self.num_features = int(model.num_features) if neck is None else neck.num_features
         self._counters = counters
         self._autocast = autocast
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = normalisation
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled features and maps of a batch; counts its samples."""
@@ -65,8 +79,15 @@ class CountedEncoder(nn.Module):
             maps = self.model.forward_features((images - self.mean) / self.std)
             if maps.requires_grad:
                 maps.register_hook(self._count_backward)
-            pooled = self.model.forward_head(maps, pre_logits=True)
+            if self.neck is None:
+                pooled = self.model.forward_head(maps, pre_logits=True)
+            else:
+                pooled, maps = self.neck(maps)
         return pooled.float(), maps.float()
+
+    def neck_parameters(self, part: str) -> Iterable[nn.Parameter]:
+        """The parameters of a part of the neck, none without a neck."""
+        return () if self.neck is None else self.neck.get_submodule(part).parameters()
 
     def _count_backward(self, gradient: Tensor) -> None:
         self._counters.backwards += len(gradient)
@@ -81,12 +102,25 @@ def small_resnet() -> nn.Module:
     return model
 
 
-def build_model(name: str, weights: Weights) -> nn.Module:
-    """A backbone without classifier.
+def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
+    """A backbone without classifier, and without its last stage where a neck takes its place.
 
     Raises:
-        BadInput: no such model; ImageNet weights that cannot be fetched; a checkpoint of another model.
+        BadInput: no such model; ImageNet weights that cannot be fetched; a checkpoint of another model; a neck on
+            another model than a ResNet.
     """
+    model = _whole_model(name, weights)
+    if neck:
+        _drop_last_stage(model, name)
+    if weights.state is not None:
+        weights.load_into(model, name)
+    if weights.kind == "vggface2":
+        _arrange_as_caffe(model)
+    return model
+
+
+def _whole_model(name: str, weights: Weights) -> nn.Module:
+    """A model without classifier, with ImageNet weights where they are asked for."""
     if name == "small":
         if weights.kind != "none":
             raise BadInput(
@@ -108,17 +142,36 @@ def build_model(name: str, weights: Weights) -> nn.Module:
             ) from error
         finally:
             logging.disable(logging.NOTSET)
-    model = timm.create_model(name, pretrained=False, num_classes=0)
-    if weights.state is not None:
-        weights.load_into(model, name)
-    return model
+    return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+def _drop_last_stage(model: Any, name: str) -> None:
+    """Ends a ResNet after its third stage: 14 x 14 positions of 224 px, 1,024 channels of a ResNet-50."""
+    if not isinstance(model, ResNet):
+        raise BadInput(f"encoder '{name}': the attention neck takes the place of a ResNet's last stage")
+    stages: Any = model.feature_info
+    model.layer4 = nn.Sequential()
+    model.num_features = stages[-2]["num_chs"]
+
+
+def _arrange_as_caffe(model: Any) -> None:
+    """Strides and pooling of the published VGGFace2 networks: blocks halve in their first 1x1 convolution.
+
+    Parameters do not tell them from torchvision's, which halve in the 3x3 convolution and pad the pooling.
+    Source: cydonia999/VGGFace2-pytorch, models/resnet.py, which is converted from the authors' Caffe networks.
+    """
+    model.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+    for stage in (model.layer2, model.layer3, model.layer4):
+        for block in stage[:1]:
+            block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
 
 
 @dataclass(frozen=True)
 class EncoderFactory:
     """Makes the encoders of a trial: peer 0 of every method starts as the single network starts.
 
-    After a call the construction's random stream stands at the start of the peer's own stream.
+    After a call the construction's random stream stands at the start of the peer's own stream. `queries` of a neck are
+    the protocol's AUs.
     """
 
     name: str
@@ -127,11 +180,16 @@ class EncoderFactory:
     counters: Counters
     precision: str
     device: torch.device
+    neck: str = ""
+    queries: int = 0
 
     def __call__(self, peer: int = 0) -> CountedEncoder:
         """A new encoder."""
         torch.manual_seed(streams.key(self.seed, "encoder", peer))
-        encoder = CountedEncoder(build_model(self.name, self.weights), self.counters, self._autocast)
+        model: Any = build_model(self.name, self.weights, self.neck)
+        neck = AttentionNeck(model.num_features, self.queries) if self.neck else None
+        normalisation = VGGFACE2 if self.weights.kind == "vggface2" else IMAGENET
+        encoder = CountedEncoder(model, self.counters, self._autocast, neck, normalisation)
         torch.manual_seed(streams.key(self.seed, "head", peer))
         return encoder.to(memory_format=torch.channels_last)
 

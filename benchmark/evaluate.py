@@ -48,6 +48,27 @@ def _versions(method: Method) -> dict[str, int]:
     return {name: tensor._version for name, tensor in method.state_dict(keep_vars=True).items()}
 
 
+@torch.inference_mode()
+def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: int) -> Array:
+    """Probabilities of a method, in evaluation mode, on every row of a store: float32 [N, width].
+
+    Raises:
+        Diverged: a probability is not finite.
+        ValueError: not probabilities, or not of that shape.
+    """
+    found = [
+        method.predict(augment.test_view(*pixels.fetch(index), how)).float()
+        for index in torch.split(torch.arange(len(pixels), device=pixels.device), EVALUATION_BATCH)
+    ]
+    probabilities: Array = torch.cat(found).cpu().numpy()
+    if not np.isfinite(probabilities).all():
+        raise Diverged("predictions are not finite")
+    expected = (len(pixels), width)
+    if probabilities.shape != expected or probabilities.min() < -1e-4 or probabilities.max() > 1 + 1e-4:
+        raise ValueError(f"predict() must return probabilities {list(expected)} in [0, 1]; these are not")
+    return probabilities
+
+
 @dataclass
 class Evaluator:
     """Holds test and validation rows; a method is only ever asked to predict images."""
@@ -59,20 +80,21 @@ class Evaluator:
     best: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
-        self._test = make_store(self.data.test.images, self.device)
+        self.test_pixels = make_store(self.data.test.images, self.device)
         validation = self.data.validation
-        self._validation = None if validation is None else make_store(validation.images, self.device)
+        self.validation_pixels = None if validation is None else make_store(validation.images, self.device)
 
     def epoch(self, method: Method, epoch: int) -> dict[str, Any]:
         """Predicts every row; returns the confusion counts for the epoch's line."""
         was_training = method.training
         method.eval()
         before = _versions(method)
-        test = self._predict(method, self._test)
+        how, width = self.augmentation, len(self.protocol.names)
+        test = predict_rows(method, self.test_pixels, how, width)
         found: dict[str, Any] = {"test": self._counts(test, self.data.test, "reference"), "validation": None}
         validation_score = None
-        if self._validation is not None and self.data.validation is not None:
-            predicted = self._predict(method, self._validation)
+        if self.validation_pixels is not None and self.data.validation is not None:
+            predicted = predict_rows(method, self.validation_pixels, how, width)
             found["validation"] = self._counts(predicted, self.data.validation, "given")
             validation_score = self._score(found["validation"])
         if method.training or _versions(method) != before:
@@ -94,20 +116,6 @@ class Evaluator:
             "validation": nothing if self.best.validation is None else self.best.validation,
             "oracle": nothing if self.best.oracle is None else self.best.oracle,
         }
-
-    @torch.inference_mode()
-    def _predict(self, method: Method, images: PixelStore) -> Array:
-        found = [
-            method.predict(augment.test_view(*images.fetch(index), self.augmentation)).float()
-            for index in torch.split(torch.arange(len(images), device=self.device), EVALUATION_BATCH)
-        ]
-        probabilities: Array = torch.cat(found).cpu().numpy()
-        if not np.isfinite(probabilities).all():
-            raise Diverged("predictions are not finite")
-        expected = (len(images), len(self.protocol.names))
-        if probabilities.shape != expected or probabilities.min() < -1e-4 or probabilities.max() > 1 + 1e-4:
-            raise ValueError(f"predict() must return probabilities {list(expected)} in [0, 1]; these are not")
-        return probabilities
 
     def _counts(self, probabilities: Array, rows: Rows, which: Literal["given", "reference"]) -> dict[str, Any]:
         labels: Array = getattr(rows, which)

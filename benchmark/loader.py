@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..methods.base import Batch, Task, TrainView
 from ..protocols.base import Augmentation, Protocol
-from ..protocols.data import Array, Rows
+from ..protocols.data import Array, CellData, Rows
 from . import augment, streams
 from .pixels import PixelStore, make_store
 from .sampling import Sampler, visits
@@ -102,8 +102,9 @@ def _copy(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.clone()
 
 
-def make_task(protocol: Protocol, train: Rows, sampler: Sampler, noise_rate: float | None) -> Task:
+def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
     """What a method is told: read off the given labels; the noise rate only where the protocol offers it."""
+    train = data.train
     if protocol.kind == "single":
         counts = np.bincount(train.given, minlength=len(protocol.names)).astype(np.float64)
         frequency = counts / counts.sum()
@@ -119,7 +120,8 @@ def make_task(protocol: Protocol, train: Rows, sampler: Sampler, noise_rate: flo
         epochs=sampler.recipe.epochs,
         steps_per_epoch=sampler.steps,
         frequency=torch.from_numpy(frequency),
-        noise_rate=noise_rate if "noise_rate" in protocol.offers else None,
+        noise_rate=data.noise["realised"] if "noise_rate" in protocol.offers else None,
+        aux_names=data.aux_names,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..protocols.images import CHUNK, Images
+from ..protocols.images import CHUNK, Images, Memory, in_memory
 
 RESIDENT_ON_CPU = 1 << 28  # bytes; larger splits are read as they are needed, so that memory does not grow with a pack
 SHARE_OF_DEVICE = 0.4  # of the memory that is free on a CUDA device
@@ -19,17 +19,19 @@ class PixelStore:
     """The faces of a split for the augmentation: uint8, whole on the device, or a batch at a time.
 
     Attributes:
-        images: where they come from.
+        count: how many there are.
         device: where batches are made.
         resident: uint8 [N, H, W, C] on the device, or None.
+        images: where they are read from; None where they are resident, so that nothing leads to other splits' faces.
     """
 
-    images: Images
+    count: int
     device: torch.device
     resident: Tensor | None
+    images: Images | None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return self.count
 
     def fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Faces and the row numbers among them that are the wanted ones.
@@ -42,6 +44,7 @@ class PixelStore:
         """
         if self.resident is not None:
             return self.resident, index
+        assert self.images is not None
         distinct, place = torch.unique(index.cpu(), return_inverse=True)
         pixels = torch.from_numpy(self.images.read(distinct.numpy()))
         if self.device.type == "cuda":
@@ -53,13 +56,17 @@ def make_store(images: Images, device: torch.device) -> PixelStore:
     """Keeps a split's faces on the device where they fit, else leaves them where they are."""
     one = images.read(np.arange(min(1, len(images))))
     size = one.nbytes * len(images)
+    if all(isinstance(pool, Memory) for pool in images.pools):
+        if device.type != "cuda" or size <= _room(device):
+            return PixelStore(len(images), device, torch.from_numpy(images.read()).to(device), None)
+        return PixelStore(len(images), device, None, in_memory(images.read()))
     if size > _room(device):
-        return PixelStore(images, device, None)
+        return PixelStore(len(images), device, None, images)
     whole = torch.empty((len(images), *one.shape[1:]), dtype=torch.uint8, device=device)
     for start in range(0, len(images), CHUNK):
         chunk = images.read(np.arange(start, min(start + CHUNK, len(images))))
         whole[start : start + len(chunk)] = torch.from_numpy(chunk).to(device)
-    return PixelStore(images, device, whole)
+    return PixelStore(len(images), device, whole, None)
 
 
 def _room(device: torch.device) -> float:

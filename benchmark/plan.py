@@ -96,7 +96,7 @@ def _seconds_each(
         return statistics.median(finished), f"median of {len(finished)} finished"
     recipe = trials[0].job.settings.recipe
     sampler = Sampler(recipe, cell.train.verified, cell.train.given, 0)
-    task = make_task(trials[0].job.protocol, cell.train, sampler, cell.noise["realised"])
+    task = make_task(trials[0].job.protocol, cell, sampler)
     passes = count_passes(trials[0].method, task)
     judged = len(cell.test) + (0 if cell.validation is None else len(cell.validation))
     step, look = speed
@@ -121,7 +121,9 @@ def _speed(trial: Trial) -> tuple[float, float]:
     settings = trial.job.settings
     device = apply_to_process(settings)
     with torch.random.fork_rng(devices=[]):
-        factory = EncoderFactory(settings.recipe.encoder, Weights("none"), 0, Counters(), settings.precision, device)
+        neck = (settings.recipe.neck, len(trial.job.protocol.names))
+        encoder_name, precision = settings.recipe.encoder, settings.precision
+        factory = EncoderFactory(encoder_name, Weights("none"), 0, Counters(), precision, device, *neck)
         encoder = factory().to(device)
     side = settings.recipe.augmentation.crop
     images = torch.rand(PROBE_IMAGES, 3, side, side, device=device).to(memory_format=torch.channels_last)

@@ -39,7 +39,7 @@ class Progress:
         elif "status" in event:
             self._finish(trial, event["status"])
         else:
-            self._epochs_run += "epoch" in event
+            self._epochs_run += "epoch" in event and "teacher" not in event
             self._running[trial.id] = (trial, event)
         self._draw()
 
@@ -71,13 +71,13 @@ class Progress:
 
     def line(self, now: float) -> str:
         """Trials done of all, ETA, and the epoch, loss and images a second of each running trial."""
-        reached = sum(event.get("epoch", 0) for _, event in self._running.values())
+        reached = sum(event.get("epoch", 0) for _, event in self._running.values() if "teacher" not in event)
         left = (self.total - self.done) * self.epochs - reached
         rate = self._epochs_run / max(now - self._began, 1e-9)
         eta = f"ETA {duration(left / rate)}" if self._epochs_run else "ETA …"
         parts = [f"{self.done}/{self.total} trials", eta]
         for trial, event in self._running.values():
-            part = trial.label
+            part = " · ".join(filter(None, (trial.label, event.get("teacher"))))
             if "epoch" in event:
                 loss = event["loss"]
                 part += f" epoch {event['epoch']}/{event['epochs']}"

@@ -20,14 +20,41 @@ from ..protocols.errors import BadInput, unknown
 from ..results.store import canonical_json
 
 METHODS: dict[str, str] = {
+    "asymmetric_loss": "fernoise_bench.baselines.asymmetric_loss:AsymmetricLoss",
+    "bootstrapping": "fernoise_bench.baselines.bootstrapping:Bootstrapping",
     "co_teaching": "fernoise_bench.baselines.co_teaching:CoTeaching",
+    "co_teaching_multi": "fernoise_bench.baselines.co_teaching_multi:CoTeachingMulti",
+    "co_teaching_plus": "fernoise_bench.baselines.co_teaching_plus:CoTeachingPlus",
     "cocuring": "fernoise_bench.methods.cocuring:CoCuring",
+    "cocuring_multi": "fernoise_bench.baselines.cocuring_multi:CoCuringMulti",
+    "decoupling": "fernoise_bench.baselines.decoupling:Decoupling",
+    "deep_co_training": "fernoise_bench.baselines.deep_co_training:DeepCoTraining",
+    "distillation": "fernoise_bench.baselines.distillation:Distillation",
+    "dividemix": "fernoise_bench.baselines.dividemix:DivideMix",
+    "eac": "fernoise_bench.baselines.eac:EAC",
+    "elr": "fernoise_bench.baselines.elr:ELR",
     "ensemble": "fernoise_bench.baselines.ensemble:Ensemble",
+    "equal_compute": "fernoise_bench.baselines.equal_compute:EqualCompute",
+    "frequency_weighting": "fernoise_bench.baselines.frequency_weighting:FrequencyWeighting",
+    "gce": "fernoise_bench.baselines.gce:GCE",
+    "jocor": "fernoise_bench.baselines.jocor:JoCoR",
+    "jocor_multi": "fernoise_bench.baselines.jocor_multi:JoCoRMulti",
+    "label_smoothing": "fernoise_bench.baselines.label_smoothing:LabelSmoothing",
+    "mean_teacher": "fernoise_bench.baselines.mean_teacher:MeanTeacher",
+    "mixup": "fernoise_bench.baselines.mixup:Mixup",
+    "mlcr": "fernoise_bench.methods.mlcr:MLCR",
+    "nct": "fernoise_bench.baselines.nct:NCT",
+    "noise_regularization": "fernoise_bench.baselines.noise_regularization:NoiseRegularization",
     "recot": "fernoise_bench.methods.recot:ReCoT",
     "rhls": "fernoise_bench.methods.rhls:RHLS",
+    "rul": "fernoise_bench.baselines.rul:RUL",
+    "sce": "fernoise_bench.baselines.sce:SCE",
+    "scn": "fernoise_bench.baselines.scn:SCN",
     "supervised": "fernoise_bench.baselines.supervised:Supervised",
+    "ulc_ag": "fernoise_bench.methods.ulc_ag:ULCAG",
 }
 ENTRY_POINTS = "fernoise_bench.methods"
+TEACHER = "teacher:"
 
 
 @dataclass(frozen=True)
@@ -39,7 +66,7 @@ class MethodSpec:
         target: "module:Class", or "path/to/file.py:Class".
         variant: the variant's name, or "".
         params: the frozen dataclass of its hyper-parameters, the variant's changes made.
-        needs: what it needs of a protocol, the variant's needs included.
+        needs: what it needs of a protocol, with the variant's changes made.
         digest: of the method's source (comments and docstrings do not count).
     """
 
@@ -58,6 +85,11 @@ class MethodSpec:
         """The method's class."""
         return _load_class(self.target)
 
+    @property
+    def teacher(self) -> str:
+        """The method whose probabilities it learns from, or an empty string."""
+        return next((need.removeprefix(TEACHER) for need in sorted(self.needs) if need.startswith(TEACHER)), "")
+
     def params_as_json(self) -> dict[str, Any]:
         """Hyper-parameters as plain data."""
         return asdict(self.params)
@@ -67,14 +99,26 @@ class MethodSpec:
         """Hyper-parameters no paper and no authors' code states."""
         return tuple(f.name for f in fields(self.params) if "unstated" in f.metadata.get("source", "unstated"))
 
-    def missing(self, protocol: Protocol) -> str:
-        """Why the method is not applicable to a protocol, or an empty string."""
+    def missing(self, protocol: Protocol, offers: frozenset[str] | None = None) -> str:
+        """Why the method is not applicable to a protocol, or an empty string.
+
+        Args:
+            protocol: the protocol.
+            offers: what its data offer, where they are open; None: what the protocol promises.
+        """
         kinds = self.needs & {"single", "multi"}
         if protocol.kind not in kinds:
             wanted = "one label a face" if "single" in kinds else "action unit labels"
             return f"needs {wanted}"
-        lacking = sorted(self.needs - {"single", "multi"} - protocol.offers)
-        words = {"verified": "verified rows", "noise_rate": "a known noise rate", "aux": "auxiliary AU labels"}
+        offered = protocol.offers if offers is None else offers
+        lacking = sorted(need for need in self.needs - {"single", "multi"} - offered if not need.startswith(TEACHER))
+        words = {
+            "verified": "verified rows",
+            "noise_rate": "a known noise rate",
+            "aux": "auxiliary AU labels (OpenFace output under openface/)",
+        }
+        if self.teacher and not lacking and (reason := find(self.teacher).missing(protocol, offers)):
+            return f"needs the teacher {self.teacher}, which {reason}"
         return f"needs {', '.join(words.get(need, need) for need in lacking)}" if lacking else ""
 
 
@@ -119,7 +163,7 @@ def _specification(name: str, target: str, variant: str) -> MethodSpec:
         if variant not in cls.variants:
             raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
         chosen = cls.variants[variant]
-        params, needs = replace(params, **chosen.params), needs | chosen.needs
+        params, needs = replace(params, **chosen.params), (needs - chosen.without) | chosen.needs
     return MethodSpec(name, target, variant, params, needs, _digest(cls))
 
 

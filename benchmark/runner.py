@@ -18,7 +18,7 @@ from ..protocols.build import Data, open_data
 from ..protocols.data import CellData
 from ..protocols.errors import BadInput
 from ..results.store import TrialLock, read_json, write_arrays, write_json
-from . import checkpoint, trainer
+from . import checkpoint, teachers, trainer
 from .encoders import CountedEncoder
 from .evaluate import Diverged
 from .trial import Trial
@@ -95,18 +95,20 @@ def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Map
 
 
 def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
-    folder, data = trial.folder, workplace.cell(trial)
+    folder, weights = trial.folder, workplace.weights(trial)
     write_json(folder / "identity.json", trial.identity)
-    training = trainer.start(trial, data, workplace.weights(trial))
+    lesson = teachers.attend(trial, workplace.cell(trial), weights, report)
+    data = lesson.data
+    training = trainer.start(trial, data, weights, lesson.probabilities)
     try:
         resumed = checkpoint.resume(folder, training)
     except BadInput as error:
         report({"warning": f"{error}; the trial starts again"})
-        training, resumed = trainer.start(trial, data, workplace.weights(trial)), False
+        training, resumed = trainer.start(trial, data, weights, lesson.probabilities), False
     _write_status(trial, "running", training)
-    write_json(folder / "environment.json", _environment(trial, data, training, workplace, resumed=resumed))
+    write_json(folder / "environment.json", _environment(trial, lesson, training, workplace, resumed=resumed))
     trainer.train(trial, training, report)
-    write_json(folder / "environment.json", _environment(trial, data, training, workplace, resumed=resumed))
+    write_json(folder / "environment.json", _environment(trial, lesson, training, workplace, resumed=resumed))
     write_arrays(folder / "predictions.npz", training.evaluator.predictions())
     status = _write_status(trial, "done", training)
     checkpoint.remove(folder)
@@ -159,9 +161,10 @@ def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
 
 
 def _environment(
-    trial: Trial, data: CellData, training: trainer.Training, workplace: Workplace, *, resumed: bool
+    trial: Trial, lesson: teachers.Lesson, training: trainer.Training, workplace: Workplace, *, resumed: bool
 ) -> dict[str, Any]:
     """Recorded, not hashed; no host name, no path."""
+    data = lesson.data
     protocol, device = trial.job.protocol, training.train_set.device
     sampler = training.train_set.sampler
     return {
@@ -178,6 +181,7 @@ def _environment(
         "noise": data.noise,
         "oracle_knowledge": training.oracle_knowledge,
         "unstated": list(trial.method.unstated),
+        "teachers": list(lesson.teachers),
         "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),
         "views": training.method.views,
         "rows": {

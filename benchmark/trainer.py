@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..methods.base import Method, Step
 from ..protocols.base import Recipe
-from ..protocols.data import CellData
+from ..protocols.data import Array, CellData
 from . import checkpoint, streams
 from .audit import Auditor
 from .encoders import CountedEncoder, Counters, EncoderFactory
@@ -61,18 +61,19 @@ class Training:
         return sorted(self.method.task.oracle_reads)
 
 
-def start(trial: Trial, data: CellData, weights: Weights) -> Training:
-    """Builds the method and everything around it, ready for epoch 0."""
-    began = time.perf_counter()
+def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None = None) -> Training:
+    """Builds the method and everything around it, ready for epoch 0; `teacher` are its probabilities [N, C]."""
     settings = trial.job.settings
     device = apply_to_process(settings)
+    began = clock(device)
     forget_peak_memory(device)
     recipe = settings.recipe
     sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
-    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.name, device)
-    task = make_task(trial.job.protocol, data.train, sampler, data.noise["realised"])
+    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.name, device, teacher)
+    task = make_task(trial.job.protocol, data, sampler)
     counters = Counters()
-    factory = EncoderFactory(recipe.encoder, weights, trial.seed, counters, settings.precision, device)
+    neck = (recipe.neck, task.num_classes)
+    factory = EncoderFactory(recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck)
     with streams.scope(device, trial.seed, "construction"):
         method = trial.method.load()(task, factory, trial.method.params)
         method.to(device)
@@ -85,7 +86,7 @@ def start(trial: Trial, data: CellData, weights: Weights) -> Training:
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
         auditor=Auditor(train_set.labels.clone(), reference, trial.job.protocol.kind),
         counters=counters,
-        seconds=time.perf_counter() - began,
+        seconds=clock(device) - began,
     )
 
 
@@ -95,18 +96,18 @@ def train(trial: Trial, training: Training, report: Report) -> None:
     Raises:
         Diverged: a loss or a prediction is not finite; the reason says where.
     """
-    recipe = trial.job.settings.recipe
+    recipe, device = trial.job.settings.recipe, training.train_set.device
     while training.next_epoch < recipe.epochs:
-        began = time.perf_counter()
+        began, started = clock(device), time.perf_counter()
         epoch = training.next_epoch
-        with streams.scope(training.train_set.device, trial.seed, "network", epoch):
+        with streams.scope(device, trial.seed, "network", epoch):
             line = run_epoch(training, recipe, epoch)
-        trained = time.perf_counter() - began
+        trained = time.perf_counter() - started
         line["compute"] = training.counters.take()
-        with streams.scope(training.train_set.device, trial.seed, "evaluation", epoch):
+        with streams.scope(device, trial.seed, "evaluation", epoch):
             line |= training.evaluator.epoch(training.method, epoch)
         training.counters.take()  # evaluation is the harness's, not the method's
-        line["seconds"] = time.perf_counter() - began
+        line["seconds"] = clock(device) - began
         training.seconds += line["seconds"]
         training.lines.append(line)
         training.next_epoch += 1
@@ -120,6 +121,11 @@ def train(trial: Trial, training: Training, report: Report) -> None:
                 "images_per_second": rows / trained,
             }
         )
+
+
+def clock(device: torch.device) -> float:
+    """Seconds for the record: of processor time on the CPU, whatever else the machine does; of wall time elsewhere."""
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
@@ -151,17 +157,21 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
 
 
 def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """One optimiser over all parameters: encoders at the recipe's rate, everything else at head_factor times it."""
-    in_encoder = {
-        id(parameter)
-        for module in method.modules()
-        if isinstance(module, CountedEncoder)
-        for parameter in module.parameters()
-    }
+    """One optimiser over all parameters: encoders at the recipe's rate, the rest at multiples of it.
+
+    Parts of a neck learn at the recipe's factors, a 1x1 convolution before them with the backbone, everything outside
+    encoders at head_factor.
+    """
+    encoders = [module for module in method.modules() if isinstance(module, CountedEncoder)]
+    factors = (1.0, *(factor for _, factor in recipe.neck_factors), recipe.head_factor)
+    group_of = {id(parameter): 0 for encoder in encoders for parameter in encoder.parameters()}
+    for number, (part, _) in enumerate(recipe.neck_factors, 1):
+        group_of |= {id(parameter): number for encoder in encoders for parameter in encoder.neck_parameters(part)}
+    head = len(factors) - 1
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [p for p in trained if id(p) in in_encoder], "factor": 1.0},
-        {"params": [p for p in trained if id(p) not in in_encoder], "factor": recipe.head_factor},
+        {"params": [p for p in trained if group_of.get(id(p), head) == number], "factor": factor}
+        for number, factor in enumerate(factors)
     ]
     groups = [{**group, "lr": recipe.learning_rate * group["factor"]} for group in groups if group["params"]]  # type: ignore[operator]
     if recipe.optimizer == "sgd":
@@ -172,7 +182,8 @@ def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> float:
     """Sets the rates of an epoch (0-based); returns the encoders' rate."""
-    rate = recipe.learning_rate * (recipe.decay**epoch if recipe.schedule == "exponential" else 1.0)
+    falls = {"constant": 0, "exponential": epoch, "steps": sum(epoch >= start for start in recipe.milestones)}
+    rate = recipe.learning_rate * recipe.decay ** falls[recipe.schedule]
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
     return rate

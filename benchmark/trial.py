@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..protocols.base import Protocol
 from ..protocols.data import GENERATED, Origin, Source
 from ..results.store import trial_folder, trial_id
-from .registry import MethodSpec
+from .registry import MethodSpec, find
 from .settings import Settings
 
 RESULT_VERSION = 1  # raised by hand when the harness's own numbers change
+ARTIFACTS = "artifacts"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Job:
         weights: what the recipe or `--weights` names, to be resolved where the trial runs.
         partial: data that differ from the published set are allowed, and the record says so.
         origin: layout and digest of the faces.
+        recipe: "protocol", or "native" for the one of a method's own paper.
+        aux: digest of the auxiliary labels, or an empty string where there are none.
     """
 
     protocol: Protocol
@@ -40,17 +43,23 @@ class Job:
     weights: str
     partial: bool
     origin: Origin = GENERATED
+    recipe: str = "protocol"
+    aux: str = ""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: a method on a fold at a noise level with a draw and a seed."""
+    """One training: a method on a fold at a noise level with a draw and a seed.
+
+    An artifact is a teacher: it is kept apart from the results, and its rows without labels stay without.
+    """
 
     job: Job
     method: MethodSpec
     fold: str | None
     level: float | None
     seed: int
+    artifact: bool = False
 
     @property
     def draw(self) -> int:
@@ -61,7 +70,7 @@ class Trial:
     def identity(self) -> Mapping[str, Any]:
         """What is hashed into the trial's id."""
         job = self.job
-        return {
+        identity: dict[str, Any] = {
             "result_version": RESULT_VERSION,
             "protocol": {
                 "name": job.protocol.name,
@@ -72,7 +81,7 @@ class Trial:
             "source": job.source,
             "partial": job.partial,
             "data": {"layout": job.origin.layout, "digest": job.origin.digest},
-            "recipe": "protocol",
+            "recipe": job.recipe,
             "settings": job.settings.as_json(),
             "method": {
                 "name": self.method.name,
@@ -84,6 +93,19 @@ class Trial:
             "draw": self.draw,
             "seed": self.seed,
         }
+        if self.artifact:
+            identity["artifact"] = "teacher"
+        elif teachers := self.teachers:
+            identity["teachers"] = {name: teacher.id for name, teacher in teachers.items()}
+        if "aux" in self.method.needs:
+            identity["aux"] = job.aux
+        return identity
+
+    @property
+    def teachers(self) -> dict[str, Trial]:
+        """The teachers it needs, by method name, as the trials that make them."""
+        names = dict.fromkeys(name for name in (self.job.protocol.noisy_labels_from, self.method.teacher) if name)
+        return {} if self.artifact else {name: replace(self, method=find(name), artifact=True) for name in names}
 
     @property
     def id(self) -> str:
@@ -93,7 +115,7 @@ class Trial:
     @property
     def folder(self) -> Path:
         """Where the trial's files are."""
-        return trial_folder(self.job.out, self.identity)
+        return self.job.out / ARTIFACTS / self.id if self.artifact else trial_folder(self.job.out, self.identity)
 
     @property
     def label(self) -> str:

@@ -42,6 +42,7 @@ class Task:
         frequency: [C] share of each class, or [L] share of positives among known entries, of the given training labels;
             float64, NaN for an AU without a known label.
         noise_rate: the true share of wrong training labels, or None. Reading it is recorded as oracle knowledge.
+        aux_names: the auxiliary AUs, in the column order of `Batch.aux`; empty where the protocol offers none.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Task:
         steps_per_epoch: int,
         frequency: Tensor,
         noise_rate: float | None = None,
+        aux_names: Sequence[str] = (),
     ) -> None:
         self.kind: Kind = kind
         self.num_classes = num_classes
@@ -62,6 +64,7 @@ class Task:
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.frequency = frequency
+        self.aux_names = tuple(aux_names)
         self._noise_rate = noise_rate
         self.oracle_reads: set[str] = set()
 
@@ -111,7 +114,7 @@ class Batch:
         images: one float tensor [B, 3, H, W] in [0, 1] for each view, augmented independently.
         labels: given labels: int64 [B], or [B, L] in {-1, 0, +1}.
         verified: bool [B], rows the protocol declares clean.
-        aux: auxiliary AU labels [B, M], or None.
+        aux: auxiliary AU labels [B, M] in {-1, 0, +1}, 0 unknown, or None.
         teacher: probabilities of the protocol's teacher [B, C], or None.
         epoch: 0-based.
         step: 0-based within the epoch.
@@ -169,11 +172,19 @@ class TrainView:
 
 @dataclass(frozen=True)
 class Variant:
-    """A named setting of a method: the parameters it changes and what it needs beyond the method itself."""
+    """A named setting of a method: the parameters it changes, what it needs besides, and what it does without.
+
+    Attributes:
+        about: one line for the lists.
+        params: hyper-parameters and their values in this variant.
+        needs: needed of the protocol on top of the method's own needs.
+        without: those of the method's own needs that this variant does not have.
+    """
 
     about: str
     params: Mapping[str, object] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -125,3 +125,23 @@ def js_consistency(logits1: Tensor, logits2: Tensor) -> Tensor:
     first = z1.sigmoid() * (LOG_2 + F.logsigmoid(on)) + (-z1).sigmoid() * (LOG_2 + F.logsigmoid(off))
     second = z2.sigmoid() * (LOG_2 + F.logsigmoid(-on)) + (-z2).sigmoid() * (LOG_2 + F.logsigmoid(-off))
     return (first + second).sum() / max(1, 2 * z1.numel())
+
+
+def bernoulli_kl(target_logits: Tensor, logits: Tensor) -> Tensor:
+    """KL(Bernoulli(σ(target_logits)) || Bernoulli(σ(logits))) of every entry.
+
+    Args:
+        target_logits: float [N, L]; the caller detaches it where it is a target only.
+        logits: float [N, L].
+
+    Returns:
+        Float [N, L] with gradient to both, finite for any finite logits.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if target_logits.shape != logits.shape:
+        raise ValueError(f"logits {tuple(target_logits.shape)} and {tuple(logits.shape)} differ in shape")
+    z, own = full_precision(target_logits), full_precision(logits)
+    on, off = F.logsigmoid(z) - F.logsigmoid(own), F.logsigmoid(-z) - F.logsigmoid(-own)
+    return z.sigmoid() * on + (-z).sigmoid() * off

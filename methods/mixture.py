@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 ITERATIONS, TOLERANCE, REGULARISATION = 10, 1e-2, 5e-4  # authors' code of DivideMix, Train_cifar.py
@@ -23,17 +24,23 @@ def clean_probability(losses: Tensor) -> Tensor:
     Returns:
         float64 [N] on the same device; all 1 where there are fewer than two rows or all losses are equal.
 
+    Raises:
+        ValueError: a loss is not finite.
+
     Source: Li et al., "DivideMix", ICLR 2020, §3.1.
     """
     values = losses.detach().cpu().double().numpy()
+    if not np.isfinite(values).all():
+        raise ValueError("the mixture needs finite losses, and some are not: training has diverged")
     if len(values) < 2 or values.max() <= values.min():
         return torch.ones(len(values), dtype=torch.float64, device=losses.device)
     scaled = ((values - values.min()) / (values.max() - values.min())).reshape(-1, 1)
     mixture = GaussianMixture(2, max_iter=ITERATIONS, tol=TOLERANCE, reg_covar=REGULARISATION, random_state=0)
-    with warnings.catch_warnings():
+    # One thread: the last digit of the sums depends on how many there are.
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # ten iterations are the authors' own limit
         mixture.fit(scaled)
-    posterior = mixture.predict_proba(scaled)[:, np.argmin(mixture.means_)]
+        posterior = mixture.predict_proba(scaled)[:, np.argmin(mixture.means_)]
     return torch.from_numpy(posterior).to(losses.device)
 
 
@@ -41,6 +48,9 @@ def estimated_noise_rate(losses: Tensor) -> float:
     """The share of labels the mixture takes for wrong: one minus the mean clean probability, in [0, 1].
 
     Args:
-        losses: float [N], each row's loss on its given label.
+        losses: float [N], finite, each row's loss on its given label.
+
+    Returns:
+        0.0 for no rows.
     """
     return float(1.0 - clean_probability(losses).mean()) if len(losses) else 0.0

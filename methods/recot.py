@@ -37,6 +37,9 @@ class ReCoTParams:
     consistency_factor: float = sourced(100.0, "appendix Table 1: λ_cons")
     two_views: bool = sourced(True, "paper §3.2; one view in Table 4(b), Baseline + net_noisy")
     noisy_head: bool = sourced(True, "paper §3.2; without it Table 4(b), ensemble and CoT")
+    noise_model: Literal["additive", "multiplicative", "mixed"] = sourced(
+        "additive", "paper eq. (3); the appendix compares all three; the shape of the multiplicative net is ours: L×L"
+    )
     refinement: bool = sourced(True, "paper §3.3; without it Table 4(b), CoT + net_noisy")
     selective: Literal["none", "mlcr", "hand"] = sourced(
         "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites the idea"
@@ -120,23 +123,36 @@ def refine(smoothed: Tensor) -> Tensor:
 
 
 class View(nn.Module):
-    """One view: an encoder, a clean net and, unless left out, a noisy net that adds label noise to the clean logits."""
+    """One view: an encoder, a clean net and, unless left out, a noisy net that turns clean logits into noisy ones.
+
+    The noisy net adds logits of its own that it takes from the features ("additive"), applies an L×L linear layer to
+    the clean logits ("multiplicative"), or does both ("mixed"). The layer starts as the identity: no noise.
+    """
 
     def __init__(self, make_encoder: MakeEncoder, num_outputs: int, params: ReCoTParams, peer: int) -> None:
         super().__init__()
         self.encoder = make_encoder(peer=peer)
         shape = self.encoder.num_features, num_outputs, params.head_hidden
         self.net_clean = _head(*shape)
-        self.net_noisy = _head(*shape) if params.noisy_head else None
+        self.net_noisy = _head(*shape) if params.noisy_head and params.noise_model != "multiplicative" else None
+        self.transition = _identity(num_outputs) if params.noisy_head and params.noise_model != "additive" else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(z_clean, z_clean + z_noisy), each [B, L]; without a noisy net the second is the first.
+        """(z_clean, z_noisy), each [B, L]; without a noisy net the second is the first.
 
         Nothing is detached: noisy labels reach the clean net too, which is the regularisation (paper eq. 3).
         """
         pooled, _ = self.encoder(images)
         clean = full_precision(self.net_clean(pooled))
-        return clean, clean if self.net_noisy is None else clean + self.net_noisy(pooled)
+        noisy = clean if self.transition is None else self.transition(clean)
+        return clean, noisy if self.net_noisy is None else noisy + self.net_noisy(pooled)
+
+
+def _identity(size: int) -> nn.Linear:
+    layer = nn.Linear(size, size)
+    nn.init.eye_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _head(num_features: int, num_outputs: int, hidden: int) -> nn.Module:
@@ -168,6 +184,12 @@ class ReCoT(Method):
             "a1-b1-g0.9": Variant("Table 4(c): α = β = 1, γ = 0.9", {"negative_weight": 1.0}),
             "a1-b0.5-g0.9": Variant("Table 4(c): α = 1, β = 0.5, γ = 0.9", {"negative_weight": 0.5}),
             "no-tlr": Variant("the full method without temporal label refinement", {"refinement": False}),
+            "additive": Variant("appendix: noise added to the clean logits, the method itself", {}),
+            "sum": Variant("losses summed over AUs, as MLCR's code does, not averaged", {"reduction": "sum"}),
+            "multiplicative": Variant(
+                "appendix: noisy net applied to the clean logits", {"noise_model": "multiplicative"}
+            ),
+            "mixed": Variant("appendix: both added and applied noise", {"noise_model": "mixed"}),
         }
     )
     share: Tensor

@@ -24,6 +24,11 @@ def documentation(default: Any) -> Any:
     return field(default=default, metadata={"documentation": True})
 
 
+def added(default: Any) -> Any:
+    """A field younger than a release: at its default it is left out of fingerprints, which so stay what they were."""
+    return field(default=default, metadata={"added": True})
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How an image becomes a training view; every sample has its own draw.
@@ -63,10 +68,14 @@ class Recipe:
         encoder: a timm model name, or "small" for the narrow ResNet of the small profiles.
         weights: "none", "imagenet", or "msceleb" (a file of the user's).
         learning_rate: of the encoders; everything else learns at head_factor times it.
-        schedule: "constant", or "exponential": times `decay` at the start of every epoch after the first.
+        schedule: "constant", "exponential" (times `decay` at the start of every epoch after the first) or "steps"
+            (times `decay` at the start of each epoch of `milestones`, 0-based).
         sampler: "shuffle" (each row once an epoch), "fixed" (verified_per_batch verified rows in every batch; an epoch
             passes over them once, the others cycle) or "oversample" (with replacement, weight 1 / count of the class).
         max_steps: cap on the steps of an epoch, or None.
+        milestones: epochs of the schedule "steps".
+        neck: what stands between backbone and head: nothing, or RHLS's "attention" encoder and decoder.
+        neck_factors: learning rates of the neck's parts, as factors of learning_rate.
         sources: where each value comes from.
     """
 
@@ -80,11 +89,14 @@ class Recipe:
     head_factor: float = 1.0
     weight_decay: float = 0.0
     momentum: float = 0.9
-    schedule: Literal["constant", "exponential"] = "constant"
+    schedule: Literal["constant", "exponential", "steps"] = "constant"
     decay: float = 1.0
     sampler: Literal["shuffle", "fixed", "oversample"] = "shuffle"
     verified_per_batch: int = 0
     max_steps: int | None = None
+    milestones: tuple[int, ...] = added(())
+    neck: Literal["", "attention"] = added("")
+    neck_factors: tuple[tuple[str, float], ...] = added(())
     sources: Sources = documentation(())
 
 
@@ -98,8 +110,10 @@ class Size:
         validation: validation rows. Of folds by subject: training subjects held out, with as large a share of the noisy
             rows; 0: no validation set.
         test: test rows.
-        side: side in pixels of generated faces.
+        side: side in pixels of generated faces; larger real ones are brought to it.
         generated: (train, validation, test) rows of a generated twin whose real data are taken whole.
+        generated_noisy: as `noisy`, of the generated twin; None: the same number.
+        generated_side: side of generated faces where real ones are larger; None: `side`.
     """
 
     train: int | None = None
@@ -108,6 +122,8 @@ class Size:
     test: int | None = None
     side: int = 48
     generated: tuple[int, int, int] = (0, 0, 0)
+    generated_noisy: int | None = added(None)
+    generated_side: int | None = added(None)
 
 
 @dataclass(frozen=True)
@@ -137,6 +153,9 @@ class Protocol:
         parts: the subjects of each part.
         rates: positive rate of each AU that generated faces aim at.
         options: further choices of the design, by name.
+        noisy_labels_from: the method whose model, trained on a cell's verified rows, labels its other rows; empty: the
+            labels come with the data.
+        runs: seeds of a run at the paper profile, where the paper says how often it ran; 0: the harness's own number.
     """
 
     name: str
@@ -157,6 +176,8 @@ class Protocol:
     parts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     rates: tuple[float, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    noisy_labels_from: str = added("")
+    runs: int = documentation(0)
     title: str = documentation("")
     about: Sources = documentation(())
 
@@ -212,7 +233,9 @@ def measured(value: Any) -> Any:
         return {
             f.name: measured(getattr(value, f.name))
             for f in fields(value)
-            if not f.metadata.get("documentation", False)
+            if not (
+                f.metadata.get("documentation") or (f.metadata.get("added") and getattr(value, f.name) == f.default)
+            )
         }
     if isinstance(value, tuple):
         return [measured(item) for item in value]

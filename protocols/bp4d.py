@@ -28,13 +28,12 @@ from pathlib import Path
 import numpy as np
 
 from .bp4d_spans import SPANS
-from .catalog import BP4D_AUS
 from .data import Array
 from .errors import BadInput
 from .fer2013_text import bad_line, fields_of, lines, shown
 from .frames import Clip, choice, files_of, first, listing_of, numbered_pictures
 from .listing import Check, Listing, absent, read_choices
-from .subjects import BP4D_PARTS
+from .subjects import BP4D_AUS, BP4D_PARTS
 
 HOME = "Binghamton University, www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html (BP4D-Spontaneous)"
 LABEL_FOLDERS = ("AUCoding/AU_OCC", "AUCoding/AUCoding", "AUCoding")

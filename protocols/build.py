@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,14 @@ class Data:
         found: Origin = self.loaded.origin
         return found
 
+    @property
+    def aux_digest(self) -> str:
+        """Digest of the auxiliary labels of all rows, or an empty string where there are none."""
+        if not getattr(self.loaded, "aux_names", ()):
+            return ""
+        parts = (self.loaded.train, self.loaded.validation, self.loaded.test)
+        return hashlib.sha256(b"".join(part.aux.tobytes() for part in parts)).hexdigest()[:16]
+
     def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
         """Whether these are the faces of that protocol at that profile and source."""
         return (self.protocol, self.profile, self.source) == (protocol, profile, source)
@@ -40,6 +49,15 @@ class Data:
             self.protocol, self.protocol.profile(self.profile), self.source, self.loaded, fold, level, draw
         )
         return cell
+
+
+def offered(protocol: Protocol, source: Source, data: Data | None) -> frozenset[str]:
+    """What methods may need and get: what the protocol promises, and auxiliary AUs where the data have them.
+
+    Generated expressions come with the simulated coder's; real faces with OpenFace's where its output is there.
+    """
+    aux = protocol.kind == "single" if source == "generated" or data is None else bool(data.aux_digest)
+    return protocol.offers | {"aux"} if aux else protocol.offers
 
 
 def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:

@@ -75,7 +75,8 @@ class CellData:
 
     Attributes:
         train, validation, test: the rows; validation None where the protocol has none.
-        noise: what the record says of the noise: kind, nominal level, realised rate, hash of the mask.
+        noise: what the record says of the noise: kind, nominal level, realised rate (None where it cannot be known),
+            hash of the mask.
         aux_names: names of the auxiliary AUs, in column order.
     """
 
@@ -105,11 +106,13 @@ def join(first: Rows, second: Rows) -> Rows:
 
 
 def describe_noise(kind: str, nominal: float | None, train: Rows) -> dict[str, Any]:
-    """The noise of a training set as the record keeps it."""
+    """The noise of a training set as the record keeps it; no rate where no entry has both labels."""
+    unknown = -1 if train.given.ndim == 1 else 0
+    judged = (train.given != unknown) & (train.reference != unknown)
     return {
         "kind": kind,
         "nominal": nominal,
-        "realised": realised_rate(train.given, train.reference),
+        "realised": realised_rate(train.given, train.reference) if judged.any() else None,
         "mask": mask_hash(train.given, train.reference),
     }
 

@@ -14,10 +14,13 @@ Choices, in `fernoise.toml` beside the data:
     manual = "labels/mine.csv"     the label file of the manual part (relative to the data set's folder)
     pictures = "imgs"              the folder to look for pictures in, where several have the same names
     image_lists = "automatic"      which part image lists belong to, "automatic" (the default) or "manual"
+    automatic_rows = 50000         how many pictures with automatic labels are listed (the default; 0 for all): those
+                                   whose names come first by a hash, so that copies that agree choose alike
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -37,6 +40,7 @@ FILE_2020 = "EmotioNet_FACS_aws_2020_24600.csv"
 FILE_OLDER = "EmotioNet_FACS.csv"
 ROWS_2020 = 24_600
 ROWS_AUTOMATIC = 950_000
+AUTOMATIC_ROWS = 50_000  # the noisy set of ReCoT's protocols
 
 _DATA_FILE = re.compile(r"dataFile_\d+\.txt", re.IGNORECASE)
 _IMAGE_LIST = re.compile(r"image_list(_.*)?\.csv", re.IGNORECASE)
@@ -70,6 +74,8 @@ def read(root: Path) -> Listing:
         checks += _row_checks(part, files, labelled)
         labelled = _distinct(part, labelled, manual, checks)
         rows[part] = _with_picture(part, labelled, found.pictures, checks)
+        if part == AUTOMATIC:
+            rows[part] = _some(rows[part], int(str(_choices(root).get("automatic_rows", AUTOMATIC_ROWS))))
         manual = manual or frozenset(labelled.names)
     checks.append(Check("pictures with a name used before", 0, len(found.again), next(iter(found.again), "")))
     return _listing(root, parts, rows, found, tuple(checks))
@@ -91,7 +97,7 @@ def _inspect(root: Path) -> tuple[_Found, dict[str, list[str]]]:
     """What is on disk, and the label files of each part, manual first."""
     if not root.is_dir():
         raise absent("emotionet", root, ASK, f"{FILE_2020}, dataFile_NNNN.txt, pictures")
-    choices = read_choices(root, {"manual": str, "pictures": str, "image_lists": str})
+    choices = _choices(root)
     chosen = {name: _inside(root, name, str(choices[name])) for name in ("manual", "pictures") if name in choices}
     lists_are = str(choices.get("image_lists", AUTOMATIC))
     if lists_are not in (MANUAL, AUTOMATIC):
@@ -105,6 +111,20 @@ def _inspect(root: Path) -> tuple[_Found, dict[str, list[str]]]:
         what = f"{root / other[0]} must be saved as CSV" if other else f"no {FILE_2020}, no dataFile_NNNN.txt"
         raise absent("emotionet", root, ASK, what)
     return found, parts
+
+
+def _choices(root: Path) -> dict[str, object]:
+    return read_choices(root, {"manual": str, "pictures": str, "image_lists": str, "automatic_rows": int})
+
+
+def _some(rows: LabelRows, count: int) -> LabelRows:
+    """The rows of `count` pictures in their order, chosen by a hash of the name; all for 0 or a larger count."""
+    if not 0 < count < len(rows.names):
+        return rows
+    drawn = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in rows.names]
+    chosen = np.zeros(len(rows.names), np.bool_)
+    chosen[sorted(range(len(drawn)), key=drawn.__getitem__)[:count]] = True
+    return rows.take(np.flatnonzero(chosen))
 
 
 def _inside(root: Path, name: str, value: str) -> str:

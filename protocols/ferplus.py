@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import noise
 from .base import Profile, Protocol
-from .data import CellData, Origin, Rows, Source, describe_noise, rows
+from .data import Array, CellData, Origin, Rows, Source, rows
 from .errors import BadInput
-from .fer2013 import copies_of, majority, read, to_ferplus
+from .fer2013 import FerPlus, copies_of, majority, read, to_ferplus
 from .images import first_of_copies
-from .splits import VALIDATION_SEED, Splits, generated, with_symmetric_noise
+from .openface import auxiliary_of
+from .splits import Splits, generated, noisy_cell
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
 
@@ -38,15 +38,7 @@ def cell(
     draw: int,
 ) -> CellData:
     """The rows of one cell: the splits with the noise of this level and draw."""
-    if protocol.noise == "symmetric":
-        return with_symmetric_noise(protocol, loaded, level or 0.0, draw)
-    train, validation, seed = loaded.train, loaded.validation, protocol.noise_seed + draw
-    if source == "generated":
-        train = train.with_given(noise.by_transition(train.reference, noise.FER2013_TRANSITION, seed))
-        validation = validation.with_given(
-            noise.by_transition(validation.reference, noise.FER2013_TRANSITION, seed + VALIDATION_SEED)
-        )
-    return CellData(train, validation, loaded.test, describe_noise(protocol.noise, level, train))
+    return noisy_cell(protocol, source, loaded, level, draw)
 
 
 def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
@@ -68,17 +60,26 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
     everything = replace(
         rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str), copy=copy
     )
+    auxiliary = auxiliary_of(data_root, "ferplus", [f"fer{row:07d}.png" for row in data.row.tolist()])
+    everything = replace(everything, aux=auxiliary.labels)
+    by_row = _votes_by_row(data, classes) if protocol.noise == "votes" else None
     judged, origin = reference >= 0, Origin(data.layout, data.digest())
     if not own:
         train, validation, test = (
             everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
         )
-        return Splits(train, validation, test, origin)
+        return Splits(train, validation, test, origin, by_row, auxiliary.names)
     train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
     validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
-    return Splits(
-        train, validation, everything.take(judged & (data.usage == PRIVATE_TEST)), Origin(data.layout, data.digest())
-    )
+    test = everything.take(judged & (data.usage == PRIVATE_TEST))
+    return Splits(train, validation, test, origin, by_row, auxiliary.names)
+
+
+def _votes_by_row(data: FerPlus, classes: int) -> Array:
+    """Votes for the classes by row of fer2013.csv; unknown and not-a-face votes are left out."""
+    votes = np.zeros((int(data.row.max()) + 1, classes), np.int64)
+    votes[data.row] = data.votes[:, :classes]
+    return votes
 
 
 def _distinct(split: Rows) -> Rows:

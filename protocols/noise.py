@@ -115,6 +115,28 @@ def by_transition(labels: NDArray[Label], matrix: ArrayLike, seed: int) -> NDArr
     return _replaced(labels, flip, new)
 
 
+def by_votes(votes: ArrayLike, seed: int) -> NDArray[np.int64]:
+    """One annotator's labels: each row gets a class drawn from its own votes, so that harder faces are noisier.
+
+    Args:
+        votes: counts or shares [N, C], 0 or more; a row without a vote has no label.
+        seed: 0 or more.
+
+    Returns:
+        int64 [N], 0 to C - 1, or -1 without votes.
+
+    Raises:
+        BadInput: not [N, C], or a negative or infinite entry.
+    """
+    counts = np.asarray(votes, np.float64)
+    if counts.ndim != 2 or not (np.isfinite(counts).all() and (counts >= 0).all()):
+        raise BadInput("votes must be numbers of 0 or more, [N, C]")
+    steps = counts.cumsum(1)
+    total = steps[:, -1] if counts.shape[1] else np.zeros(len(counts))
+    place = np.minimum(_generator(seed).random(len(counts)) * total, np.nextafter(total, 0))
+    return np.where(total > 0, (place[:, None] >= steps).sum(1), -1)
+
+
 def au_flip(labels: NDArray[Label], rate: float, seed: int, balanced: bool = False) -> NDArray[Label]:
     """Action-unit noise: the sign of floor(rate·n + 0.5) of the n known entries of each AU is turned.
 

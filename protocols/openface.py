@@ -65,6 +65,14 @@ def read(root: Path, listing: Listing) -> Auxiliary:
     return read_for(root, listing.dataset, listing.path.tolist())
 
 
+def auxiliary_of(data_root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
+    """As `read_for`; without any column where a data root holds no OpenFace output for the data set."""
+    root = Path(data_root) / "openface"
+    if not (root / f"{dataset}.csv").is_file() and not (root / dataset).is_dir():
+        return Auxiliary((), np.zeros((len(paths), 0), np.int8), "", ())
+    return read_for(root, dataset, paths)
+
+
 def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     """The auxiliary labels of pictures, from `openface/`; those OpenFace has no row for are unknown, and counted.
 

@@ -14,16 +14,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from . import alignment, landmarks
 from . import pack_files as files
 from .data import Array
 from .errors import BadInput
 from .listing import Listing
 from .pack_files import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
-from .pack_work import Job, chunks, run
+from .pack_work import Job, chunks, decode_chunk, run
 from .video import decode_frames
 
 try:
@@ -38,7 +40,9 @@ LARGEST_SIDE = 1024
 Report = Callable[[int, int], None]
 
 
-def prepare(listing: Listing, out: Path, side: int, *, workers: int, skip_bad: bool, report: Report) -> Pack:
+def prepare(
+    listing: Listing, out: Path, side: int, *, workers: int, skip_bad: bool, report: Report, align: bool = False
+) -> Pack:
     """Makes the pack of a listing, or goes on where an earlier run was ended; the bytes are the same either way.
 
     Resident memory holds the table and, in each process, one picture. A finished pack of the same listing is opened.
@@ -50,10 +54,12 @@ def prepare(listing: Listing, out: Path, side: int, *, workers: int, skip_bad: b
         workers: processes; 1 works in this one. The result does not depend on it.
         skip_bad: leave pictures out that cannot be decoded, and list them, rather than end with the first.
         report: called with (rows dealt with, all rows), at the start and as they go.
+        align: find the face in each picture and put it upright, rather than take the picture or its face box; one
+            without a face counts as bad.
 
     Raises:
-        BadInput: a bad picture (named), no rows, not enough room, a folder that cannot be written, or another run that
-            is preparing it.
+        BadInput: a bad picture (named), no rows, not enough room, a folder that cannot be written or holds faces cut
+            in another way, another run that is preparing it, or no detector to align with.
     """
     if not 1 <= side <= LARGEST_SIDE:
         raise BadInput(f"a side of {side} pixels; 1 to {LARGEST_SIDE} can be prepared")
@@ -63,8 +69,9 @@ def prepare(listing: Listing, out: Path, side: int, *, workers: int, skip_bad: b
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
-            if not _is_finished(folder, listing, side, skip_bad):
-                _make(folder, listing, side, workers, skip_bad, report)
+            _refuse_another_cut(folder, align)
+            if not _is_finished(folder, listing, _plan(listing, side, align), skip_bad):
+                _make(folder, listing, side, align, workers, skip_bad, report)
             for name in (STARTED, DONE):
                 (folder / name).unlink(missing_ok=True)
     except BrokenProcessPool as error:
@@ -92,19 +99,41 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _plan(listing: Listing, side: int) -> str:
+def _refuse_another_cut(folder: Path, align: bool) -> None:
+    """Keeps a run without alignment from taking the place of faces that took hours to align, and the reverse."""
+    told: object = None
+    for name in (STARTED, PACK):
+        with contextlib.suppress(*files.UNREADABLE):
+            told = json.loads((folder / name).read_bytes())
+    crop = told.get("crop") if isinstance(told, dict) else None
+    if isinstance(crop, str) and (crop == alignment.NAME) != align:
+        remedy = "name another folder with --out, or delete this one"
+        raise BadInput(f"{folder}: holds faces cut in another way ({crop}); {remedy}")
+
+
+def _crop(listing: Listing, align: bool) -> str:
+    """What is cut out of the pictures, as a pack says it."""
+    if align:
+        return alignment.NAME
+    boxed = ~np.isnan(listing.box).all(axis=1)
+    return "face box" if boxed.all() else "face box where there is one" if boxed.any() else "whole picture"
+
+
+def _plan(listing: Listing, side: int, align: bool) -> str:
     """What decides every byte of a pack: a run goes on only with what was prepared for the same."""
     table = {name: getattr(listing, name) for name in (*COLUMNS, "box")}
     told = [FORMAT, listing.dataset, listing.layout, side, *listing.names, table_digest(table)]
+    if align:
+        told.append(alignment.NAME)
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def _is_finished(folder: Path, listing: Listing, side: int, skip_bad: bool) -> bool:
+def _is_finished(folder: Path, listing: Listing, plan: str, skip_bad: bool) -> bool:
     try:
         told = files.description(folder)
     except BadInput:
         return False
-    if told["plan"] != _plan(listing, side):
+    if told["plan"] != plan:
         return False
     if told["skipped"] and not skip_bad:
         what = f"prepared without {len(told['skipped']):,} bad pictures, the first being {told['skipped'][0]}"
@@ -115,14 +144,16 @@ def _is_finished(folder: Path, listing: Listing, side: int, skip_bad: bool) -> b
     return True
 
 
-def _make(folder: Path, listing: Listing, side: int, workers: int, skip_bad: bool, report: Report) -> None:
+def _make(folder: Path, listing: Listing, side: int, align: bool, workers: int, skip_bad: bool, report: Report) -> None:
     videos = listing.path[listing.frame >= 0]
     if len(videos):
         # A missing PyAV is no fault of a video, and must not be skipped as one.
         decode_frames(listing.root / str(videos[0]), [])
-    start, done = _begin(folder, listing, side)
+    if align:
+        landmarks.check()
+    start, done = _begin(folder, listing, side, align)
     flags_start = (folder / DONE).stat().st_size - len(done)
-    job = Job(folder, listing.root, side, start, flags_start, skip_bad)
+    job = Job(folder, listing.root, side, start, flags_start, skip_bad, align)
     bad: dict[int, str] = {}
 
     def tick(found: dict[int, str]) -> None:
@@ -130,18 +161,19 @@ def _make(folder: Path, listing: Listing, side: int, workers: int, skip_bad: boo
         report(int(files.load_flags(folder).sum()) + len(bad), len(listing))
 
     tick({})
-    run(job, chunks(listing, np.flatnonzero(~done)), workers, tick)
+    run(partial(decode_chunk, job), chunks(listing, np.flatnonzero(~done)), workers, tick)
     _finish(job, listing, {row: bad[row] for row in sorted(bad)})
 
 
-def _begin(folder: Path, listing: Listing, side: int) -> tuple[int, Array]:
+def _begin(folder: Path, listing: Listing, side: int, align: bool) -> tuple[int, Array]:
     """The offset of the pixels in their file, and which rows are in place; makes the files where they do not fit."""
-    plan, shape = _plan(listing, side), (len(listing), side, side, 3)
+    shape = (len(listing), side, side, 3)
+    started = {"plan": _plan(listing, side, align), "crop": _crop(listing, align)}
     _check_room(folder, int(np.prod(shape)))
     with contextlib.suppress(*files.UNREADABLE):
         faces, done = files.load_faces(folder / FACES), files.load_flags(folder)
         told = json.loads((folder / STARTED).read_bytes())
-        if told == {"plan": plan} and faces.shape == shape and done.shape == shape[:1]:
+        if told == started and faces.shape == shape and done.shape == shape[:1]:
             return int(faces.offset), done
     # What describes goes first, what is described after it; and the other way round when they are made.
     for name in (PACK, STARTED, DONE, FACES, TABLE):
@@ -149,7 +181,7 @@ def _begin(folder: Path, listing: Listing, side: int) -> tuple[int, Array]:
     faces = np.lib.format.open_memmap(folder / FACES, mode="w+", dtype=np.uint8, shape=shape)
     done = np.zeros(len(listing), bool)
     np.save(folder / DONE, done)
-    files.write_json(folder / STARTED, {"plan": plan})
+    files.write_json(folder / STARTED, started)
     return int(faces.offset), done
 
 
@@ -176,11 +208,10 @@ def _finish(job: Job, listing: Listing, bad: dict[int, str]) -> None:
     files.write_arrays(folder / TABLE, table)
     if bad:
         _shorten(folder / FACES, start, (len(kept), side, side, 3))
-    boxed = ~np.isnan(listing.box).all(axis=1)
     told = {
-        "format": FORMAT, "plan": _plan(listing, side), "dataset": listing.dataset, "layout": listing.layout,
+        "format": FORMAT, "plan": _plan(listing, side, job.align), "dataset": listing.dataset, "layout": listing.layout,
         "side": side, "names": listing.names, "table": table_digest(table), "pixels": pixels,
-        "crop": "face box" if boxed.all() else "face box where there is one" if boxed.any() else "whole picture",
+        "crop": _crop(listing, job.align),
         "checks": [asdict(check) for check in listing.checks],
         "skipped": [_skipped(listing, row, why) for row, why in bad.items()],
     }  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import alignment
 from .data import Array, Origin
 from .errors import BadInput
 from .listing import Check
@@ -36,6 +37,35 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class PackPixels:
+    """The faces of a pack without its labels, read from the file.
+
+    Attributes:
+        file, start: where the pixels begin.
+        count, side: how many faces, and their side in pixels.
+    """
+
+    file: Path
+    start: int
+    count: int
+    side: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, rows: Array) -> Pixels:
+        """The faces of int64 row numbers: uint8 [n, side, side, 3]; BadInput where the file was cut short."""
+        found = np.empty((len(rows), self.side, self.side, 3), np.uint8)
+        size = self.side * self.side * 3
+        with self.file.open("rb", buffering=0) as file:
+            for face, number in zip(found, rows.tolist(), strict=True):
+                file.seek(self.start + number * size)
+                if file.readinto(face.data) != size:
+                    raise _damaged(self.file, f"it ends before row {number:,}")
+        return found
+
+
+@dataclass(frozen=True)
 class Pack:
     """The faces of a data set, ready to be read in any order.
 
@@ -44,10 +74,11 @@ class Pack:
             room: `read` is for those who must not grow.
         path, frame, labels, group, part: as in Listing, a row for each face.
         names: class names (single) or AU names (multi), in column order.
-        origin: the layout, and "published" or, for a partial copy, the digest of table and pixels.
-        crop: what was cut out of the pictures.
+        origin: the layout with what was made of it (crop and side), and "published" or, for a partial copy, the digest
+            of table and pixels.
+        crop: what was cut out of the pictures, and by what.
         digest: SHA-256 of table and pixels, in hex.
-        checks: those of the listing, then how many pictures could be decoded.
+        checks: those of the listing, then how many pictures could be used.
         skipped: what was left out, a picture or frame a line with the reason.
     """
 
@@ -82,16 +113,12 @@ class Pack:
             BadInput: the file was cut short since it was opened.
             IndexError: no such row.
         """
-        numbers = np.arange(len(self))[rows]
-        found = np.empty((len(numbers), *self.faces.shape[1:]), np.uint8)
-        size = self.faces[0].nbytes
-        source = Path(str(self.faces.filename))
-        with source.open("rb", buffering=0) as file:
-            for face, number in zip(found, numbers.tolist(), strict=True):
-                file.seek(self.faces.offset + number * size)
-                if file.readinto(face.data) != size:
-                    raise _damaged(source, f"it ends before row {number:,}")
-        return found
+        return self.pixels.read(np.arange(len(self))[rows])
+
+    @property
+    def pixels(self) -> PackPixels:
+        """The faces alone, for those who must not see labels."""
+        return PackPixels(Path(str(self.faces.filename)), self.faces.offset, len(self), self.faces.shape[1])
 
 
 def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
@@ -118,9 +145,11 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
         raise _damaged(folder / FACES, f"not the pixels {PACK} describes")
     skipped = told["skipped"]
     checks = [Check(**check) for check in told["checks"]]
-    checks.append(Check("pictures that can be decoded", rows + len(skipped), rows, skipped[0] if skipped else ""))
+    usable = "in which a face is found" if told["crop"] == alignment.NAME else "that can be decoded"
+    checks.append(Check(f"pictures {usable}", rows + len(skipped), rows, skipped[0] if skipped else ""))
     digest = hashlib.sha256(f"{told['table']} {told['pixels']}".encode()).hexdigest()
-    origin = Origin(told["layout"], "published" if all(check.ok for check in checks) else digest[:16])
+    made = f"{told['layout']}; {told['crop']}, {side} px"
+    origin = Origin(made, "published" if all(check.ok for check in checks) else digest[:16])
     return Pack(
         faces=faces,
         **{name: table[name] for name in COLUMNS},

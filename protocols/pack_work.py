@@ -13,17 +13,21 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from .data import Array
 from .errors import BadInput
+from .landmarks import upright
 from .listing import Listing
 from .pack_files import DONE, FACES
-from .pictures import decode_rows
+from .pictures import Make, Pixels, decode_rows, fit
 
+T = TypeVar("T")
 CHUNK = 128
 """Pictures a process decodes before it makes them durable and marks them done."""
 
@@ -38,6 +42,7 @@ class Job:
         side: of the faces.
         faces_start, flags_start: bytes before the first row in the files of pixels and of flags.
         skip_bad: whether a bad picture is reported rather than raised.
+        align: whether faces are found and put upright, rather than taken by their box.
     """
 
     folder: Path
@@ -46,6 +51,12 @@ class Job:
     faces_start: int
     flags_start: int
     skip_bad: bool
+    align: bool
+
+    @property
+    def make(self) -> Make[Pixels]:
+        """What is made of a picture."""
+        return partial(upright if self.align else fit, side=self.side)
 
 
 @dataclass(frozen=True)
@@ -76,31 +87,32 @@ def chunks(listing: Listing, rows: Array) -> Iterator[Chunk]:
             yield Chunk(part, listing.path[part].tolist(), listing.frame[part], listing.box[part])
 
 
-def run(job: Job, work: Iterator[Chunk], workers: int, tick: Callable[[dict[int, str]], None]) -> None:
-    """Works on chunks; `tick` gets what is wrong with rows, and is called once a second or more by several processes.
+def run(
+    task: Callable[[Chunk], dict[int, T]], work: Iterator[Chunk], workers: int, tick: Callable[[dict[int, T]], None]
+) -> None:
+    """Works on chunks; `tick` gets what a task says of rows, and is called once a second or more by several processes.
 
     Raises:
-        BadInput: a bad picture that is not to be skipped.
         BrokenProcessPool: a process was ended from outside.
-        OSError: a file cannot be written.
+        BadInput, OSError: what the task raises.
     """
     if workers <= 1:
         for part in work:
-            tick(decode_chunk(job, part))
+            tick(task(part))
         return
     # spawn: the process that calls may hold threads and a GPU, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
-        running: set[Future[dict[int, str]]] = set()
+        running: set[Future[dict[int, T]]] = set()
         try:
             while True:
                 # Few at a time: a chunk carries its paths.
                 while len(running) < 2 * workers and (chunk := next(work, None)) is not None:
-                    running.add(pool.submit(decode_chunk, job, chunk))
+                    running.add(pool.submit(task, chunk))
                 if not running:
                     return
                 ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-                tick({row: why for future in ended for row, why in future.result().items()})
+                tick({row: said for future in ended for row, said in future.result().items()})
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -141,7 +153,7 @@ def decode_chunk(job: Job, chunk: Chunk) -> dict[int, str]:
             flags.flush()
             pending.clear()
 
-        for position, pixels in decode_rows(job.root, chunk.path, chunk.frame, chunk.box, job.side):
+        for position, pixels in decode_rows(job.root, chunk.path, chunk.frame, chunk.box, job.make):
             row = int(chunk.rows[position])
             if isinstance(pixels, BadInput):
                 if not job.skip_bad:

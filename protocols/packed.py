@@ -1,4 +1,4 @@
-"""One label a face from a prepared data set, with symmetric noise on the owners' labels."""
+"""One label a face from a prepared data set: noise drawn on its owners' labels, lists of others, or its own noise."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from .base import Profile, Protocol
-from .data import CellData, Source, rows
+from .data import Array, CellData, Rows, Source, rows
 from .datasets import listing_of
-from .errors import BadInput
-from .images import copies_of, of_pool
-from .pack import Pack, open_pack
-from .splits import Splits, generated, with_symmetric_noise
+from .images import of_pool
+from .listing import Listing
+from .openface import auxiliary_of
+from .pack import Pack
+from .packs import open_for, row_digests
+from .rafdb_noisy import NoisyList, read_noisy_list
+from .splits import Splits, generated, noisy_cell
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Splits:
@@ -24,15 +27,25 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     """
     if source == "generated":
         return generated(protocol, profile)
-    pack = _open(protocol, data_root, partial=partial)
-    everything = rows(of_pool(pack, profile.size.side), pack.labels, pack.labels, group=pack.group)
-    train, test = everything.take(pack.part == "train"), everything.take(pack.part == "test")
-    test = replace(test, copy=copies_of(test.images, train.images))
+    (dataset,) = protocol.data
+    pack, place = open_for(protocol, dataset, data_root, partial=partial), data_root / dataset
+    everything = _labelled(protocol, pack, profile.size.side)
+    auxiliary = auxiliary_of(data_root, dataset, pack.path.tolist())
+    everything = replace(everything, aux=auxiliary.labels)
+    part, known = pack.part, everything.reference >= 0
+    train = everything.take(known & (part == (protocol.option("train") or "train")))
+    test = everything.take(known & (part == (protocol.option("test") or "test")))
+    if file := protocol.option("list"):
+        listing = listing_of(dataset, data_root)
+        train = train.with_given(_by_path(read_noisy_list(place / file, listing), listing, pack, train))
+    if protocol.option("train") == "automatic":  # nobody judged these labels
+        train = replace(train, reference=np.full(len(train), -1))
     order = np.random.default_rng(protocol.noise_seed).permutation(len(train))
     held_out = order[: profile.size.validation or 0]
     rest = np.setdiff1d(order, held_out)
-    splits = Splits(train.take(rest), train.take(np.sort(held_out)), test, pack.origin)
-    return splits.cut(profile.size, protocol.noise_seed, data_root / protocol.data[0], ("train", "test"))
+    splits = Splits(train.take(rest), train.take(np.sort(held_out)), test, pack.origin, aux_names=auxiliary.names)
+    splits = splits.cut(profile.size, protocol.noise_seed, place, ("train", "test"))
+    return replace(splits, test=_marked(splits.test, train, pack))
 
 
 def cell(
@@ -44,23 +57,25 @@ def cell(
     level: float | None,
     draw: int,
 ) -> CellData:
-    """The rows of one cell: the splits with symmetric noise of this level and draw."""
-    return with_symmetric_noise(protocol, loaded, level or 0.0, draw)
+    """The rows of one cell: the splits with the noise of this level and draw."""
+    return noisy_cell(protocol, source, loaded, level, draw)
 
 
-def _open(protocol: Protocol, data_root: Path, *, partial: bool) -> Pack:
-    (name,), side = protocol.data, protocol.option("side")
-    folder = data_root / "packs" / f"{name}-{side}"
-    if not folder.is_dir():
-        listing_of(name, data_root)  # a data set that is absent is told first
-        raise BadInput(
-            f"{protocol.name} reads {folder}, which is not there yet: "
-            f"fernoise-bench data prepare {name} --side {side} --data-root {data_root}"
-        )
-    pack = open_pack(folder)
-    if pack.partial and not partial:
-        raise BadInput(
-            f"{folder}: made from a copy that differs from the published {name} (see data verify {name}); "
-            "add --partial to run on it all the same"
-        )
-    return pack
+def _labelled(protocol: Protocol, pack: Pack, side: int) -> Rows:
+    """All faces of a pack, their classes by name as the protocol numbers them; -1 for classes it leaves out."""
+    number = np.array([protocol.names.index(name) if name in protocol.names else -1 for name in (*pack.names, "")])
+    labels = number[pack.labels]
+    return rows(of_pool(pack.pixels, side), labels, labels, group=pack.group)
+
+
+def _marked(test: Rows, train: Rows, pack: Pack) -> Rows:
+    """Test rows with those marked that are exact copies, at the pack's own side, of a picture that could train."""
+    stored = row_digests(pack)
+    copy: Array = np.isin(stored[test.sample_id], stored[train.sample_id])
+    return replace(test, copy=copy)
+
+
+def _by_path(listed: NoisyList, listing: Listing, pack: Pack, train: Rows) -> Array:
+    """The labels of another author's list, which follow the listing's training rows, for the rows of a pack."""
+    given = dict(zip(listing.path[listing.part == "train"].tolist(), listed.given.tolist(), strict=True))
+    return np.array([given[path] for path in pack.path[train.sample_id].tolist()], np.int64)

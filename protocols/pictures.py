@@ -1,4 +1,4 @@
-"""Pixels of a listing's rows: one picture, or the frames of one video, in RGB, cut to the face box, as a square.
+"""Pixels of a listing's rows: one picture, or the frames of one video, in RGB; and their square, cut to the face box.
 
 Pixels are taken as they are stored: no EXIF turn, no colour profile, no transparency, the first of several pictures.
 The face box, or the whole picture, is stretched to the square by Pillow's bilinear filter, which averages when it
@@ -10,8 +10,10 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,10 @@ LARGEST = 1 << 26
 """Pixels of the largest picture that is decoded: 192 MiB in RGB."""
 
 Pixels = NDArray[np.uint8]
+Box = Sequence[float] | Array | None
+T = TypeVar("T")
+Make = Callable[[Path, Image.Image, Box], T]
+"""What is made of a decoded RGB picture with a face box; the path is for its errors, which are BadInput."""
 
 # A closed list: Pillow would hand some other formats to outside programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
@@ -37,8 +43,8 @@ _DAMAGED = (
 _REMEDY = "unpack or fetch the file again"
 
 
-def decode_picture(path: Path, side: int, box: Sequence[float] | Array | None = None) -> Pixels:
-    """Decodes one picture.
+def decode_picture(path: Path, side: int, box: Box = None) -> Pixels:
+    """Decodes one picture to a square.
 
     Args:
         path: a JPEG, PNG, BMP, GIF, TIFF or WebP file, whatever its name ends with.
@@ -52,23 +58,43 @@ def decode_picture(path: Path, side: int, box: Sequence[float] | Array | None = 
         BadInput: no such picture, damaged or truncated, without pixels, of more than LARGEST of them, not of 8 bits a
             channel, or with a box that is not in it.
     """
+    return load(path, partial(fit, side=side), box)
+
+
+def load(path: Path, make: Make[T], box: Box = None) -> T:
+    """What `make` makes of one decoded picture.
+
+    Raises:
+        BadInput: no such picture, or one that cannot be decoded; and what `make` raises.
+    """
     try:
         with warnings.catch_warnings():
             # Pillow's remarks on odd metadata, and on sizes that are refused below.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as picture:
                 _check(path, picture)
-                return fit(path, picture.convert("RGB"), side, box)
+                decoded = picture.convert("RGB")
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except _DAMAGED as error:
         raise BadInput(f"{path}: {_reason(path, error)}; {_REMEDY}") from error
+    return make(path, decoded, box)
 
 
-def fit(path: Path, picture: Image.Image, side: int, box: Sequence[float] | Array | None = None) -> Pixels:
+def fit(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
     """Cuts a decoded RGB picture to a box and resizes it to a square; arguments and result as in `decode_picture`.
+
+    Raises:
+        BadInput: the box is not in the picture, or not of numbers.
+    """
+    square = picture.resize((side, side), Image.Resampling.BILINEAR, box=corners(path, picture, box))
+    return np.asarray(square, dtype=np.uint8)
+
+
+def corners(path: Path, picture: Image.Image, box: Box) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a box in a picture, what lies outside cut off; of the picture without a box.
 
     Raises:
         BadInput: the box is not in the picture, or not of numbers.
@@ -82,13 +108,12 @@ def fit(path: Path, picture: Image.Image, side: int, box: Sequence[float] | Arra
             shown = ", ".join(f"{value:g}" for value in (x, y, wide, high))
             what = f"the face box ({shown}) is not in the picture of {width} x {height} pixels"
             raise BadInput(f"{path}: {what}; check the label file and the picture")
-    square = picture.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    return np.asarray(square, dtype=np.uint8)
+    return left, top, right, bottom
 
 
 def decode_rows(
-    root: Path, paths: Sequence[str], frames: Array, boxes: Array, side: int
-) -> Iterator[tuple[int, Pixels | BadInput]]:
+    root: Path, paths: Sequence[str], frames: Array, boxes: Array, make: Make[T]
+) -> Iterator[tuple[int, T | BadInput]]:
     """Decodes pictures, or frames of one video, one at a time; one that is bad does not end the others.
 
     Args:
@@ -96,22 +121,22 @@ def decode_rows(
         paths: the picture of each row, or one video for all.
         frames: int64 [n], 0-based frames of the video in any order, repeated or not; -1 for pictures.
         boxes: float64 [n, 4], the face boxes.
-        side: of the square.
+        make: what is made of each picture.
 
     Returns:
-        An iterator of (position among the rows, uint8 [side, side, 3] or what is wrong with it), each position once.
+        An iterator of (position among the rows, what was made or what is wrong), each position once.
     """
     if len(frames) and frames[0] >= 0:
-        yield from _decode_video(root / paths[0], frames, boxes, side)
+        yield from _decode_video(root / paths[0], frames, boxes, make)
         return
     for position, (path, box) in enumerate(zip(paths, boxes, strict=True)):
         try:
-            yield position, decode_picture(root / path, side, box)
+            yield position, load(root / path, make, box)
         except BadInput as error:
             yield position, error
 
 
-def _decode_video(path: Path, frames: Array, boxes: Array, side: int) -> Iterator[tuple[int, Pixels | BadInput]]:
+def _decode_video(path: Path, frames: Array, boxes: Array, make: Make[T]) -> Iterator[tuple[int, T | BadInput]]:
     numbers = np.unique(frames)
     rows = np.argsort(frames, kind="stable")
     of_number = np.split(rows, np.searchsorted(frames[rows], numbers[1:]))
@@ -122,7 +147,7 @@ def _decode_video(path: Path, frames: Array, boxes: Array, side: int) -> Iterato
             picture = Image.fromarray(pixels)
             for position in positions.tolist():
                 try:
-                    yield position, fit(path, picture, side, boxes[position])
+                    yield position, make(path, picture, boxes[position])
                 except BadInput as error:
                     yield position, error
     except BadInput as error:

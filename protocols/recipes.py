@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 from .base import Augmentation, Recipe, Sources
 
@@ -83,6 +84,68 @@ RECOT: Recipe = Recipe(
 )
 
 
+COCURING_OVERSAMPLED = replace(
+    COCURING,
+    sampler="oversample",
+    sources=(
+        *(line for line in COCURING.sources if line[0] != "sampler"),
+        ("sampler", "authors' code for AffectNet: weight 1 / count of the given class, with replacement, drawn once"),
+    ),
+)
+
+
+def _told(recipe: Recipe, name: str, text: str) -> Sources:
+    """The sources with one of them replaced."""
+    return (*(line for line in recipe.sources if line[0] != name), (name, text))
+
+
+RECOT_EMOTIONET = replace(RECOT, epochs=70, sources=_told(RECOT, "epochs", "ReCoT appendix, Table 1: EmotioNet"))
+RECOT_SCRATCH = replace(
+    RECOT_EMOTIONET, weights="none", sources=_told(RECOT_EMOTIONET, "weights", "ReCoT Table 4: without pre-training")
+)
+
+TOKENS, TOKEN_SIZE = 196, 768  # 14 x 14 positions; the width of the ViT RHLS stands in for
+TRANSFORMER_RATE = 4e-8  # RHLS §3.2: times batch size and number of queries, over the root of the width
+
+
+def _rhls(convolutional_rate: float, aus: int) -> Recipe:
+    """RHLS's own recipe: 2 epochs, the transformer's rate by its number of queries."""
+    batch_size = 32
+    rates = {part: TRANSFORMER_RATE * batch_size * queries / TOKEN_SIZE**0.5 for part, queries in (
+        ("self_attention", TOKENS), ("cross_attention", aus)
+    )}  # fmt: skip
+    return Recipe(
+        encoder="resnet50",
+        weights="vggface2",
+        epochs=2,
+        batch_size=batch_size,
+        augmentation=Augmentation(crop=224, resize=240, flip=0.5),
+        optimizer="adamw",
+        learning_rate=convolutional_rate,
+        head_factor=rates["self_attention"] / convolutional_rate,
+        weight_decay=0.01,
+        schedule="exponential",
+        decay=0.75,
+        sampler="shuffle",
+        neck="attention",
+        neck_factors=tuple((part, rate / convolutional_rate) for part, rate in rates.items()),
+        sources=(
+            ("encoder, weights", "RHLS §3.2: ResNet-50 pre-trained on VGGFace2"),
+            ("neck", "RHLS §3.2: 1x1 convolution to 768, self-attention over 196 tokens, one query an AU"),
+            ("epochs, batch_size, optimizer, decay", "RHLS §3.2"),
+            ("learning_rate", "RHLS §3.2: of the convolutional part"),
+            ("neck_factors", "RHLS §3.2: 4e-8 x batch x queries / sqrt(768) over the convolutional rate"),
+            ("head_factor", "unstated: as the self-attention"),
+            ("weight_decay", "unstated: AdamW's own"),
+            ("augmentation", "unstated: crop from 240 px and flip, as the other action unit protocols"),
+        ),
+    )
+
+
+RHLS_BP4D = _rhls(5e-5, 12)
+RHLS_DISFA = _rhls(1e-5, 8)
+
+
 def _relabelled(sources: Sources, changed: tuple[str, ...]) -> Sources:
     """The sources with those of the changed values replaced by "ours"."""
     kept = tuple((name, text) for name, text in sources if not any(name.startswith(part) for part in changed))
@@ -104,6 +167,7 @@ def at_small(recipe: Recipe) -> Recipe:
     pad = round(shift / 2 * SMALL_SIDE / paper.crop)
     changed = (
         *("encoder", "weights", "epochs", "batch_size", "learning_rate", "head_factor", "max_steps"),
+        *(("neck", "neck_factors", "decay") if recipe.neck else ()),
         *("augmentation.crop", "augmentation.resize", "augmentation.pad", "augmentation.jitter"),
         *("augmentation.translate", "augmentation.scale", "augmentation.grayscale", "pixel noise"),
     )
@@ -117,6 +181,9 @@ def at_small(recipe: Recipe) -> Recipe:
         learning_rate=3e-3,
         head_factor=1.0,
         max_steps=None,
+        neck="",
+        neck_factors=(),
+        decay=recipe.decay ** (1 / 14) if recipe.neck else recipe.decay,  # as far down in 15 epochs as in its own 2
         augmentation=Augmentation(crop=SMALL_SIDE, pad=pad, flip=paper.flip),
         sources=_relabelled(recipe.sources, changed),
     )
@@ -125,3 +192,11 @@ def at_small(recipe: Recipe) -> Recipe:
 def at_smoke(recipe: Recipe) -> Recipe:
     """The small recipe cut down to seconds: it shows that everything runs, not how well."""
     return replace(at_small(recipe), epochs=3)
+
+
+def as_published(recipe: Recipe) -> Recipe:
+    """The recipe itself."""
+    return recipe
+
+
+AT_PROFILE = MappingProxyType({"paper": as_published, "small": at_small, "smoke": at_smoke})

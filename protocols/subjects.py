@@ -1,4 +1,4 @@
-"""The published subject lists of the action unit data sets.
+"""The published subject lists and action units of the action unit data sets.
 
 Order as in the lists of JAA-Net and ME-GraphAU, which agree. JAA-Net names the parts, ME-GraphAU numbers folds by the
 part left out (its fold 1 tests part 3); here a fold is named by the part it tests.
@@ -14,6 +14,8 @@ BP4D_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         ("part3", "F007 F015 F006 F019 M006 M009 F012 M003 F004 F021 F017 M015 F014"),
     )
 )
+
+BP4D_AUS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23", "AU24")
 
 DISFA_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
     (part, tuple(subjects.split()))

@@ -49,7 +49,9 @@ every_method = pytest.mark.parametrize(("name", "kind"), CASES, ids=lambda value
 
 def _start(name: str, kind: Kind, out: Path, *, data: CellData | None = None, **recipe: int) -> Training:
     trial = toy_trial(name, out, kind=kind, **recipe)
-    return trainer.start(trial, data or toy_cell(kind), Weights("none"))
+    data = data or toy_cell(kind)
+    teacher = np.where(data.train.reference > 0, 0.9, 0.1).astype(np.float32) if trial.method.teacher else None
+    return trainer.start(trial, data, Weights("none"), teacher)
 
 
 def _run(training: Training, epochs: int) -> list[float | None]:
@@ -162,12 +164,16 @@ def test_an_au_without_a_known_label_trains_without_trouble(name: str, tmp_path:
     assert all(loss is not None and np.isfinite(loss) for loss in losses)
 
 
+# Their peers get the same view of a row, and part of their loss compares the peers.
+COMPARES_PEERS = frozenset({"mlcr"})
+
+
 @every_au_method
 def test_a_batch_of_unknown_labels_teaches_nothing(name: str, tmp_path: Path) -> None:
-    """No update, or no gradient; a method that compares two views of a row may learn from that alone."""
+    """No update, or no gradient; a method that compares views or peers may learn from that alone."""
     training = _start(name, "multi", tmp_path)
-    if training.method.views > 1:
-        pytest.skip("compares two views of a row, which needs no label")
+    if training.method.views > 1 or name in COMPARES_PEERS:
+        pytest.skip("compares two views of a row or two networks, which needs no label")
     batch = next(training.train_set.batches(0, 1))
     step = training.method.loss(dataclasses.replace(batch, labels=torch.zeros_like(batch.labels)))
     if step.loss is not None:

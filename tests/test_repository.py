@@ -64,7 +64,7 @@ def test_no_package_has_a_folder_that_is_not_listed() -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_is_marked_as_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
-    assert CONFIGURATION["tool"]["setuptools"]["package-data"] == {"*": ["py.typed"]}
+    assert CONFIGURATION["tool"]["setuptools"]["package-data"]["*"] == ["py.typed"]
 
 
 # --- imports

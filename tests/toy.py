@@ -16,7 +16,7 @@ from fernoise_bench.protocols.base import Augmentation, Kind, Profile, Protocol,
 from fernoise_bench.protocols.data import CellData, Rows, describe_noise, join, rows
 from fernoise_bench.protocols.noise import symmetric
 
-CLASSES = ("left", "right", "low")
+CLASSES = ("high", "low", "middle")
 AUS = ("AU1", "AU2", "AU4")
 SIDE = 24
 EPOCHS = 4
@@ -46,17 +46,17 @@ def toy_protocol(kind: Kind) -> Protocol:
         paper=profile,
         small=profile,
         smoke=profile,
-        offers=frozenset({"noise_rate"} if kind == "single" else {"verified"}),
+        offers=frozenset({"noise_rate", "aux"} if kind == "single" else {"verified"}),
     )
 
 
 def _images(present: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Grey noise with a bright bar for each thing present: left, right, low."""
+    """Grey noise with a bright bar for each thing present: high, low, middle; their mirror images are alike."""
     images = generator.integers(60, 120, size=(len(present), SIDE, SIDE, 3))
     third = SIDE // 3
-    images[present[:, 0], :, :third] += 100
-    images[present[:, 1], :, -third:] += 100
-    images[present[:, 2], -third:, third:-third] += 100
+    images[present[:, 0], :third] += 100
+    images[present[:, 1], -third:] += 100
+    images[present[:, 2], third:-third, third:-third] += 100
     return images.astype(np.uint8)
 
 
@@ -64,13 +64,15 @@ def toy_cell(kind: Kind, size: int = 192, rate: float = 0.2, seed: int = 0) -> C
     generator = np.random.default_rng(seed)
     if kind == "single":
         labels = generator.integers(0, 3, size=2 * size)
-        everything = rows(_images(np.eye(3, dtype=bool)[labels], generator), labels, labels)
+        present = np.eye(3, dtype=bool)[labels]
+        everything = rows(_images(present, generator), labels, labels)
+        aux = np.where(np.random.default_rng(seed).random(present.shape) < 0.1, 0, np.where(present, 1, -1))
+        everything = replace(everything, aux=aux.astype(np.int8))
         train = everything.take(np.arange(size))
         train = train.with_given(symmetric(train.reference, rate, 3, seed))
         test = everything.take(np.arange(size, 2 * size))
-        return CellData(
-            train, test.take(np.arange(32)), test.take(np.arange(32, size)), describe_noise("symmetric", rate, train)
-        )
+        noise = describe_noise("symmetric", rate, train)
+        return CellData(train, test.take(np.arange(32)), test.take(np.arange(32, size)), noise, AUS)
     present = generator.random((2 * size, 3)) < 0.5
     labels = np.where(present, 1, -1).astype(np.int8)
     everything = rows(_images(present, generator), labels, labels)

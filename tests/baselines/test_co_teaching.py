@@ -19,6 +19,19 @@ from ..methods.toy import (
     parameter_gradients,
     random_logits,
 )
+from .linear import Array, make_identity
+from .peers import (
+    Gradients,
+    Labels,
+    assert_alike,
+    batch_of,
+    cross_entropies,
+    cross_entropy_gradient,
+    smallest,
+    train,
+    train_by_hand,
+    view,
+)
 
 LABELS = torch.tensor([0, 2, 1, 1, 0, 2, 0])
 
@@ -99,7 +112,7 @@ def make_method(noise_rate: float | None = 0.4, epochs: int = 40, **changes: Any
 @pytest.mark.parametrize(("epochs", "ramp"), [(40, 10), (15, 4), (200, 50)])
 def test_the_ramp_keeps_its_share_of_training(epochs: int, ramp: int) -> None:
     method = make_method(epochs=epochs)
-    assert method.rates.tolist() == forget_rates(0.4, ramp, 1.0, epochs).tolist()
+    assert method.schedule.rates.tolist() == forget_rates(0.4, ramp, 1.0, epochs).tolist()
     assert "noise_rate" in method.task.oracle_reads
 
 
@@ -113,7 +126,7 @@ def test_step_reports_what_each_network_trained_on(epoch: int) -> None:
     method = make_method()
     batch = make_batch(range(7), LABELS, epoch=epoch)
     z1, z2 = method.network1(batch.images[0]).detach(), method.network2(batch.images[0]).detach()
-    rate = float(method.rates[epoch])
+    rate = float(method.schedule.rates[epoch])
     expected1, expected2, rows1, rows2 = loss_by_loop(z1.tolist(), z2.tolist(), rate)
     step = method.loss(batch)
     assert step.loss is not None
@@ -137,3 +150,33 @@ def test_prediction_is_the_mean_of_both_networks() -> None:
     other = make_method()
     other.load_state_dict(method.state_dict())
     assert torch.equal(other.predict(images), method.predict(images))
+
+
+def test_training_equals_numpy() -> None:
+    """Some epochs on linear networks, each learning from the rows the other picks before either is updated."""
+    rates = forget_rates(0.4, 2, 1.0, 8)
+
+    def rule(z1: Array, z2: Array, labels: Labels, epoch: int, step: int) -> Gradients:
+        rows, count = list(range(len(z1))), max(1, int((1 - rates[epoch]) * len(z1)))
+        by1 = smallest(cross_entropies(z1, labels), rows, count)
+        by2 = smallest(cross_entropies(z2, labels), rows, count)
+        return cross_entropy_gradient(z1, labels, by2, count), cross_entropy_gradient(z2, labels, by1, count)
+
+    def fresh() -> CoTeaching:
+        return CoTeaching(make_task(noise_rate=0.4, epochs=8), make_identity, CoTeachingParams())
+
+    assert_alike(train(fresh(), 8), train_by_hand(fresh(), rule, 8))
+
+
+def test_an_estimated_rate_needs_none_and_drops_nothing_before_it() -> None:
+    method = CoTeaching(make_task(epochs=20), make_identity, CoTeachingParams(noise_rate="estimated"))
+    kept = []
+    for epoch in range(20):
+        train(method, 1) if epoch == 0 else method.begin_epoch(epoch, view())
+        kept.append(method.loss(batch_of(epoch, 0)).logs["forget_rate"])
+    guess = float(method.schedule.noise_rate)
+    assert 0 < guess < 1
+    assert kept[:2] == [0.0, 0.0]  # 4 of 40 epochs are 2 of 20
+    assert kept[2:5] == pytest.approx([guess * 2 / 4, guess * 3 / 4, guess])
+    assert set(kept[5:]) == {guess}
+    assert not method.task.oracle_reads

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from fernoise_bench.baselines.ensemble import Ensemble, EnsembleParams
-from fernoise_bench.baselines.supervised import Supervised, SupervisedParams
+from fernoise_bench.baselines.supervised import Supervised, SupervisedParams, selective_loss
+from fernoise_bench.benchmark.registry import find
+from fernoise_bench.methods.recot import ReCoT, ReCoTParams
+from fernoise_bench.methods.selection import selective_weights
 
-from ..methods.toy import bce, cross_entropy, make_batch, make_encoder, make_task, parameter_gradients
+from ..methods.toy import (
+    bce,
+    cross_entropy,
+    make_batch,
+    make_encoder,
+    make_task,
+    parameter_gradients,
+    random_labels,
+    random_logits,
+)
 
 VERIFIED = [True, False, True, False]
 CLASSES = torch.tensor([0, 2, 1, 1])
@@ -107,13 +120,92 @@ def test_the_first_network_starts_as_the_single_one_and_the_second_elsewhere() -
 
 @pytest.mark.parametrize("method", [Supervised, Ensemble])
 def test_variants(method: Any) -> None:
-    assert {name: variant.params["rows"] for name, variant in method.variants.items()} == {
-        "both": "both",
-        "clean": "clean",
-        "noisy": "noisy",
-    }
-    assert {name for name, variant in method.variants.items() if "verified" in variant.needs} == {"clean", "noisy"}
+    plain = {name: variant for name, variant in method.variants.items() if "selective" not in variant.params}
+    assert {name: dict(variant.params) for name, variant in plain.items()} == {r: {"rows": r} for r in ROWS}
+    assert {name for name, variant in plain.items() if "verified" in variant.needs} == {"clean", "noisy"}
     assert method.needs == {"single", "multi"}
+    balanced = {name: variant for name, variant in method.variants.items() if name not in plain}
+    assert {f"{rows}-selective" for rows in ROWS} <= set(balanced)
+    for name, variant in balanced.items():
+        rows, mode = name.split("-")
+        assert variant.params == {"rows": rows, "selective": "mlcr" if mode == "selective" else mode}
+        spec = find(f"{method.__name__.lower()}:{name}")
+        assert spec.needs == ({"multi"} if rows == "both" else {"multi", "verified"})  # there is no AU in one label
+
+
+# --- selective learning
+
+MANY = random_labels(0, 24, 3)
+MANY_VERIFIED = [i % 2 == 0 for i in range(24)]
+
+
+def balanced_method(which: Any, params: Any, kind: str = "multi", **changes: Any) -> Any:
+    return which(make_task(kind, size=24), make_encoder, params(**changes))
+
+
+@pytest.mark.parametrize("mode", ["none", "mlcr", "hand"])
+def test_selective_loss_divides_by_all_entries(mode: Any) -> None:
+    logits, share = random_logits(1, 24, 3, requires_grad=True), torch.tensor([0.6, 0.3, 0.2], dtype=torch.float64)
+    weight = selective_weights(MANY, share, mode, torch.Generator().manual_seed(2))
+    expected = sum(
+        float(weight[i, k]) * bce(logits[i, k].item(), float(MANY[i, k] > 0))
+        for i in range(24)
+        for k in range(3)
+        if MANY[i, k] != 0
+    )
+    loss, used = selective_loss(logits, MANY, share, mode, torch.Generator().manual_seed(2))
+    assert loss.item() == pytest.approx(expected / 72, rel=1e-12)
+    assert torch.equal(used, weight)
+    loss.backward()
+    assert logits.grad is not None
+    assert torch.equal(logits.grad != 0, weight > 0)
+
+
+@pytest.mark.parametrize(("which", "params"), [(Supervised, SupervisedParams), (Ensemble, EnsembleParams)])
+@pytest.mark.parametrize("rows", ["both", "clean", "noisy"])
+@pytest.mark.parametrize("mode", ["mlcr", "hand"])
+def test_selective_learning_weights_the_chosen_rows(which: Any, params: Any, rows: str, mode: Any) -> None:
+    method = balanced_method(which, params, rows=rows, selective=mode)
+    chosen = [i for i in range(24) if rows == "both" or MANY_VERIFIED[i] == (rows == "clean")]
+    batch = make_batch(range(24), MANY, verified=MANY_VERIFIED)
+    generator, share = torch.Generator().manual_seed(0), torch.full((3,), 0.3, dtype=torch.float64)
+    step = method.loss(batch)
+    assert step.weight is not None
+    assert step.weight.shape == (len(networks_of(method)), 24, 3)
+    expected = 0.0
+    for network, reported in zip(networks_of(method), step.weight, strict=True):
+        z = network(batch.images[0][chosen]).detach()
+        loss, weight = selective_loss(z, MANY[chosen], share, mode, generator)  # a draw for each network
+        expected += loss.item()
+        assert torch.equal(reported[chosen], weight.float())
+        assert not reported[[i for i in range(24) if i not in chosen]].any()
+    assert step.loss is not None
+    assert step.loss.item() == pytest.approx(expected, rel=1e-5)
+    assert (step.probabilities is None) == (rows != "both")
+    step.loss.backward()
+    assert all(parameter_gradients(method))
+
+
+def test_selective_learning_leaves_single_labels_alone() -> None:
+    for which, params in ((Supervised, SupervisedParams), (Ensemble, EnsembleParams)):
+        batch = make_batch(range(4), CLASSES)
+        plain = balanced_method(which, params, "single").loss(batch)
+        balanced = balanced_method(which, params, "single", selective="mlcr").loss(batch)
+        assert torch.equal(plain.loss, balanced.loss)
+        assert torch.equal(plain.weight, balanced.weight)
+
+
+def test_two_balanced_networks_on_clean_rows_are_the_ensemble_of_recots_table() -> None:
+    """Twice ReCoT's loss, which takes the mean of the networks, where both views show the same image."""
+    recot = ReCoT(make_task("multi", size=24), make_encoder, ReCoTParams(**ReCoT.variants["ensemble"].params))  # type: ignore[arg-type]
+    pair = balanced_method(Ensemble, EnsembleParams, **Ensemble.variants["clean-selective"].params)
+    batch = make_batch(range(24), MANY, verified=MANY_VERIFIED)
+    again = make_batch(range(24), MANY, verified=MANY_VERIFIED)
+    one, two = pair.loss(batch), recot.loss(replace(again, images=again.images * 2))
+    assert two.loss is not None
+    assert one.loss.item() == pytest.approx(2 * two.loss.item(), rel=1e-5)
+    assert two.weight is not None
+    assert torch.equal(one.weight, two.weight)
 
 
 def test_an_unknown_choice_of_rows_is_refused() -> None:

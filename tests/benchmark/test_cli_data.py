@@ -19,15 +19,14 @@ from ..protocols import miniature_affectnet, miniature_bp4d, miniature_disfa, mi
 Write = Callable[[Path], object]
 
 MINIATURES: list[tuple[str, Write]] = [
-    ("bp4d", miniature_bp4d.write_au_occ),
-    ("bp4d", miniature_bp4d.write_3d_release),
-    ("bp4d", miniature_bp4d.write_fera2015),
-    ("disfa", miniature_disfa.write_img),
-    ("disfa", miniature_disfa.write_subjects),
-    ("disfa", miniature_disfa.write_images),
+    *(("bp4d", write) for write in miniature_bp4d.LAYOUTS),
+    *(("disfa", write) for write in miniature_disfa.EXTRACTED),
+    ("disfa", miniature_disfa.write_videos),
     ("emotionet", miniature_emotionet.write_2020),
+    ("emotionet", miniature_emotionet.write_2020_in_labels),
     ("emotionet", miniature_emotionet.write_older),
     ("emotionet", miniature_emotionet.write_automatic),
+    ("emotionet", miniature_emotionet.write_both),
     ("emotionet", miniature_emotionet.write_image_lists),
     *(("rafdb", write) for write in miniature_rafdb.LAYOUTS.values()),
     *(("affectnet", write) for write in miniature_affectnet.LAYOUTS.values()),

@@ -14,6 +14,11 @@ import torch
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.cli_run import default_workers
 from fernoise_bench.benchmark.registry import names
+from fernoise_bench.protocols.catalog import PROTOCOLS
+from fernoise_bench.protocols.datasets import listing_of
+from fernoise_bench.protocols.pack import prepare
+
+from ..protocols import miniature_bp4d
 
 SMOKE = ("--synthetic", "--profile", "smoke", "--out", "runs")
 FACES = ("run", "--protocol", "ferplus-sym", *SMOKE)
@@ -54,13 +59,16 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "--protocol", "bp4d-3fol", EVERY, *SMOKE), "unknown protocol 'bp4d-3fol': did you mean bp4d-3fold?"),
+        (("run", "--protocol", "bp4d-3fol", EVERY, *SMOKE), "unknown protocol 'bp4d-3fol': did you mean bp4d-3fold"),
         (("plan", "--protocol", "fer2013", EVERY), "unknown protocol 'fer2013': did you mean fer2013-real"),
-        (("table", "ferplus-sim"), "unknown protocol 'ferplus-sim': did you mean ferplus-sym"),
-        (("figure", "nonsense", "--out", "curves.svg"), "unknown protocol 'nonsense': known: bp4d-3fold, "),
+        (("table", "ferplus-sim"), "unknown table or protocol 'ferplus-sim': did you mean ferplus-sym"),
+        (
+            ("figure", "nonsense", "--out", "curves.svg"),
+            f"unknown protocol 'nonsense': known: {', '.join(sorted(PROTOCOLS))}",
+        ),
         (("show", "protocol", "bp4d"), "unknown protocol 'bp4d': did you mean bp4d-3fold?"),
         ((*AUS, "--method", "supervized"), "unknown method 'supervized': did you mean supervised?"),
-        ((*AUS, "--method", "xyz"), "unknown method 'xyz': known: co_teaching, cocuring, "),
+        ((*AUS, "--method", "xyz"), f"unknown method 'xyz': known: {', '.join(sorted(names()))}"),
         ((*AUS, "--method", "recot:no-tlrr"), "unknown variant of recot 'no-tlrr': did you mean no-tlr"),
         ((*AUS, EVERY, "--without", "recott"), "unknown method 'recott': did you mean recot"),
         (("show", "method", "cocurring"), "unknown method 'cocurring': did you mean cocuring"),
@@ -88,7 +96,7 @@ def test_a_level_the_protocol_does_not_have(refused: Refused) -> None:
 
 def test_a_level_where_the_noise_has_none(refused: Refused) -> None:
     message = refused(*AUS, EVERY, "--noise", "0.2")
-    assert message == "--noise: the noise of bp4d-3fold has no level (automatic coder); leave --noise out"
+    assert message == "--noise: the noise of bp4d-3fold has no level (labelled by a teacher); leave --noise out"
 
 
 @pytest.mark.parametrize("fold", ["4", "0", "part4", "", "part1,part9"])
@@ -163,12 +171,18 @@ def test_faces_that_are_absent(protocol: str, profile: str, refused: Refused) ->
 def test_aus_that_are_absent(refused: Refused, tmp_path: Path) -> None:
     arguments = ("run", "--protocol", "bp4d-3fold", EVERY, "--data-root", str(tmp_path), "--out", "runs")
     message = refused(*arguments)
-    assert message.startswith(f"bp4d-3fold needs bp4d: looked for {tmp_path / 'bp4d'}; ask for it at Binghamton")
+    assert message.startswith(f"BP4D: nothing usable in {tmp_path / 'bp4d'} (")
+    assert "ask for it at Binghamton" in message
     assert "--synthetic" in message
-    (tmp_path / "bp4d").mkdir()
-    assert refused(*arguments).startswith(f"bp4d-3fold needs emotionet: looked for {tmp_path / 'emotionet'}; ask for")
-    (tmp_path / "emotionet").mkdir()
-    assert "--synthetic" in refused(*arguments)
+    miniature_bp4d.write_au_occ(tmp_path / "bp4d")
+    message = refused(*arguments)
+    assert message.startswith(f"bp4d-3fold reads {tmp_path / 'packs/bp4d-240'}, which is not there yet: ")
+    assert f"fernoise-bench data prepare bp4d --side 240 --data-root {tmp_path}" in message
+    prepare(listing_of("bp4d", tmp_path), tmp_path / "packs", 240, workers=1, skip_bad=False, report=lambda *_: None)
+    assert "made from a copy that differs from the published bp4d" in refused(*arguments)
+    message = refused(*arguments, "--partial")
+    assert message.startswith(f"emotionet: nothing usable in {tmp_path / 'emotionet'} (")
+    assert "--synthetic" in message
 
 
 def test_plan_says_the_same_of_absent_data(refused: Refused) -> None:
@@ -225,7 +239,7 @@ def test_a_checkpoint_of_the_wrong_kind(refused: Refused, tmp_path: Path) -> Non
     torch.save(timm.create_model("resnet34").state_dict(), deeper)
     text.write_text("not a checkpoint\n")
     paper = ("run", "--protocol", "ferplus-sym", EVERY, "--synthetic", "--profile", "paper", "--out", "runs")
-    assert refused(*paper, "--weights", str(deeper)).startswith("deeper.pth: its keys are not a ResNet-18's")
+    assert refused(*paper, "--weights", str(deeper)).startswith("deeper.pth: its keys are neither a ResNet-18's nor ")
     assert refused(*paper, "--weights", str(text)).startswith("text.pth: not a checkpoint that can be loaded safely")
     assert refused(*paper, "--weights", "absent.pth").startswith("--weights absent.pth: no such file")
 

@@ -52,7 +52,7 @@ def test_defaults_with_generated_faces_are_the_small_profile_and_three_seeds() -
 
 
 def test_the_default_is_real_faces_at_the_papers_profile(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"bp4d-3fold needs bp4d: looked for .*; ask for it at .*--synthetic"):
+    with pytest.raises(BadInput, match=r"BP4D: nothing usable in .*; ask for it at .*--synthetic"):
         make_grid(Wish("bp4d-3fold", ("recot",), data_root=tmp_path, device="cpu"))
 
 

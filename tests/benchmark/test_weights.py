@@ -1,4 +1,4 @@
-"""Initial weights: two families of checkpoints recognised and loaded whole, everything else refused in one line."""
+"""Initial weights: known families of checkpoints recognised and loaded whole, everything else refused in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fernoise_bench.benchmark.encoders import build_model
-from fernoise_bench.benchmark.weights import MSCELEB_FILES, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.weights import EXPECTED, MSCELEB_FILES, Weights, read_checkpoint, resolve
 from fernoise_bench.protocols.errors import BadInput
 
 State = dict[str, Tensor]
@@ -106,12 +106,12 @@ def test_a_checkpoint_does_not_fit_another_encoder(backbone: State, tmp_path: Pa
     assert refusal(lambda: build_model("resnet34", weights)).startswith("the resnet18_msceleb checkpoint does not fit")
 
 
-@pytest.mark.parametrize("name", ["resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet34", "resnet101"])
 def test_a_checkpoint_of_a_deeper_resnet_is_refused(name: str, tmp_path: Path) -> None:
     state = timm.create_model(name).state_dict()
     path = saved({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "deep.pth")
     message = refusal(lambda: read_checkpoint(path))
-    assert message.startswith("deep.pth: its keys are not a ResNet-18's (first: module.conv1.weight")
+    assert message.startswith("deep.pth: its keys are neither a ResNet-18's nor a ResNet-50's (first: module.conv1")
 
 
 class Code:
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path)
     path.write_bytes(content)
     message = refusal(lambda: read_checkpoint(path))
     assert message.startswith("weights.pth: not a checkpoint that can be loaded safely (")
-    assert message.endswith("expected a ResNet-18 trained on MS-Celeb-1M")
+    assert message.endswith(EXPECTED)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -174,7 +174,9 @@ def test_a_file_without_named_parameters_is_refused(content: Any, tmp_path: Path
 
 def test_a_file_without_keys_is_refused(tmp_path: Path) -> None:
     path = saved({"state_dict": {}}, tmp_path / "weights.pth")
-    assert "its keys are not a ResNet-18's (first: none)" in refusal(lambda: read_checkpoint(path))
+    assert "its keys are neither a ResNet-18's nor a ResNet-50's (first: none)" in refusal(
+        lambda: read_checkpoint(path)
+    )
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +192,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.pth", tmp_path):
         message = refusal(lambda path=path: resolve(str(path), "resnet18", tmp_path))  # type: ignore[misc]
-        assert message == f"--weights {path}: no such file (known words: none, imagenet, msceleb)"
+        assert message == f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)"
 
 
 def test_words_need_no_file_and_imagenet_is_named_by_its_training(tmp_path: Path) -> None:

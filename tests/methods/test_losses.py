@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from fernoise_bench.methods.losses import (
+    bernoulli_kl,
     binary_cross_entropy,
     full_precision,
     js_consistency,
@@ -172,3 +173,20 @@ def test_half_precision_is_raised_and_the_rest_kept() -> None:
     ):
         assert full_precision(torch.zeros(2, dtype=given_dtype)).dtype == expected
         assert masked_bce(torch.zeros(2, 2, dtype=given_dtype), torch.ones(2, 2)).dtype == expected
+
+
+def test_bernoulli_kl_by_loop_and_its_gradients() -> None:
+    z1, z2 = random_logits(30, 4, 3, requires_grad=True), random_logits(31, 4, 3, requires_grad=True)
+    divergence = bernoulli_kl(z1, z2)
+    for a, b, value in zip(z1.flatten().tolist(), z2.flatten().tolist(), divergence.flatten().tolist(), strict=True):
+        p, q = sigmoid(a), sigmoid(b)
+        assert value == pytest.approx(p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q)), rel=1e-10)
+    assert gradcheck(bernoulli_kl, (z1, z2), rtol=1e-5)
+    assert bernoulli_kl(z1, z1).abs().max() == 0
+    saturated = torch.tensor([[200.0, -200.0]], requires_grad=True)
+    extreme = bernoulli_kl(saturated, -saturated)
+    assert extreme.tolist() == [[200.0, 200.0]]
+    extreme.sum().backward()
+    assert torch.isfinite(saturated.grad).all()
+    with pytest.raises(ValueError, match="shape"):
+        bernoulli_kl(z1, z2[:, :2])

@@ -18,11 +18,12 @@ from fernoise_bench.benchmark.registry import find
 from fernoise_bench.benchmark.runner import Workplace, run_trial
 from fernoise_bench.benchmark.settings import Settings
 from fernoise_bench.benchmark.trial import Job, Trial
+from fernoise_bench.protocols.action_units import BP4D_3FOLD
 from fernoise_bench.protocols.au import binary
 from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.build import open_data
-from fernoise_bench.protocols.catalog import BP4D_3FOLD, FERPLUS_SYM
 from fernoise_bench.protocols.data import Array, CellData, Rows, describe_noise, rows
+from fernoise_bench.protocols.expressions import FERPLUS_SYM
 from fernoise_bench.protocols.faces import Faces, FaceSpecification, automatic_coder, faces
 from fernoise_bench.results.records import Record, audit_share, load_record
 

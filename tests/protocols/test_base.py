@@ -40,7 +40,7 @@ PROTOCOL = Protocol(
     about=(("training", "words"),),
 )
 WITHOUT = replace(PROTOCOL, levels=(), folds=(), parts=())
-DOCUMENTATION = {"title", "about", "sources"}
+DOCUMENTATION = {"title", "about", "sources", "runs"}
 
 
 def other(value: Any) -> Any:
@@ -120,6 +120,20 @@ def test_measured_is_plain_data() -> None:
     }  # fmt: skip
     assert measured(frozenset({"b", "a"})) == ["a", "b"]
     assert measured(PROTOCOL)["parts"][0] == ["part1", ["F001"]]
+
+
+def test_a_younger_field_counts_unless_it_has_its_default() -> None:
+    """So that protocols released before it keep their fingerprints."""
+    for older, changed in (
+        (PROTOCOL, replace(PROTOCOL, noisy_labels_from="supervised:clean")),
+        (RECIPE, replace(RECIPE, neck="attention")),
+        (Size(), replace(Size(), generated_side=48)),
+    ):
+        younger = {each.name for each in fields(older) if each.metadata.get("added")}
+        assert younger
+        assert not younger & measured(older).keys()
+        (found,) = measured(changed).keys() - measured(older).keys()
+        assert found in younger
 
 
 def test_protocols_are_frozen() -> None:

@@ -12,10 +12,9 @@ import pytest
 from fernoise_bench.protocols import bp4d
 from fernoise_bench.protocols.bp4d import read
 from fernoise_bench.protocols.bp4d_spans import SPANS
-from fernoise_bench.protocols.catalog import BP4D_AUS
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.listing import Check, Listing
-from fernoise_bench.protocols.subjects import BP4D_PARTS
+from fernoise_bench.protocols.subjects import BP4D_AUS, BP4D_PARTS
 
 from . import miniature_bp4d as miniature
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.build import Data, open_data
 from fernoise_bench.protocols.catalog import PROTOCOLS, find
 from fernoise_bench.protocols.data import CellData, Rows, fixed_choice, join, rows
@@ -61,6 +62,15 @@ def pixels(part: Rows) -> set[bytes]:
 
 def parts_of(cell: CellData) -> list[Rows]:
     return [part for part in (cell.train, cell.validation, cell.test) if part is not None]
+
+
+def draws_labels(protocol: Protocol) -> bool:
+    """Whether each draw has wrong labels of its own: not where a teacher gives them, or nobody doubts them."""
+    return not protocol.noisy_labels_from and protocol.noise != "annotators"
+
+
+def known(labels: np.ndarray) -> np.ndarray:
+    return labels >= 0 if labels.ndim == 1 else labels != 0
 
 
 def first_cell(data: Data, draw: int = 0) -> CellData:
@@ -113,30 +123,39 @@ def test_the_same_draw_gives_the_same_bytes_and_another_one_other_labels_alone(
     again = open_data(data.protocol, "smoke", "generated", NOWHERE)
     assert content(first_cell(again)) == content(cell)
     other = first_cell(data, draw=1)
-    assert not np.array_equal(other.train.given, cell.train.given)
+    assert np.array_equal(other.train.given, cell.train.given) != draws_labels(data.protocol)
     np.testing.assert_array_equal(other.train.images.read(), cell.train.images.read())
     np.testing.assert_array_equal(other.train.reference, cell.train.reference)
     np.testing.assert_array_equal(other.test.given, cell.test.given)
-    assert other.noise["mask"] != cell.noise["mask"]
+    assert (other.noise["mask"] == cell.noise["mask"]) != draws_labels(data.protocol)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_test_rows_are_judged_by_reference_labels_without_noise(name: str, generated: dict[str, Data]) -> None:
     cell = first_cell(generated[name])
-    known = cell.test.reference >= 0 if cell.test.reference.ndim == 1 else cell.test.reference != 0
-    assert known.all()
+    assert known(cell.test.reference).all()
+    np.testing.assert_array_equal(cell.test.given[known(cell.test.given)], cell.test.reference[known(cell.test.given)])
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_the_record_says_what_the_noise_is(name: str, generated: dict[str, Data]) -> None:
-    cell = first_cell(generated[name])
+    cell, protocol = first_cell(generated[name]), generated[name].protocol
     train = cell.train.take(~cell.train.verified)
-    wrong = [bool(np.any(a != b)) for a, b in zip(train.given, train.reference, strict=True)]
-    assert any(wrong)
-    expected = np.mean(train.given != train.reference)
-    assert cell.noise["realised"] == pytest.approx(expected)
-    assert cell.noise["kind"] == generated[name].protocol.noise
-    assert cell.noise["nominal"] == (generated[name].protocol.levels[-1] if generated[name].protocol.levels else None)
+    judged = known(train.given) & known(train.reference)
+    wrong = judged & (train.given != train.reference)
+    assert wrong.any() == draws_labels(protocol)
+    assert judged.any() != bool(protocol.noisy_labels_from)  # a teacher's labels come when a trial has one trained
+    assert cell.noise["realised"] == (pytest.approx(wrong.sum() / judged.sum()) if judged.any() else None)
+    assert cell.noise["kind"] == protocol.noise
+    assert cell.noise["nominal"] == (protocol.levels[-1] if protocol.levels else None)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_verified_rows_are_right_and_are_there_where_they_are_offered(name: str, generated: dict[str, Data]) -> None:
+    train = first_cell(generated[name]).train
+    clean = train.take(train.verified)
+    np.testing.assert_array_equal(clean.given, clean.reference)
+    assert (len(clean) > 0) == ("verified" in generated[name].protocol.offers)
 
 
 # --- action units
@@ -175,15 +194,42 @@ def test_three_training_subjects_validate_with_as_large_a_share_of_the_noisy_fac
     np.testing.assert_array_equal(aus.cell(fold, None, 5).validation.group, cell.validation.group)  # type: ignore[union-attr]
 
 
-def test_verified_rows_are_right_and_the_others_have_the_coders_errors(aus: Data) -> None:
-    train = aus.cell("part2", None, 0).train
-    clean, wild = train.take(train.verified), train.take(~train.verified)
-    np.testing.assert_array_equal(clean.given, clean.reference)
-    validated = aus.cell("part2", None, 0).validation
+@pytest.mark.parametrize(
+    ("name", "fold"), [("emotionet-3split", "split2"), ("bp4d-3fold", "part2"), ("disfa-3fold", "part1")]
+)
+def test_the_others_have_the_coders_errors_or_wait_for_a_teacher(
+    name: str, fold: str, generated: dict[str, Data]
+) -> None:
+    data = generated[name]
+    cell = data.cell(fold, None, 0)
+    wild, validated = cell.train.take(~cell.train.verified), cell.validation
     assert validated is not None
-    assert len(wild) + (~validated.verified).sum() == aus.protocol.smoke.size.noisy
-    assert 0.02 < np.mean(wild.given != wild.reference) < 0.5
+    assert len(wild) + (~validated.verified).sum() == data.protocol.smoke.size.noisy
     assert len(set(wild.group.tolist())) == len(wild)
+    if data.protocol.noisy_labels_from:
+        assert not wild.given.any()
+    else:
+        assert 0.02 < np.mean(wild.given != wild.reference) < 0.5
+
+
+def test_flips_turn_training_and_validation_labels_alone(generated: dict[str, Data]) -> None:
+    """Exactly the level's share of each AU, a higher level holding the lower one's; or as many of either sign."""
+    for name in ("bp4d-3fold-plain:flip", "bp4d-3fold-plain:balanced-flip"):
+        data = generated[name]
+        weak, strong = data.cell("part1", 0.2, 0), data.cell("part1", 0.4, 0)
+        assert weak.validation is not None
+        for part in (weak.train, weak.validation):
+            flipped = part.given != part.reference
+            if name.endswith(":flip"):
+                assert set(flipped.sum(0).tolist()) == {int(np.floor(0.2 * len(part) + 0.5))}
+            else:
+                np.testing.assert_array_equal(
+                    (flipped & (part.reference > 0)).sum(0), (flipped & (part.reference < 0)).sum(0)
+                )
+                np.testing.assert_array_equal((part.given > 0).sum(0), (part.reference > 0).sum(0))
+        flipped = weak.train.given != weak.train.reference
+        np.testing.assert_array_equal(strong.train.given[flipped], weak.train.given[flipped])
+        np.testing.assert_array_equal(strong.test.given, strong.test.reference)
 
 
 def test_the_paper_profile_of_the_aus_has_no_validation_set() -> None:
@@ -254,12 +300,17 @@ def test_rows_are_taken_and_joined_whole() -> None:
 
 
 def test_real_faces_that_are_absent_are_told_with_place_source_and_remedy(tmp_path: Path) -> None:
-    for name, place, who in (("ferplus-sym", "ferplus", "microsoft/FERPlus"), ("bp4d-3fold", "bp4d", "Binghamton")):
+    who = {
+        "ferplus": "microsoft/FERPlus", "bp4d": "Binghamton", "disfa": "mohammadmahoor", "emotionet": "Ohio State",
+        "rafdb": "whdeng.cn", "affectnet": "mohammadmahoor.com/affectnet",
+    }  # fmt: skip
+    for name, protocol in PROTOCOLS.items():
+        place = protocol.data[0]
         with pytest.raises(BadInput) as caught:
             open_data(find(name), "small", "real", tmp_path)
         message = str(caught.value)
         assert "\n" not in message
-        assert all(word in message for word in (str(tmp_path / place), who, "--synthetic"))
+        assert all(word in message for word in (str(tmp_path / place), who[place], "--synthetic"))
 
 
 # --- real faces

@@ -102,7 +102,7 @@ class TestPrepare:
             face = decode_picture(rows.root / str(rows.path[row]), 6, rows.box[row])
             assert np.array_equal(pack.faces[row], face)
         assert (pack.names, pack.crop) == (("AU1", "AU2"), "face box where there is one")
-        assert pack.origin == Origin("made", "published")
+        assert pack.origin == Origin("made; face box where there is one, 6 px", "published")
         assert not pack.partial
         assert pack.checks[-1] == Check("pictures that can be decoded", 300, 300)
 
@@ -139,7 +139,7 @@ class TestPrepare:
         monkeypatch.setattr(pack_module, "_make", None)
         pack = make(replace(rows, checks=(Check("rows", 999, 300),)), tmp_path)
         assert pack.partial
-        assert pack.origin == Origin("made", pack.digest[:16])
+        assert pack.origin == Origin("made; face box where there is one, 6 px", pack.digest[:16])
 
     @pytest.mark.parametrize("name", ["labels", "box", "path", "group", "part", "names", "layout"])
     def test_another_listing_is_prepared_anew(self, tmp_path: Path, rows: Listing, name: str) -> None:

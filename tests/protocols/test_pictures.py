@@ -6,6 +6,7 @@ import io
 import random
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 
 from fernoise_bench.protocols import pictures
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.protocols.pictures import LARGEST, Pixels, decode_picture, decode_rows
+from fernoise_bench.protocols.pictures import LARGEST, Make, Pixels, decode_picture, decode_rows, fit
 
 from . import miniature_disfa as miniature
 
@@ -25,6 +26,10 @@ WHOLE = np.full(4, np.nan)
 
 def noise(height: int, width: int, seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def square(side: int) -> Make[Pixels]:
+    return partial(fit, side=side)
 
 
 def encoded(kind: str, pixels: Pixels | None = None, **options: object) -> bytes:
@@ -189,7 +194,9 @@ class TestRows:
         (tmp_path / "d/a.png").write_bytes(encoded("PNG"))
         (tmp_path / "d/b.png").write_bytes(b"junk")
         boxes = np.array([WHOLE, WHOLE, [0, 0, 8, 8], WHOLE])
-        found = dict(decode_rows(tmp_path, ["d/a.png", "d/b.png", "d/a.png", "c.png"], np.full(4, -1), boxes, 8))
+        found = dict(
+            decode_rows(tmp_path, ["d/a.png", "d/b.png", "d/a.png", "c.png"], np.full(4, -1), boxes, square(8))
+        )
         assert list(found) == [0, 1, 2, 3]
         assert isinstance(found[1], BadInput)
         assert isinstance(found[3], BadInput)
@@ -200,7 +207,7 @@ class TestRows:
         miniature.write_video(tmp_path / "a.avi", [miniature.tiny(index) for index in range(12)])
         frames = np.array([7, 0, 7, 11, 3])
         boxes = np.array([WHOLE, WHOLE, [99, 0, 4, 4], [2, 2, 20, 20], WHOLE])
-        found = dict(decode_rows(tmp_path, ["a.avi"] * 5, frames, boxes, 16))
+        found = dict(decode_rows(tmp_path, ["a.avi"] * 5, frames, boxes, square(16)))
         assert sorted(found) == [0, 1, 2, 3, 4]
         assert isinstance(found.pop(2), BadInput)
         for position, pixels in found.items():
@@ -211,6 +218,6 @@ class TestRows:
     def test_frames_behind_the_end(self, tmp_path: Path) -> None:
         pytest.importorskip("av")
         miniature.write_video(tmp_path / "a.avi", [miniature.tiny(index) for index in range(5)])
-        found = dict(decode_rows(tmp_path, ["a.avi"] * 4, np.array([9, 1, 8, 4]), np.tile(WHOLE, (4, 1)), 16))
+        found = dict(decode_rows(tmp_path, ["a.avi"] * 4, np.array([9, 1, 8, 4]), np.tile(WHOLE, (4, 1)), square(16)))
         assert {position for position, pixels in found.items() if isinstance(pixels, BadInput)} == {0, 2}
         assert sorted(found) == [0, 1, 2, 3]

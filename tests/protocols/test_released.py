@@ -18,3 +18,8 @@ def test_every_protocol_has_its_released_fingerprints() -> None:
         for protocol in PROTOCOLS.values()
     }
     assert {name: RELEASED.get(name) for name in now} == now
+
+
+def test_the_lines_of_earlier_versions_stay() -> None:
+    released = {f"{protocol.name}@{old}" for protocol in PROTOCOLS.values() for old in range(1, protocol.version + 1)}
+    assert released <= RELEASED.keys()

@@ -1,0 +1,100 @@
+"""Decoupling (Malach & Shalev-Shwartz, NeurIPS 2017): two networks, updated only where they disagree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, mean_probabilities, sourced
+from ..methods.losses import full_precision
+
+__all__ = ["Decoupling", "DecouplingParams", "decoupling_loss"]
+
+
+@dataclass(frozen=True)
+class DecouplingParams:
+    """Hyper-parameters of Decoupling."""
+
+    warm_up_steps: int = sourced(
+        0, "authors' code, train.py:38-82 (emalach/UpdateByDisagreement @86d01a8): init_iter 0"
+    )
+    floor: float = sourced(
+        0.1, "authors' code, train.py:172-174 (emalach/UpdateByDisagreement @86d01a8): min_batch_size 0.1"
+    )
+
+
+def decoupling_loss(
+    logits1: Tensor, logits2: Tensor, labels: Tensor, warm_up: bool, floor: float = 0.1
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of each network over the rows where their predictions differ: Σ w·CE_k / max(floor·B, Σ w).
+
+    Labels and losses play no part in the choice of rows, and the noise rate none at all.
+
+    Args:
+        logits1: float [B, C] of the first network.
+        logits2: float [B, C] of the second.
+        labels: int64 [B].
+        warm_up: all rows count, whatever the predictions.
+        floor: share of the batch below which the divisor does not fall.
+
+    Returns:
+        (loss1, loss2): scalars, each with gradient to its own network only; 0 where the networks agree throughout.
+
+    Source: authors' code, train.py:172-174,240 (emalach/UpdateByDisagreement @86d01a8), without the class weights and
+    the weight decay of its binary task.
+    """
+    losses = _losses(logits1, logits2, labels, _disagreement(logits1, logits2, warm_up), floor)
+    return losses[0], losses[1]
+
+
+def _disagreement(logits1: Tensor, logits2: Tensor, warm_up: bool) -> Tensor:
+    """Bool [B], the rows both networks train on."""
+    differ = logits1.detach().argmax(dim=1) != logits2.detach().argmax(dim=1)
+    return torch.ones_like(differ) if warm_up else differ
+
+
+def _losses(logits1: Tensor, logits2: Tensor, labels: Tensor, used: Tensor, floor: float) -> list[Tensor]:
+    divisor = used.sum(dtype=torch.float64).clamp(min=floor * len(used))
+    each = [F.cross_entropy(full_precision(logits), labels, reduction="none") for logits in (logits1, logits2)]
+    # A choice, not a product: a row that is left out stays out even where its loss overflows.
+    return [torch.where(used, losses, 0.0).sum() / divisor for losses in each]
+
+
+class Decoupling(Method):
+    """Two networks, each trained on its own cross-entropy over the samples on which their predictions differ.
+
+    Reference: Malach & Shalev-Shwartz, 'Decoupling "when to update" from "how to update"', NeurIPS 2017; code
+    emalach/UpdateByDisagreement. A batch without disagreement skips the update: a zero loss would still move the
+    optimiser's moments. Prediction: mean of the two probabilities.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"single"})
+    Params = DecouplingParams
+    params: DecouplingParams
+
+    def __init__(self, task: Task, make_encoder: MakeEncoder, params: DecouplingParams) -> None:
+        super().__init__(task, make_encoder, params)
+        self.network1 = Network(make_encoder, task.num_classes, peer=0)
+        self.network2 = Network(make_encoder, task.num_classes, peer=1)
+
+    def loss(self, batch: Batch) -> Step:
+        """Sum of the two networks' losses; no update where they agree throughout."""
+        logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
+        warm_up = batch.epoch * self.task.steps_per_epoch + batch.step < self.params.warm_up_steps
+        used = _disagreement(logits1, logits2, warm_up)
+        loss1, loss2 = _losses(logits1, logits2, batch.labels, used, self.params.floor)
+        weight = used.float().expand(2, -1)
+        return Step(
+            loss1 + loss2 if bool(used.any()) else None,
+            mean_probabilities(logits1.detach(), logits2.detach(), "single"),
+            weight,
+            logs={"disagreement": used.float().mean()},
+        )
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [B, C], the mean of the two networks'."""
+        return mean_probabilities(self.network1(images), self.network2(images), "single")

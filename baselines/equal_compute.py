@@ -1,0 +1,53 @@
+"""One network that sees two views of every image: the compute of a two-network method without its second network."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from ..methods.base import (
+    Batch,
+    MakeEncoder,
+    Method,
+    Network,
+    NoParams,
+    Step,
+    Task,
+    mean_probabilities,
+    to_probabilities,
+)
+from ..methods.losses import label_loss
+
+__all__ = ["EqualCompute"]
+
+
+class EqualCompute(Method):
+    """One network, two views a step: what twice the compute buys without a second network.
+
+    A control, not a paper's method. As many steps as the two-network methods take, the same images forward and backward
+    in each; the loss is the mean of the two views' supervised losses. Each view is forwarded on its own, so that batch
+    statistics are those of a batch of the usual size.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
+    views: int = 2
+
+    def __init__(self, task: Task, make_encoder: MakeEncoder, params: NoParams) -> None:
+        super().__init__(task, make_encoder, params)
+        self.network = Network(make_encoder, task.num_classes)
+
+    def loss(self, batch: Batch) -> Step:
+        """Mean of both views' losses; no update without a known label."""
+        kind = self.task.kind
+        used = (batch.labels != 0).any(dim=1) if kind == "multi" else batch.labels >= 0
+        weight = used[None].float()
+        if kind == "multi" and not bool(used.any()):
+            return Step(loss=None, weight=weight)
+        logits1, logits2 = self.network(batch.images[0]), self.network(batch.images[1])
+        loss = (label_loss(logits1, batch.labels, kind) + label_loss(logits2, batch.labels, kind)) / 2
+        return Step(loss, mean_probabilities(logits1.detach(), logits2.detach(), kind), weight)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [B, C] of one view."""
+        return to_probabilities(self.network(images), self.task.kind)

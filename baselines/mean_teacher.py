@@ -1,0 +1,133 @@
+"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017): a student agrees with the moving average of its own weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, sourced
+from ..methods.losses import full_precision, masked_bce
+
+__all__ = ["MeanTeacher", "MeanTeacherParams", "consistency_ramp", "ema_decay", "teacher_consistency"]
+
+
+@dataclass(frozen=True)
+class MeanTeacherParams:
+    """Hyper-parameters of Mean Teacher."""
+
+    consistency_factor: float = sourced(
+        10.0, "unstated: ours, as both losses are means; the authors' scripts give 100 for a mean over ten classes"
+    )
+    ramp_share: float = sourced(
+        0.2, "unstated: ours, share of the epochs; authors' code (CuriousAI/mean-teacher @546348f): 30 epochs, or 5"
+    )
+    decay: float = sourced(0.999, "authors' code, main.py (CuriousAI/mean-teacher @546348f): ema-decay 0.999")
+
+
+def ema_decay(step: int, decay: float) -> float:
+    """Share of the teacher that an update keeps: min(1 - 1/(step+1), decay).
+
+    Args:
+        step: updates so far, this one included: 1 for the first, which keeps one half.
+        decay: the largest share, in [0, 1].
+
+    Source: authors' code, pytorch/main.py, update_ema_variables (CuriousAI/mean-teacher @546348f).
+    """
+    return min(1.0 - 1.0 / (step + 1), decay)
+
+
+def consistency_ramp(epoch: float, ramp_epochs: float) -> float:
+    """Rise of the consistency weight: exp(-5 (1 - e)²) with e = epoch/ramp_epochs clipped to [0, 1].
+
+    Args:
+        epoch: 0-based.
+        ramp_epochs: where it reaches 1; none (1 from the start) for 0.
+
+    Returns:
+        A factor in [exp(-5), 1].
+
+    Raises:
+        ValueError: ramp_epochs negative.
+
+    Source: authors' code, pytorch/mean_teacher/ramps.py (CuriousAI/mean-teacher @546348f).
+    """
+    if ramp_epochs < 0:
+        raise ValueError(f"ramp_epochs {ramp_epochs}: must not be negative")
+    if ramp_epochs == 0:
+        return 1.0
+    return math.exp(-5.0 * (1.0 - min(max(epoch / ramp_epochs, 0.0), 1.0)) ** 2)
+
+
+def teacher_consistency(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Squared difference of the two AU probabilities, mean over rows and AUs.
+
+    Args:
+        student_logits: float [N, L].
+        teacher_logits: float [N, L]; detached here.
+
+    Returns:
+        Scalar in [0, 1] with gradient to the student; 0 for no rows.
+
+    Source: ReCoT, appendix A.2: sigmoid outputs, mean squared error.
+    """
+    difference = full_precision(student_logits).sigmoid() - full_precision(teacher_logits.detach()).sigmoid()
+    return difference.square().sum() / max(1, difference.numel())
+
+
+class MeanTeacher(Method):
+    """A student learns from the verified labels and, on every row, from a teacher that averages the student's weights.
+
+    Reference: Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; code CuriousAI/mean-teacher;
+    in the multi-label form of ReCoT's appendix. Labels of unverified rows are not used. Student and teacher see a view
+    each. The teacher starts as the student, follows it after every optimiser step in its parameters only (batch
+    statistics are its own: it runs in training mode while it teaches), and predicts.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
+    views = 2
+    Params = MeanTeacherParams
+    params: MeanTeacherParams
+    updates: Tensor
+
+    def __init__(self, task: Task, make_encoder: MakeEncoder, params: MeanTeacherParams) -> None:
+        super().__init__(task, make_encoder, params)
+        self.student = Network(make_encoder, task.num_classes)
+        self.teacher = Network(make_encoder, task.num_classes)
+        self.teacher.load_state_dict(self.student.state_dict())
+        self.teacher.requires_grad_(False)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def loss(self, batch: Batch) -> Step:
+        """Supervision by the known verified labels and the ramped agreement with the teacher on all rows."""
+        params, clean = self.params, batch.verified
+        own = self.student(batch.images[0])
+        with torch.no_grad():
+            taught = self.teacher(batch.images[1])
+        supervision = masked_bce(own[clean], batch.labels[clean])
+        consistency = teacher_consistency(own, taught)
+        factor = params.consistency_factor * consistency_ramp(batch.epoch, params.ramp_share * self.task.epochs)
+        weight = (clean[:, None] & (batch.labels != 0))[None].float()
+        logs: dict[str, float | Tensor] = {
+            "clean_loss": supervision.detach(),
+            "consistency": consistency.detach(),
+            "consistency_factor": factor,
+        }
+        return Step(supervision + factor * consistency, own.detach().sigmoid(), weight, logs=logs)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the teacher's parameters towards the student's."""
+        self.updates += 1
+        # ema_decay(updates, decay), computed where the counter lives: reading it would wait for the device each step.
+        kept = (1.0 - 1.0 / (self.updates.double() + 1)).clamp(max=self.params.decay)
+        for average, current in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+            average.mul_(kept).add_(current * (1.0 - kept))
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [B, L] of the teacher."""
+        logits: Tensor = self.teacher(images)
+        return logits.sigmoid()

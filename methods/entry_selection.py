@@ -1,0 +1,126 @@
+"""Which AU entries of a batch to trust, positives and negatives of each AU apart: this project's multi-label form.
+
+Methods that select samples by small loss know one label a sample. Here every known entry of an AU label is a sample of
+its own. An AU's positives and its negatives are ranked among themselves: where positives are rare they cost more than
+negatives whether they are right or wrong, and one ranking of everything would leave out all of them; the same holds
+between a rare and a frequent AU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .base import Task, TrainView
+from .losses import LOG_2, binary_cross_entropy, full_precision
+from .mixture import estimated_noise_rate
+
+
+@torch.no_grad()
+def small_loss_entries(losses: Tensor, labels: Tensor, rates: Tensor, verified: Tensor) -> Tensor:
+    """The entries to train on: all known ones of verified rows, and of the others those of smallest loss.
+
+    Of the n unverified entries of an AU and sign with rate R, min(n-1, int(R·n + ½)) of largest loss are left out: R
+    times n to the nearest whole number, since n is small in a batch and rounding to one side would leave out far more
+    than R, or nothing at all; one always stays.
+
+    Args:
+        losses: float [N, L].
+        labels: [N, L] in {-1, 0, +1}; 0 is never kept and never counted.
+        rates: float [2, L] in [0, 1], the share left out of positives (first row) and of negatives, of each AU.
+        verified: bool [N].
+
+    Returns:
+        Bool [N, L], no gradient; of equal losses the earlier rows are kept.
+    """
+    scores = full_precision(losses)
+    keep = (labels != 0) & verified[:, None]
+    for sign, rate in ((1, rates[0]), (-1, rates[1])):
+        doubtful = (labels == sign) & ~verified[:, None]
+        count = doubtful.sum(dim=0).double()
+        left_out = torch.minimum((rate.double() * count + 0.5).floor(), (count - 1).clamp(min=0))
+        order = torch.where(doubtful, scores, math.inf).argsort(dim=0, stable=True)
+        keep |= doubtful & (order.argsort(dim=0) < count - left_out)
+    return keep
+
+
+@torch.no_grad()
+def entry_losses(networks: Sequence[nn.Module], train: TrainView) -> Tensor:
+    """Binary cross-entropy of every training entry on its given label, in evaluation mode, averaged over networks.
+
+    Args:
+        networks: images [B, 3, H, W] to logits [B, L]; left in training mode.
+        train: one pass over it, not augmented.
+
+    Returns:
+        Float [N, L] in row order; no gradient. What stands at unknown entries means nothing.
+    """
+    for network in networks:
+        network.eval()
+    index, losses = [], []
+    for batch in train.batches(augment=False):
+        each = [binary_cross_entropy(network(batch.images[0]), batch.labels > 0) for network in networks]
+        index.append(batch.index)
+        losses.append(torch.stack(each).mean(dim=0))
+    for network in networks:
+        network.train()
+    in_row_order = torch.cat(index).argsort()
+    return torch.cat(losses)[in_row_order]
+
+
+def entry_noise_rates(losses: Tensor, labels: Tensor, verified: Tensor) -> Tensor:
+    """The estimated share of wrong labels among the unverified positives and negatives of each AU.
+
+    What the two-component mixture takes for wrong, but no more than the share of entries whose loss exceeds log 2,
+    whose label the networks find less likely than its contrary: a mixture splits the losses of a frequent, clean sign
+    as well, of which it would take nearly half for wrong.
+
+    Args:
+        losses: float [N, L], finite.
+        labels: [N, L] in {-1, 0, +1}; unknown entries have no part.
+        verified: bool [N], rows that have no part.
+
+    Returns:
+        float64 [2, L] in [0, 1] on the same device, positives first; 0 where there are fewer than two entries.
+    """
+
+    def rate(group: Tensor) -> float:
+        return min(estimated_noise_rate(group), float((group > LOG_2).sum()) / max(1, len(group)))
+
+    rates = [[rate(losses[(labels[:, k] == sign) & ~verified, k]) for k in range(labels.shape[1])] for sign in (1, -1)]
+    return torch.tensor(rates, dtype=torch.float64, device=losses.device)
+
+
+class EntrySchedule(nn.Module):
+    """The share of each AU's positives and negatives to leave out, epoch by epoch, without oracle knowledge.
+
+    Nothing is left out before `estimate_epoch`. At its start the share of wrong labels is estimated once, from the
+    losses of a pass without augmentation (`entry_noise_rates`). The share left out is that estimate times Co-teaching's
+    linear ramp, 0 in epoch 0 and 1 from epoch ramp_epochs - 1 on. The estimate is a buffer, so that a resumed trial
+    goes on with it.
+
+    Args:
+        task: its number of AUs; its noise rate is not read.
+        ramp_epochs: epochs of the ramp, both ends included; none for 0 or 1.
+        estimate_epoch: 0-based, at least 1: the losses of an untrained network say nothing.
+    """
+
+    rates: Tensor
+
+    def __init__(self, task: Task, *, ramp_epochs: int, estimate_epoch: int) -> None:
+        super().__init__()
+        self._ramp_epochs, self._estimate_epoch = ramp_epochs, max(1, estimate_epoch)
+        self.register_buffer("rates", torch.zeros(2, task.num_classes, dtype=torch.float64))
+
+    def begin_epoch(self, epoch: int, train: TrainView, networks: Sequence[nn.Module]) -> None:
+        """Estimates the shares of wrong labels when it is time to; to be called before every epoch."""
+        if epoch == self._estimate_epoch:
+            self.rates.copy_(entry_noise_rates(entry_losses(networks, train), train.labels, train.verified))
+
+    def at(self, epoch: int) -> Tensor:
+        """float64 [2, L]: what to leave out in an epoch, of positives and of negatives."""
+        ramp = min(1.0, epoch / (self._ramp_epochs - 1)) if self._ramp_epochs > 1 else 1.0
+        return self.rates * ramp

@@ -1,0 +1,102 @@
+"""The notes below a paper's table: what its marks mean, where numbers come from, what is missing, how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .cells import unique
+from .paper_blocks import PROTOCOL_RECIPE, MeasuredBlock
+from .reported_tables import Flag, ReportedTable
+from .views import oracle_knowledge
+
+SUSPECT = "§"
+
+_PRINTED_MARKS = {
+    ("best", "second"): "Bold: best; brackets: second best, among the rows the paper compares",
+    ("best",): "Bold: best",
+}
+
+
+class Counts(NamedTuple):
+    """Cells of a table: measured, not run, and only reported."""
+
+    measured: int
+    missing: int
+    reported_only: int
+
+
+def notes_of_table(table: ReportedTable, block: MeasuredBlock, counts: Counts, rule_words: str) -> tuple[str, ...]:
+    """The notes of a table, sentences, the command that fills it last."""
+    notes = [f"{_kind(table)}, as {table.paper} prints it."]
+    if block.setting:
+        notes += _measured_notes(block, rule_words)
+    if marks := _PRINTED_MARKS.get(table.marks):
+        notes.append(f"{marks}{'; what is measured is marked alike' if block.comparable else ''}.")
+    notes += table.notes
+    notes += _flag_notes(table.flags)
+    only = unique([" ".join(row.labels) for row in table.rows if row.method is None])
+    if counts.reported_only:
+        notes.append(f"Reported only, not in this harness: {', '.join(only)}.")
+    if counts.measured + counts.missing:
+        notes.append(
+            f"Cells: {counts.measured} measured, {counts.missing} not run, {counts.reported_only} reported only."
+        )
+    if counts.missing:
+        notes.append(f"To fill the empty cells: {_command(table, block)}")
+    return tuple(notes)
+
+
+def _command(table: ReportedTable, block: MeasuredBlock) -> str:
+    """The command that fills the empty cells at the block's setting."""
+    generated = block.setting.get("source") == "generated"
+    profile = block.setting.get("profile", "paper")
+    command = f"fernoise-bench run --table {table.id}" + (" --synthetic" if generated else "")
+    command += f" --profile {profile}" if profile != ("small" if generated else "paper") else ""
+    recipe = block.setting.get("recipe", PROTOCOL_RECIPE)
+    return command + (f" --recipe {recipe}" if recipe != PROTOCOL_RECIPE else "")
+
+
+def _kind(table: ReportedTable) -> str:
+    return f"Reported: {table.metric}" if table.metric else "Reported"
+
+
+def _measured_notes(block: MeasuredBlock, rule_words: str) -> list[str]:
+    setting = block.setting
+    notes = [
+        f"Measured: {rule_words}, mean ± standard deviation (n − 1) over (seed, draw) pairs, each the mean over its "
+        "folds. Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
+    ]
+    if (setting["profile"], setting["source"], setting["partial"]) != ("paper", "real", False):
+        what = f"the {setting['profile']} profile on {setting['source']} faces"
+        what += ", a partial copy of the data" if setting["partial"] else ""
+        notes.append(f"Measured at {what}: the differences say nothing about the paper.")
+    if setting["recipe"] != PROTOCOL_RECIPE:
+        notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
+    known = {record.method for record in block.records if oracle_knowledge([record])}
+    if known:
+        notes.append(f"Measured with oracle knowledge: {', '.join(sorted(known))}.")
+    several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
+    if several:
+        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(several)}, kept apart.")
+    return notes
+
+
+def _flag_notes(flags: Sequence[Flag]) -> list[str]:
+    """Copied rows and wrong marks in a sentence each; what § marks with its reason."""
+    notes = []
+    for flag in flags:
+        rows, where = ", ".join(flag.rows), _where(flag)
+        if flag.kind == "copied":
+            notes.append(f"Copied ({flag.note}): {rows}.")
+        elif flag.kind == "mark":
+            notes.append(f"{where}: marked wrongly in the paper: {flag.note}.")
+        else:
+            notes.append(f"{SUSPECT} {where} ({flag.kind}): {flag.note}.")
+    return notes
+
+
+def _where(flag: Flag) -> str:
+    columns = f"column {', '.join(flag.columns)}" if flag.columns else ""
+    groups = f"group {', '.join(flag.groups)}" if flag.groups else ""
+    return ", ".join(filter(None, [", ".join(flag.rows), groups, columns]))
