@@ -143,10 +143,12 @@ def _records(name: str, runs: Path, profile: str | None, synthetic: bool | None)
 
 
 def _filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
-    """The records that fit the filters; damaged trials are named."""
-    from ..results.records import load_records
+    """The records that fit the filters, of the shipped ones where there are no others; damaged trials are named."""
+    from ..results.shipped import records_or_shipped
 
-    records, damaged = load_records(runs)
+    records, damaged, told = records_or_shipped(runs)
+    if told:
+        click.echo(told, err=True)
     for message in damaged:
         click.echo(f"damaged: {message}", err=True)
     wanted = None if synthetic is None else ("generated" if synthetic else "real")
@@ -161,11 +163,15 @@ def _filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[R
 def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     """Base methods a protocol cannot run, unless records say otherwise."""
     from ..protocols import catalog
+    from ..protocols.build import offered
     from . import registry
 
     protocol = catalog.find(name)
     present = {record.method for record in records}
-    reasons = {method.name: method.missing(protocol) for method in registry.all_base() if method.name not in present}
+    source = records[0].identity["source"]
+    offers = protocol.offers if source == "real" else offered(protocol, source, None)
+    absent = [method for method in registry.all_base() if method.name not in present]
+    reasons = {method.name: method.missing(protocol, offers) for method in absent}
     return {method: reason for method, reason in reasons.items() if reason}
 
 

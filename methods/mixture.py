@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 ITERATIONS, TOLERANCE, REGULARISATION = 10, 1e-2, 5e-4  # authors' code of DivideMix, Train_cifar.py

@@ -17,7 +17,7 @@ from .store import canonical_json, find_trials, read_arrays, read_json, read_jso
 
 RULES = ("last", "last_five", "validation", "oracle")
 
-_WITHIN_KEY = ("method", "fold", "level", "draw", "seed")
+_WITHIN_KEY = ("method", "fold", "level", "draw", "seed", "teachers", "aux")
 _STATES = ("running", "done", "failed", "diverged", "interrupted")
 _STORED = ("last", "validation", "oracle")
 
@@ -175,7 +175,10 @@ def audit_share(line: Mapping[str, Any], part: str, whole: str) -> float | None:
 
 
 def comparability_key(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for two trials to share a table: the identity without method, fold, level, draw and seed."""
+    """What must be equal for two trials to share a table: the identity without what tells its trials apart.
+
+    That is method, fold, level, draw and seed, and the teachers and auxiliary labels that follow from them.
+    """
     return {name: value for name, value in identity.items() if name not in _WITHIN_KEY}
 
 
@@ -214,7 +217,8 @@ def _scores(
 
 def _check_fields(folder: Path, record: Record) -> None:
     """What tables read must be there: a KeyError names what is not."""
-    wanted = {"result_version", "protocol", "profile", "source", "partial", "recipe", "settings", *_WITHIN_KEY}
+    always = set(_WITHIN_KEY) - {"teachers", "aux"}  # what only some methods have
+    wanted = {"result_version", "protocol", "profile", "source", "partial", "recipe", "settings"} | always
     _require(wanted <= set(record.identity), folder, "identity.json lacks a field")
     if not record.done:
         return

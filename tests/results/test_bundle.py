@@ -1,0 +1,112 @@
+"""Bundles: what ships is small, and every number of a table comes out of it unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fernoise_bench.benchmark.runner import run_trial
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.bundle import _as_bytes, expand, expanded, write_bundle
+from fernoise_bench.results.records import Record, load_records
+from fernoise_bench.results.shipped import records_or_shipped, shipped_records
+from fernoise_bench.results.store import find_trials, read_arrays
+
+from ..toy import ToyWorkplace, ignore, toy_trial
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished toy trials."""
+    out = tmp_path_factory.mktemp("out")
+    for method in ("supervised", "ensemble"):
+        run_trial(toy_trial(method, out, kind="single", epochs=2), ToyWorkplace(), ignore)
+    return out
+
+
+@pytest.fixture
+def bundle(trials: Path, tmp_path: Path) -> Path:
+    write_bundle(trials, find_trials(trials), tmp_path / "toy.zip")
+    return tmp_path / "toy.zip"
+
+
+def numbers(record: Record) -> object:
+    return dataclasses.replace(record, folder="")
+
+
+def test_a_bundle_gives_the_same_records(trials: Path, bundle: Path, tmp_path: Path) -> None:
+    expand(bundle, tmp_path / "again")
+    before, none = load_records(trials)
+    after, nothing = load_records(tmp_path / "again")
+    assert (none, nothing, len(after)) == ([], [], 2)
+    assert list(map(numbers, after)) == list(map(numbers, before))
+
+
+def test_probabilities_come_back_within_a_255th(trials: Path, bundle: Path, tmp_path: Path) -> None:
+    expand(bundle, tmp_path / "again")
+    for folder in find_trials(trials):
+        before = read_arrays(folder / "predictions.npz")
+        after = read_arrays(tmp_path / "again" / folder.relative_to(trials) / "predictions.npz")
+        assert np.abs(after["last"] - before["last"]).max() < 2.5 / 255
+        assert after["last"].dtype == before["last"].dtype
+        for name in ("sample_id", "group", "labels", "copy"):
+            np.testing.assert_array_equal(after[name], before[name])
+        for name in ("validation", "oracle"):
+            np.testing.assert_array_equal(after[name].argmax(1), before[name].argmax(1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(hnp.arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32)))
+def test_the_predicted_class_survives_rounding(probabilities: np.ndarray) -> None:
+    kept = _as_bytes(probabilities)
+    assert kept.argmax(1).tolist() == probabilities.argmax(1).tolist()
+
+
+def test_the_same_trials_give_the_same_bytes(trials: Path, bundle: Path, tmp_path: Path) -> None:
+    write_bundle(trials, reversed(find_trials(trials)), tmp_path / "other.zip")
+    assert (tmp_path / "other.zip").read_bytes() == bundle.read_bytes()
+
+
+def test_a_bundle_is_expanded_once(bundle: Path, tmp_path: Path) -> None:
+    folder = expanded(bundle, tmp_path / "cache")
+    marker = folder / "marker"
+    marker.touch()
+    assert expanded(bundle, tmp_path / "cache") == folder
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("size", [0, 10, -1])
+def test_a_bundle_cut_short_is_named_and_leaves_nothing(bundle: Path, tmp_path: Path, size: int) -> None:
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole[:size])
+    with pytest.raises(BadInput, match=r"toy\.zip is damaged"):
+        expand(bundle, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.json", "a@1/b/0123456789abcdef/run.py", "/etc/passwd", "a/b/../identity.json"]
+)
+def test_entries_no_bundle_has_are_refused(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr(name, "{}")
+    with pytest.raises(BadInput, match="unexpected entry"):
+        expand(tmp_path / "evil.zip", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_users_own_trials_come_first(
+    trials: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert records_or_shipped(trials)[2] == ""
+    records, damaged = shipped_records(bundle.parent)
+    assert (len(records), damaged) == (2, [])
+    assert shipped_records(tmp_path / "home") == ([], [])
