@@ -59,6 +59,7 @@ def _disagreement(logits1: Tensor, logits2: Tensor, warm_up: bool) -> Tensor:
 
 def _losses(logits1: Tensor, logits2: Tensor, labels: Tensor, used: Tensor, floor: float) -> list[Tensor]:
     divisor = used.sum(dtype=torch.float64).clamp(min=floor * len(used))
+    divisor = torch.where(divisor > 0, divisor, 1.0)  # nothing used, no floor: 0, not 0 / 0
     each = [F.cross_entropy(full_precision(logits), labels, reduction="none") for logits in (logits1, logits2)]
     # A choice, not a product: a row that is left out stays out even where its loss overflows.
     return [torch.where(used, losses, 0.0).sum() / divisor for losses in each]

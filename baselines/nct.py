@@ -31,8 +31,9 @@ class NCTParams:
     variability_warm_up: int = sourced(
         3, "authors' code, train_nct.py:45 (NeurAI-Lab/NCT @53bb93a): rlc_warmup_period 3"
     )
-    stated_for: int = sourced(
-        40, "unstated: ours; the authors' epochs, of 200, are taken as epochs of a 40-epoch recipe and keep that share"
+    stated_for: tuple[int, ...] = sourced(
+        (40, 200),
+        "authors' code: 200 epochs; unstated: ours, the same epochs in 40, whose share other lengths keep",
     )
 
 
@@ -164,8 +165,8 @@ class NCT(Method):
         super().__init__(task, make_encoder, params)
         self.network1 = Network(make_encoder, task.num_classes, peer=0)
         self.network2 = Network(make_encoder, task.num_classes, peer=1)
-        self.ramp_epochs = task.scaled_epochs(params.ramp_epochs, params.stated_for)
-        self.warm_up = task.scaled_epochs(params.variability_warm_up, params.stated_for)
+        self.ramp_epochs = task.scaled_epochs(params.ramp_epochs, *params.stated_for)
+        self.warm_up = task.scaled_epochs(params.variability_warm_up, *params.stated_for)
 
     def loss(self, batch: Batch) -> Step:
         """Sum of the two peers' losses, each on its own draw of the labels."""

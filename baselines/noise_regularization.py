@@ -39,6 +39,7 @@ def noise_regularized_loss(
     Source: Hu, Han, Shan & Chen, CVPR 2019, with the multi-label loss of ReCoT's appendix A.2.
     """
     clean_logits, residual_logits = full_precision(clean_logits), full_precision(residual_logits)
+    verified = verified.bool()
     clean = masked_bce(clean_logits, labels * verified[:, None])  # the labels of the other rows made unknown
     noisy = masked_bce(clean_logits + residual_logits, labels * ~verified[:, None])
     return clean + weight * noisy

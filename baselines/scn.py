@@ -29,8 +29,9 @@ class SCNParams:
     )
     relabel_margin: float = sourced(0.2, "authors' code, src/train.py:22-32: margin_2")
     warm_up: int = sourced(9, "authors' code, src/train.py:250: relabels from its tenth epoch on, the ninth from 0")
-    warm_up_stated_for: int = sourced(
-        40, "unstated: ours; nine epochs of a 40-epoch recipe, the same share of any other length (their code runs 70)"
+    warm_up_stated_for: tuple[int, ...] = sourced(
+        (40, 70),
+        "authors' code: 70 epochs; unstated: ours, the same epochs in 40, whose share other lengths keep",
     )
     scope: Scope = sourced("low", "paper §3: the low-importance group only; authors' code, src/train.py:250-258: all")
     relabel: bool = sourced(True, "paper §3; off: attention and rank regularisation alone")
@@ -97,7 +98,7 @@ class SCN(Method):
         self.network = Network(make_encoder, task.num_classes)
         self.attention = nn.Linear(self.network.encoder.num_features, 1)
         self.register_buffer("memory", torch.zeros(task.train_size, dtype=torch.int64))
-        self.warm_up = task.scaled_epochs(params.warm_up, params.warm_up_stated_for)
+        self.warm_up = task.scaled_epochs(params.warm_up, *params.warm_up_stated_for)
 
     def prepare(self, train: TrainView) -> None:
         """Start the label memory from the given labels."""

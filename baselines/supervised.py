@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,10 +11,21 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, sourced, to_probabilities
+from ..methods.base import (
+    Batch,
+    MakeEncoder,
+    Method,
+    Network,
+    Step,
+    Task,
+    TrainView,
+    Variant,
+    sourced,
+    to_probabilities,
+)
 from ..methods.losses import label_loss
 from ..methods.recot import clean_loss
-from ..methods.selection import SelectiveMode, balance_targets, choose_rows, selective_weights
+from ..methods.selection import SelectiveMode, balance_targets, choose_rows, positive_frequency, selective_weights
 
 __all__ = ["Supervised", "SupervisedParams", "selective_loss"]
 
@@ -100,8 +112,14 @@ class Supervised(Method):
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
         self.selective = task.kind == "multi" and params.selective != "none"
-        # A function of the task, not state: it moves with the module and stays out of its state dict.
-        self.register_buffer("share", balance_targets(task.names, task.frequency), persistent=False)
+        # A function of the labels, not state: it moves with the module and stays out of its state dict.
+        self.register_buffer("share", torch.full((task.num_classes,), math.nan), persistent=False)
+
+    def prepare(self, train: TrainView) -> None:
+        """Target shares of the AUs, from the rows it trains on."""
+        if self.selective:
+            chosen = train.labels[choose_rows(train.verified, self.params.rows)]
+            self.share.copy_(balance_targets(self.task.names, positive_frequency(chosen)))
 
     def loss(self, batch: Batch) -> Step:
         """Mean loss over the chosen rows; no update without a known label among them."""

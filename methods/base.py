@@ -74,13 +74,13 @@ class Task:
         self.oracle_reads.add("noise_rate")
         return self._noise_rate
 
-    def scaled_epochs(self, value: int, stated_for: int) -> int:
+    def scaled_epochs(self, value: int, *stated_for: int) -> int:
         """An epoch constant stated for one length of training, carried over to this one.
 
         The harness runs a protocol at several sizes; a constant given for `stated_for` epochs keeps its share of
         them. It is the stated value itself where the lengths agree.
         """
-        return round(value * self.epochs / stated_for)
+        return value if self.epochs in stated_for else round(value * self.epochs / stated_for[0])
 
 
 class Encoder(Protocol):

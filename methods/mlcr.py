@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .base import Batch, MakeEncoder, Method, Network, Step, Task, TrainView, Variant, mean_probabilities, sourced
 from .losses import full_precision, js_consistency
 from .recot import clean_loss
-from .selection import balance_targets, selective_weights
+from .selection import balance_targets, positive_frequency, selective_weights
 
 EPSILON = 0.001  # authors' code, loss_multi_view_final.py:29: entries this close to 0 or 1 drop out of its entropies
 
@@ -152,6 +152,7 @@ def graph_classifiers(nodes: Tensor, adjacency: Tensor, h0: Tensor, h1: Tensor, 
 
     Source: poster, AU relationship learning; authors' code, net/resnet_gcn.py:56-97 (nxsEdson/MLCR @d2a4850).
     """
+    adjacency = adjacency.to(nodes.dtype)
     hidden = F.leaky_relu(adjacency @ (nodes @ h0), slope)
     return adjacency @ (hidden @ h1)
 
@@ -204,8 +205,7 @@ class MLCR(Method):
     def prepare(self, train: TrainView) -> None:
         """Relations and target shares of the AUs, from the verified rows."""
         labels = train.labels[train.verified]
-        positives, known = (labels > 0).sum(dim=0).double(), (labels != 0).sum(dim=0).double()
-        self.share.copy_(balance_targets(self.task.names, positives / known))
+        self.share.copy_(balance_targets(self.task.names, positive_frequency(labels)))
         self.relations.copy_(adjacency(dependency(labels), self.params.normalized))
 
     @torch.no_grad()

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Batch, MakeEncoder, Method, Step, Task, Variant, sourced
+from .base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
 from .losses import binary_cross_entropy, full_precision, js_consistency
-from .selection import balance_targets, selective_weights, write_rows
+from .selection import balance_targets, positive_frequency, selective_weights, write_rows
 
 # Epochs of the recipe -> first epoch on refined labels: 30 and 70 of the appendix, 25 of the main paper.
 STATED_REFINEMENT: Mapping[int, int] = MappingProxyType({25: 15, 30: 15, 70: 40})
@@ -203,9 +203,14 @@ class ReCoT(Method):
         self.networks = nn.ModuleList(View(make_encoder, task.num_classes, params, peer) for peer in range(self.views))
         stated = STATED_REFINEMENT.get(task.epochs, round(0.6 * task.epochs))
         self.refine_from = stated if params.refine_from is None else params.refine_from
-        self.register_buffer("share", balance_targets(task.names, task.frequency), persistent=False)
+        self.register_buffer("share", torch.full((task.num_classes,), math.nan), persistent=False)
         self.register_buffer("fused", torch.zeros(task.train_size, task.num_classes))
         self.register_buffer("seen", torch.zeros(task.train_size, dtype=torch.bool))
+
+    def prepare(self, train: TrainView) -> None:
+        """Target shares of the AUs, from the verified rows: the clean loss is theirs."""
+        frequency = positive_frequency(train.labels[train.verified])
+        self.share.copy_(balance_targets(self.task.names, frequency))
 
     def loss(self, batch: Batch) -> Step:
         """Equation (1). Without noisy nets and consistency only the clean rows have a part, and are forwarded."""

@@ -76,7 +76,9 @@ class RHLS(Method):
     variants: ClassVar[Mapping[str, Variant]] = MappingProxyType(
         {
             "beta-0": Variant("β = 0: no smoothing (Fig. 3)", {"rhls_beta": 0.0}),
+            "beta-0.25": Variant("β = 0.25, the method itself (Fig. 3)", {"rhls_beta": 0.25}),
             "beta-0.5": Variant("β = 0.5 (Fig. 3)", {"rhls_beta": 0.5}),
+            "beta-0.75": Variant("β = 0.75 (Fig. 3)", {"rhls_beta": 0.75}),
             "beta-1": Variant("β = 1: smoothed to balance (Fig. 3)", {"rhls_beta": 1.0}),
         }
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from .losses import full_precision
 
 Rows = Literal["both", "clean", "noisy"]
 SelectiveMode = Literal["none", "mlcr", "hand"]
+Generator = torch.Generator | np.random.Generator
 
 # Positive share wanted of each AU: MLCR (Niu et al. 2019), authors' code nxsEdson/MLCR @d2a4850.
 MLCR_TARGETS: Mapping[tuple[str, ...], tuple[float, ...]] = MappingProxyType(
@@ -73,7 +75,7 @@ def rank_regularization(attention: Tensor, high_ratio: float, margin: float) -> 
     return (margin - (high.mean() - low.mean())).clamp(min=0.0)
 
 
-def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, generator: torch.Generator) -> Tensor:
+def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, generator: Generator) -> Tensor:
     """Weights that balance each AU of a batch towards a share of positives (selective learning).
 
     With n known entries of an AU, share a and h = n·a:
@@ -86,7 +88,7 @@ def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, genera
         labels: [N, L] in {-1, 0, +1}, 0 unknown.
         share: [L] in [0, 1], target share of positives; NaN balances nothing.
         mode: the rule.
-        generator: the only source of randomness; one [N, L] draw whatever the labels.
+        generator: torch's or NumPy's, the only source of randomness; one [N, L] draw whatever the labels.
 
     Returns:
         [N, L] ≥ 0 of the dtype of `share`, 0 for unknown entries; no gradient.
@@ -99,13 +101,13 @@ def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, genera
     """
     if mode not in ("none", "mlcr", "hand"):
         raise ValueError(f"selective learning mode {mode!r}: none, mlcr or hand")
+    share = torch.as_tensor(share)
     dtype = share.dtype if share.is_floating_point() else torch.get_default_dtype()
     if mode == "none":
         return (labels != 0).to(dtype)
     positive, negative = labels > 0, labels < 0
     positives, negatives = positive.sum(dim=0).double(), negative.sum(dim=0).double()
-    noise = torch.rand(labels.shape, generator=generator, device=generator.device, dtype=torch.float64)
-    noise = noise.to(labels.device)
+    noise = _uniform(labels.shape, generator).to(labels.device)
     wanted = _snap((positives + negatives) * share.to(labels.device).double())
     if mode == "mlcr":
         keep = torch.where(positives < wanted, wanted.ceil(), negatives)
@@ -118,6 +120,13 @@ def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, genera
     return weight.to(dtype)
 
 
+def _uniform(shape: torch.Size, generator: Generator) -> Tensor:
+    """Float64 uniforms in [0, 1)."""
+    if isinstance(generator, torch.Generator):
+        return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+    return torch.from_numpy(generator.random(tuple(shape)))
+
+
 def _snap(values: Tensor) -> Tensor:
     """Float64 values, those within rounding of an integer made exact: 50 × float32(0.3) is 15, not 15.000001."""
     whole = values.round()
@@ -128,6 +137,15 @@ def _rank(mask: Tensor, noise: Tensor) -> Tensor:
     """Rank of each entry in its column by noise in [0, 1), entries outside the mask last."""
     order = torch.where(mask, noise, 2.0).argsort(dim=0, stable=True)
     return order.argsort(dim=0, stable=True)
+
+
+def positive_frequency(labels: Tensor) -> Tensor:
+    """The share of positives among the known entries of each AU: float64 [L], NaN without one.
+
+    Args:
+        labels: [N, L] in {-1, 0, +1}, 0 unknown.
+    """
+    return (labels > 0).sum(dim=0).double() / (labels != 0).sum(dim=0).double()
 
 
 def balance_targets(names: Sequence[str], frequency: Tensor) -> Tensor:

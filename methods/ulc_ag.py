@@ -72,15 +72,15 @@ def cooccurrence(au_labels: Tensor) -> Tensor:
     """How often AU p occurs where AU q does: A[p, q] = P(p | q) = #(p and q) / #q, not normalised.
 
     Args:
-        au_labels: [N, M] in {-1, 0, +1}; a row counts for a pair where both are known.
+        au_labels: [N, M] in {-1, 0, +1}; only +1 occurs, unknown entries do not.
 
     Returns:
         float64 [M, M] in [0, 1], diagonal 1; row and column of an AU that never occurs are 0. No gradient.
 
     Source: paper eq. (5).
     """
-    occurs, known = (au_labels > 0).double(), (au_labels != 0).double()
-    return (occurs.T @ occurs) / (known.T @ occurs).clamp(min=1)
+    occurs = (au_labels > 0).double()
+    return (occurs.T @ occurs) / occurs.sum(dim=0).clamp(min=1)
 
 
 def graph_convolution(nodes: Tensor, adjacency: Tensor, weight: Tensor, slope: float = 0.01) -> Tensor:
@@ -171,12 +171,15 @@ def semantic_relabel(semantics: Tensor, templates: Tensor, labels: Tensor, prese
 
     Source: paper eqs. (9)-(10).
     """
-    # Entry by entry, not as a matrix product: equal templates must give equal distances to the last bit.
+    # Entry by entry, not as a matrix product, and beyond rounding: parallel templates must be equally near.
     cosine = (_unit(semantics)[:, None, :] * _unit(templates)[None, :, :]).sum(dim=2)
     distance = (1.0 - cosine).masked_fill(~present, math.inf)
     nearest = distance.argmin(dim=1)
     own, least = (distance.gather(1, of[:, None]).squeeze(1) for of in (labels, nearest))
-    return torch.where(present[labels] & (own > least), nearest, labels)
+    return torch.where(present[labels] & (own - least > ROUNDING), nearest, labels)
+
+
+ROUNDING = 1e-12  # of a cosine of float64 vectors
 
 
 def _unit(vectors: Tensor) -> Tensor:

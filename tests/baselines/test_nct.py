@@ -123,7 +123,7 @@ def make_method(encoder: Any = make_encoder, epochs: int = 40, **changes: Any) -
     return NCT(make_task(epochs=epochs), encoder, NCTParams(**changes))
 
 
-@pytest.mark.parametrize(("epochs", "ramp", "warm_up"), [(40, 20, 3), (15, 8, 1), (200, 100, 15)])
+@pytest.mark.parametrize(("epochs", "ramp", "warm_up"), [(40, 20, 3), (15, 8, 1), (200, 20, 3), (80, 40, 6)])
 def test_epoch_constants_keep_their_share_of_training(epochs: int, ramp: int, warm_up: int) -> None:
     method = make_method(epochs=epochs)
     assert (method.ramp_epochs, method.warm_up) == (ramp, warm_up)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from fernoise_bench.methods.base import TrainView
 from fernoise_bench.methods.losses import js_consistency
 from fernoise_bench.methods.recot import (
     ReCoT,
@@ -22,7 +23,7 @@ from fernoise_bench.methods.recot import (
     small_nll,
     smooth,
 )
-from fernoise_bench.methods.selection import balance_targets, selective_weights
+from fernoise_bench.methods.selection import selective_weights
 
 from .toy import (
     bce,
@@ -141,7 +142,9 @@ VERIFIED = torch.tensor([True, True, True, False, False, False])
 def make_method(epochs: int = 25, variant: str | None = None, **changes: Any) -> ReCoT:
     values = dict(ReCoT.variants[variant].params) if variant else {}
     task = make_task("multi", 3, epochs=epochs)
-    return ReCoT(task, make_encoder, ReCoTParams(**(values | changes)))
+    method = ReCoT(task, make_encoder, ReCoTParams(**(values | changes)))
+    method.prepare(TrainView(LABELS, VERIFIED, None, None, lambda augment=False: iter(())))
+    return method
 
 
 def batch_of(method: ReCoT, epoch: int = 0, seed: int = 0) -> Any:
@@ -160,7 +163,7 @@ def expected_loss(method: ReCoT, batch: Any, labels: Tensor) -> float:
     p = method.params
     outputs = [network(images) for network, images in zip(method.networks, batch.images, strict=True)]
     generator = torch.Generator().manual_seed(0)
-    share = balance_targets(method.task.names, method.task.frequency)
+    share = torch.tensor([2 / 3, 0.5, 0.5], dtype=torch.float64)  # positives among known entries of verified rows
     clean, noisy = batch.verified, ~batch.verified
     total = 0.0
     for v, (z_clean, z_noisy) in enumerate(outputs):
@@ -168,7 +171,9 @@ def expected_loss(method: ReCoT, batch: Any, labels: Tensor) -> float:
         z, y = z_clean[clean].detach(), batch.labels[clean]
         rows = [(i, k) for i in range(len(y)) for k in range(3) if y[i, k] != 0]
         total += (
-            sum(float(weight[e]) * bce(float(z[e]), float(y[e] > 0)) for e in rows) / max(1, y.numel()) / len(outputs)
+            sum(float(weight[e]) * bce(float(z[e]), float(y[e] > 0)) for e in rows)
+            / (y.numel() if p.reduction == "mean" else len(y))
+            / len(outputs)
         )
         if p.noisy_head:
             other = outputs[len(outputs) - 1 - v][1][noisy].detach()
