@@ -25,7 +25,7 @@ DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
 
 @dataclass(frozen=True)
 class Wish:
-    """What was typed; None and empty mean the default."""
+    """What was typed; None and empty mean the default. Devices of other machines than this one cannot be asked."""
 
     protocol: str
     methods: tuple[str, ...] = ()
@@ -39,6 +39,7 @@ class Wish:
     data_root: Path = Path()
     out: Path = Path("fernoise-runs")
     device: str = "auto"
+    device_here: bool = True
     precision: str = "fp32"
     weights: str | None = None
     partial: bool = False
@@ -108,16 +109,16 @@ def _job_of(method: MethodSpec, job: Job, wish: Wish) -> Job:
     """The job of one method: the shared one, or with `--recipe native` that of its own paper's recipe."""
     if wish.recipe == "protocol":
         return job
-    recipe = native_recipe(method.name, job.protocol.kind, len(job.protocol.names))
+    recipe = native_recipe(method.name, job.protocol)
     assert recipe is not None  # methods without one were not chosen
     settings, asked = _settings(wish, AT_PROFILE[job.profile](recipe))
-    return replace(job, settings=settings, weights=asked, recipe="native")
+    return replace(job, settings=settings, weights=asked, recipe="native", shared=job)
 
 
 def _settings(wish: Wish, recipe: Recipe) -> tuple[Settings, str]:
     """The settings of a recipe, and the weights they name."""
     asked = wish.weights or recipe.weights
-    device = choose_device(wish.device)
+    device = choose_device(wish.device) if wish.device_here else wish.device
     check_precision(wish.precision, device)
     found = resolve(asked, recipe.encoder, wish.data_root)
     settings = Settings(
@@ -158,7 +159,7 @@ def choose_methods(wish: Wish, protocol: Protocol, offers: frozenset[str]) -> tu
 def _reason_against(method: MethodSpec, wish: Wish, protocol: Protocol, offers: frozenset[str]) -> str:
     """Why a method cannot run as wished, or an empty string."""
     reason = method.missing(protocol, offers)
-    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol.kind, len(protocol.names)):
+    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol):
         return "has no recipe of its own that is stated well enough"
     return reason
 

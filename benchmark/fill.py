@@ -92,7 +92,7 @@ def _reason(each: Wanted, wish: Wish) -> str:
     except BadInput as error:
         return str(error)
     reason = method.missing(protocol, offered(protocol, "generated" if wish.synthetic else "real", None))
-    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol.kind, len(protocol.names)):
+    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol):
         return "has no recipe of its own that is stated well enough"
     return reason
 

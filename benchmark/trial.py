@@ -31,6 +31,7 @@ class Job:
         partial: data that differ from the published set are allowed, and the record says so.
         origin: layout and digest of the faces.
         recipe: "protocol", or "native" for the one of a method's own paper.
+        shared: of a native recipe, the job under the protocol's: whoever labels rows labels them for all methods alike.
         aux: digest of the auxiliary labels, or an empty string where there are none.
     """
 
@@ -45,6 +46,7 @@ class Job:
     origin: Origin = GENERATED
     recipe: str = "protocol"
     aux: str = ""
+    shared: Job | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,11 @@ class Trial:
     @property
     def teachers(self) -> dict[str, Trial]:
         """The teachers it needs, by method name, as the trials that make them."""
-        names = dict.fromkeys(name for name in (self.job.protocol.noisy_labels_from, self.method.teacher) if name)
-        return {} if self.artifact else {name: replace(self, method=find(name), artifact=True) for name in names}
+        if self.artifact:
+            return {}
+        jobs = {self.method.teacher: self.job, self.job.protocol.noisy_labels_from: self.job.shared or self.job}
+        found = {name: (find(name), job) for name, job in jobs.items() if name}
+        return {name: replace(self, job=job, method=spec, artifact=True) for name, (spec, job) in found.items()}
 
     @property
     def id(self) -> str:

@@ -132,6 +132,7 @@ def _tuned(plain: Protocol) -> Protocol:
             ("training", "five sixths of the subjects of two parts"),
             ("test", "the other sixth (part1.2: the second sixth of the parts that train for part1)"),
             ("sixths", "every sixth subject in the published order; RHLS does not list them"),
+            *(line for line in plain.about if line[0] in ("alignment", "noise", "positive")),
             ("papers", "RHLS Fig. 3: the mean of these 18 runs chooses β"),
         ),
     )
@@ -145,7 +146,11 @@ def _flipped(plain: Protocol, variant: str, noise: str, how: str) -> Protocol:
         noise=noise,
         levels=LEVELS,
         title=f"{plain.title}, with {noise} noise",
-        about=(*plain.about[:3], ("noise", how), ("papers", "no paper has this protocol")),
+        about=(
+            *(line for line in plain.about if line[0] not in ("noise", "papers")),
+            ("noise", how),
+            ("papers", "no paper has this protocol"),
+        ),
     )
 
 
@@ -176,6 +181,8 @@ EMOTIONET_3SPLIT = replace(
         ("test", "the other manual images: 5,722 of the 20,722 ReCoT could fetch; fewer are split in proportion"),
         ("splits", "three fixed draws of the harness: the authors' are not published, so results compare in spirit"),
         ("validation", "small and smoke: rows held out of training and a like share of the noisy ones; paper: none"),
+        ("alignment", "five landmarks to 240 px"),
+        ("noise", "the automatic coder's errors; on real faces not measurable, since nobody judged these images"),
         ("identities", "the same person may be in training and test: EmotioNet names nobody"),
         ("papers", "ReCoT Tables 1 and 4, MLCR"),
     ),

@@ -85,21 +85,28 @@ def binary(intensity: Array) -> Array:
     return np.where(intensity >= POSITIVE_INTENSITY, 1, -1).astype(np.int8)
 
 
-def _split(protocol: Protocol, size: Size, annotated: Rows, fold: str | None) -> tuple[Rows, Rows, Rows, float]:
-    """Training, validation and test rows of a fold, and the validation's share of what could train."""
-    if not protocol.parts:
-        return _split_strangers(protocol, size, annotated, fold)
-    part, _, sixth = (fold or "").partition(".")
+def subjects_of(protocol: Protocol, size: Size, fold: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The subjects of a fold that train, that validate and that test."""
+    part, _, sixth = fold.partition(".")
     seen = [subject for name, subjects in protocol.parts if name != part for subject in subjects]
     tested = dict(protocol.parts)[part]
     if sixth:  # tuning: a share of the training subjects tests, and the fold's own test part is never looked at
         tested = tuple(seen[int(sixth) - 1 :: int(protocol.option("tune"))])
         seen = [subject for subject in seen if subject not in tested]
-    held_out = fixed_choice(len(seen), size.validation or 0, protocol.noise_seed)
-    subjects, group = np.array(seen), annotated.group
-    parts = (np.delete(subjects, held_out), subjects[held_out], tested)
-    training, validation, test = (annotated.take(np.isin(group, np.array(part, dtype=str))) for part in parts)
-    return training, validation, test, len(held_out) / len(seen)
+    held_out = set(fixed_choice(len(seen), size.validation or 0, protocol.noise_seed).tolist())
+    training, validation = (
+        tuple(subject for at, subject in enumerate(seen) if (at in held_out) == wanted) for wanted in (False, True)
+    )
+    return training, validation, tested
+
+
+def _split(protocol: Protocol, size: Size, annotated: Rows, fold: str | None) -> tuple[Rows, Rows, Rows, float]:
+    """Training, validation and test rows of a fold, and the validation's share of what could train."""
+    if not protocol.parts:
+        return _split_strangers(protocol, size, annotated, fold)
+    parts = subjects_of(protocol, size, fold or "")
+    training, validation, test = (annotated.take(np.isin(annotated.group, np.array(part, str))) for part in parts)
+    return training, validation, test, len(parts[1]) / (len(parts[0]) + len(parts[1]))
 
 
 def _split_strangers(

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import au, ferplus, packed
+from . import au, check, ferplus, packed
 from .base import Protocol
 from .data import CellData, Origin, Source
 
-DESIGNS: dict[str, ModuleType] = {"au": au, "ferplus": ferplus, "packed": packed}
+DESIGNS: dict[str, ModuleType] = {"au": au, "check": check, "ferplus": ferplus, "packed": packed}
 
 
 @dataclass(frozen=True)

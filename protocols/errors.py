@@ -10,6 +10,14 @@ class BadInput(ValueError):
     """Bad usage or bad data: one line that names the thing, the place and what to do. The command line exits with 2."""
 
 
+def printable(text: str) -> str:
+    """Text from outside as one line that a terminal cannot be steered by: control characters, invisible marks and marks
+    that turn the direction of writing are written out as escapes.
+    """
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadInput:
     """The error for a name that does not exist, with the nearest names that do.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Protocol, cast
 
@@ -66,12 +67,18 @@ class Images:
         one = self.read(np.arange(min(1, len(self))))
         return len(self), *cast(tuple[int, int, int], one.shape[1:])
 
+    @cached_property
+    def _channels(self) -> int:
+        """Channels of all pictures that are read: as many as any pool has; the pictures of a pool are alike in this."""
+        first = (self.pools[pool].read(self.row[self.pool == pool][:1]) for pool in np.unique(self.pool).tolist())
+        return max(int(faces.shape[-1]) for faces in first)
+
     def __getitem__(self, rows: Array) -> Images:
         """The pictures of an index or boolean array."""
         return Images(self.pools, self.pool[rows], self.row[rows], self.side)
 
     def read(self, rows: Array | None = None) -> NDArray[np.uint8]:
-        """Pictures of some rows (all without): uint8 [n, H, W, C]; grey ones become colour beside coloured ones.
+        """Pictures of some rows (all without): uint8 [n, H, W, C]; grey ones become colour if any row has colours.
 
         Raises:
             ValueError: pictures of different sizes.
@@ -81,11 +88,10 @@ class Images:
         present = np.unique(pool).tolist()
         if not present:
             return np.zeros((0, 0, 0, 0), np.uint8)
-        if len(present) == 1:
-            return self._reduced(self.pools[present[0]].read(row))
+        if len(self.pools) == 1:
+            return self._reduced(self.pools[0].read(row))
         parts = [self._reduced(self.pools[number].read(row[pool == number])) for number in present]
-        channels = max(part.shape[-1] for part in parts)
-        found = np.empty((len(chosen), *parts[0].shape[1:3], channels), np.uint8)
+        found = np.empty((len(chosen), *parts[0].shape[1:3], self._channels), np.uint8)
         for number, part in zip(present, parts, strict=True):
             if part.shape[1:3] != found.shape[1:3]:
                 raise ValueError(f"faces of {part.shape[1:3]} beside faces of {found.shape[1:3]} pixels")

@@ -10,8 +10,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from .base import Kind, Recipe
-from .recipes import COCURING, RECOT, RHLS_BP4D, RHLS_DISFA
+from .base import Protocol, Recipe
+from .recipes import (
+    COCURING,
+    COCURING_OVERSAMPLED,
+    RECOT,
+    RECOT_EMOTIONET,
+    RECOT_SCRATCH,
+    RHLS_BP4D,
+    RHLS_DISFA,
+)
 
 SHARED = "unstated: as the shared recipe"
 
@@ -115,15 +123,17 @@ NATIVE: Mapping[str, Recipe] = MappingProxyType(
 _RHLS = frozenset({"rhls", "label_smoothing", "frequency_weighting"})
 
 
-def native_recipe(method: str, kind: Kind, num_classes: int) -> Recipe | None:
-    """The recipe of a method's own paper, or None where there is none; variants train as their method.
+def native_recipe(method: str, protocol: Protocol) -> Recipe | None:
+    """The recipe of a method's own paper on a protocol, or None where there is none; variants train as their method.
 
-    Args:
-        method: a name, with or without variant.
-        kind: the labels of the protocol.
-        num_classes: classes or AUs; RHLS's learning rate is stated for BP4D's twelve and DISFA's eight.
+    Where a paper trains differently by data set, the protocol's is taken: ReCoT's 70 epochs on EmotioNet, Co-curing's
+    sampling by class on AffectNet, RHLS's learning rate on DISFA.
     """
-    base = method.partition(":")[0]
-    if base in _RHLS and kind == "multi":
-        return RHLS_DISFA if num_classes == 8 else RHLS_BP4D
+    base, data = method.partition(":")[0], protocol.data[0] if protocol.data else ""
+    if base in _RHLS and protocol.kind == "multi":
+        return RHLS_DISFA if data == "disfa" else RHLS_BP4D
+    if base == "recot" and data == "emotionet":
+        return RECOT_SCRATCH if protocol.paper.recipe.weights == "none" else RECOT_EMOTIONET
+    if base == "cocuring" and data == "affectnet":
+        return COCURING_OVERSAMPLED
     return NATIVE.get(base)

@@ -10,6 +10,7 @@ import numpy as np
 from .base import Profile, Protocol
 from .data import Array, CellData, Rows, Source, rows
 from .datasets import listing_of
+from .errors import BadInput
 from .images import of_pool
 from .listing import Listing
 from .openface import auxiliary_of
@@ -78,4 +79,8 @@ def _marked(test: Rows, train: Rows, pack: Pack) -> Rows:
 def _by_path(listed: NoisyList, listing: Listing, pack: Pack, train: Rows) -> Array:
     """The labels of another author's list, which follow the listing's training rows, for the rows of a pack."""
     given = dict(zip(listing.path[listing.part == "train"].tolist(), listed.given.tolist(), strict=True))
-    return np.array([given[path] for path in pack.path[train.sample_id].tolist()], np.int64)
+    paths = pack.path[train.sample_id].tolist()
+    if lacking := [path for path in paths if path not in given]:
+        what = f"{len(lacking):,} pictures of its pack are not there, the first {lacking[0]}"
+        raise BadInput(f"{listing.root}: {what}; prepare it again, so that pack and folder are of one copy")
+    return np.array([given[path] for path in paths], np.int64)

@@ -148,8 +148,13 @@ RHLS_DISFA = _rhls(1e-5, 8)
 
 def _relabelled(sources: Sources, changed: tuple[str, ...]) -> Sources:
     """The sources with those of the changed values replaced by "ours"."""
-    kept = tuple((name, text) for name, text in sources if not any(name.startswith(part) for part in changed))
-    return kept + tuple((name, OURS) for name in changed if name != "pixel noise")
+    kept = []
+    for names, text in sources:
+        owner, dot, rest = names.rpartition(".")
+        stays = [part for part in rest.split(", ") if f"{owner}{dot}{part}" not in changed]
+        if stays:
+            kept.append((f"{owner}{dot}{', '.join(stays)}", text))
+    return (*kept, *((name, OURS) for name in changed if name != "pixel noise"))
 
 
 SMALL_SIDE = 48
@@ -169,7 +174,13 @@ def at_small(recipe: Recipe) -> Recipe:
         *("encoder", "weights", "epochs", "batch_size", "learning_rate", "head_factor", "max_steps"),
         *(("neck", "neck_factors", "decay") if recipe.neck else ()),
         *("augmentation.crop", "augmentation.resize", "augmentation.pad", "augmentation.jitter"),
-        *("augmentation.translate", "augmentation.scale", "augmentation.grayscale", "pixel noise"),
+        *(
+            "augmentation.jitter_probability",
+            "augmentation.translate",
+            "augmentation.scale",
+            "augmentation.grayscale",
+            "pixel noise",
+        ),
     )
     return replace(
         recipe,

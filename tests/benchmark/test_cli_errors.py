@@ -17,6 +17,7 @@ from fernoise_bench.benchmark.registry import names
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets import listing_of
 from fernoise_bench.protocols.pack import prepare
+from fernoise_bench.results.paper_figures import DRAWINGS, FIGURES
 
 from ..protocols import miniature_bp4d
 
@@ -64,7 +65,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         (("table", "ferplus-sim"), "unknown table or protocol 'ferplus-sim': did you mean ferplus-sym"),
         (
             ("figure", "nonsense", "--out", "curves.svg"),
-            f"unknown protocol 'nonsense': known: {', '.join(sorted(PROTOCOLS))}",
+            f"unknown figure or protocol 'nonsense': known: {', '.join(sorted([*FIGURES, *DRAWINGS, *PROTOCOLS]))}",
         ),
         (("show", "protocol", "bp4d"), "unknown protocol 'bp4d': did you mean bp4d-3fold?"),
         ((*AUS, "--method", "supervized"), "unknown method 'supervized': did you mean supervised?"),
@@ -177,7 +178,7 @@ def test_aus_that_are_absent(refused: Refused, tmp_path: Path) -> None:
     miniature_bp4d.write_au_occ(tmp_path / "bp4d")
     message = refused(*arguments)
     assert message.startswith(f"bp4d-3fold reads {tmp_path / 'packs/bp4d-240'}, which is not there yet: ")
-    assert f"fernoise-bench data prepare bp4d --side 240 --data-root {tmp_path}" in message
+    assert f"fernoise-bench data prepare bp4d --side 240 --align --data-root {tmp_path}" in message
     prepare(listing_of("bp4d", tmp_path), tmp_path / "packs", 240, workers=1, skip_bad=False, report=lambda *_: None)
     assert "made from a copy that differs from the published bp4d" in refused(*arguments)
     message = refused(*arguments, "--partial")

@@ -1,0 +1,150 @@
+"""Cards: what a protocol measures and what a method is trained with, as rows of (what, value, source or remark).
+
+Everything comes from the frozen object that is fingerprinted; generated faces are drawn only to measure their noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..protocols.au import subjects_of
+from ..protocols.base import PROFILES, Protocol, Size
+from ..protocols.build import open_data
+from .registry import MethodSpec
+
+Rows = list[tuple[str, str, str]]
+
+KINDS = {"single": "one label a face", "multi": "action units, each present, absent or unknown"}
+METRICS = {
+    "accuracy": "share of test rows whose most probable class is the reference label",
+    "f1": "of the positive class from p ≥ 0.5 on, known entries only; 0 where it is undefined; mean over AUs and folds",
+}
+UNSTATED = "unstated: ours"
+
+
+def method_rows(method: MethodSpec) -> Rows:
+    """(name, value, source) of each hyper-parameter."""
+    return [
+        (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
+        for f in fields(method.params)
+    ]
+
+
+def protocol_rows(protocol: Protocol, profile: str) -> Rows:
+    """(name, value, remark) of what a protocol measures; subjects as they are at a profile."""
+    about = dict(protocol.about)
+    rows: Rows = [
+        ("version", str(protocol.version), ""),
+        *((f"fingerprint, {name}", protocol.fingerprint(name), "") for name in PROFILES),
+        ("design", protocol.design, KINDS[protocol.kind]),
+        ("labels", ", ".join(protocol.names), about.pop("classes", "")),
+        ("data", ", ".join(protocol.data), about.pop("training", "")),
+        ("alignment", about.pop("alignment", "none: the faces as they were published"), ""),
+        *((f"option {name}", value, "") for name, value in protocol.options),
+        ("noise", protocol.noise, about.pop("noise", "")),
+    ]
+    if protocol.noisy_labels_from:
+        rows.append(
+            ("noisy labels from", protocol.noisy_labels_from, "one teacher a fold and seed, shared by all methods")
+        )
+    rows += [
+        ("noise seed", f"{protocol.noise_seed} + draw", "trial seed s uses draw s"),
+        ("levels", ", ".join(map(str, protocol.levels)) or "none", "nominal; the record keeps what came about"),
+        ("offers", ", ".join(sorted(protocol.offers)) or "nothing", "what methods may need"),
+        ("metric", protocol.metric, METRICS[protocol.metric]),
+        *_fold_rows(protocol, profile),
+    ]
+    if protocol.rates:
+        rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(protocol.names, protocol.rates, strict=True))
+        rows.append(("base rates", rates, "share of positives; generated faces aim at them"))
+    if protocol.runs:
+        rows.append(("seeds", str(protocol.runs), "runs of the paper; other profiles have the harness's own number"))
+    remark = about.pop("sizes", "")
+    rows += [(f"size, {name}", _size(protocol, protocol.profile(name).size), remark) for name in PROFILES]
+    return rows + [(name, text, "") for name, text in about.items()]
+
+
+def _fold_rows(protocol: Protocol, profile: str) -> Rows:
+    """The subjects of each part, and how many of them train, validate and test in each fold."""
+    if not protocol.folds:
+        return [("folds", "none: one fixed split", "")]
+    if not protocol.parts:
+        return [("folds", ", ".join(protocol.folds), "a random split each; every row its own subject")]
+    rows = [(f"subjects, {name}", str(len(subjects)), " ".join(subjects)) for name, subjects in protocol.parts]
+    for fold in protocol.folds:
+        parts = subjects_of(protocol, protocol.profile(profile).size, fold)
+        counts = ", ".join(
+            f"{len(part)} {what}" for part, what in zip(parts, ("train", "validate", "test"), strict=True) if part
+        )
+        rows.append((f"fold {fold}", counts, f"subjects at the {profile} profile"))
+    return rows
+
+
+def _size(protocol: Protocol, size: Size) -> str:
+    """A profile's rows, real and generated."""
+    by_subject = bool(protocol.parts)
+    counted = {"train": "all" if size.train is None else f"{size.train:,}"}
+    counted["noisy"] = f"{size.noisy:,}" if size.noisy else ""
+    held_out = "all there are" if size.validation is None else f"{size.validation:,}"
+    counted["validation"] = f"{held_out} subjects" if by_subject else held_out
+    counted["test"] = "" if by_subject and size.test is None else "all" if size.test is None else f"{size.test:,}"
+    real = ", ".join(f"{name} {text}" for name, text in counted.items() if text)
+    drawn = "/".join(f"{count:,}" for count in size.generated)
+    noisy = size.noisy if size.generated_noisy is None else size.generated_noisy
+    generated = f"generated {drawn}" + (f" and noisy {noisy:,}" if noisy else "")
+    return f"{real}, at most {size.side} px; {generated}, {size.generated_side or size.side} px"
+
+
+def noise_rows(protocol: Protocol, profile: str) -> Rows:
+    """The noise that came about in draw 0 on generated faces, at each level, in the first fold."""
+    data = open_data(protocol, profile, "generated", Path())
+    fold = protocol.folds[0] if protocol.folds else None
+    remark = f"generated faces, {profile} profile, draw 0, against the reference labels" + (f", {fold}" if fold else "")
+    rows = []
+    for level in protocol.levels or (None,):
+        realised = data.cell(fold, level, 0).noise["realised"]
+        name = "effective noise" + ("" if level is None else f" at {level:g}")
+        if realised is None:
+            rows.append((name, "not yet known", "the teacher labels when a trial runs; its record has the rate"))
+        else:
+            rows.append((name, f"{realised:.4f}", remark))
+    return rows
+
+
+def recipe_rows(protocol: Protocol, profile: str) -> Rows:
+    """(name, value, source) of each number of a profile's recipe, without what the recipe does not use."""
+    recipe = protocol.profile(profile).recipe
+    augmentation = recipe.augmentation
+    unused = {"sources", "augmentation"}
+    unused |= {"momentum"} if recipe.optimizer != "sgd" else set()
+    unused |= {"decay"} if recipe.schedule == "constant" else set()
+    unused |= {"milestones"} if recipe.schedule != "steps" else set()
+    unused |= {"verified_per_batch"} if recipe.sampler != "fixed" else set()
+    unused |= {"neck", "neck_factors"} if not recipe.neck else set()
+    unused |= {"erase_area"} if not augmentation.erase else set()
+    sources = dict(recipe.sources)
+    rows = [
+        (f"{owner}{f.name}", _plain(getattr(item, f.name)), _source(sources, f"{owner}{f.name}"))
+        for owner, item in (("", recipe), ("augmentation.", augmentation))
+        for f in fields(item)
+        if f.name not in unused
+    ]
+    left_out = [name for name in sources if not any(part in row[0] for part in name.split(", ") for row in rows)]
+    return rows + [(name, "left out", sources[name]) for name in left_out]
+
+
+def _source(sources: dict[str, str], name: str) -> str:
+    """The source of a field; one entry may stand for several ("schedule, decay", "augmentation")."""
+    told: dict[str, str] = {}
+    for names, source in sources.items():
+        group, dot, rest = names.rpartition(".")
+        told |= {f"{group}{dot}{part.strip()}": source for part in rest.split(",")}
+    return told.get(name, told.get(name.partition(".")[0], UNSTATED))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(" ".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in value) or "none"
+    return "none" if value in (None, "") else str(value)
