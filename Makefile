@@ -19,7 +19,7 @@ $(VENV)/.dev: $(BIN)/fernoise-bench
 	@touch $@
 
 demo: $(BIN)/fernoise-bench  ## set up, run every method on generated faces, print the table
-	$(BIN)/fernoise-bench run --protocol bp4d-3fold --all-methods --synthetic --profile smoke --out $(RUNS)
+	$(BIN)/fernoise-bench run --protocol bp4d-3fold --fold 1 --all-methods --synthetic --profile smoke --out $(RUNS)
 
 test: $(VENV)/.dev  ## set up, run the tests
 	$(BIN)/python -m pytest -n 2
@@ -34,7 +34,7 @@ types: $(VENV)/.dev  ## mypy against an ordinary install, since type checkers ca
 	cd $(VENV)/typecheck && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p fernoise_bench
 
 bench: $(VENV)/.dev  ## speed of the harness as a share of a bare loop, measured in one run
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_training.py --benchmark-enable --benchmark-only -p no:xdist -q -s
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_*.py --benchmark-enable --benchmark-only -p no:xdist -q -s --benchmark-json bench.json
 
 gates: $(VENV)/.dev  ## are the generated faces worth training on: 15 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s

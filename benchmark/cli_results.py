@@ -1,4 +1,4 @@
-"""`status`, `table` and `figure`: what the disk holds."""
+"""`status` and `table`: what the disk holds."""
 
 from __future__ import annotations
 
@@ -74,7 +74,11 @@ def status(runs: Path, as_json: bool) -> None:
 @click.option(
     "--long", "detail", flag_value="long", help="One row a method: all selection rules, compute, oracle knowledge."
 )
-@click.option("--audit", "detail", flag_value="audit", help="What each method did with wrong labels.")
+@click.option(
+    "--ranks", "detail", flag_value="ranks",
+    help="Mean ranks, who may be first, groups, planned comparisons, agreement with other noise.",
+)  # fmt: skip
+@click.option("--audit", "detail", flag_value="audit", help="What each method did with wrong labels, and its cost.")
 @click.option("--allow-mixed", is_flag=True, help="A block for each setting where the records have several.")
 def table(
     name: str,
@@ -88,53 +92,39 @@ def table(
 ) -> None:
     """A paper's table (recot-2): reported, measured, difference; or a protocol's: methods by noise levels or by AUs."""
     from ..protocols import catalog
+    from ..results.audit_tables import audit_page
     from ..results.paper_tables import paper_table
+    from ..results.rank_tables import rank_tables
     from ..results.render import render
     from ..results.reported_tables import TABLE_IDS
-    from ..results.tables import audit_table, long_table, protocol_table
+    from ..results.tables import Table, long_table, protocol_table
     from ..results.views import Expected
 
-    if name in TABLE_IDS:
-        if detail is not None:
-            raise BadInput(f"--{detail} is for a protocol's table; {name} is a paper's: leave it out")
-        chosen = _filtered(runs, profile, synthetic)
-        click.echo(render(paper_table(chosen, name, rule=rule, allow_mixed=allow_mixed), form), nl=False)
-        return
-    if name not in catalog.PROTOCOLS:
+    if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
-    records = _records(name, runs, profile, synthetic)
+    if name in TABLE_IDS and detail is not None:
+        raise BadInput(f"--{detail} is for a protocol's table; {name} is a paper's: leave it out")
+    every = filtered(runs, profile, synthetic)
+    if name in TABLE_IDS:
+        click.echo(render(paper_table(every, name, rule=rule, allow_mixed=allow_mixed), form), nl=False)
+        return
+    records = of_protocol(every, name, runs)
     expected = Expected(folds=catalog.find(name).folds, not_applicable=_not_applicable(name, records))
+    found: Sequence[Table]
     if detail == "long":
         found = long_table(records, expected, allow_mixed=allow_mixed)
     elif detail == "audit":
-        found = audit_table(records, expected, allow_mixed=allow_mixed)
+        found = audit_page(records, expected, allow_mixed=allow_mixed)
+    elif detail == "ranks":
+        found = rank_tables(records, expected, others=every, rule=rule, allow_mixed=allow_mixed)
     else:
         found = protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
     click.echo(render(found, form), nl=False)
 
 
-@click.command()
-@click.argument("name", metavar="PROTOCOL")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="An .svg or .png file.")
-@click.option("--noise", type=float, help="Only this noise level.")
-@RUNS
-@PROFILE
-@SOURCE
-def figure(name: str, out: Path, noise: float | None, runs: Path, profile: str | None, synthetic: bool | None) -> None:
-    """Draw the test metric and the memorised share of wrong labels by epoch."""
-    from ..results.curves import draw_curves, epoch_curves
-
-    draw_curves(epoch_curves(_records(name, runs, profile, synthetic), level=noise), out)
-    click.echo(f"wrote {out}")
-
-
-def _records(name: str, runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
-    """The records of a protocol that fit the filters; BadInput when there are none."""
-    from ..protocols import catalog
-
-    protocol = catalog.find(name)
-    records = _filtered(runs, profile, synthetic)
-    chosen = [record for record in records if record.identity["protocol"]["name"] == protocol.name]
+def of_protocol(records: Sequence[Record], name: str, runs: Path) -> list[Record]:
+    """The records of a protocol; BadInput when there are none."""
+    chosen = [record for record in records if record.identity["protocol"]["name"] == name]
     if not chosen:
         raise BadInput(
             f"no records of {name} in {runs}; make them with: fernoise-bench run --protocol {name} --all-methods"
@@ -142,7 +132,7 @@ def _records(name: str, runs: Path, profile: str | None, synthetic: bool | None)
     return chosen
 
 
-def _filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
+def filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
     """The records that fit the filters, of the shipped ones where there are no others; damaged trials are named."""
     from ..results.shipped import records_or_shipped
 
@@ -164,14 +154,15 @@ def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     """Base methods a protocol cannot run, unless records say otherwise."""
     from ..protocols import catalog
     from ..protocols.build import offered
-    from . import registry
+    from .outlines import outline
+    from .registry import lacking, names
 
     protocol = catalog.find(name)
     present = {record.method for record in records}
     source = records[0].identity["source"]
     offers = protocol.offers if source == "real" else offered(protocol, source, None)
-    absent = [method for method in registry.all_base() if method.name not in present]
-    reasons = {method.name: method.missing(protocol, offers) for method in absent}
+    absent = {name: outline(target) for name, target in names().items() if name not in present}
+    reasons = {name: lacking(told.needs, protocol, offers) for name, told in absent.items()}
     return {method: reason for method, reason in reasons.items() if reason}
 
 

@@ -34,14 +34,14 @@ def list_everything(what: str | None, as_json: bool) -> None:
 
 def _methods() -> dict[str, str]:
     """Every method and variant with the first line of its documentation."""
-    from . import registry
+    from .outlines import outline
+    from .registry import names
 
     found = {}
-    for method in registry.all_base():
-        cls = method.load()
-        found[method.name] = (cls.__doc__ or "").strip().splitlines()[0]
-        for name, variant in cls.variants.items():
-            found[f"{method.name}:{name}"] = variant.about
+    for method, target in names().items():
+        told = outline(target)
+        found[method] = told.about
+        found |= {f"{method}:{variant}": about for variant, about in told.variants.items()}
     return found
 
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..methods.base import Method
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
 from ..results.store import canonical_json
+
+if TYPE_CHECKING:
+    from ..methods.base import Method
 
 METHODS: dict[str, str] = {
     "asymmetric_loss": "fernoise_bench.baselines.asymmetric_loss:AsymmetricLoss",
@@ -83,7 +85,7 @@ class MethodSpec:
 
     def load(self) -> type[Method]:
         """The method's class."""
-        return _load_class(self.target)
+        return load_class(self.target)
 
     @property
     def teacher(self) -> str:
@@ -106,20 +108,24 @@ class MethodSpec:
             protocol: the protocol.
             offers: what its data offer, where they are open; None: what the protocol promises.
         """
-        kinds = self.needs & {"single", "multi"}
-        if protocol.kind not in kinds:
-            wanted = "one label a face" if "single" in kinds else "action unit labels"
-            return f"needs {wanted}"
-        offered = protocol.offers if offers is None else offers
-        lacking = sorted(need for need in self.needs - {"single", "multi"} - offered if not need.startswith(TEACHER))
-        words = {
-            "verified": "verified rows",
-            "noise_rate": "a known noise rate",
-            "aux": "auxiliary AU labels (OpenFace output under openface/)",
-        }
-        if self.teacher and not lacking and (reason := find(self.teacher).missing(protocol, offers)):
-            return f"needs the teacher {self.teacher}, which {reason}"
-        return f"needs {', '.join(words.get(need, need) for need in lacking)}" if lacking else ""
+        reason = lacking(self.needs, protocol, protocol.offers if offers is None else offers)
+        if self.teacher and not reason and (why := find(self.teacher).missing(protocol, offers)):
+            return f"needs the teacher {self.teacher}, which {why}"
+        return reason
+
+
+def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -> str:
+    """What a protocol whose data offer this lacks of a method's needs, in words; an empty string for nothing."""
+    kinds = needs & {"single", "multi"}
+    if protocol.kind not in kinds:
+        return f"needs {'one label a face' if 'single' in kinds else 'action unit labels'}"
+    words = {
+        "verified": "verified rows",
+        "noise_rate": "a known noise rate",
+        "aux": "auxiliary AU labels (OpenFace output under openface/)",
+    }
+    missing = sorted(need for need in needs - kinds - offers if not need.startswith(TEACHER))
+    return f"needs {', '.join(words.get(need, need) for need in missing)}" if missing else ""
 
 
 def names() -> dict[str, str]:
@@ -151,7 +157,7 @@ def all_base() -> Iterator[MethodSpec]:
 
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
-    cls = _load_class(target)
+    cls = load_class(target)
     params, needs = cls.Params(), frozenset(cls.needs)
     try:
         canonical_json(asdict(params))
@@ -173,11 +179,16 @@ def _from_file(name: str) -> MethodSpec:
     if not rest.startswith(":") or not rest[1:]:
         raise BadInput(f"--method {name}: name the class too, as in {file}:MyMethod")
     class_name, _, variant = rest[1:].partition(":")
+    if not name.isprintable():
+        raise BadInput(f"--method {name}: control characters in the name; rename the file")
     full = f"{file.stem}.{class_name}" + (f":{variant}" if variant else "")
     return _specification(full, f"{file.resolve()}:{class_name}", variant)
 
 
-def _load_class(target: str) -> type[Method]:
+def load_class(target: str) -> type[Method]:
+    """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is no complete method."""
+    from ..methods.base import Method
+
     place, _, class_name = target.rpartition(":")
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     cls = getattr(module, class_name, None)
@@ -235,6 +246,8 @@ def _digest(cls: type[Method]) -> str:
 
     Comments, docstrings and the source texts of hyper-parameters do not count.
     """
+    from ..methods.base import Method
+
     owners = [owner for owner in cls.__mro__ if issubclass(owner, Method) and owner is not Method]
     files = dict.fromkeys(Path(inspect.getfile(owner)) for owner in owners)
     return hashlib.sha256("".join(map(_code_of, files)).encode()).hexdigest()[:16]

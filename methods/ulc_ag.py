@@ -176,10 +176,12 @@ def semantic_relabel(semantics: Tensor, templates: Tensor, labels: Tensor, prese
     distance = (1.0 - cosine).masked_fill(~present, math.inf)
     nearest = distance.argmin(dim=1)
     own, least = (distance.gather(1, of[:, None]).squeeze(1) for of in (labels, nearest))
-    return torch.where(present[labels] & (own - least > ROUNDING), nearest, labels)
+    return torch.where(present[labels] & (own - least > _rounding(templates.dtype)), nearest, labels)
 
 
-ROUNDING = 1e-12  # of a cosine of float64 vectors
+def _rounding(dtype: torch.dtype) -> float:
+    """How far the cosines of parallel vectors of a dtype may differ."""
+    return 1e-12 if dtype == torch.float64 else 1e-6
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -69,9 +69,11 @@ def test_each_loss_reaches_its_own_network_on_disagreement_only() -> None:
 def test_full_agreement_is_zero_loss_and_zero_gradient() -> None:
     z = random_logits(6, 12, 3, requires_grad=True)
     for floor in (0.1, 0.0):
-        loss1, loss2 = decoupling_loss(z, z.detach() * 2.0, LABELS, False, max(floor, 1e-3))
+        loss1, loss2 = decoupling_loss(z, z.detach() * 2.0, LABELS, False, floor)
         assert loss1.item() == loss2.item() == 0.0
         assert not torch.autograd.grad(loss1, z)[0].any()
+        for warm_up in (False, True):
+            assert [loss.item() for loss in decoupling_loss(z[:0], z[:0], LABELS[:0], warm_up, floor)] == [0.0, 0.0]
     warm1, _ = decoupling_loss(z, z.detach(), LABELS, True)
     assert warm1.item() > 0
 

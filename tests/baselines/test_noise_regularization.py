@@ -64,6 +64,13 @@ def test_by_hand() -> None:
     assert noise_regularized_loss(z[:0], r[:0], labels[:0], verified[:0]).item() == 0.0
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32])
+def test_verified_may_be_zeros_and_ones(dtype: torch.dtype) -> None:
+    z, r = random_logits(0, 6, 3), random_logits(1, 6, 3)
+    loss = noise_regularized_loss(z, r, LABELS, VERIFIED.to(dtype), 0.3)
+    assert loss.item() == pytest.approx(loss_by_loop(z, r, LABELS, VERIFIED, 0.3), rel=1e-12)
+
+
 def test_noisy_rows_reach_both_nets_and_verified_rows_the_clean_net_alone() -> None:
     z, r = random_logits(3, 6, 3, requires_grad=True), random_logits(4, 6, 3, requires_grad=True)
     gradient_z, gradient_r = torch.autograd.grad(noise_regularized_loss(z, r, LABELS, VERIFIED), (z, r))

@@ -77,7 +77,7 @@ def make_method(epochs: int = 40, encoder: Any = make_encoder, **changes: Any) -
     return method
 
 
-@pytest.mark.parametrize(("epochs", "warm_up"), [(40, 9), (15, 3), (80, 18)])
+@pytest.mark.parametrize(("epochs", "warm_up"), [(40, 9), (70, 9), (15, 3), (80, 18)])
 def test_warm_up_keeps_its_share_of_training(epochs: int, warm_up: int) -> None:
     assert make_method(epochs).warm_up == warm_up
 

@@ -11,6 +11,7 @@ import torch
 from fernoise_bench.baselines.ensemble import Ensemble, EnsembleParams
 from fernoise_bench.baselines.supervised import Supervised, SupervisedParams, selective_loss
 from fernoise_bench.benchmark.registry import find
+from fernoise_bench.methods.base import Batch
 from fernoise_bench.methods.recot import ReCoT, ReCoTParams
 from fernoise_bench.methods.selection import selective_weights
 
@@ -20,6 +21,7 @@ from ..methods.toy import (
     make_batch,
     make_encoder,
     make_task,
+    make_train,
     parameter_gradients,
     random_labels,
     random_logits,
@@ -135,12 +137,30 @@ def test_variants(method: Any) -> None:
 
 # --- selective learning
 
-MANY = random_labels(0, 24, 3)
-MANY_VERIFIED = [i % 2 == 0 for i in range(24)]
+TRAIN = random_labels(0, 48, 3)
+TRAIN_VERIFIED = torch.arange(48) % 2 == 0
+# A batch of the rows with the fewest positives: fewer than the share wanted, so that there is something to balance.
+INDEX = (TRAIN > 0).sum(1).argsort(stable=True)[:24].tolist()
+MANY, MANY_VERIFIED = TRAIN[INDEX], TRAIN_VERIFIED[INDEX]
+
+
+def many() -> Batch:
+    return make_batch(INDEX, MANY, verified=MANY_VERIFIED)
 
 
 def balanced_method(which: Any, params: Any, kind: str = "multi", **changes: Any) -> Any:
-    return which(make_task(kind, size=24), make_encoder, params(**changes))
+    method = which(make_task(kind, size=48), make_encoder, params(**changes))
+    method.prepare(make_train(TRAIN if kind == "multi" else TRAIN[:, 0] + 1, TRAIN_VERIFIED))
+    return method
+
+
+def share_of(rows: str) -> list[float]:
+    """Positives among the known entries of the training rows trained on, one entry at a time."""
+    share = []
+    for k in range(3):
+        taken = [TRAIN[i, k].item() for i in range(48) if rows == "both" or (i % 2 == 0) == (rows == "clean")]
+        share.append(taken.count(1) / (taken.count(1) + taken.count(-1)))
+    return share
 
 
 @pytest.mark.parametrize("mode", ["none", "mlcr", "hand"])
@@ -166,9 +186,9 @@ def test_selective_loss_divides_by_all_entries(mode: Any) -> None:
 @pytest.mark.parametrize("mode", ["mlcr", "hand"])
 def test_selective_learning_weights_the_chosen_rows(which: Any, params: Any, rows: str, mode: Any) -> None:
     method = balanced_method(which, params, rows=rows, selective=mode)
-    chosen = [i for i in range(24) if rows == "both" or MANY_VERIFIED[i] == (rows == "clean")]
-    batch = make_batch(range(24), MANY, verified=MANY_VERIFIED)
-    generator, share = torch.Generator().manual_seed(0), torch.full((3,), 0.3, dtype=torch.float64)
+    chosen = [i for i in range(24) if rows == "both" or (INDEX[i] % 2 == 0) == (rows == "clean")]
+    batch = many()
+    generator, share = torch.Generator().manual_seed(0), torch.tensor(share_of(rows), dtype=torch.float64)
     step = method.loss(batch)
     assert step.weight is not None
     assert step.weight.shape == (len(networks_of(method)), 24, 3)
@@ -177,13 +197,29 @@ def test_selective_learning_weights_the_chosen_rows(which: Any, params: Any, row
         z = network(batch.images[0][chosen]).detach()
         loss, weight = selective_loss(z, MANY[chosen], share, mode, generator)  # a draw for each network
         expected += loss.item()
-        assert torch.equal(reported[chosen], weight.float())
+        assert torch.allclose(reported[chosen], weight.float(), rtol=1e-6, atol=0.0)
+        assert not torch.equal(weight, (MANY[chosen] != 0).double())  # something is balanced
         assert not reported[[i for i in range(24) if i not in chosen]].any()
     assert step.loss is not None
     assert step.loss.item() == pytest.approx(expected, rel=1e-5)
     assert (step.probabilities is None) == (rows != "both")
     step.loss.backward()
     assert all(parameter_gradients(method))
+
+
+@pytest.mark.parametrize(("which", "params"), [(Supervised, SupervisedParams), (Ensemble, EnsembleParams)])
+def test_shares_are_those_of_the_rows_trained_on(which: Any, params: Any) -> None:
+    fresh = which(make_task("multi", size=48), make_encoder, params(selective="mlcr"))
+    assert fresh.share.isnan().all()
+    known = (MANY != 0).float()
+    assert all(torch.equal(weight, known) for weight in fresh.loss(many()).weight)  # balances nothing yet
+    labels = [[1, -1, 0], [1, -1, 1], [-1, -1, 1], [-1, 1, -1], [-1, 1, 0]]
+    shares = {"both": [0.4, 0.4, 2 / 3], "clean": [1.0, 0.2, 1.0], "noisy": [0.2, 2 / 3, 0.5]}  # 0.2 at least
+    for rows, share in shares.items():
+        method = which(make_task("multi", size=5), make_encoder, params(rows=rows, selective="mlcr"))
+        method.prepare(make_train(labels, [True, True, False, False, False]))
+        assert method.share.tolist() == pytest.approx(share)
+        assert "share" not in method.state_dict()
 
 
 def test_selective_learning_leaves_single_labels_alone() -> None:
@@ -197,15 +233,14 @@ def test_selective_learning_leaves_single_labels_alone() -> None:
 
 def test_two_balanced_networks_on_clean_rows_are_the_ensemble_of_recots_table() -> None:
     """Twice ReCoT's loss, which takes the mean of the networks, where both views show the same image."""
-    recot = ReCoT(make_task("multi", size=24), make_encoder, ReCoTParams(**ReCoT.variants["ensemble"].params))  # type: ignore[arg-type]
+    recot = balanced_method(ReCoT, ReCoTParams, **ReCoT.variants["ensemble"].params)
     pair = balanced_method(Ensemble, EnsembleParams, **Ensemble.variants["clean-selective"].params)
-    batch = make_batch(range(24), MANY, verified=MANY_VERIFIED)
-    again = make_batch(range(24), MANY, verified=MANY_VERIFIED)
-    one, two = pair.loss(batch), recot.loss(replace(again, images=again.images * 2))
+    one, two = pair.loss(many()), recot.loss(replace(many(), images=many().images * 2))
     assert two.loss is not None
     assert one.loss.item() == pytest.approx(2 * two.loss.item(), rel=1e-5)
     assert two.weight is not None
     assert torch.equal(one.weight, two.weight)
+    assert not torch.equal(one.weight[0], (MANY != 0) * MANY_VERIFIED[:, None])  # something is balanced
 
 
 def test_an_unknown_choice_of_rows_is_refused() -> None:

@@ -146,3 +146,14 @@ def test_graph_classifiers_are_two_layers() -> None:
     negative = -torch.ones(1, 1)
     one = torch.ones(1, 1)
     assert graph_classifiers(negative, one, one, one).item() == pytest.approx(-0.2)
+
+
+@pytest.mark.parametrize(("of_nodes", "of_edges"), [(torch.float32, torch.float64), (torch.float64, torch.float32)])
+def test_graph_classifiers_have_the_dtype_of_the_nodes(of_nodes: torch.dtype, of_edges: torch.dtype) -> None:
+    """Relations are counted in float64, networks learn in float32."""
+    x, h0, h1 = (random_logits(seed, *shape).to(of_nodes) for seed, shape in ((6, (4, 5)), (8, (5, 5)), (9, (5, 5))))
+    a = adjacency(dependency(random_labels(7, 40, 4))).to(of_edges)
+    made = graph_classifiers(x, a, h0, h1)
+    assert made.dtype == of_nodes
+    expected = graph_by_numpy(*(t.double().numpy() for t in (x, a, h0, h1)))
+    np.testing.assert_allclose(made.numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -115,5 +115,11 @@ def test_rates_come_from_the_task_and_stay_out_of_the_state() -> None:
 
 
 def test_variants_are_valid_parameters() -> None:
-    betas = {name: RHLSParams(**variant.params).rhls_beta for name, variant in RHLS.variants.items()}  # type: ignore[arg-type]
-    assert betas == {"beta-0": 0.0, "beta-0.5": 0.5, "beta-1": 1.0}
+    assert {"beta-0", "beta-0.5", "beta-1"} <= set(RHLS.variants)
+    for name, variant in RHLS.variants.items():
+        assert set(variant.params) == {"rhls_beta"}
+        beta = RHLSParams(**variant.params).rhls_beta  # type: ignore[arg-type]
+        assert beta == float(name.removeprefix("beta-"))  # each is named after its β
+        method = make_method([0.25, 0.5, 0.75], rhls_beta=beta)
+        assert method.negative.tolist() == pytest.approx([beta * 2 / 3, 0.0, 0.0])
+        assert method.positive.tolist() == pytest.approx([0.0, 0.0, beta * 2 / 3])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from torch.autograd import gradcheck
 from fernoise_bench.methods.selection import (
     balance_targets,
     choose_rows,
+    positive_frequency,
     rank_regularization,
     selective_weights,
     small_loss,
@@ -168,10 +170,33 @@ def test_selective_choice_comes_from_the_generator_alone() -> None:
     assert all(abs(count - expected) < 5 * math.sqrt(expected) for count in counts.values())
 
 
+@pytest.mark.parametrize("share", [[0.2, 0.5], np.array([0.2, 0.5]), torch.tensor([0.2, 0.5])], ids=type)
+def test_selective_choice_by_numpy(share: Any) -> None:
+    labels = torch.cat([column(5, 95, unknown=7), column(90, 10, unknown=7)], dim=1)
+    state = torch.get_rng_state()
+    weight = selective_weights(labels, share, "mlcr", np.random.default_rng(1))
+    assert (weight * (labels < 0)).sum(0).tolist() == [20.0, 10.0]
+    assert (weight * (labels > 0)).sum(0).tolist() == [5.0, 90.0]
+    hand = selective_weights(labels, share, "hand", np.random.default_rng(1))
+    assert hand.sum(0).tolist() == pytest.approx([100.0, 100.0])  # either class by its target, from 5 : 95 and 90 : 10
+    assert (hand * (labels > 0)).sum(0).tolist() == pytest.approx([20.0, 50.0])
+    assert torch.equal(weight, selective_weights(labels, share, "mlcr", np.random.default_rng(1)))
+    assert not torch.equal(weight, selective_weights(labels, share, "mlcr", np.random.default_rng(2)))
+    assert torch.equal(state, torch.get_rng_state())
+
+
 def test_aus_are_drawn_independently() -> None:
     labels = column(2, 30).expand(-1, 2)
     weight = selective_weights(labels, torch.tensor([0.2, 0.2]), "mlcr", generator())
     assert not torch.equal(weight[:, 0], weight[:, 1])
+
+
+def test_positive_frequency_counts_known_entries() -> None:
+    labels = torch.tensor([[1, 0, -1, 0], [-1, 1, -1, 0], [1, 0, -1, 0]], dtype=torch.int8)
+    found = positive_frequency(labels)
+    assert found.dtype == torch.float64
+    assert found.tolist() == pytest.approx([2 / 3, 1.0, 0.0, math.nan], nan_ok=True)
+    assert positive_frequency(labels[:0]).isnan().all()
 
 
 def test_balance_targets() -> None:

@@ -77,7 +77,8 @@ def test_a_batch_of_one_class_teaches_the_classifier_nothing() -> None:
 
 def test_cooccurrence_by_hand() -> None:
     aus = torch.tensor([[1, 1, -1], [1, -1, -1], [1, 1, -1], [-1, 1, -1], [1, 0, -1]], dtype=torch.int8)
-    expected = [[1.0, 2 / 3, 0.0], [2 / 3, 1.0, 0.0], [0.0, 0.0, 0.0]]  # the last row has AU 0, but AU 1 is unknown
+    # Four rows have AU 0, one of them with AU 1 unknown: it counts as a row of AU 0 all the same.
+    expected = [[1.0, 2 / 3, 0.0], [2 / 4, 1.0, 0.0], [0.0, 0.0, 0.0]]
     assert cooccurrence(aus).tolist() == pytest.approx(np.array(expected))
     asymmetric = cooccurrence(torch.tensor([[1, 1], [1, -1], [1, -1], [1, 1]]))
     assert asymmetric.tolist() == [[1.0, 1.0], [0.5, 1.0]]  # columns condition
@@ -188,6 +189,24 @@ def test_semantic_relabel_wants_a_strictly_nearer_template() -> None:
     blank = torch.stack([torch.zeros(3), -s[0], s[0]])  # a template of zeros is at distance 1
     assert semantic_relabel(s, blank, torch.tensor([0]), everything).tolist() == [2]
     assert semantic_relabel(s, blank[:2], torch.tensor([1]), everything[:2]).tolist() == [0]
+
+
+def test_semantic_relabel_takes_parallel_templates_for_equally_near() -> None:
+    """Eq. (9) knows directions alone; lengths must not decide through rounding."""
+    semantics, one = random_logits(21, 200, 7), random_logits(22, 1, 7)
+    scales = torch.tensor([1.0, 3.0, 0.7, 1e-9, 1e9], dtype=torch.float64)[:, None]
+    labels, everything = torch.arange(200) % 5, torch.ones(5, dtype=torch.bool)
+    assert torch.equal(semantic_relabel(semantics, scales * one, labels, everything), labels)
+
+
+@pytest.mark.parametrize(("angle", "relabelled"), [(1e-9, True), (1e-14, False)])
+def test_semantic_relabel_wants_more_than_rounding(angle: float, relabelled: bool) -> None:
+    """The cosine gains sin(45°)·angle: 7e-10 is a nearer template, 7e-15 is not."""
+    s = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    turned = [math.pi / 4, math.pi / 4 - angle]
+    templates = torch.tensor([[math.cos(a), math.sin(a)] for a in turned], dtype=torch.float64)
+    renewed = semantic_relabel(s, templates, torch.tensor([0]), torch.ones(2, dtype=torch.bool))
+    assert renewed.tolist() == [int(relabelled)]
 
 
 def test_ramps_by_hand() -> None:

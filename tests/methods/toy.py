@@ -68,13 +68,14 @@ def make_batch(
     )
 
 
-def make_train(labels: Any) -> TrainView:
+def make_train(labels: Any, verified: Any = None) -> TrainView:
     labels = torch.as_tensor(labels)
+    rows = torch.zeros(len(labels), dtype=torch.bool) if verified is None else torch.as_tensor(verified)
 
     def batches(augment: bool = False) -> Iterator[Batch]:
-        yield make_batch(range(len(labels)), labels)
+        yield make_batch(range(len(labels)), labels, verified=rows)
 
-    return TrainView(labels, torch.zeros(len(labels), dtype=torch.bool), None, None, batches)
+    return TrainView(labels, rows, None, None, batches)
 
 
 def set_head(linear: nn.Module, values: Sequence[float]) -> None:

@@ -30,7 +30,7 @@ def cooccurrence_by_loop(aus: Any) -> np.ndarray:
     out = np.zeros((rows.shape[1],) * 2)
     for p in range(rows.shape[1]):
         for q in range(rows.shape[1]):
-            with_q = [row for row in rows if row[q] == 1 and row[p] != 0]
+            with_q = [row for row in rows if row[q] == 1]
             out[p, q] = sum(row[p] == 1 for row in with_q) / len(with_q) if with_q else 0.0
     return out
 
@@ -66,7 +66,7 @@ def relabel_by_loop(semantics: Any, templates: Any, labels: Sequence[int], prese
             for j, t in enumerate(np.asarray(templates))
             if present[j]
         }
-        out.append(min(away, key=away.__getitem__) if y in away and away[y] - min(away.values()) > 0 else y)
+        out.append(min(away, key=away.__getitem__) if y in away and away[y] - min(away.values()) > 1e-12 else y)
     return out
 
 
