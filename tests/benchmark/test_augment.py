@@ -329,8 +329,8 @@ def test_any_draw_gives_an_image(seed: int) -> None:
 @pytest.mark.parametrize("side", [40, 48])
 def test_slices_are_what_gathering_gives(side: int) -> None:
     """Crops inside their images have a way of their own on the CPU: the same pixels, flipped or not."""
-    store, how = make_store(5), Augmentation(crop=side)
-    draws = torch.rand(5, DRAWS, generator=torch.Generator().manual_seed(1))
+    store, how = make_store(5, side=48), Augmentation(crop=side)
+    draws = torch.rand(5, 3, generator=torch.Generator().manual_seed(1))
     index, top, left, flip = torch.tensor([4, 0, 0, 3, 1]), draws[:, 0], draws[:, 1], draws[:, 2] < 0.5
     rows = augment._positions(top, store.shape[1], how)
     columns = augment._positions(left, store.shape[2], how)
