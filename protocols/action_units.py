@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .base import Profile, Protocol, Recipe, Size, Sources
-from .recipes import RECOT, RECOT_EMOTIONET, RECOT_SCRATCH, RHLS_BP4D, RHLS_DISFA, at_small, at_smoke
+from .recipes import RECOT, RECOT_EMOTIONET, RECOT_SCRATCH, RHLS_BP4D, RHLS_DISFA, at_small, at_smoke, with_encoder
 from .subjects import BP4D_AUS, BP4D_PARTS, DISFA_PARTS
 
 BP4D_RATES = (0.211, 0.171, 0.203, 0.462, 0.549, 0.594, 0.562, 0.466, 0.169, 0.344, 0.165, 0.152)
@@ -196,6 +196,51 @@ EMOTIONET_SCRATCH = replace(
     about=(*EMOTIONET_3SPLIT.about[:-1], ("papers", "ReCoT Table 4, without pre-training")),
 )
 
+
+def _noisy_set(variant: str, times: float) -> Protocol:
+    """Another number of noisy faces, in every profile the same multiple."""
+    whole = EMOTIONET_3SPLIT
+
+    def scaled(profile: Profile) -> Profile:
+        size = profile.size
+        generated = None if size.generated_noisy is None else round(times * size.generated_noisy)
+        return replace(profile, size=replace(size, noisy=round(times * (size.noisy or 0)), generated_noisy=generated))
+
+    return replace(
+        whole,
+        name=f"{whole.name}:noisy-{variant}",
+        paper=scaled(whole.paper),
+        small=scaled(whole.small),
+        smoke=scaled(whole.smoke),
+        title=f"{whole.title} of {variant} faces",
+        about=(
+            (
+                "training",
+                f"15,000 manually annotated images (verified), and {variant} with the automatic coder's labels",
+            ),
+            *whole.about[1:-1],
+            ("papers", "ReCoT appendix: the number of noisy images"),
+        ),
+    )
+
+
+def _encoded(encoder: str) -> Protocol:
+    """Another encoder at the paper profile; small and smoke keep their narrow one."""
+    whole = EMOTIONET_3SPLIT
+    recipe = with_encoder(RECOT_EMOTIONET, encoder, "ReCoT appendix: the choice of encoder")
+    return replace(
+        whole,
+        name=f"{whole.name}:{encoder}",
+        paper=replace(whole.paper, recipe=recipe),
+        title=f"{whole.title}, {encoder}",
+        about=(
+            *whole.about[:-1],
+            ("encoder", f"{encoder} at the paper profile; small and smoke have the same narrow one as without"),
+            ("papers", "ReCoT appendix: the choice of encoder"),
+        ),
+    )
+
+
 AU_PROTOCOLS = (
     EMOTIONET_3SPLIT,
     EMOTIONET_SCRATCH,
@@ -212,4 +257,8 @@ AU_PROTOCOLS = (
         "balanced flip",
         "as many positives as negatives of each AU are turned, so that its base rate stays; rare AUs get less noise",
     ),
+    _noisy_set("10k", 0.2),
+    _noisy_set("100k", 2.0),
+    _encoded("resnet18"),
+    _encoded("resnet50"),
 )

@@ -104,6 +104,12 @@ RECOT_SCRATCH = replace(
     RECOT_EMOTIONET, weights="none", sources=_told(RECOT_EMOTIONET, "weights", "ReCoT Table 4: without pre-training")
 )
 
+
+def with_encoder(recipe: Recipe, encoder: str, source: str) -> Recipe:
+    """The recipe with another encoder, and where that comes from."""
+    return replace(recipe, encoder=encoder, sources=_told(recipe, "encoder", source))
+
+
 TOKENS, TOKEN_SIZE = 196, 768  # 14 x 14 positions; the width of the ViT RHLS stands in for
 TRANSFORMER_RATE = 4e-8  # RHLS §3.2: times batch size and number of queries, over the root of the width
 

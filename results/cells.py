@@ -20,6 +20,9 @@ T = TypeVar("T")
 MISSING = "–"
 UNFINISHED = "‡"
 
+# the option that chooses among the values of a field of the comparability key
+_CHOSEN_BY = {"profile": "--profile", "source": "--synthetic or --real"}
+
 # what a pair is called that lacks a fold, the gravest first
 _GRAVEST = ("diverged", "failed", "interrupted", "running")
 
@@ -74,12 +77,13 @@ class Entry:
     records: tuple[Record, ...]
 
 
-def blocks(records: Sequence[Record], *, allow_mixed: bool = False) -> tuple[Block, ...]:
+def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = "table") -> tuple[Block, ...]:
     """Records by comparability key, in the order of first appearance.
 
     Args:
         records: at least one.
         allow_mixed: return a block for each key instead of refusing.
+        what: they cannot share; a table can be printed with --allow-mixed, anything else cannot.
 
     Raises:
         BadInput: no records; or more than one key, naming the fields that differ.
@@ -94,12 +98,17 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False) -> tuple[Blo
         return (Block(tuple(records)),)
     fields = differing_fields(keys)
     if not allow_mixed:
-        raise BadInput(
-            f"these trials cannot share a table, they differ in: {', '.join(fields)}; choose with --profile, "
-            "--synthetic or --real, or print a block for each with --allow-mixed"
-        )
+        apart = ", or print a block for each with --allow-mixed" if what == "table" else ""
+        raise BadInput(refusal(fields, what) + apart)
     pairs = zip(groups.values(), keys, strict=True)
     return tuple(Block(tuple(group), _distinction(key, fields)) for group, key in pairs)
+
+
+def refusal(fields: Sequence[str], what: str = "table") -> str:
+    """Why records cannot share a table, and how to choose some that can: by an option, else by their folder."""
+    options = [option for field, option in _CHOSEN_BY.items() if field in fields]
+    way = " and ".join(options) or "a --runs folder that holds one kind"
+    return f"these trials cannot share a {what}, they differ in: {', '.join(fields)}; choose with {way}"
 
 
 def _distinction(key: Mapping[str, Any], fields: Sequence[str]) -> str:
@@ -117,13 +126,13 @@ def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Ent
 
     A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
     """
-    found = sorted({record.method for record in records})
+    by_method: dict[str, dict[str, list[Record]]] = {}
+    for record in records:
+        versions = by_method.setdefault(record.method, {})
+        versions.setdefault(trial_id(record.identity["method"]), []).append(record)
     result = []
-    for method in unique([*methods, *found]):
-        versions: dict[str, list[Record]] = {}
-        for record in records:
-            if record.method == method:
-                versions.setdefault(trial_id(record.identity["method"]), []).append(record)
+    for method in unique([*methods, *sorted(by_method)]):
+        versions = by_method.get(method, {})
         for version, members in versions.items():
             label = f"{method} #{version[:6]}" if len(versions) > 1 else method
             result.append(Entry(label, method, tuple(members)))
@@ -174,6 +183,63 @@ class Summary:
         return ", ".join((f"{self.complete}/{self.total}", *lacking)) if self.lacking else ""
 
 
+@dataclass(frozen=True)
+class Paired:
+    """Trials of one method at one level by (seed, draw) pair, ready for any number to be taken of them.
+
+    Attributes:
+        pairs: the complete ones.
+        complete: for each of them, a finished trial for each of its folds.
+        total: pairs there should be.
+        lacking: how many of the others are diverged, failed, interrupted, running, incomplete or not run.
+    """
+
+    pairs: tuple[Pair, ...]
+    complete: tuple[tuple[Record, ...], ...]
+    total: int
+    lacking: Mapping[str, int]
+
+    def summary(self, value: Callable[[Record], float | None]) -> Summary:
+        """A number over the complete pairs, each the mean over its folds.
+
+        Args:
+            value: the number of a finished trial; None or NaN where there is no such number.
+        """
+        values = tuple(self.by_pair(value).values())
+        whole = len(values) == len(self.complete)
+        return Summary(values if whole else (), len(self.complete), self.total, self.lacking)
+
+    def by_pair(self, value: Callable[[Record], float | None]) -> dict[Pair, float]:
+        """A number of each complete pair that has it, the mean over its folds. Arguments as for `summary`."""
+        values: dict[Pair, float] = {}
+        for pair, done in zip(self.pairs, self.complete, strict=True):
+            numbers = [number for number in map(value, done) if number is not None and not math.isnan(number)]
+            if len(numbers) == len(done):
+                values[pair] = math.fsum(numbers) / len(numbers)
+        return values
+
+
+def pair_up(records: Sequence[Record], pairs: Sequence[Pair], folds: Collection[Fold]) -> Paired:
+    """Trials by pair; a pair is complete only when all its folds are done.
+
+    Args:
+        records: of one method at one level.
+        pairs: the pairs there should be.
+        folds: the folds a pair needs.
+    """
+    by_cell = {(record.pair, record.fold): record for record in records}
+    complete: dict[Pair, tuple[Record, ...]] = {}
+    lacking: Counter[str] = Counter()
+    for pair in pairs:
+        members = [by_cell.get((pair, fold)) for fold in folds]
+        done = tuple(record for record in members if record is not None and record.done)
+        if len(done) < len(members):
+            lacking[_pair_state(members)] += 1
+        else:
+            complete[pair] = done
+    return Paired(tuple(complete), tuple(complete.values()), len(pairs), dict(sorted(lacking.items())))
+
+
 def summarise(
     records: Sequence[Record],
     pairs: Sequence[Pair],
@@ -182,28 +248,9 @@ def summarise(
 ) -> Summary:
     """A number over pairs, each the mean over its folds; a pair enters only when all its folds are done.
 
-    Args:
-        records: of one method at one level.
-        pairs: the pairs there should be.
-        folds: the folds a pair needs.
-        value: the number of a finished trial; None or NaN where there is no such number.
+    Arguments as for `pair_up` and `Paired.summary`.
     """
-    by_cell = {(record.pair, record.fold): record for record in records}
-    values: list[float] = []
-    lacking: Counter[str] = Counter()
-    for pair in pairs:
-        members = [by_cell.get((pair, fold)) for fold in folds]
-        done = [record for record in members if record is not None and record.done]
-        if len(done) < len(members):
-            lacking[_pair_state(members)] += 1
-            continue
-        numbers = [number for number in map(value, done) if number is not None and not math.isnan(number)]
-        if len(numbers) == len(done):
-            values.append(math.fsum(numbers) / len(numbers))
-    complete = len(pairs) - lacking.total()
-    return Summary(
-        tuple(values) if len(values) == complete else (), complete, len(pairs), dict(sorted(lacking.items()))
-    )
+    return pair_up(records, pairs, folds).summary(value)
 
 
 def _pair_state(members: Sequence[Record | None]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,9 @@ from typing import Any
 
 from ..protocols.errors import BadInput
 from .cells import Entry, blocks
+from .drawing import GREY, PALE, look, save_figure
 from .records import Record, audit_share, score_of
-from .store import write_atomic
 from .views import Expected, View, level_words, title_of, view_of
-
-# Okabe and Ito's palette without its yellow; beyond seven methods the dashes change
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-_DASHES = ("-", "--", ":", "-.")
-_STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fernoise-bench"}
-_METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
 
 
 @dataclass(frozen=True)
@@ -58,17 +51,23 @@ def epoch_curves(records: Sequence[Record], expected: Expected | None = None, *,
     Raises:
         BadInput: no records, several comparability keys, no complete pair at all, or a level that is missing or absent.
     """
-    (block,) = blocks(records)
+    (block,) = blocks(records, what="figure")
     view = view_of(block, expected or Expected())
     if level is None and len(view.levels) == 1:
         level = view.levels[0]
     if level not in view.levels:
         known = ", ".join(f"{each:g}" for each in view.levels if each is not None)
         raise BadInput(f"a figure shows one noise level: choose one of {known or 'none, this protocol has no levels'}")
+    found = view_curves(view, level)
+    if not found.curves:
+        raise BadInput("there is nothing to draw: no method has finished a (seed, draw) pair at this level")
+    return found
+
+
+def view_curves(view: View, level: float | None) -> Curves:
+    """Curves of every method of a view at one of its noise levels; none may have a complete pair."""
     found = [(entry, _curve(view, entry, level)) for entry in view.rows]
     curves = tuple(curve for _, curve in found if curve is not None)
-    if not curves:
-        raise BadInput("there is nothing to draw: no method has finished a (seed, draw) pair at this level")
     what = f"{view.metric_words} by epoch" + ("" if level is None else f", {level_words(level)}")
     missing = tuple(entry.label for entry, curve in found if curve is None)
     return Curves(title_of(view, what), view.metric_words, curves, missing)
@@ -105,20 +104,7 @@ def draw_curves(data: Curves, path: Path) -> None:
     Raises:
         BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
     """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in _METADATA:
-        raise BadInput(f"{path}: a figure's name must end in .svg or .png")
-    try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BadInput("figures need matplotlib: pip install 'fernoise-bench[figures]'") from error
-    buffer = io.BytesIO()
-    with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(13, _height(data)), layout="constrained")
-        _fill(figure, data)
-        figure.savefig(buffer, format=kind, dpi=120, metadata=_METADATA[kind])
-    write_atomic(path, buffer.getvalue())
+    save_figure(path, (13, _height(data)), lambda figure: _fill(figure, data))
 
 
 def _height(data: Curves) -> float:
@@ -141,14 +127,14 @@ def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
     """One line a method, named at its end."""
     axes.set_xlabel("epoch")
     axes.locator_params(axis="x", integer=True)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
     ends: list[tuple[float, int]] = []
     for number, values in enumerate(curves):
         percent = [100 * value for value in values]
         if not all(map(math.isfinite, percent)):
             continue
         marker = "o" if len(percent) == 1 else None
-        axes.plot(range(1, len(percent) + 1), percent, linewidth=2, marker=marker, **_look(number))
+        axes.plot(range(1, len(percent) + 1), percent, linewidth=2, marker=marker, **look(number))
         ends.append((percent[-1], number))
     if not ends:
         axes.text(0.5, 0.5, "not audited: no reference labels", ha="center", transform=axes.transAxes)
@@ -158,22 +144,17 @@ def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
     gap = 0.31 / _height(data) * (high - low)
     places = spread_out([end for end, _ in ends], gap, low, high)
     for (end, number), place in zip(ends, places, strict=True):
-        _name(axes, data.curves[number].label, (last, end), (place - low) / (high - low), _look(number))
+        _name(axes, data.curves[number].label, (last, end), (place - low) / (high - low), look(number))
     axes.set_ylim(low, high)
 
 
 def _name(axes: Any, label: str, end: tuple[float, float], height: float, look: dict[str, str]) -> None:
     """A label at the right of the panel, led to from the line's end, with a sample of the line."""
-    thin = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    thin = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
     start = (1.05, height)
     axes.annotate("", xy=end, xytext=start, textcoords="axes fraction", arrowprops=thin, annotation_clip=False)
     axes.plot((1.05, 1.10), (height, height), transform=axes.transAxes, clip_on=False, linewidth=2, **look)
     axes.text(1.115, height, label, transform=axes.transAxes, va="center", color=look["color"])
-
-
-def _look(number: int) -> dict[str, str]:
-    dashes = _DASHES[number // len(_COLOURS) % len(_DASHES)]
-    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": dashes}
 
 
 def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..protocols import catalog
 from ..protocols.errors import BadInput
-from .cells import Block, Pair, Summary, blocks, summarise, unique
+from .cells import Block, Pair, Summary, blocks, refusal, summarise, unique
 from .records import Record, Scores, differing_fields
 from .reported_tables import ReportedRow, Target
 from .store import trial_id
@@ -133,10 +133,7 @@ def measured_blocks(records: Sequence[Record], *, allow_mixed: bool = False) -> 
                 groups.setdefault(tuple(record.identity[name] for name in _SETTING), []).append(record)
         settings = [dict(zip(_SETTING, key, strict=True)) for key in groups]
         if len(settings) > 1 and not allow_mixed:
-            raise BadInput(
-                f"these trials cannot share a table, they differ in: {', '.join(differing_fields(settings))}; choose "
-                "with --profile, --synthetic or --real, or print a block for each with --allow-mixed"
-            )
+            raise BadInput(f"{refusal(differing_fields(settings))}, or print a block for each with --allow-mixed")
         for setting, group in zip(settings, groups.values(), strict=True):
             found.extend(_of_one_setting(setting, group, allow_mixed=allow_mixed))
     return tuple(found) or (MeasuredBlock({}, {}),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ MONTE_CARLO_DRAWS = 99_999
 _MONTE_CARLO_SEED = 20_240_229
 _TOLERANCE = 1e-12
 _SIGNIFICANT = 0.05
+_POWER = 0.8
+_STUDIES = 400  # simulated for the power of a design
+_ASSIGNMENTS = 4_096  # of signs; so many stand in for all 2^n where there are more
 
 
 def paired_sign_flip(differences: ArrayLike) -> float:
@@ -32,20 +36,42 @@ def paired_sign_flip(differences: ArrayLike) -> float:
     Raises:
         ValueError: no pair, or a difference that is not finite.
     """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
+    return sign_flip_family([differences])[0]
+
+
+def sign_flip_family(family: Sequence[ArrayLike]) -> list[float]:
+    """`paired_sign_flip` of each member of a family, faster together: members of one size share their assignments.
+
+    Raises:
+        ValueError: a member without a pair, or with a difference that is not finite.
+    """
+    members = [np.asarray(differences, dtype=np.float64) for differences in family]
+    if any(each.ndim != 1 or not each.size or not np.isfinite(each).all() for each in members):
         raise ValueError("differences must be one finite number a pair, and at least one pair")
-    least = abs(values.sum()) - _TOLERANCE * np.abs(values).sum()
-    if values.size <= EXACT_PAIRS:
-        bits = np.arange(2**values.size)[:, None] >> np.arange(values.size)
-        return float(np.mean(np.abs(_signs(bits) @ values) >= least))
+    found = [math.nan] * len(members)
+    for size in {each.size for each in members}:
+        places = [place for place, each in enumerate(members) if each.size == size]
+        for place, p in zip(places, _sign_flips(np.stack([members[place] for place in places])), strict=True):
+            found[place] = float(p)
+    return found
+
+
+def _sign_flips(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """p of each row of differences [members, n]."""
+    least = np.abs(values.sum(axis=1)) - _TOLERANCE * np.abs(values).sum(axis=1)
+    size = values.shape[1]
+    if size <= EXACT_PAIRS:
+        bits = np.arange(2**size)[:, None] >> np.arange(size)
+        exact: NDArray[np.float64] = np.mean(np.abs(_signs(bits) @ values.T) >= least, axis=0)
+        return exact
     generator = np.random.default_rng(_MONTE_CARLO_SEED)
-    hits = 0
+    hits = np.zeros(len(values), dtype=np.int64)
     for start in range(0, MONTE_CARLO_DRAWS, 10_000):
         draws = min(10_000, MONTE_CARLO_DRAWS - start)
-        bits = generator.integers(0, 2, (draws, values.size))
-        hits += int(np.sum(np.abs(_signs(bits) @ values) >= least))
-    return (hits + 1) / (MONTE_CARLO_DRAWS + 1)
+        bits = generator.integers(0, 2, (draws, size))
+        hits += np.sum(np.abs(_signs(bits) @ values.T) >= least, axis=0)
+    drawn: NDArray[np.float64] = (hits + 1) / (MONTE_CARLO_DRAWS + 1)
+    return drawn
 
 
 def _signs(bits: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -144,3 +170,40 @@ def what_the_design_can_show(pairs: int, family: int) -> str:
     if least < _SIGNIFICANT:
         return counted + smallest + "a method that wins every pair can reach p < .05"
     return counted + smallest + f"this design cannot reach p < .05, {pairs_needed(family)} pairs could"
+
+
+@functools.cache
+def detectable_effect(pairs: int, family: int) -> float:
+    """The true difference that a family of comparisons would find four times in five, Holm's first step counted.
+
+    Simulated with a fixed seed on normal differences; good to about a tenth.
+
+    Args:
+        pairs: (seed, draw) pairs of each comparison, at least 1.
+        family: comparisons made together, at least 1.
+
+    Returns:
+        In standard deviations of the paired differences; infinite where the design cannot decide at all.
+    """
+    if family * minimum_p(pairs) >= _SIGNIFICANT:
+        return math.inf
+    generator = np.random.default_rng(_MONTE_CARLO_SEED)
+    noise = generator.standard_normal((_STUDIES, pairs))
+    exact = 2**pairs <= _ASSIGNMENTS
+    bits = (
+        np.arange(2**pairs)[:, None] >> np.arange(pairs) if exact else generator.integers(0, 2, (_ASSIGNMENTS, pairs))
+    )
+    signs = _signs(bits)
+
+    def found(effect: float) -> float:
+        values = noise + effect
+        least = np.abs(values.sum(axis=1)) - _TOLERANCE * np.abs(values).sum(axis=1)
+        hits = (np.abs(values @ signs.T) >= least[:, None]).sum(axis=1)
+        p = hits / len(signs) if exact else (hits + 1) / (len(signs) + 1)
+        return float(np.mean(family * p < _SIGNIFICANT))
+
+    low, high = 0.0, 16.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if found(middle) < _POWER else (low, middle)
+    return high

@@ -1,4 +1,4 @@
-"""The tables, as pure functions of records: a protocol's results, the long table, the audit of training labels.
+"""The tables, as pure functions of records: a protocol's results, and the long table.
 
 Only records of one comparability key share a table. Scores are in percent.
 """
@@ -6,17 +6,21 @@ Only records of one comparability key share a table. Scores are in percent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..protocols.errors import unknown
+from .audit_tables import audit_table
 from .cells import MISSING, Cell, Entry, Table, blocks, mark_best, percent_cell, unique
-from .records import RULES, Record, Score, audit_share
+from .comparisons import Comparison, against_supervised, difference_cell, p_cell, power_words
+from .records import RULES, Record, Score
 from .views import (
     Expected,
     View,
     at_level,
     count_cell,
     label_cell,
+    leading_cells,
+    leading_columns,
     level_words,
     notes_of,
     oracle_knowledge,
@@ -67,19 +71,10 @@ def long_table(
 ) -> tuple[Table, ...]:
     """Every selection rule, the gaps between them, compute and oracle knowledge: a row for each method and level.
 
-    Time has a column for each device. Arguments and errors as for `protocol_table`.
+    Each method is compared with supervised on the pairs both have. Time has a column for each device. Arguments and
+    errors as for `protocol_table`.
     """
     return tuple(_long_table(view) for view in _views(records, expected, allow_mixed))
-
-
-def audit_table(
-    records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
-) -> tuple[Table, ...]:
-    """What became of the training labels at the last epoch: memorised, recovered, kept, relabelled, damaged.
-
-    Arguments and errors as for `protocol_table`.
-    """
-    return tuple(_audit_table(view) for view in _views(records, expected, allow_mixed))
 
 
 def _views(records: Sequence[Record], expected: Expected | None, allow_mixed: bool) -> list[View]:
@@ -141,18 +136,24 @@ def _of_score(rule: str, value: Callable[[Score], float | None]) -> Number:
 def _long_table(view: View) -> Table:
     devices = unique(sorted(_device(record) for record in view.block.records if record.done))
     columns = (
-        *_leading_columns(view),
+        *leading_columns(view),
         *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
-        "without copies",
+        *("without copies", "− supervised", "p (Holm)"),
         *(f"seconds a trial ({device})" for device in devices),
         *("forwards a training sample", "networks", "oracle knowledge", "unstated", "trials"),
     )
     start = columns.index("last")
     scores = [*range(start, start + 4), start + 6, start + 7]
     marked: list[tuple[Cell, ...]] = []
+    families = {level: against_supervised(view, level) for level in view.levels}
     for level in view.levels:
         rows = [
-            (*_leading(view, entry, level), *_rule_cells(view, entry, level), *_cost_cells(view, entry, level, devices))
+            (
+                *leading_cells(view, entry, level),
+                *_rule_cells(view, entry, level),
+                *_comparison_cells(families[level].get(entry.label)),
+                *_cost_cells(view, entry, level, devices),
+            )
             for entry in view.rows
         ]
         marked.extend(mark_best(rows, scores))
@@ -160,6 +161,7 @@ def _long_table(view: View) -> Table:
         "Last is the headline. Last five: mean of the metric over the last five epochs, or all of fewer. Oracle: the "
         "epoch best on test. Oracle gap: oracle − last; selection leak: oracle − validation. Without copies: last, "
         "over test images that are no copy of a training image.",
+        *_comparison_notes(families),
     ]
     ways = sorted({f"{r.environment['engine']} × {r.environment['workers']}" for r in view.block.records if r.done})
     if len(ways) > 1:
@@ -179,6 +181,23 @@ def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
     first, *others = (view.summary(entry, level, number) for number in numbers)
     brief = [percent_cell(summary, view.decimals, brief=True) for summary in others]
     return [percent_cell(first, view.decimals), *brief]
+
+
+def _comparison_cells(found: Comparison | None) -> list[Cell]:
+    return [Cell(MISSING), Cell(MISSING)] if found is None else [difference_cell(found), p_cell(found.adjusted)]
+
+
+def _comparison_notes(families: Mapping[float | None, Mapping[str, Comparison]]) -> list[str]:
+    """What the comparisons are, and once for each size of design what it can show."""
+    powers = unique([power_words(list(family.values())) for family in families.values()])
+    told = [power for power in powers if power]
+    if not told:
+        return []
+    return [
+        "− supervised: points of the last epoch over the pairs both have finished; p: sign-flip test, Holm's over the "
+        "methods of a level.",
+        *told,
+    ]
 
 
 def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence[str]) -> list[Cell]:
@@ -227,52 +246,3 @@ def _device(record: Record) -> str:
 def _forwards(record: Record) -> float:
     total = sum(line["compute"]["forwards"] for line in record.epochs)
     return float(total / (record.environment["rows_per_epoch"] * len(record.epochs)))
-
-
-# --- the audit
-
-_SHARES = {
-    "memorised": ("memorised", "predicted_wrong"),
-    "recovered": ("recovered", "predicted_wrong"),
-    "kept, precision": ("kept_right", "kept"),
-    "kept, recall": ("kept_right", "right"),
-    "relabelled, precision": ("changed_right", "changed"),
-    "damaged": ("damaged", "targets_right"),
-}
-_AUDIT_NOTE = (
-    "In %. Memorised, recovered: of the wrong training labels, those predicted as given, as the reference says. "
-    "Kept: what was trained on with its given label. Damaged: of the right labels, those changed to a wrong one."
-)
-
-
-def _audit_table(view: View) -> Table:
-    rows = tuple(
-        (
-            *_leading(view, entry, level),
-            *(percent_cell(view.summary(entry, level, _share(*parts)), 1) for parts in _SHARES.values()),
-        )
-        for level in view.levels
-        for entry in view.rows
-    )
-    title = title_of(view, "audit of the training labels, last epoch")
-    return Table(title, (*_leading_columns(view), *_SHARES), rows, notes_of(view, [_AUDIT_NOTE], rows))
-
-
-def _share(part: str, whole: str) -> Number:
-    return lambda record: audit_share(record.epochs[-1], part, whole)
-
-
-# --- rows by level and method
-
-
-def _leading(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
-    noise = Cell(MISSING) if level is None else Cell(f"{level:g}", level)
-    return (label_cell(entry), noise) if _has_levels(view) else (label_cell(entry),)
-
-
-def _leading_columns(view: View) -> tuple[str, ...]:
-    return ("method", "noise") if _has_levels(view) else ("method",)
-
-
-def _has_levels(view: View) -> bool:
-    return view.levels != (None,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -14,12 +15,13 @@ from .cells import (
     Entry,
     Fold,
     Pair,
+    Paired,
     Summary,
     entries,
     folds_of,
     levels_of,
+    pair_up,
     pairs_of,
-    summarise,
     unique,
 )
 from .records import Record
@@ -81,11 +83,31 @@ class View:
 
     def pairs(self, level: float | None) -> tuple[Pair, ...]:
         """The pairs there should be at a level."""
-        return self.expected_pairs or pairs_of([record for record in self.block.records if record.level == level])
+        return self.expected_pairs or self._pairs.get(level, ())
+
+    @cached_property
+    def _pairs(self) -> Mapping[float | None, tuple[Pair, ...]]:
+        """The pairs any method has, by level."""
+        by_level: dict[float | None, list[Record]] = {}
+        for record in self.block.records:
+            by_level.setdefault(record.level, []).append(record)
+        return {level: pairs_of(records) for level, records in by_level.items()}
 
     def summary(self, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> Summary:
         """A number of a method at a level, over pairs."""
-        return summarise(at_level(entry, level), self.pairs(level), self.folds, value)
+        return self.paired(entry, level).summary(value)
+
+    def paired(self, entry: Entry, level: float | None) -> Paired:
+        """A method's trials at a level by pair; made once, since tables take many numbers of the same trials."""
+        key = (entry.label, level)
+        if key not in self._paired:
+            self._paired[key] = pair_up(at_level(entry, level), self.pairs(level), self.folds)
+        return self._paired[key]
+
+    @cached_property
+    def _paired(self) -> dict[tuple[str, float | None], Paired]:
+        """What was paired up so far."""
+        return {}
 
     @property
     def decimals(self) -> int:
@@ -124,6 +146,22 @@ def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
 def label_cell(entry: Entry) -> Cell:
     """A row's name, with a dagger when it used oracle knowledge."""
     return Cell(entry.label + (f" {DAGGER}" if oracle_knowledge(entry.records) else ""))
+
+
+def leading_cells(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
+    """The cells that name a row: the method and, where the protocol has noise levels, the level."""
+    noise = Cell(MISSING) if level is None else Cell(f"{level:g}", level)
+    return (label_cell(entry), noise) if has_levels(view) else (label_cell(entry),)
+
+
+def leading_columns(view: View) -> tuple[str, ...]:
+    """The headings of those cells."""
+    return ("method", "noise") if has_levels(view) else ("method",)
+
+
+def has_levels(view: View) -> bool:
+    """Whether the noise has levels."""
+    return view.levels != (None,)
 
 
 def unstated_cell(entry: Entry) -> Cell:
@@ -173,7 +211,7 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
         notes.append(f"Folds: {', '.join(folds)}; a pair enters only when all of them are there.")
     counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
     if counts:
-        notes.append(_pairs_note(counts))
+        notes.append(_pairs_note(counts, spread=any("±" in cell.text for row in cells for cell in row)))
     if any(cell.status and cell.value is not None for row in cells for cell in row):
         notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
     known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
@@ -187,8 +225,9 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     return tuple(notes)
 
 
-def _pairs_note(counts: Sequence[int]) -> str:
+def _pairs_note(counts: Sequence[int], *, spread: bool) -> str:
     if counts == [1]:
         return "One (seed, draw) pair: no spread."
     number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
-    return f"± is the standard deviation (n − 1) over {number} (seed, draw) pairs, each the mean over its folds."
+    words = f"over {number} (seed, draw) pairs, each the mean over its folds."
+    return f"± is the standard deviation (n − 1) {words}" if spread else f"Means {words}"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -144,3 +145,33 @@ def test_what_a_design_can_show():
     assert "0.0391 after Holm" in statistics.what_the_design_can_show(8, 5)
     assert "wins every pair can reach" in statistics.what_the_design_can_show(8, 5)
     assert statistics.what_the_design_can_show(1, 1).startswith("1 pair, 1 comparison: ")
+
+
+def test_a_design_that_cannot_decide_detects_nothing():
+    assert statistics.detectable_effect(5, 1) == math.inf
+    assert statistics.detectable_effect(8, 7) == math.inf
+    assert statistics.detectable_effect(8, 6) < 3
+
+
+def test_the_detectable_effect_of_six_pairs_by_hand():
+    """Six pairs reach p < .05 only if all have one sign: Φ(δ)^6 = .8 where the other tail does not matter."""
+    expected = NormalDist().inv_cdf(0.8 ** (1 / 6))
+    assert statistics.detectable_effect(6, 1) == pytest.approx(expected, abs=0.15)
+
+
+def test_more_pairs_detect_less_and_larger_families_need_more():
+    effects = [statistics.detectable_effect(pairs, 1) for pairs in (6, 8, 12, 20, 40)]
+    assert effects == sorted(effects, reverse=True)
+    # many pairs: near (z + z) / sqrt(n) of the normal test
+    normal = NormalDist()
+    assert effects[-1] == pytest.approx((normal.inv_cdf(0.975) + normal.inv_cdf(0.8)) / 40**0.5, rel=0.15)
+    assert statistics.detectable_effect(12, 5) > effects[2]
+
+
+def test_a_family_has_the_p_values_of_its_members():
+    generator = np.random.default_rng(3)
+    family = [generator.normal(0.3, 1, size) for size in (5, 20, 5, 8, 20)]
+    assert statistics.sign_flip_family(family) == [statistics.paired_sign_flip(each) for each in family]
+    assert statistics.sign_flip_family([]) == []
+    with pytest.raises(ValueError, match="at least one pair"):
+        statistics.sign_flip_family([[0.1], []])

@@ -172,7 +172,7 @@ MIXED = [
 @pytest.mark.parametrize("build", [protocol_table, long_table, audit_table])
 def test_what_is_not_comparable_shares_no_table(build):
     found = [made(trial) for trial in MIXED]
-    fields = r"differ in: partial, recipe, settings\.recipe\.batch_size, source; choose with --profile"
+    fields = r"differ in: partial, recipe, settings\.recipe\.batch_size, source; choose with --synthetic or --real, or"
     with pytest.raises(BadInput, match=fields):
         build(found)
     apart = build(found, allow_mixed=True)
@@ -217,6 +217,8 @@ def test_the_long_table_worked_by_hand():
         "selection leak": "8.00",
         "mean-class accuracy": "40.00",
         "without copies": "–",
+        "− supervised": "–",
+        "p (Holm)": "–",
         "seconds a trial (cpu)": "10.0",
         "forwards a training sample": "2.50",
         "networks": "2",
@@ -250,45 +252,14 @@ def test_trials_beyond_the_expected_ones_do_not_count():
     assert column(table, "trials")[0].text == "1 of 1"
 
 
-def with_audit(trial, **audit):
-    record = made(trial)
-    return replace(record, epochs=({"audit": {"memorised": 0, "predicted_wrong": 1}}, {"audit": audit}))
-
-
-def test_the_audit_worked_by_hand():
-    counts = {
-        "predicted_wrong": 10,
-        "right": 40,
-        "targets_right": 40,
-        "memorised": 4,
-        "recovered": 5,
-        "kept": 30,
-        "kept_right": 27,
-    }
-    relabelled = {"changed": 8, "changed_right": 6, "damaged": 2}
-    found = [
-        with_audit(Trial(method="a"), **counts, **relabelled),
-        with_audit(Trial(method="b"), predicted_wrong=0, memorised=0),
-    ]
-    (table,) = audit_table(found)
-    assert table.columns[2:] == (
-        "memorised",
-        "recovered",
-        "kept, precision",
-        "kept, recall",
-        "relabelled, precision",
-        "damaged",
-    )
-    assert texts(table) == [
-        ["a", "0.2", "40.0", "50.0", "90.0", "67.5", "75.0", "5.0"],
-        ["b", "0.2", "–", "–", "–", "–", "–", "–"],
-    ]
-
-
-def test_a_number_that_one_complete_pair_lacks_is_no_number():
-    found = [with_audit(Trial(seed=0), predicted_wrong=10, memorised=4), with_audit(Trial(seed=1))]
-    (table,) = audit_table(found)
-    assert table.rows[0][2].text == "–"
+def test_the_long_table_compares_with_supervised_on_common_pairs():
+    ahead = [made(Trial(method="a", seed=seed), 0.6 + 0.01 * seed) for seed in range(6)]
+    base = [made(Trial(seed=seed), 0.5) for seed in range(6)]
+    less = [made(Trial(method="b", seed=seed), 0.5) for seed in range(3)]
+    (table,) = long_table(ahead + base + less)
+    assert [cell.text for cell in column(table, "− supervised")] == ["+12.50 ± 1.87", "+0.00 ± 0.00 (3/6)", "–"]
+    assert [cell.text for cell in column(table, "p (Holm)")] == ["0.062", "1.000", "–"]
+    assert any("Power: 3 pairs, 2 comparisons" in note for note in table.notes)
 
 
 def test_levels_of_action_units_are_tables_apart():

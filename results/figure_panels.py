@@ -1,0 +1,380 @@
+"""From records to the panels of a paper's figure. Pure functions; predictions are read by the caller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocols import catalog
+from ..protocols.errors import BadInput
+from .cells import Entry, Summary, blocks, refusal
+from .panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
+from .paper_figures import PaperFigure, Point, asked, commands, find_figure
+from .records import Record, audit_share, differing_fields, score_of
+from .statistics import spread
+from .views import Expected, View, at_level, level_words, view_of
+
+Predictions = Callable[[Record], Mapping[str, NDArray[Any]]]
+Number = Callable[[Record], float | None]
+
+BINS = 20
+SETTING = ("profile", "source", "partial")
+
+_CORRECTIONS = {
+    "relabelled, of all": ("changed", "targets"),
+    "to the true label, of relabelled": ("changed_right", "changed"),
+    "damaged, of right": ("damaged", "targets_right"),
+}
+_CONFIDENCE = {"high-confidence group": "confidence_high", "low-confidence group": "confidence_low"}
+
+
+class Drawn(NamedTuple):
+    """A figure, and the commands that run what it lacks (none when it is whole)."""
+
+    panels: Panels
+    missing: tuple[str, ...]
+
+
+class _Place(NamedTuple):
+    """A protocol of a figure: its records as a view, and the noise level shown."""
+
+    protocol: str
+    view: View
+    level: float | None
+
+    @property
+    def words(self) -> str:
+        return self.protocol if self.level is None else f"{self.protocol}, {level_words(self.level)}"
+
+
+def paper_figure(
+    records: Sequence[Record],
+    name: str,
+    predictions: Predictions,
+    *,
+    protocol: str = "",
+    level: float | None = None,
+) -> Drawn:
+    """A paper's figure as data. What was not run is left out, and named with the command that runs it.
+
+    Args:
+        records: any; those the figure is not about, and runs under a method's own recipe, are left out.
+        name: such as "cocuring-fig5".
+        predictions: reads the arrays of a record's predictions; only histograms ask for them.
+        protocol: draw it from this protocol, which may be another than the paper's; the title says so.
+        level: another noise level than the paper's.
+
+    Raises:
+        BadInput: no such figure; no finished pair for any part of it, with the commands to run; or records of several
+            settings, naming the fields that differ.
+    """
+    figure = find_figure(name)
+    if protocol and len({point.protocol for point in figure.points}) > 1:
+        raise BadInput(f"{name} compares protocols, so none can stand in for them: leave --protocol out")
+    chosen = _about(records, figure, protocol)
+    views = {
+        each: _view(chosen, each, figure) for each in dict.fromkeys(r.identity["protocol"]["name"] for r in chosen)
+    }
+    shown = figure.level if level is None else level
+    names = [each for each in dict.fromkeys(each for each, _ in asked(figure, protocol)) if each in views]
+    found = [_Place(each, views[each], _level(views[each], shown, figure)) for each in names]
+    places = [place for place in found if figure.kind == "levels" or place.level in place.view.levels]
+    panels = _BUILDERS[figure.kind](figure, places, predictions)
+    lacking = _lacking(figure, places, protocol)
+    to_run = commands(lacking, _options(shown, chosen))
+    if not panels:
+        raise BadInput(
+            f"{name}: there are no finished trials to draw it from; run first: {'; '.join(to_run)}"
+            + ("" if chosen else " (without the data: --synthetic)")
+        )
+    remarks = [figure.remark] if figure.remark else []
+    remarks += [f"Not finished: {', '.join(f'{method} on {each}' for each, method in lacking)}."] if lacking else []
+    return Drawn(Panels(_title(figure, chosen[0], protocol, level), panels, tuple(remarks)), to_run)
+
+
+def _about(records: Sequence[Record], figure: PaperFigure, protocol: str) -> list[Record]:
+    """The records of a figure, of one setting."""
+    protocols = {each for each, _ in asked(figure, protocol)}
+    methods = {*figure.methods, *(point.method for point in figure.points)}
+    chosen = [
+        r
+        for r in records
+        if r.identity["protocol"]["name"] in protocols and r.method in methods and r.identity["recipe"] == "protocol"
+    ]
+    settings = [{name: record.identity[name] for name in SETTING} for record in chosen]
+    if fields := differing_fields(settings):
+        raise BadInput(f"{figure.id}: {refusal(fields, 'figure')}")
+    return chosen
+
+
+def _view(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:
+    mine = [record for record in records if record.identity["protocol"]["name"] == protocol]
+    (block,) = blocks(mine, what="figure")
+    folds = catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
+    return view_of(block, Expected(methods=figure.methods, folds=folds))
+
+
+def _level(view: View, wanted: float | None, figure: PaperFigure) -> float | None:
+    """The level shown: the one wanted, or the only one there is where none is."""
+    if wanted is not None and view.levels != (None,):
+        return wanted
+    return view.levels[0] if len(view.levels) == 1 or figure.kind == "levels" else wanted
+
+
+def _options(level: float | None, chosen: Sequence[Record]) -> str:
+    """The options of a run that fits the records there are."""
+    options = "" if level is None else f" --noise {level:g}"
+    if not chosen:
+        return options
+    generated, profile = chosen[0].identity["source"] == "generated", chosen[0].identity["profile"]
+    options += " --synthetic" if generated else ""
+    return options + (f" --profile {profile}" if profile != ("small" if generated else "paper") else "")
+
+
+def _lacking(figure: PaperFigure, places: Sequence[_Place], protocol: str) -> list[tuple[str, str]]:
+    """What has no finished pair, as (protocol, method)."""
+    done = {
+        (place.protocol, entry.method)
+        for place in places
+        for entry in place.view.rows
+        for level in (place.view.levels if figure.kind == "levels" else (place.level,))
+        if place.view.summary(entry, level, _one).values
+    }
+    served = {each for each, _ in done} if figure.stand_ins else set()
+    return [each for each in asked(figure, protocol) if each not in done and each[0] not in served]
+
+
+def _title(figure: PaperFigure, record: Record, protocol: str, level: float | None) -> str:
+    identity = record.identity
+    parts = [f"{identity['profile']} profile", f"{identity['source']} faces"]
+    parts += ["partial copy of the data"] if identity["partial"] else []
+    own = {each for each, _ in asked(figure)}
+    parts += [f"on {protocol}, not the paper's data"] if protocol and protocol not in own else []
+    parts += [f"{level_words(level)}, not the paper's"] if level not in (None, figure.level) else []
+    return f"{figure.paper}, {figure.number}: {figure.caption} [measured: {', '.join(parts)}]"
+
+
+def _named(figure: PaperFigure, entry: Entry) -> str:
+    """The paper's name of a method, with its version where there are several."""
+    names = dict(figure.names)
+    return f"{names.get(entry.method, entry.method)}{entry.label.removeprefix(entry.method)}"
+
+
+# --- numbers
+
+
+def _one(record: Record) -> float:
+    return 1.0
+
+
+def _line(
+    figure: PaperFigure, place: _Place, entry: Entry, numbers: Sequence[Number], label: str = "", scale: float = 100.0
+) -> Line | None:
+    """A number an epoch, its mean and standard deviation over finished pairs; None where there is none."""
+    found = [place.view.summary(entry, place.level, number) for number in numbers]
+    if not found or not any(summary.values for summary in found):
+        return None
+    mean = tuple(scale * math.fsum(each.values) / len(each.values) if each.values else math.nan for each in found)
+    deviation = tuple(scale * spread(each.values) for each in found)
+    status = f" ({found[0].complete}/{found[0].total})" if found[0].status else ""
+    return Line(f"{label or _named(figure, entry)}{status}", tuple(range(1, len(numbers) + 1)), mean, deviation)
+
+
+def _epochs(place: _Place, entry: Entry) -> int:
+    return min((len(r.epochs) for r in at_level(entry, place.level) if r.done), default=0)
+
+
+def _test(epoch: int) -> Number:
+    return lambda r: score_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"]).headline
+
+
+def _share(epoch: int, part: str, whole: str) -> Number:
+    return lambda r: audit_share(r.epochs[epoch], part, whole)
+
+
+def _log(epoch: int, name: str) -> Number:
+    def number(record: Record) -> float | None:
+        value: float | None = record.epochs[epoch]["logs"].get(name)
+        return value
+
+    return number
+
+
+def _headline(record: Record) -> float | None:
+    return record.scores["last"].headline if record.scores["last"] is not None else None
+
+
+# --- kinds
+
+
+def _confusions(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    panels = []
+    for place in places:
+        for entry in place.view.rows:
+            done = _finished(place, entry)
+            if done:
+                counts = np.sum([r.epochs[-1]["test"]["confusion"] for r in done], axis=0).tolist()
+                title = f"{entry.label}, {place.words} ({len(done)} trial{'s' * (len(done) > 1)})"
+                panels.append(Matrix(title, place.view.names, shares_of(counts)))
+    return tuple(panels)
+
+
+def _finished(place: _Place, entry: Entry) -> list[Record]:
+    """The trials of the pairs that have all their folds."""
+    mine = [r for r in at_level(entry, place.level) if r.done and r.fold in place.view.folds]
+    folds = {pair: {r.fold for r in mine if r.pair == pair} for pair in {r.pair for r in mine}}
+    return [r for r in mine if folds[r.pair] == set(place.view.folds)]
+
+
+def _by_epoch(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    panels = []
+    for place in places:
+        lines = [_line(figure, place, e, [_test(n) for n in range(_epochs(place, e))]) for e in place.view.rows]
+        if found := tuple(line for line in lines if line is not None):
+            panels.append(Lines(place.words, "epoch", f"test {place.view.metric_words} (%)", found))
+    return tuple(panels)
+
+
+def _by_level(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    panels = []
+    for place in places:
+        lines = []
+        for entry in place.view.rows:
+            each = {level: place.view.summary(entry, level, _headline) for level in place.view.levels}
+            there = {level: summary for level, summary in each.items() if summary.values and level is not None}
+            if there:
+                means = tuple(100 * math.fsum(s.values) / len(s.values) for s in there.values())
+                deviations = tuple(100 * spread(s.values) for s in there.values())
+                lines.append(Line(_named(figure, entry), tuple(map(float, there)), means, deviations))
+        if lines:
+            panels.append(Lines(place.protocol, "noise", f"{place.view.metric_words} (%)", tuple(lines)))
+    return tuple(panels)
+
+
+def _sweep(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    if figure.axis == "encoder" and places:
+        encoders = {p.view.identity["settings"].get("recipe", {}).get("encoder") for p in places}
+        if len(places) > 1 and len(encoders) == 1:
+            raise BadInput(f"{figure.id}: this profile has one encoder for all protocols; run it with --profile paper")
+    found = {
+        at: summary
+        for at, point in enumerate(figure.points)
+        if (summary := _at_point(figure, point, places)) is not None
+    }
+    if not found:
+        return ()
+    means = tuple(100 * math.fsum(s.values) / len(s.values) for s in found.values())
+    lines = [Line("measured", tuple(map(float, found)), means, tuple(100 * spread(s.values) for s in found.values()))]
+    printed = {at: point.printed for at, point in enumerate(figure.points) if point.printed is not None}
+    if printed:
+        lines.append(Line("reported", tuple(map(float, printed)), tuple(printed.values()), marked=True))
+    names = tuple(point.name for point in figure.points)
+    metric = places[0].view.metric_words
+    several = len({point.protocol for point in figure.points}) > 1
+    title = places[0].protocol.partition(":")[0] if several else places[0].words
+    return (Lines(title, figure.axis, f"{metric} (%)", tuple(lines), names),)
+
+
+def _at_point(figure: PaperFigure, point: Point, places: Sequence[_Place]) -> Summary | None:
+    """A point's number; of a sweep within one protocol, on whichever it is drawn from."""
+    within = len({each.protocol for each in figure.points}) == 1
+    for place in places:
+        for entry in place.view.rows:
+            if entry.method == point.method and (within or place.protocol == point.protocol):
+                summary = place.view.summary(entry, place.level, _headline)
+                if summary.values:
+                    return summary
+    return None
+
+
+def _confidence(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    panels = []
+    for place in places:
+        for entry in place.view.rows:
+            epochs = range(_epochs(place, entry))
+            lines = [
+                _line(figure, place, entry, [_log(n, name) for n in epochs], words, 1.0)
+                for words, name in _CONFIDENCE.items()
+            ]
+            if found := tuple(line for line in lines if line is not None):
+                panels.append(Lines(f"{place.words}: {entry.label}", "epoch", "mean confidence", found))
+    return tuple(panels)
+
+
+def _corrections(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    panels = []
+    for place in places:
+        for entry in place.view.rows:
+            epochs = range(_epochs(place, entry))
+            lines = [
+                _line(figure, place, entry, [_share(n, *parts) for n in epochs], words)
+                for words, parts in _CORRECTIONS.items()
+            ]
+            if found := tuple(line for line in lines if line is not None):
+                panels.append(Lines(f"{place.words}: {entry.label}", "epoch", "% of training labels", found))
+    return tuple(panels)
+
+
+def _rates(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    """Shares of positives among known test labels, all folds together: every annotated frame tests once."""
+    found: dict[str, dict[str, float]] = {}
+    for place in places:
+        for entry in place.view.rows:
+            done = _finished(place, entry)
+            once = [r for r in done if r.pair == done[0].pair]
+            if once and place.protocol not in found:
+                counts = np.sum([r.epochs[-1]["test"]["confusion"] for r in once], axis=0)
+                rates = [
+                    100 * float(tp + fn) / total if (total := tp + fp + fn + tn) else math.nan
+                    for tp, fp, fn, tn in counts
+                ]
+                found[place.protocol] = dict(zip(place.view.names, rates, strict=True))
+    if not found:
+        return ()
+    names = sorted({name for rates in found.values() for name in rates}, key=_au_number)
+    groups = tuple((label, tuple(rates.get(name, math.nan) for name in names)) for label, rates in found.items())
+    return (Bars("share of frames that show it", "positive labels (%)", tuple(names), groups),)
+
+
+def _au_number(name: str) -> tuple[int, str]:
+    digits = name.removeprefix("AU")
+    return (int(digits) if digits.isdecimal() else 0, name)
+
+
+def _histograms(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+    panels = []
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    for place in places:
+        for entry in place.view.rows:
+            done = _finished(place, entry)
+            if not done or figure.au not in place.view.names:
+                continue
+            at = place.view.names.index(figure.au)
+            arrays = [predictions(record) for record in done]
+            shown = np.concatenate([each["last"][:, at] for each in arrays])
+            labels = np.concatenate([each["labels"][:, at] for each in arrays])
+            parts = (("positive labels", labels > 0), ("negative labels", labels < 0))
+            groups = tuple((words, _percent(np.histogram(shown[part], edges)[0])) for words, part in parts)
+            title = f"{_named(figure, entry)}, {figure.au}"
+            panels.append(Histogram(title, "predicted probability", tuple(edges.tolist()), groups))
+    return tuple(panels)
+
+
+def _percent(counts: NDArray[Any]) -> tuple[float, ...]:
+    return tuple((100 * counts / max(1, counts.sum())).tolist())
+
+
+_BUILDERS: dict[str, Callable[[PaperFigure, Sequence[_Place], Predictions], tuple[Panel, ...]]] = {
+    "confusion": _confusions,
+    "epochs": _by_epoch,
+    "levels": _by_level,
+    "sweep": _sweep,
+    "confidence": _confidence,
+    "corrections": _corrections,
+    "rates": _rates,
+    "histograms": _histograms,
+}

@@ -1,0 +1,259 @@
+"""Who is first, and how sure that is: ranks, the pre-declared family, and whether settings rank methods alike."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..protocols.errors import BadInput, unknown
+from .cells import MISSING, Block, Cell, Entry, Table, blocks
+from .comparisons import (
+    FAMILY_REFERENCE,
+    Comparison,
+    Ranking,
+    difference_cell,
+    p_cell,
+    power_words,
+    predeclared,
+    rank_methods,
+)
+from .ranks import kendall, kendall_interval, letters, spearman
+from .records import RULES, Record
+from .tables import RULE_WORDS
+from .views import Expected, View, label_cell, level_words, notes_of, title_of, view_of
+
+RESAMPLES = 2_000
+LEAST_METHODS = 4  # in common, for a correlation to say anything
+
+_SEED = 20_240_229
+_SETTING = ("profile", "source", "partial", "recipe")
+
+Means = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Mean scores of the methods that finished every pair, at one protocol and noise level."""
+
+    words: str
+    metric: str
+    means: Means
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two settings rank the methods they have in common.
+
+    Attributes:
+        left, right: the settings, in words.
+        methods: how many they have in common.
+        tau: Kendall's τ-b; low, high: its 95% interval over methods, NaN where there are too few.
+        rho: Spearman's ρ.
+    """
+
+    left: str
+    right: str
+    methods: int
+    tau: float
+    low: float
+    high: float
+    rho: float
+
+
+def rank_tables(
+    records: Sequence[Record],
+    expected: Expected | None = None,
+    *,
+    others: Sequence[Record] = (),
+    rule: str = "last",
+    allow_mixed: bool = False,
+) -> tuple[Table, ...]:
+    """Ranks with significance groups, the pre-declared family, and rank correlations between settings.
+
+    Args:
+        records: of one protocol, at least one.
+        expected: methods, levels, folds and pairs there should be.
+        others: records of other protocols; those of the same profile, source, completeness and recipe are correlated.
+        rule: the selection rule, one of RULES.
+        allow_mixed: tables for each comparability key instead of a refusal.
+
+    Returns:
+        One to three tables a key; the family and the correlations only where there is anything to compare.
+
+    Raises:
+        BadInput: no records, an unknown rule, or several comparability keys (the differing fields are named).
+    """
+    if rule not in RULES:
+        raise unknown("selection rule", rule, RULES)
+    tables: list[Table] = []
+    for block in blocks(records, allow_mixed=allow_mixed):
+        view = view_of(block, expected or Expected())
+        tables.append(_ranking_table(view, rule))
+        view = replace(view, not_applicable={})  # said once, below the first table
+        if family := predeclared(view, rule):
+            tables.append(_family_table(view, family, rule))
+        if found := agreements(settings_of(view, rule), _other_settings(view, others, rule)):
+            tables.append(_agreement_table(view, found, rule))
+    return tuple(tables)
+
+
+# --- ranks
+
+
+def rankings(view: View, rule: str) -> tuple[tuple[str, Ranking], ...]:
+    """A ranking for each noise level and, where there are several, over all of them; those without methods dropped."""
+    found = [(level_words(level), rank_methods(view, (level,), rule)) for level in view.levels]
+    if len(view.levels) > 1:
+        found.append(("all levels", rank_methods(view, view.levels, rule)))
+    return tuple((words, ranking) for words, ranking in found if ranking.labels)
+
+
+def _ranking_table(view: View, rule: str) -> Table:
+    entries = {entry.label: entry for entry in view.rows}
+    found = rankings(view, rule)
+    rows = tuple(row for words, ranking in found for row in _ranking_rows(words, ranking, entries))
+    notes = [
+        "Rank 1 is best, the mean over (seed, draw) pairs, each the mean over levels. First: how often the method has "
+        "the highest mean when pairs are resampled. Methods that share a letter are not told apart (Nemenyi, α = .05, "
+        "pairs as blocks).",
+    ]
+    for words, ranking in found:
+        where = f"{words[:1].upper()}{words[1:]}: " if len(found) > 1 else ""
+        if ranking.critical >= len(ranking.labels) - 1:
+            notes.append(f"{where}{_pairs(ranking)} cannot tell any two of so many methods apart.")
+        elif not math.isnan(ranking.critical):
+            notes.append(f"{where}ranks {ranking.critical:.1f} apart differ; {_pairs(ranking)}.")
+        if ranking.left_out:
+            notes.append(f"{where}not ranked, pairs are missing: {', '.join(ranking.left_out)}.")
+    title = title_of(view, f"ranks by {view.metric_words}, {RULE_WORDS[rule]}")
+    columns = ("setting", "method", "mean rank", "first", "group")
+    return Table(title, columns, rows, notes_of(view, notes, rows))
+
+
+def _ranking_rows(words: str, ranking: Ranking, entries: Mapping[str, Entry]) -> list[tuple[Cell, ...]]:
+    marks = letters(ranking.groups, len(ranking.labels))
+    return [
+        (Cell(words), label_cell(entries[label]), Cell(f"{rank:.1f}", rank), Cell(f"{first:.2f}", first), Cell(mark))
+        for label, rank, first, mark in zip(ranking.labels, ranking.mean_ranks, ranking.first, marks, strict=True)
+    ]
+
+
+def _pairs(ranking: Ranking) -> str:
+    return f"{ranking.pairs} (seed, draw) pair{'s' * (ranking.pairs != 1)}"
+
+
+# --- the pre-declared family
+
+
+def _family_table(view: View, family: Sequence[Comparison], rule: str) -> Table:
+    rows = tuple(_comparison_row(found) for found in family)
+    notes = [
+        f"Points of {view.metric_words} against {FAMILY_REFERENCE}, two networks whose predictions are averaged; "
+        "blocked over the levels all of these have. p: two-sided sign-flip test; Holm over this family.",
+        power_words(family),
+    ]
+    title = title_of(view, f"pre-declared comparisons, {RULE_WORDS[rule]}")
+    columns = ("method", f"− {FAMILY_REFERENCE}", "ahead in", "p", "p (Holm)")
+    return Table(title, columns, rows, notes_of(view, [note for note in notes if note], rows))
+
+
+def _comparison_row(found: Comparison) -> tuple[Cell, ...]:
+    n = len(found.differences)
+    return (
+        Cell(found.label),
+        difference_cell(found),
+        Cell(f"{found.wins} of {n}", float(found.wins)),
+        p_cell(found.p),
+        p_cell(found.adjusted),
+    )
+
+
+# --- agreement of settings
+
+
+def settings_of(view: View, rule: str) -> tuple[Setting, ...]:
+    """The settings of a view, one a noise level, with the mean score of each method that finished every pair."""
+    protocol = view.identity["protocol"]["name"]
+    found = []
+    for level in view.levels:
+        words = protocol if level is None else f"{protocol}, {level_words(level)}"
+        means = {}
+        for entry in view.rows:
+            summary = view.summary(entry, level, lambda record: _headline(record, rule))
+            if summary.values and not summary.status:
+                means[entry.label] = math.fsum(summary.values) / len(summary.values)
+        found.append(Setting(words, view.metric, means))
+    return tuple(found)
+
+
+def agreements(own: Sequence[Setting], others: Sequence[Setting]) -> tuple[Agreement, ...]:
+    """Rank correlations between every two of a protocol's settings, and of each with each of the others."""
+    pairs = [*itertools.combinations(own, 2), *itertools.product(own, others)]
+    return tuple(found for left, right in pairs if (found := _agreement(left, right)) is not None)
+
+
+def _agreement(left: Setting, right: Setting) -> Agreement | None:
+    common = [label for label in left.means if label in right.means]
+    if len(common) < LEAST_METHODS:
+        return None
+    x, y = [left.means[label] for label in common], [right.means[label] for label in common]
+    families = [label.partition(":")[0] for label in common]
+    low, high = kendall_interval(x, y, families, RESAMPLES, _SEED)
+    return Agreement(left.words, right.words, len(common), kendall(x, y), low, high, spearman(x, y))
+
+
+def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[Setting, ...]:
+    """Settings of other protocols at the same profile, source, completeness and recipe; mixed ones are left out."""
+    own = view.identity
+    fits = [r for r in others if all(r.identity[name] == own[name] for name in _SETTING)]
+    names = dict.fromkeys(r.identity["protocol"]["name"] for r in fits)
+    found: list[Setting] = []
+    for name in names:
+        if name == own["protocol"]["name"]:
+            continue
+        try:
+            (block,) = blocks([r for r in fits if r.identity["protocol"]["name"] == name])
+        except BadInput:  # several keys: no one setting to compare with
+            continue
+        found.extend(settings_of(view_of(Block(block.records), Expected()), rule))
+    return tuple(found)
+
+
+def _agreement_table(view: View, found: Sequence[Agreement], rule: str) -> Table:
+    rows = tuple(
+        (
+            Cell(each.left),
+            Cell(each.right),
+            Cell(str(each.methods), float(each.methods)),
+            _number(each.tau, 2),
+            Cell(MISSING if math.isnan(each.low) else _minus(f"{each.low:.2f} to {each.high:.2f}")),
+            _number(each.rho, 2),
+        )
+        for each in found
+    )
+    notes = [
+        "Does one kind of noise rank methods as another does? 1: the same order, 0: unrelated, −1: reversed. Interval: "
+        "95%, methods resampled (variants with their method), so about new methods too; fewer than four methods have "
+        "none. Scores are means over pairs: their own noise pulls the correlation towards 0.",
+    ]
+    title = title_of(view, f"rank correlation between settings, {RULE_WORDS[rule]}")
+    columns = ("setting", "other setting", "methods", "Kendall τ", "95% interval", "Spearman ρ")
+    return Table(title, columns, rows, tuple(notes))
+
+
+# --- cells
+
+
+def _number(value: float, decimals: int) -> Cell:
+    return Cell(MISSING) if math.isnan(value) else Cell(_minus(f"{value:.{decimals}f}"), value)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _headline(record: Record, rule: str) -> float | None:
+    score = record.scores.get(rule)
+    return None if score is None else score.headline

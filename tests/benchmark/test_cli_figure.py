@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fernoise_bench.benchmark.cli import main
+from fernoise_bench.results.paper_figures import FIGURES
+
+from ..results.fabricate import Trial, fabricate_all
+
+METHODS = ("supervised", "ensemble", "cocuring", "nct")
+
+
+def ran(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    trials = [Trial(method=method, level=0.4, seed=seed) for method in METHODS for seed in (0, 1)]
+    trials += [Trial(method=method, protocol="fer2013-real", level=None, epochs=2) for method in METHODS]
+    fabricate_all(tmp_path / "runs", [*trials, Trial(method="nct", profile="smoke")])
+    return tmp_path
+
+
+def test_a_papers_figure_is_written_as_svg_and_png(runs: Path) -> None:
+    done = ran("figure", "cocuring-fig5", "--runs", "runs", "--profile", "small")
+    assert (done.exit_code, done.output) == (0, "wrote cocuring-fig5.svg\nwrote cocuring-fig5.png\n")
+    assert (runs / "cocuring-fig5.svg").read_bytes().startswith(b"<?xml")
+    assert (runs / "cocuring-fig5.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_missing_is_told_with_its_command(runs: Path) -> None:
+    done = ran("figure", "cocuring-fig2", "--noise", "0.4", "--runs", "runs", "--out", "a.svg")
+    assert done.exit_code == 0
+    command = "fernoise-bench run --protocol rafdb-sym --method cocuring --noise 0.4 --profile small"
+    assert f"to fill what is missing: {command}" in done.stderr.splitlines()
+
+
+def test_a_protocols_curves_and_ranks(runs: Path) -> None:
+    common = ("figure", "ferplus-sym", "--runs", "runs", "--profile", "small", "--out")
+    assert ran(*common, "curves.svg").exit_code == 0
+    assert ran(*common, "ranks.svg", "--ranks").exit_code == 0
+    assert "critical difference" in (runs / "ranks.svg").read_text()
+    assert "critical difference" not in (runs / "curves.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cocuring-fig1",), "cocuring-fig1 is a drawing of the method: there is nothing to measure"),
+        (("cocuring-fig7",), "unknown figure or protocol 'cocuring-fig7': did you mean cocuring-fig"),
+        (("rhls-fig3",), "rhls-fig3: there are no finished trials to draw it from; run first: fernoise-bench run"),
+        (("cocuring-fig5", "--out", "a.pdf"), "a.pdf: a figure's name must end in .svg or .png"),
+        (("cocuring-fig5", "--ranks"), "--ranks is for a protocol's figure"),
+        (("ferplus-sym", "--protocol", "rafdb-sym"), "--protocol is for a paper's figure"),
+        (("cocuring-fig5", "--protocol", "rafdb"), "unknown protocol 'rafdb': did you mean rafdb-sym"),
+        (
+            ("ferplus-sym", "--ranks"),
+            "these trials cannot share a figure, they differ in: profile; choose with --profile",
+        ),
+        (("ferplus-sym", "--profile", "small", "--noise", "0.3", "--ranks"), "there are no trials at noise 0.3"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(runs: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = ran("figure", *arguments, "--runs", "runs")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"fernoise-bench: {message}")
+    assert done.stderr.count("\n") == 1
+    assert not [path for path in runs.iterdir() if path.name != "runs"]
+
+
+def test_the_help_names_every_figure() -> None:
+    shown = set()
+    for line in ran("figure", "--help").output.splitlines():
+        if found := re.match(r"\s+((\w+)(-\S+)(?: -\S+)*)  ", line):
+            first, *others = found[1].split()
+            shown |= {first, *(f"{found[2]}{other}" for other in others)}
+    assert set(FIGURES) <= shown
+
+
+def test_ranks_and_audit_of_a_protocol(runs: Path) -> None:
+    done = ran("table", "ferplus-sym", "--ranks", "--runs", "runs", "--profile", "small")
+    assert done.exit_code == 0
+    assert "ranks by accuracy" in done.output
+    assert "pre-declared comparisons" in done.output
+    assert "rank correlation between settings" in done.output
+    done = ran("table", "ferplus-sym", "--audit", "--runs", "runs", "--profile", "small")
+    for words in ("audit of the training labels", "memorised by epoch", "recall by class", "compute and oracle"):
+        assert words in done.output
+
+
+def test_mixed_settings_are_refused_and_printed_apart(runs: Path) -> None:
+    done = ran("table", "ferplus-sym", "--long", "--runs", "runs")
+    assert done.exit_code == 2
+    assert "they differ in: profile; choose with --profile, or print a block for each with --allow-mixed" in done.stderr
+    done = ran("table", "ferplus-sym", "--long", "--runs", "runs", "--allow-mixed")
+    assert done.exit_code == 0
+    assert [f"profile = {name}" in done.output for name in ("small", "smoke")] == [True, True]
+
+
+@pytest.mark.parametrize("form", ["latex", "csv", "json", "html"])
+def test_ranks_in_every_format(runs: Path, form: str) -> None:
+    done = ran("table", "ferplus-sym", "--ranks", "--runs", "runs", "--profile", "small", "--format", form)
+    assert done.exit_code == 0
+    assert "?" not in done.output.replace("alike?", "").replace("does?", "")

@@ -1,0 +1,72 @@
+"""Made-up claims and records without a disk: what the tests of the claims read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fernoise_bench.results import metrics
+from fernoise_bench.results.claim_data import Claim, Place, Side
+from fernoise_bench.results.records import Record, Score
+from fernoise_bench.results.subjects import Subjects
+
+from .fabricate import Trial
+
+RULES = ("last", "last_five", "validation", "oracle")
+
+
+def record(headline=0.5, *, per_label=(0.5,) * 4, confusion=None, audit=None, rules=None, **trial):
+    """A finished record with this score under every rule but those given, or one that is not done."""
+    made_up = Trial(**{"protocol": "rafdb-sym", "level": None, "profile": "paper", "copies": 0, **trial})
+    scores = {rule: Score((rules or {}).get(rule, headline), tuple(per_label), None) for rule in RULES}
+    status = {"state": made_up.state, "seconds": 1.0, "epochs": 1, "reason": None}
+    line = {"audit": audit or {}, "test": {"confusion": confusion}}
+    done = made_up.state == "done"
+    return Record("folder", made_up.identity, made_up.environment, status, (line,), scores if done else {})
+
+
+def runs(headlines, **trial):
+    """A record a seed, with these scores."""
+    return [record(headline, seed=seed, **trial) for seed, headline in enumerate(headlines)]
+
+
+def au_record(skill, seed, fold, *, method="recot", people=8, frames=40, protocol="bp4d-3fold"):
+    """A record of three AUs, so many subjects a fold, a share `skill` of whose entries is predicted right."""
+    generator = np.random.default_rng([seed, int(fold[-1]), 7])  # not the method: methods see the same faces
+    truth = generator.random((people, frames, 3)) < 0.4
+    right = generator.random((people, frames, 3)) < skill
+    shown = np.where(right, truth, ~truth)
+    cells = (shown & truth, shown & ~truth, ~shown & truth, ~shown & ~truth)
+    counts = np.stack([cell.sum(axis=1) for cell in cells], axis=2)
+    f1 = metrics.f1_of(counts.sum(axis=0))
+    made = record(f1.mean(), per_label=f1, kind="multi", method=method, seed=seed, fold=fold, protocol=protocol)
+    names = tuple(f"{fold}-{person}" for person in range(people))
+    return replace(made, subjects=Subjects(names, counts.astype(np.uint16)))
+
+
+def au_runs(skill, seeds=2, folds=("part1", "part2", "part3"), **more):
+    return [au_record(skill, seed, fold, **more) for seed in range(seeds) for fold in folds]
+
+
+def claim(relation=">", left="cocuring", right="nct", *, measure="score", places=None, id="paper/statement", **more):
+    """A claim of the paper "paper"."""
+    return Claim(
+        **{
+            "id": id,
+            "paper": "paper",
+            "name": "A paper",
+            "statement": "statement",
+            "quote": "ours is better",
+            "where": "Table 1",
+            "left": Side(left, measure),
+            "right": None if right is None else Side(right, measure),
+            "unmeasured": (),
+            "relation": relation,
+            "at_least": {},
+            "places": places or (Place("rafdb-sym", (None,)),),
+            "printed": {},
+            "remarks": (),
+            **more,
+        }
+    )

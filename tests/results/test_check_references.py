@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fernoise_bench.protocols.check import CHECK_PROTOCOLS
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.check_compare import Reference
+from fernoise_bench.results.check_references import NONE, SHIPPED, References, load, path_of, save
+
+ENTRY = Reference("digest", ({"loss": (2.0, None), "right": (0.123456789,)},), {"loss": (0.0, 0.1), "right": (0.2,)})
+NOTE = {"reason": "a new schedule", "date": "2026-01-01", "wrote": "everything", "versions": {"torch": "2"}}
+
+
+def test_what_was_written_is_read_back_with_seven_digits(tmp_path: Path) -> None:
+    save(tmp_path, "smoke", NONE.updated({"p": "mark"}, {("p", "m"): ENTRY}, frozenset(), NOTE))
+    found = load(tmp_path, "smoke")
+    assert found.protocols == {"p": "mark"}
+    assert found.history == (NOTE,)
+    entry = found.entries["p", "m"]
+    assert entry.seeds == ({"loss": (2.0, None), "right": (0.1234568,)},)
+    assert entry.reach == ENTRY.reach
+
+
+def test_an_update_keeps_the_rest_and_the_history(tmp_path: Path) -> None:
+    first = NONE.updated({"p": "mark"}, {("p", "b"): ENTRY, ("p", "gone"): ENTRY}, frozenset(), NOTE)
+    second = first.updated({"p": "mark"}, {("p", "a"): ENTRY}, frozenset({("p", "gone")}), {**NOTE, "reason": "more"})
+    assert list(second.entries) == [("p", "a"), ("p", "b")]
+    assert [note["reason"] for note in second.history] == ["a new schedule", "more"]
+
+
+def test_no_file_is_no_references(tmp_path: Path) -> None:
+    assert load(tmp_path, "smoke") == NONE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"format": 2}',
+        '{"format": 1, "history": [], "protocols": {}, "entries": []}',
+        '{"format": 1, "history": [], "protocols": {}, "entries": {"p/m": {"digest": "d", "seeds": [], "reach": {}}}}',
+        '{"format": 1, "history": [], "protocols": {}, "entries":'
+        ' {"p/m": {"digest": "d", "seeds": [{"loss": [1]}], "reach": {"right": [0]}}}}',
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    path_of(tmp_path, "smoke").write_text(text)
+    with pytest.raises(BadInput, match=r"smoke\.json") as caught:
+        load(tmp_path, "smoke")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_file_has_a_line_for_each_series(tmp_path: Path) -> None:
+    save(tmp_path, "smoke", References({"p": "mark"}, {("p", "m"): ENTRY}, (NOTE,)))
+    text = path_of(tmp_path, "smoke").read_text()
+    assert '     "loss": [2.0,null],\n' in text
+    assert json.loads(text)["format"] == 1
+
+
+def test_shipped_references_are_of_the_protocols_as_they_are() -> None:
+    """Fails when a check protocol changes and its references are not written anew."""
+    shipped = load(SHIPPED, "smoke")
+    assert shipped.history
+    assert all(note["reason"] for note in shipped.history)
+    now = {name: protocol.fingerprint("smoke") for name, protocol in CHECK_PROTOCOLS.items()}
+    assert shipped.protocols == now
