@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test lint types bench gates clean
+.PHONY: help demo test test-cluster lint types check mutants mutation bench speed gates clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -24,6 +24,10 @@ demo: $(BIN)/fernoise-bench  ## set up, run every method on generated faces, pri
 test: $(VENV)/.dev  ## set up, run the tests
 	$(BIN)/python -m pytest -n 2
 
+test-cluster: $(VENV)/.dev  ## install Slurm (as root, on Debian), Ray and submitit; run the tests on real clusters
+	tests/cluster-install $(BIN)/python
+	$(BIN)/python -m pytest -m cluster -p no:xdist -v
+
 lint: $(VENV)/.dev  ## style, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,8 +37,22 @@ types: $(VENV)/.dev  ## mypy against an ordinary install, since type checkers ca
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/typecheck .
 	cd $(VENV)/typecheck && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p fernoise_bench
 
+check: $(BIN)/fernoise-bench  ## is every method still what it was? 3 minutes; CHECK="--junit FILE --markdown FILE" for more
+	$(BIN)/fernoise-bench check --suite smoke $(CHECK)
+
+mutants: $(VENV)/.dev  ## how many methods made wrong on purpose do check and the conformance tests notice? an hour or more
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutants.py
+
+mutation: $(VENV)/.dev  ## how many small mistakes in metrics, statistics, noise and losses do their tests notice? 15 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutation.py --fresh
+
 bench: $(VENV)/.dev  ## speed of the harness as a share of a bare loop, measured in one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_*.py --benchmark-enable --benchmark-only -p no:xdist -q -s --benchmark-json bench.json
+
+speed: $(VENV)/.dev  ## is the harness slower than it was? ratios to a bare loop, compared with those stored
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_tripwire.py --benchmark-enable --benchmark-only -p no:xdist -q \
+		-W "ignore:Benchmark machine_info" --benchmark-storage=file://tests/benchmark/speed --benchmark-compare=ratios/0001 \
+		--benchmark-compare-fail=min:25% --benchmark-time-unit=s --benchmark-columns=min,median,rounds
 
 gates: $(VENV)/.dev  ## are the generated faces worth training on: 15 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s

@@ -167,7 +167,8 @@ def _hue_turn(angle: Tensor) -> Tensor:
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
     turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    return torch.linalg.inv(forward) @ turn @ forward
+    matrices: Tensor = torch.linalg.inv(forward) @ turn @ forward
+    return matrices
 
 
 def _erase(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:

@@ -20,6 +20,7 @@ from .settings import Settings, check_precision, choose_device
 from .trial import Job, Trial
 from .weights import resolve
 
+MOST_SEEDS = 1000
 DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
 
 
@@ -79,6 +80,8 @@ def make_grid(wish: Wish) -> Grid:
     levels, folds = protocol.choose_levels(wish.levels), protocol.choose_folds(wish.folds)
     if wish.seeds is not None and wish.seeds < 1:
         raise BadInput(f"--seeds {wish.seeds}: at least one seed is needed")
+    if wish.seeds is not None and wish.seeds > MOST_SEEDS:
+        raise BadInput(f"--seeds {wish.seeds}: at most {MOST_SEEDS:,} seeds can be run")
     source: Source = "generated" if wish.synthetic else "real"
     profile = wish.profile or ("small" if wish.synthetic else "paper")
     protocol.profile(profile)
@@ -167,6 +170,8 @@ def _reason_against(method: MethodSpec, wish: Wish, protocol: Protocol, offers: 
 def numbers(text: str, option: str) -> tuple[float, ...]:
     """A comma-separated list of numbers; BadInput naming the option otherwise."""
     try:
+        if not text.isascii():  # digits of other scripts are digits to Python
+            raise ValueError(text)
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError as error:
         raise BadInput(f"{option} {text}: expected numbers separated by commas, as in 0.2,0.4") from error

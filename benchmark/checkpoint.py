@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ def save(folder: Path, training: Training) -> None:
     best = training.evaluator.best
     arrays = {"last": best.last, "validation": best.validation, "oracle": best.oracle}
     state = {
+        "trial": folder.name,
         "method": training.method.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "best": {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None},
@@ -49,15 +51,34 @@ def resume(folder: Path, training: Training) -> bool:
     if not path.is_file():
         return False
     try:
-        state = torch.load(path, map_location=training.train_set.device, weights_only=True)
-        training.method.load_state_dict(state["method"])
-        training.optimizer.load_state_dict(state["optimizer"])
+        _restore(_read(path, training.train_set.device), folder.name, training)
     except Exception as error:  # damaged bytes make torch.load raise nearly anything
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise BadInput(f"{path}: damaged checkpoint ({reason})") from error
+    write_jsonl(folder / "epochs.jsonl", training.lines)
+    return True
+
+
+def _read(path: Path, device: torch.device) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()  # torch.load does not look at checksums
+    if damaged is not None:
+        raise ValueError(f"{damaged} does not have its checksum")
+    return torch.load(path, map_location=device, weights_only=True)
+
+
+def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
+    """Brings back what `save` wrote; what is left half restored by an exception must not be used."""
+    if state["trial"] != trial:
+        raise ValueError(f"of trial {state['trial']}")
+    if not 0 < state["next_epoch"] == len(state["lines"]) <= training.train_set.sampler.recipe.epochs:
+        raise ValueError(f"{len(state['lines'])} lines of {state['next_epoch']} epochs")
+    training.method.load_state_dict(state["method"])
+    training.optimizer.load_state_dict(state["optimizer"])
     best = training.evaluator.best
-    for name, tensor in state["best"].items():
-        setattr(best, name, tensor.cpu().numpy())
+    for name in ("last", "validation", "oracle"):
+        tensor = state["best"].get(name)
+        setattr(best, name, None if tensor is None else tensor.cpu().numpy())
     best.validation_epoch, best.oracle_epoch = state["best_epochs"]
     best.validation_score, best.oracle_score = state["best_scores"]
     training.counters.take()  # preparing again is not the trial's compute
@@ -65,8 +86,11 @@ def resume(folder: Path, training: Training) -> bool:
     training.next_epoch = state["next_epoch"]
     training.lines = state["lines"]
     training.seconds += state["seconds"]
-    write_jsonl(folder / "epochs.jsonl", training.lines)
-    return True
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is one, whole or not."""
+    return (folder / FILE).is_file()
 
 
 def remove(folder: Path) -> None:

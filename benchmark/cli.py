@@ -7,11 +7,18 @@ from typing import Any
 
 import click
 
-from ..protocols.errors import BadInput
+from ..protocols.errors import BadInput, printable
+from .cli_check import check
+from .cli_claims import claims
 from .cli_data import data
-from .cli_results import figure, status, table
+from .cli_diff import diff
+from .cli_doctor import doctor
+from .cli_figure import figure
+from .cli_report import report
+from .cli_results import status, table
 from .cli_run import plan, run
 from .cli_show import list_everything, show
+from .stopping import Stopped
 
 
 class Commands(click.Group):
@@ -26,11 +33,11 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            click.echo(f"fernoise-bench: {error}", err=True)
+            click.echo(f"fernoise-bench: {printable(str(error))}", err=True)
             sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo("interrupted: run the same command again to continue where it stopped", err=True)
-            sys.exit(130)
+        except KeyboardInterrupt as error:
+            click.echo("interrupted: run it again to continue where it stopped", err=True)
+            sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -44,5 +51,5 @@ def main() -> None:
     """
 
 
-for command in (run, plan, status, list_everything, show, table, figure, data):
+for command in (run, plan, status, list_everything, show, table, figure, claims, report, diff, check, data, doctor):
     main.add_command(command)

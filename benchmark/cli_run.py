@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,12 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..protocols.errors import BadInput
+from ..protocols.errors import BadInput, printable
+from .cli_engine import engine_options, take_where
+from .where import default_workers
 
 if TYPE_CHECKING:
     from ..results.records import Record
     from .cells import Grid, Wish
     from .trial import Trial
+    from .where import Where
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,19 +80,25 @@ def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
 
 @click.command()
 @grid_options
-@click.option(
-    "--engine", type=click.Choice(["inline", "local"]), help="One process or a pool; default: a pool on the CPU."
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes of the pool; default: the cores, one a GPU.")
+@engine_options
 @click.option("--fresh", is_flag=True, help="Train again what is finished.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an epoch may still take after SIGTERM.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def run(table: str | None, engine: str | None, workers: int | None, fresh: bool, as_json: bool, **options: Any) -> None:
+def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: Any) -> None:
     """Train methods on a protocol, or what a paper's table lacks; run it again to continue."""
     from .runner import outcome
 
+    where = take_where(options)
     grids = _grids(table, options)
     for grid in grids:
-        _run_grid(grid, engine, workers, fresh=fresh)
+        _run_grid(grid, where, fresh=fresh, grace=grace)
     form = "json" if as_json else "github"
     if table is None:
         _print_table(grids[0], form)
@@ -99,37 +107,63 @@ def run(table: str | None, engine: str | None, workers: int | None, fresh: bool,
     trials = [trial for grid in grids for trial in grid.trials]
     failed = [(trial, found) for trial in trials if (found := outcome(trial))["state"] != "done"]
     for trial, found in failed:
-        click.echo(f"{found['state']}: {trial.label}: {found['reason']}", err=True)
+        click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}", err=True)
     sys.exit(1 if failed else 0)
 
 
-def _run_grid(grid: Grid, engine: str | None, workers: int | None, *, fresh: bool) -> None:
+def _run_grid(grid: Grid, where: Where, *, fresh: bool, grace: float) -> None:
     """Runs the trials of a grid that are not finished, or all of them afresh."""
     from .cells import check_writable, describe
-    from .runner import FINISHED, discard, state_of
+    from .runner import FINISHED, state_of
 
     check_writable(grid.job.out)
     waiting = [trial for trial in grid.trials if fresh or state_of(trial) not in FINISHED]
     if waiting:
         _build_encoder_once(grid)
     if fresh:
-        for trial in grid.trials:
-            discard(trial)
+        _discard(grid)
     _announce(grid, waiting, describe(grid.trials))
     if waiting:
-        _run(grid, waiting, engine, workers)
+        _run(grid, waiting, where, grace)
+
+
+def _discard(grid: Grid) -> None:
+    from .runner import discard
+
+    try:
+        for trial in grid.trials:
+            discard(trial)
+    except OSError as error:
+        what = f"{error.filename or grid.job.out} cannot be removed ({error.strerror or error})"
+        raise BadInput(f"--fresh: {what}; remove it yourself, or leave --fresh out") from error
 
 
 @click.command()
 @grid_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of the pool; default: the cores.")
+@click.option("--all", "whole", is_flag=True, help="The whole suite: every paper's table, paper profile, 8 seeds.")
+@click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="With --all: devices; default: --workers.")
+@click.option("--gpu", metavar="MODEL", help="With --all: assume this GPU, as in h100; default: measure this device.")
 @click.option("--json", "as_json", is_flag=True)
-def plan(table: str | None, workers: int | None, as_json: bool, **options: Any) -> None:
+def plan(
+    table: str | None,
+    workers: int | None,
+    whole: bool,
+    gpus: int | None,
+    gpu: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Say what a run would do: cells, trials, estimated time. Nothing is trained or written."""
     import json
 
     from .plan import estimate, text
 
+    if whole:
+        _plan_suite(table, gpus or workers, gpu, as_json, options)
+        return
+    if gpus or gpu:
+        raise BadInput("--gpus and --gpu go with --all; for one protocol or table say --workers N")
     grids = _grids(table, options)
     found = [estimate(grid, workers or default_workers(grid.job.settings.device)) for grid in grids]
     if as_json:
@@ -138,11 +172,27 @@ def plan(table: str | None, workers: int | None, as_json: bool, **options: Any) 
         click.echo("\n\n".join(map(text, found)))
 
 
-def default_workers(device: str) -> int:
-    """One process a core that this process may use, or one for the GPU."""
-    if device == "cuda":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _plan_suite(
+    table: str | None, devices: int | None, gpu: str | None, as_json: bool, options: dict[str, Any]
+) -> None:
+    """What every paper's table together would cost, on an assumed GPU or on this machine's own device."""
+    import json
+
+    from .plan_suite import SEEDS, reckon, speeds_of, suite, text
+    from .settings import check_precision, choose_device
+
+    asked = {"--table": table, **{f"--{name}": options[name] for name in ("protocol", "noise", "folds", "recipe")}}
+    asked |= {"--method": options["methods"], "--all-methods": options["all_methods"], "--without": options["without"]}
+    asked |= {"--synthetic": options["synthetic"], "--profile": options["profile"], "--weights": options["weights"]}
+    if narrow := [name for name, value in asked.items() if value not in (None, "", (), False, "protocol", "paper")]:
+        raise BadInput(f"--all plans every paper's table in full; leave out {', '.join(narrow)}")
+    device = "cuda" if gpu else choose_device(options["device"])
+    check_precision(options["precision"], device)
+    found = suite()
+    speeds = speeds_of(found, gpu, device, options["precision"])
+    reckoned = reckon(found, speeds, options["seeds"] or SEEDS, devices or default_workers(device))
+    name = gpu or ("GPU" if device == "cuda" else "core")
+    click.echo(json.dumps(reckoned, indent=1) if as_json else text(reckoned, name))
 
 
 def _build_encoder_once(grid: Grid) -> None:
@@ -165,19 +215,15 @@ def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
         click.echo(f"  {finished} finished before, {len(waiting)} to run (results in {job.out})", err=True)
 
 
-def _run(grid: Grid, waiting: Sequence[Trial], engine: str | None, workers: int | None) -> None:
-    from .engines import run_inline, run_local
+def _run(grid: Grid, waiting: Sequence[Trial], where: Where, grace: float) -> None:
     from .progress import Progress
-    from .runner import Workplace
+    from .stopping import stoppable
+    from .where import run_where
 
-    workers = workers or default_workers(grid.job.settings.device)
-    chosen = engine or ("local" if workers > 1 and len(waiting) > 1 else "inline")
     progress = Progress(len(waiting), grid.job.settings.recipe.epochs)
     try:
-        if chosen == "inline":
-            run_inline(waiting, progress, Workplace(opened=grid.data))
-        else:
-            run_local(waiting, progress, workers)
+        with stoppable(grace) as stop:
+            run_where(waiting, progress, where, grid.data, lambda line: click.echo(f"  {line}", err=True), stop)
     except OSError as error:
         raise BadInput(
             f"--out {grid.job.out}: {error.strerror or error}; finished trials are safe, run again"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from ..protocols.errors import printable
 from .trial import Trial
 
 REDRAW_SECONDS = 0.1
@@ -35,7 +36,7 @@ class Progress:
     def __call__(self, trial: Trial, event: Mapping[str, Any]) -> None:
         """Takes in an event of a trial."""
         if "warning" in event:
-            self._say(f"! {trial.label}: {event['warning']}")
+            self._say(f"! {trial.label}: {printable(event['warning'])}")
         elif "status" in event:
             self._finish(trial, event["status"])
         else:

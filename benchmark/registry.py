@@ -158,7 +158,10 @@ def all_base() -> Iterator[MethodSpec]:
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
     cls = load_class(target)
-    params, needs = cls.Params(), frozenset(cls.needs)
+    try:
+        params, needs = cls.Params(), frozenset(cls.needs)
+    except Exception as error:  # a user's class may raise anything
+        raise BadInput(f"{name}: {cls.__name__}.Params() raises {type(error).__name__}: {error}") from error
     try:
         canonical_json(asdict(params))
     except (TypeError, ValueError) as error:
@@ -249,7 +252,10 @@ def _digest(cls: type[Method]) -> str:
     from ..methods.base import Method
 
     owners = [owner for owner in cls.__mro__ if issubclass(owner, Method) and owner is not Method]
-    files = dict.fromkeys(Path(inspect.getfile(owner)) for owner in owners)
+    try:
+        files = dict.fromkeys(Path(inspect.getfile(owner)) for owner in owners)
+    except (TypeError, OSError) as error:
+        raise BadInput(f"{cls.__name__}: its source cannot be found ({error}); define it in a file") from error
     return hashlib.sha256("".join(map(_code_of, files)).encode()).hexdigest()[:16]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import os
 import platform
 import shutil
 import traceback
@@ -16,8 +18,9 @@ import torch
 
 from ..protocols.build import Data, open_data
 from ..protocols.data import CellData
-from ..protocols.errors import BadInput
-from ..results.store import TrialLock, read_json, write_arrays, write_json
+from ..protocols.errors import BadInput, printable
+from ..results.records import load_record
+from ..results.store import TrialLock, is_locked, read_json, write_arrays, write_json
 from . import checkpoint, teachers, trainer
 from .encoders import CountedEncoder
 from .evaluate import Diverged
@@ -25,6 +28,9 @@ from .trial import Trial
 from .weights import Weights, resolve
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
+RESULTS = ("status.json", "environment.json", "epochs.jsonl", "predictions.npz")
+# Of the output folder, not of a trial: every other trial would fail of it too.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass
@@ -57,19 +63,35 @@ class Workplace:
 
 
 def state_of(trial: Trial) -> str:
-    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", or "new"."""
-    path = trial.folder / "status.json"
-    if not path.is_file():
+    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", "damaged", or "new"."""
+    if not os.path.lexists(trial.folder / "status.json"):
         return "new"
-    state: str = read_json(path)["state"]
-    return "interrupted" if state == "running" else state
+    if damage(trial):
+        return "damaged"
+    state: str = read_json(trial.folder / "status.json")["state"]
+    killed_at_the_end = state in FINISHED and checkpoint.exists(trial.folder)  # before the checkpoint was removed
+    return "interrupted" if state == "running" or killed_at_the_end else state
+
+
+def damage(trial: Trial) -> str:
+    """What is wrong with the files of a trial that has a status, as one line; an empty string if nothing is."""
+    try:
+        load_record(trial.job.out, trial.folder)
+    except BadInput as error:
+        return str(error)
+    return ""
 
 
 def outcome(trial: Trial) -> Mapping[str, Any]:
     """State and reason of a trial by the disk, whoever ran it."""
-    path = trial.folder / "status.json"
-    found: Mapping[str, Any] = read_json(path) if path.is_file() else {"state": "not run", "reason": "never started"}
-    return found if found["state"] != "running" else {**found, "state": "unfinished", "reason": "another run has it"}
+    state = state_of(trial)
+    if state in ("new", "damaged"):
+        return {"state": "not run", "reason": damage(trial) if state == "damaged" else "never started"}
+    found: Mapping[str, Any] = read_json(trial.folder / "status.json")
+    if found["state"] != "running":
+        return found
+    reason = "another run has it" if is_locked(trial.folder) else "ended before it was finished; run it again"
+    return {**found, "state": "unfinished", "reason": reason}
 
 
 def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
@@ -82,13 +104,16 @@ def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Map
             return {"state": "skipped", "reason": "another run is working on it"}
         if state_of(trial) in FINISHED:
             return read_json(trial.folder / "status.json")  # type: ignore[no-any-return]
+        _remove_damaged(trial, report)
         try:
             return _run(trial, workplace, report)
         except Diverged as error:
             return ended(trial, "diverged", str(error))
         except BadInput as error:
             return ended(trial, "failed", str(error))
-        except Exception as error:  # noqa: BLE001 - a method may raise anything; the other trials go on
+        except (Exception, SystemExit) as error:  # a method may raise anything; the other trials go on
+            if isinstance(error, OSError) and error.errno in _NO_PLACE:
+                raise
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
             return ended(trial, "failed", f"{type(error).__name__}: {error} ({where})")
@@ -113,6 +138,14 @@ def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[
     status = _write_status(trial, "done", training)
     checkpoint.remove(folder)
     return status
+
+
+def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
+    """Names what is damaged and makes room for it; the checkpoint stays, which is looked at on its own."""
+    if state_of(trial) == "damaged":
+        report({"warning": damage(trial)})
+        for name in RESULTS:
+            (trial.folder / name).unlink(missing_ok=True)
 
 
 def discard(trial: Trial) -> None:
@@ -145,7 +178,7 @@ def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
     done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
     status = {
         "state": state,
-        "reason": " ".join(reason.split()),
+        "reason": printable(reason),
         "epochs_done": done,
         "epochs": trial.job.settings.recipe.epochs,
         "seconds": None,

@@ -6,6 +6,7 @@ first, goes on from its checkpoint when interrupted, and its cost is in the reco
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,11 +18,12 @@ from ..protocols.data import Array, CellData, Rows, describe_noise
 from ..protocols.errors import BadInput
 from ..results.store import TrialLock, read_arrays, read_json, write_arrays, write_json
 from . import checkpoint, trainer
-from .evaluate import predict_rows
+from .evaluate import Diverged, predict_rows
 from .trial import Trial
 from .weights import Weights
 
 PROBABILITIES = "probabilities.npz"
+COST = ("seconds", "forwards", "backwards")
 POLL_SECONDS = 0.5
 
 
@@ -41,31 +43,53 @@ class Lesson:
 
 
 def attend(trial: Trial, data: CellData, weights: Weights, report: trainer.Report) -> Lesson:
-    """Has the teachers of a trial trained where they are not yet, and hands on what they say."""
+    """Has the teachers of a trial trained where they are not yet, and hands on what they say.
+
+    Raises:
+        Diverged: a teacher did; the reason names it.
+    """
     found: dict[str, dict[str, Array]] = {}
     told = []
     for name, teacher in trial.teachers.items():
-        found[name] = _probabilities(teacher, data, weights, report)
-        told.append(_cost(name, teacher))
+        try:
+            found[name], cost = _ask(teacher, data, weights, report)
+        except Diverged as error:
+            raise Diverged(f"its teacher {name}: {error}") from error
+        told.append({"name": name, "id": teacher.id, **cost})
     labeller, asked = trial.job.protocol.noisy_labels_from, trial.method.teacher
     if labeller and not trial.artifact:
         data = _labelled(trial, data, found[labeller])
     return Lesson(data, found[asked]["train"] if asked else None, tuple(told))
 
 
-def _probabilities(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> dict[str, Array]:
-    """What a teacher says of the training and validation rows; waits while another process builds it."""
+def _ask(
+    teacher: Trial, data: CellData, weights: Weights, report: trainer.Report
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """What a teacher says of the training and validation rows, and its cost; waits while another process builds it."""
     while True:
         with TrialLock(teacher.folder) as acquired:
             if acquired:
-                if (teacher.folder / PROBABILITIES).is_file():
+                if os.path.lexists(teacher.folder / PROBABILITIES):
                     try:
-                        return read_arrays(teacher.folder / PROBABILITIES)
+                        return _said(teacher, data)
                     except BadInput as error:
                         report({"warning": f"{error}; the teacher is trained again"})
                 _build(teacher, data, weights, report)
-                return read_arrays(teacher.folder / PROBABILITIES)
+                return _said(teacher, data)
         time.sleep(POLL_SECONDS)
+
+
+def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The probabilities and the cost of a finished teacher; BadInput where they are damaged or of other rows."""
+    folder, width = teacher.folder, len(teacher.job.protocol.names)
+    said, told = read_arrays(folder / PROBABILITIES), read_json(folder / "status.json")
+    rows = {"train": len(data.train)} | ({} if data.validation is None else {"validation": len(data.validation)})
+    if {name: array.shape for name, array in said.items()} != {name: (count, width) for name, count in rows.items()}:
+        raise BadInput(f"{folder / PROBABILITIES} is not of the rows it is for")
+    if not isinstance(told, dict) or not set(COST) <= set(told):
+        raise BadInput(f"{folder / 'status.json'} does not say what the teacher cost")
+    checkpoint.remove(folder)  # left behind where it was killed just before
+    return said, {kind: told[kind] for kind in COST}
 
 
 def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> None:
@@ -89,11 +113,6 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
     write_json(teacher.folder / "status.json", {"state": "done", **cost})
     write_arrays(teacher.folder / PROBABILITIES, said)
     checkpoint.remove(teacher.folder)
-
-
-def _cost(name: str, teacher: Trial) -> dict[str, Any]:
-    told = read_json(teacher.folder / "status.json")
-    return {"name": name, "id": teacher.id, **{kind: told[kind] for kind in ("seconds", "forwards", "backwards")}}
 
 
 def _labelled(trial: Trial, data: CellData, said: Mapping[str, Array]) -> CellData:

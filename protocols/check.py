@@ -17,7 +17,7 @@ import numpy as np
 from . import au
 from .action_units import BP4D_RATES, EMOTIONET_3SPLIT
 from .base import Augmentation, Profile, Protocol, Recipe, Size
-from .data import Array, CellData, Rows, Source
+from .data import Array, CellData, Source
 from .errors import BadInput
 from .expressions import FER2013_REAL, FERPLUS_SYM
 from .splits import Splits, generated, noisy_cell
@@ -89,9 +89,7 @@ CHECK_REAL = _check(
 CHECK_PROTOCOLS = MappingProxyType({protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL)})
 
 
-def load(
-    protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool
-) -> au.Loaded | Splits:
+def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> au.Loaded | Splits:
     """Draws the faces once; raises BadInput for real ones, of which a check has none."""
     if source != "generated":
         raise BadInput(f"{protocol.name}: regression checks are made on generated faces only; use --synthetic")
@@ -107,14 +105,16 @@ def load(
 def cell(
     protocol: Protocol, profile: Profile, source: Source, loaded: Any, fold: str | None, level: float | None, draw: int
 ) -> CellData:
-    """The rows of a cell; of action units a share is unknown, verified or not, as in pictures from the web."""
+    """The rows of a cell; of action units, auxiliary ones too, a share is unknown, as in pictures from the web."""
+    seed = protocol.noise_seed + draw
     if protocol.kind == "single":
-        return noisy_cell(protocol, source, loaded, level, draw)
+        whole = noisy_cell(protocol, source, loaded, level, draw)
+        return replace(whole, train=replace(whole.train, aux=_forgotten(whole.train.aux, seed)))
     whole = au.cell(protocol, profile, source, loaded, fold, level, draw)
-    return replace(whole, train=_forgotten(whole.train, protocol.noise_seed + draw), test=whole.train)
+    return replace(whole, train=whole.train.with_given(_forgotten(whole.train.given, seed)), test=whole.train)
 
 
-def _forgotten(train: Rows, seed: int) -> Rows:
-    """The rows with a share of their given labels unknown."""
-    known: Array = np.random.default_rng([seed, UNKNOWN_SEED]).random(train.given.shape) >= UNKNOWN_SHARE
-    return train.with_given(np.where(known, train.given, 0).astype(train.given.dtype))
+def _forgotten(labels: Array, seed: int) -> Array:
+    """Action unit labels of which a share is unknown, whether their row is verified or not."""
+    known = np.random.default_rng([seed, UNKNOWN_SEED]).random(labels.shape) >= UNKNOWN_SHARE
+    return np.where(known, labels, 0).astype(labels.dtype)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -30,7 +31,11 @@ FACES, TABLE, PACK, STARTED, DONE = "faces.npy", "table.npz", "pack.json", "star
 COLUMNS = ("path", "frame", "labels", "group", "part")
 # Raised by hand when the same pictures would give other pixels, or the files another shape.
 FORMAT = 1
-UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+)  # fmt: skip
+_LARGEST = 1 << 30  # bytes a table may unpack to
 _BLOCK = 1 << 24
 
 T = TypeVar("T")
@@ -137,6 +142,9 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
     rows, side = len(table["path"]), told["side"]
     if table_digest(table) != told["table"] or any(len(column) != rows for column in table.values()):
         raise _damaged(folder / TABLE, f"not the table {PACK} describes")
+    labels, classes = table["labels"], len(told["names"])
+    if rows and (labels.shape[1] != classes if labels.ndim == 2 else int(labels.max()) >= classes):
+        raise _damaged(folder / PACK, f"{classes} names are not those of the labels")
     if faces.shape != (rows, side, side, 3) or faces.dtype != np.uint8 or not faces.flags.c_contiguous:
         raise _damaged(folder / FACES, f"{faces.dtype} {list(faces.shape)}, not uint8 [{rows}, {side}, {side}, 3]")
     if (folder / FACES).stat().st_size != faces.offset + faces.nbytes:
@@ -220,6 +228,9 @@ def load_flags(folder: Path) -> Array:
 
 def _load_table(file: Path) -> dict[str, Array]:
     # Opened here, since NumPy leaves the file of a damaged archive open.
+    with file.open("rb") as handle, zipfile.ZipFile(handle) as told:
+        if sum(entry.file_size for entry in told.infolist()) > _LARGEST:
+            raise ValueError(f"unpacks to more than {_LARGEST:,} bytes")
     with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
         return {name: archive[name] for name in COLUMNS}
 

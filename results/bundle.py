@@ -108,7 +108,10 @@ def expanded(bundle: Path, cache: Path) -> Path:
 
 def _compact(predictions: Arrays) -> dict[str, NDArray[Any]]:
     """Bytes for the last epoch's probabilities, classes for the others'; `rows` tells which shared rows they are of."""
-    packed = {"last": _as_bytes(predictions["last"]), "width": np.array([predictions["last"].shape[1]], np.int64)}
+    packed: dict[str, NDArray[Any]] = {
+        "last": _as_bytes(predictions["last"]),
+        "width": np.array([predictions["last"].shape[1]], np.int64),
+    }
     for rule in RULES[1:]:
         packed[rule] = predictions[rule].argmax(1).astype(np.uint8) if len(predictions[rule]) else np.zeros(0, np.uint8)
     packed["rows"] = np.frombuffer(hashlib.sha256(predictions["sample_id"].tobytes()).digest()[:8], np.uint8)
@@ -123,7 +126,8 @@ def _as_bytes(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
     top = np.maximum(found[rows, best], 1)
     found = np.minimum(found, np.maximum(top - 1, 0)[:, None])
     found[rows, best] = top
-    return found.astype(np.uint8)
+    kept: NDArray[np.uint8] = found.astype(np.uint8)
+    return kept
 
 
 def _expanded(compact: Arrays) -> dict[str, NDArray[Any]]:
@@ -150,7 +154,11 @@ def _plain(path: Path) -> bytes:
 
 def _packed(arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **dict(sorted(arrays.items())))  # stored: the bundle compresses
+    with zipfile.ZipFile(buffer, "w") as archive:  # stored: the bundle compresses
+        for name in sorted(arrays):
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.asarray(arrays[name], order="C"), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
     return buffer.getvalue()
 
 

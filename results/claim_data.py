@@ -169,7 +169,7 @@ def _of_paper(paper: str) -> list[Claim]:
         found = [claim for part in content["statement"] for claim in _statement(paper, content["name"], part)]
         if repeated := [claim.id for claim in found if sum(other.id == claim.id for other in found) > 1]:
             raise ValueError(f"more than one claim is called {repeated[0]}")
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError) as error:
         what = f"results/claims/{paper}.toml is damaged ({type(error).__name__}: {error})"
         raise BadInput(f"{what}: install the package again") from error
     return found

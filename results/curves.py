@@ -11,7 +11,7 @@ from typing import Any
 from ..protocols.errors import BadInput
 from .cells import Entry, blocks
 from .drawing import GREY, PALE, look, save_figure
-from .records import Record, audit_share, score_of
+from .records import Record, audit_share, headline_of
 from .views import Expected, View, level_words, title_of, view_of
 
 
@@ -91,7 +91,7 @@ def _mean(view: View, entry: Entry, level: float | None, value: Callable[[Record
 
 
 def _test_at(epoch: int) -> Callable[[Record], float]:
-    return lambda r: score_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"]).headline
+    return lambda r: headline_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"])
 
 
 def _memorised_at(epoch: int) -> Callable[[Record], float | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..protocols.errors import BadInput
+from ..protocols.errors import BadInput, printable
 from . import metrics
 from .store import canonical_json, find_trials, read_arrays, read_json, read_jsonl, trial_folder
+from .subjects import Subjects, count_by_subject
 
 RULES = ("last", "last_five", "validation", "oracle")
 
@@ -50,15 +52,17 @@ class Record:
         scores: by selection rule; None where the protocol has no validation set. Empty unless done. "last_five" is the
             mean of each value over the last five epochs, or over all of fewer.
         scores_without_copies: the same over test rows that are no exact copy of a training image; empty without copies.
+        subjects: AUs: the last epoch's counts apart for each subject; None for one label a face.
     """
 
     folder: str
     identity: Mapping[str, Any]
     environment: Mapping[str, Any]
     status: Mapping[str, Any]
-    epochs: tuple[Mapping[str, Any], ...] = ()
+    epochs: Sequence[Mapping[str, Any]] = ()
     scores: Scores = field(default_factory=dict)
     scores_without_copies: Scores = field(default_factory=dict)
+    subjects: Subjects | None = field(default=None, compare=False, repr=False)
 
     @property
     def method(self) -> str:
@@ -95,24 +99,24 @@ class Record:
         return self.state == "done"
 
 
-def load_records(root: Path) -> tuple[list[Record], list[str]]:
+def load_records(root: Path, load: Callable[[Path, Path], Record] | None = None) -> tuple[list[Record], list[str]]:
     """Read every trial below an output folder, in the order of their folders.
 
     Args:
         root: the output folder; one that does not exist has no trials.
+        load: reads one trial, given the root and its folder; None: `load_record`.
 
     Returns:
         The records, and one message naming each trial that is damaged: such a trial is in no record.
     """
     records, damaged = [], []
+    read = load_record if load is None else load
     for folder in find_trials(root):
         try:
             if any(not path.name.startswith(".") for path in folder.iterdir()):  # else killed before it wrote anything
-                records.append(load_record(root, folder))
-        except BadInput as error:
-            damaged.append(str(error))
-        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-            damaged.append(f"{folder} is damaged ({type(error).__name__}: {error}): remove it and run the trial again")
+                records.append(read(root, folder))
+        except (BadInput, OSError) as error:
+            damaged.append(printable(str(error)))
     return records, damaged
 
 
@@ -120,19 +124,30 @@ def load_record(root: Path, folder: Path) -> Record:
     """Read one trial and check that its files belong together.
 
     Raises:
-        BadInput: a file is missing, damaged, or contradicts another; the message names it.
-        KeyError, TypeError, ValueError: a file lacks what it must hold.
+        BadInput: a file is missing, damaged, lacks what it must hold, or contradicts another; the message names it.
     """
+    try:
+        return _load(root, folder)
+    except BadInput:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        why = " ".join(str(error).split())[:200]
+        what = f"{folder} is damaged ({type(error).__name__}: {why})"
+        raise BadInput(f"{what}: run the trial again, which makes it anew") from error
+
+
+def _load(root: Path, folder: Path) -> Record:
+    """`load_record`, raising nearly anything for what a file lacks."""
     identity = read_json(folder / "identity.json")
     if trial_folder(root, identity) != folder:
         raise BadInput(f"{folder} does not carry the name of its identity.json: remove it and run the trial again")
     status: Mapping[str, Any] = {"state": "interrupted"}
-    if (folder / "status.json").exists():
+    if os.path.lexists(folder / "status.json"):
         status = read_json(folder / "status.json")
     _require(status["state"] in _STATES, folder, f"unknown state '{status['state']}'")
     done = status["state"] == "done"
-    environment = read_json(folder / "environment.json") if done or (folder / "environment.json").exists() else {}
-    epochs = tuple(read_jsonl(folder / "epochs.jsonl")) if done or (folder / "epochs.jsonl").exists() else ()
+    environment = read_json(folder / "environment.json") if done or os.path.lexists(folder / "environment.json") else {}
+    epochs = tuple(read_jsonl(folder / "epochs.jsonl")) if done or os.path.lexists(folder / "epochs.jsonl") else ()
     _require([line["epoch"] for line in epochs] == list(range(len(epochs))), folder, "epochs.jsonl skips an epoch")
     record = Record(folder.relative_to(root).as_posix(), identity, environment, status, epochs)
     _check_fields(folder, record)
@@ -144,16 +159,24 @@ def load_record(root: Path, folder: Path) -> Record:
     scores = _scores(kind, predictions, epochs, slice(None), "confusion")
     copies = predictions["copy"]
     without = _scores(kind, predictions, epochs, ~copies, "confusion_without_copies") if copies.any() else {}
-    return replace(record, scores=scores, scores_without_copies=without)
+    subjects = None
+    if kind == "multi":
+        subjects = count_by_subject(predictions["last"], predictions["labels"], predictions["group"])
+    return replace(record, scores=scores, scores_without_copies=without, subjects=subjects)
 
 
 def score_of(kind: str, counts: Sequence[Sequence[int]] | NDArray[np.int64]) -> Score:
     """The score of confusion counts: [C, C] for kind "single", [L, 4] for "multi"."""
     if kind == "single":
         recall = metrics.recall_of(counts)
-        return Score(metrics.accuracy_of(counts), tuple(recall.tolist()), metrics.mean_class_accuracy_of(counts))
+        return Score(headline_of(kind, counts), tuple(recall.tolist()), metrics.mean_class_accuracy_of(counts))
     f1 = metrics.f1_of(counts)
     return Score(float(f1.mean()), tuple(f1.tolist()), None)
+
+
+def headline_of(kind: str, counts: Sequence[Sequence[int]] | NDArray[np.int64]) -> float:
+    """The headline of `score_of`, alone: tables of epochs need no more."""
+    return metrics.accuracy_of(counts) if kind == "single" else float(metrics.f1_of(counts).mean())
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
@@ -220,6 +243,8 @@ def _check_fields(folder: Path, record: Record) -> None:
     always = set(_WITHIN_KEY) - {"teachers", "aux"}  # what only some methods have
     wanted = {"result_version", "protocol", "profile", "source", "partial", "recipe", "settings"} | always
     _require(wanted <= set(record.identity), folder, "identity.json lacks a field")
+    told = (record.identity, record.environment, record.status)
+    _require(all(map(str.isprintable, _texts(told))), folder, "a name or a reason holds control characters")
     if not record.done:
         return
     wanted = {"task", "device", "engine", "workers", "oracle_knowledge", "unstated", "networks", "rows"}
@@ -230,7 +255,19 @@ def _check_fields(folder: Path, record: Record) -> None:
     _require(record.environment["rows"]["train"] > 0, folder, "environment.json counts no training rows")
     _require(all(line["compute"]["forwards"] >= 0 for line in epochs), folder, "epochs.jsonl counts no forwards")
     _require(len(epochs) == record.status["epochs"] > 0, folder, "epochs.jsonl lacks an epoch of status.json")
-    _require(record.status["seconds"] >= 0, folder, "status.json has no seconds")
+    _require(0 <= record.status["seconds"] < math.inf, folder, "status.json has no seconds")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a stored value, names of fields included: what tables print must not steer a terminal."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in (*value, *value.values()):
+            yield from _texts(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
 
 
 def _check_predictions(
@@ -264,4 +301,4 @@ def _check_predictions(
 
 def _require(condition: bool, folder: Path, what: str) -> None:
     if not condition:
-        raise BadInput(f"{folder} is damaged ({what}): remove it and run the trial again")
+        raise BadInput(f"{folder} is damaged ({what}): run the trial again, which makes it anew")

@@ -44,8 +44,10 @@ _LATEX = {
     "β": r"$\beta$",
     "γ": r"$\gamma$",
     "λ": r"$\lambda$",
+    "ρ": r"$\rho$",
+    "τ": r"$\tau$",
 }
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def render(table: Table | Sequence[Table], format: str) -> str:
@@ -115,7 +117,7 @@ def _tex(text: str) -> str:
 
 def _tex_letter(letter: str) -> str:
     # beyond Latin letters pdflatex stops at what it has no glyph for
-    return _LATEX.get(letter, letter if ord(letter) < 0x180 else "?")
+    return _LATEX.get(letter, letter if ord(letter) < 0x180 and letter.isprintable() else "?")
 
 
 def _tex_cell(cell: Cell) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from .bundle import expanded
-from .records import Record, load_records
+from .cache import cache_folder, load_cached
+from .records import Record
 from .store import find_trials
 
 FOLDER = Path(__file__).parent / "reference"
@@ -18,7 +17,7 @@ def shipped_records(folder: Path = FOLDER) -> tuple[list[Record], list[str]]:
     records: list[Record] = []
     damaged: list[str] = []
     for bundle in sorted(folder.glob("*.zip")):
-        found, wrong = load_records(expanded(bundle, _cache()))
+        found, wrong = load_cached(expanded(bundle, cache_folder("reference")))
         records += found
         damaged += wrong
     return records, damaged
@@ -31,21 +30,7 @@ def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:
         Records, a message for each damaged trial, and what to tell the user ("" for the user's own).
     """
     if find_trials(runs):
-        return *load_records(runs), ""
+        return *load_cached(runs), ""
     records, damaged = shipped_records()
     told = f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench" if records else ""
     return records, damaged, told
-
-
-def _cache() -> Path:
-    """A folder of the user's own that may be deleted at any time."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fernoise-bench" / "reference"
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        if os.access(base, os.W_OK):
-            return base
-    except OSError:
-        pass
-    private = Path(tempfile.gettempdir()) / f"fernoise-bench-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    private.mkdir(mode=0o700, exist_ok=True)
-    return private

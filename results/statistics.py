@@ -144,7 +144,10 @@ def cluster_bootstrap(
 
 def spread(values: Sequence[float]) -> float:
     """Standard deviation with divisor n - 1; NaN for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    if len(values) < 2:
+        return math.nan
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def minimum_p(pairs: int) -> float:

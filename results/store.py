@@ -12,6 +12,8 @@ import json
 import os
 import re
 import secrets
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -33,7 +35,11 @@ Arrays = dict[str, NDArray[Any]]
 
 _TEMPORARY = ".tmp"
 _LOCK = ".lock"
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, LookupError, zipfile.BadZipFile, zlib.error)
+_LARGEST = 1 << 28  # bytes that are read of a file, and of an array when it is unpacked
+_UNREADABLE = (
+    OSError, ValueError, EOFError, RuntimeError, LookupError, TypeError, SyntaxError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -128,7 +134,7 @@ def read_json(path: Path) -> Any:
         BadInput: the file is missing or damaged; the message names it.
     """
     try:
-        return json.loads(path.read_bytes())
+        return _parsed(_content(path))
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
@@ -140,9 +146,26 @@ def read_jsonl(path: Path) -> list[Any]:
         BadInput: the file is missing or damaged; the message names it.
     """
     try:
-        return [json.loads(line) for line in path.read_bytes().splitlines()]
+        return [_parsed(line) for line in _content(path).splitlines()]
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file of an ordinary size: a pipe would be waited for, a huge one fill the memory."""
+    if os.path.lexists(path) and not path.is_file():
+        raise ValueError("not a regular file")
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"more than {_LARGEST:,} bytes")
+    return path.read_bytes()
+
+
+def _parsed(text: bytes) -> Any:
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -152,9 +175,11 @@ def read_arrays(path: Path) -> Arrays:
         BadInput: the file is missing or damaged; the message names it.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(_content(path))) as archive:
             if archive.comment not in (b"", _listing(archive)):
                 raise ValueError("an array is missing")
+            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+                raise ValueError(f"arrays of more than {_LARGEST:,} bytes")
             return {
                 name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
                 for name in archive.namelist()
@@ -166,7 +191,8 @@ def read_arrays(path: Path) -> Arrays:
 def _damaged(path: Path, error: Exception) -> BadInput:
     if isinstance(error, FileNotFoundError):
         return BadInput(f"{path} is missing")
-    return BadInput(f"{path} cannot be read or is damaged ({error}): remove its folder and run the trial again")
+    why = " ".join(str(error).split())[:200] or type(error).__name__
+    return BadInput(f"{path} cannot be read or is damaged ({why}): run the trial again, which makes it anew")
 
 
 def trial_id(identity: Mapping[str, Any]) -> str:
@@ -201,6 +227,30 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a run is working on a trial now, as far as locks tell; changes nothing on disk."""
+    if fcntl is not None:
+        try:
+            handle = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+        finally:
+            os.close(handle)
+    return False
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 class TrialLock:
     """Keeps two runs from working on one trial: `with TrialLock(folder) as acquired: ...`.
 
@@ -216,9 +266,10 @@ class TrialLock:
         self._handle: int | None = None
 
     def __enter__(self) -> bool:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if fcntl is not None:
-            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        path = self.folder / _LOCK
+        while fcntl is not None and self._handle is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -227,8 +278,12 @@ class TrialLock:
                     return False
                 if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                     raise
-            else:
+                break
+            if _is_still(path, handle):
                 self._handle = handle
+            else:  # who had the lock removed the folder before letting go: this is the lock of nothing
+                os.close(handle)
+        self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         return True
 

@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import Phase, settings
 
 torch.set_num_threads(1)
+
+# Thousands of runs, one a mutant, of which most fail: few examples, the same each time, and none is made smaller.
+settings.register_profile(
+    "mutation",
+    max_examples=20,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""What every registered method and variant must do, whatever its idea."""
+"""What every registered method and variant must do, whatever its idea.
+
+A method file of your own: FERNOISE_METHOD=path/to/file.py:Class pytest tests/test_conformance.py
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import copy
 import dataclasses
 import gc
 import hashlib
+import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -23,23 +28,29 @@ from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.data import CellData, Rows
 from fernoise_bench.results.metrics import accuracy, f1_per_label
 
+from .protocols.miniature_ferplus import write_tables
+from .results.fabricate import Trial, fabricate
 from .toy import ToyWorkplace, ignore, toy_cell, toy_trial
+from .watch import opened
+
+OWN = os.environ.get("FERNOISE_METHOD", "")
+METHODS = [registry.find(OWN)] if OWN else list(registry.all_base())
 
 
 def _cases() -> Iterator[tuple[str, Kind]]:
-    """Every base name on every kind of labels it can learn from."""
-    for spec in registry.all_base():
+    """Every base name, or the method file that is asked for, on every kind of labels it can learn from."""
+    for spec in METHODS:
         for kind in sorted(spec.needs & {"single", "multi"}):
-            yield spec.name, kind  # type: ignore[misc]
+            yield OWN or spec.name, kind  # type: ignore[misc]
 
 
 def _variants() -> Iterator[tuple[str, Kind]]:
-    for spec in registry.all_base():
+    for spec in METHODS:
         for kind in sorted(spec.needs & {"single", "multi"}):
             for name in spec.load().variants:
-                full = registry.find(f"{spec.name}:{name}")
+                full = registry.find(f"{OWN or spec.name}:{name}")
                 if not (kind == "single" and "verified" in full.needs):
-                    yield full.name, kind  # type: ignore[misc]
+                    yield f"{OWN or spec.name}:{name}", kind  # type: ignore[misc]
 
 
 CASES = list(_cases())
@@ -50,7 +61,8 @@ every_method = pytest.mark.parametrize(("name", "kind"), CASES, ids=lambda value
 def _start(name: str, kind: Kind, out: Path, *, data: CellData | None = None, **recipe: int) -> Training:
     trial = toy_trial(name, out, kind=kind, **recipe)
     data = data or toy_cell(kind)
-    teacher = np.where(data.train.reference > 0, 0.9, 0.1).astype(np.float32) if trial.method.teacher else None
+    known = toy_cell(kind, len(data.train)).train.reference  # whatever the references of `data` are
+    teacher = np.where(known > 0, 0.9, 0.1).astype(np.float32) if trial.method.teacher else None
     return trainer.start(trial, data, Weights("none"), teacher)
 
 
@@ -94,9 +106,13 @@ def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path
     torch.manual_seed(1)
     before = torch.get_rng_state()
     numpy_before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is watched
+    python_before = random.getstate()
     _run(training, 2)
-    assert torch.equal(before, torch.get_rng_state())
-    assert np.array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
+    remedy = "draw from Batch.generator"
+    assert torch.equal(before, torch.get_rng_state()), f"{name} draws from torch's global generator: {remedy}"
+    alike = np.array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
+    assert alike, f"{name} draws from NumPy's global generator: {remedy}"
+    assert python_before == random.getstate(), f"{name} draws from Python's global generator: {remedy}"
 
 
 @every_method
@@ -114,7 +130,8 @@ def test_all_state_is_parameters_and_buffers(name: str, kind: Kind, tmp_path: Pa
         trainer.run_epoch(resumed, recipe, epoch)
     for epoch in (2, 3):
         trainer.run_epoch(whole, recipe, epoch)
-    assert _digest(whole.method) == _digest(resumed.method)
+    same = _digest(whole.method) == _digest(resumed.method)
+    assert same, f"{name} keeps state outside parameters and buffers: a resumed trial is another than one never stopped"
 
 
 @every_method
@@ -199,6 +216,41 @@ def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tm
     reached += _reachable(training.train_set.view(0))
     assert not [item for item in reached if id(item) in forbidden]
     assert not [item for item in reached if isinstance(item, (CellData, Rows))]
+
+
+def _other_references(data: CellData) -> CellData:
+    """The same training faces and given labels; other references, other test and validation rows."""
+    train = dataclasses.replace(data.train, reference=np.roll(data.train.reference, 1, axis=0))
+    other = toy_cell("single" if data.train.given.ndim == 1 else "multi", len(data.train), seed=1)
+    return dataclasses.replace(data, train=train, validation=other.validation, test=other.test)
+
+
+@every_method
+def test_learns_from_what_it_is_handed_alone(name: str, kind: Kind, tmp_path: Path) -> None:
+    """With other reference labels and other test rows, the very same training."""
+
+    def trained(data: CellData) -> str:
+        training = _start(name, kind, tmp_path, data=data)
+        _run(training, 1)
+        return _digest(training.method)
+
+    states = [trained(toy_cell(kind))]
+    gc.collect()  # the first cell's rows must not be there to be found
+    states.append(trained(_other_references(toy_cell(kind))))
+    assert states[0] == states[1], f"{name} has found reference labels or test rows: it trains otherwise without them"
+
+
+@every_method
+def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file, folder, connection or process: a method has what it is handed, and keeps what it learns in buffers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FERNOISE_DATA", str(tmp_path / "data"))
+    write_tables(tmp_path / "data" / "ferplus")
+    fabricate(tmp_path / "fernoise-runs", Trial())
+    with opened() as seen:
+        training = _start(name, kind, tmp_path)
+        _run(training, 1)
+    assert not seen, f"{name} opens what it was not handed: {', '.join(seen[:3])}"
 
 
 REACH_LIMIT = 200_000

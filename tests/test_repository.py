@@ -19,6 +19,8 @@ from fernoise_bench.benchmark.cli import main
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets import NAMES as DATA_SETS
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.paper_figures import FIGURES
+from fernoise_bench.results.reported_tables import TABLE_IDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
@@ -174,7 +176,8 @@ def test_a_command_of_the_readme_exists_with_its_options_and_names(line: str) ->
     parsed = command.make_context(command.name, words, resilient_parsing=False).params
     protocol, name = parsed.get("protocol"), parsed.get("name")
     assert protocol is None or protocol in PROTOCOLS
-    assert name is None or name in PROTOCOLS or name in DATA_SETS or registry.find(name)
+    known = {*PROTOCOLS, *DATA_SETS, *TABLE_IDS, *FIGURES}
+    assert name is None or name in known or registry.find(name)
     for method in parsed.get("methods", ()):
         if ".py:" not in method:
             assert registry.find(method)

@@ -7,7 +7,7 @@ thread; run with `make bench` and nothing else. Nothing is asserted: speed is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fernoise_bench.benchmark import augment, trainer
 from fernoise_bench.benchmark.cells import Wish, make_grid
+from fernoise_bench.benchmark.speed import Loss, bare_steps, own_loss
 from fernoise_bench.benchmark.trainer import Training
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.weights import Weights
@@ -33,8 +34,6 @@ STEPS = {"small": 60, "resnet18": 12}
 SIDES = {"small": 48, "resnet18": 64}
 PROTOCOLS = {"supervised": "ferplus-sym", "cocuring": "ferplus-sym", "recot": "emotionet-3split"}
 CASES = [(method, encoder) for encoder in STEPS for method in PROTOCOLS]
-
-Loss = Callable[[Training, Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,6 @@ def two_peers(training: Training, batch: Batch) -> Tensor:
     return loss1 + loss2
 
 
-def own_loss(training: Training, batch: Batch) -> Tensor:
-    """What the method computes; counting, audit, sums and checks are left out."""
-    loss = training.method.loss(batch).loss
-    assert loss is not None
-    return loss
-
-
 def harness_epoch(case: Case, _: list[Batch]) -> None:
     """An epoch as the harness trains it: counters, audit, logs and checks included."""
     trainer.run_epoch(case.training, case.training.train_set.sampler.recipe, 0)
@@ -106,22 +98,12 @@ def harness_epoch(case: Case, _: list[Batch]) -> None:
 
 def bare_epoch(case: Case, _: list[Batch]) -> None:
     """The batches the harness prepares, through the same networks and optimiser, and nothing else."""
-    steps(case, case.training.train_set.batches(0, case.training.method.views))
+    bare_steps(case.training, case.training.train_set.batches(0, case.training.method.views), case.loss)
 
 
 def memory_epoch(case: Case, batches: list[Batch]) -> None:
     """Float tensors that are there already."""
-    steps(case, iter(batches))
-
-
-def steps(case: Case, batches: Iterator[Batch]) -> None:
-    """Updates."""
-    case.training.method.train()
-    for batch in batches:
-        loss = case.loss(case.training, batch)
-        case.training.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        case.training.optimizer.step()
+    bare_steps(case.training, batches, case.loss)
 
 
 def in_memory(training: Training) -> list[Batch]:

@@ -53,6 +53,9 @@ def test_masked_bce_is_the_mean_over_known_entries() -> None:
     per_label = weight[0]
     expected = masked_bce(logits, labels, per_label.expand(6, 4))
     assert torch.equal(masked_bce(logits, labels, per_label), expected)
+    assert masked_bce(logits.float(), labels, weight).dtype == torch.float32
+    one = masked_bce(logits[:1, :1], torch.ones(1, 1, dtype=torch.int64))
+    assert float(one) == pytest.approx(bce(float(logits[0, 0]), 1.0), rel=1e-12)
 
 
 def test_unknown_labels_have_no_influence() -> None:
@@ -108,6 +111,8 @@ def test_label_loss_of_both_kinds() -> None:
     logits, labels = random_logits(6, 5, 3), torch.tensor([0, 2, 1, 1, 0])
     expected = sum(cross_entropy(row, int(y)) for row, y in zip(logits.tolist(), labels, strict=True)) / 5
     assert float(label_loss(logits, labels, "single")) == pytest.approx(expected, rel=1e-12)
+    one = label_loss(logits[:1], labels[:1], "single")
+    assert float(one) == pytest.approx(cross_entropy(logits[0].tolist(), 0), rel=1e-12)
     assert float(label_loss(logits[:0], labels[:0], "single")) == 0.0
     aus = random_labels(7, 5, 3)
     assert torch.equal(label_loss(logits, aus, "multi"), masked_bce(logits, aus))

@@ -131,6 +131,13 @@ def test_float_error_of_the_rate_does_not_shift_a_count(rate: float, rows: int, 
     assert (noise.symmetric(labels, np.float32(0.3), 2, 0) != labels).sum() == share(0.3, rows)
 
 
+def test_a_small_type_holds_as_many_classes_as_it_has_room_for() -> None:
+    labels = np.array([0, 127], np.int8)
+    assert noise.pair_flip(labels, 0.9, 128, 0).tolist() == [1, 0]
+    with pytest.raises(BadInput, match="int8 cannot hold 129 classes"):
+        noise.pair_flip(labels, 0.9, 129, 0)
+
+
 def test_new_labels_are_even_over_the_other_classes() -> None:
     labels = np.full(70_000, 3)
     noisy = noise.symmetric(labels, 0.6, CLASSES, 11)
@@ -145,6 +152,11 @@ def test_bernoulli_and_true_class_rates() -> None:
     assert noise.realised_rate(free, labels) == pytest.approx(0.4, abs=0.008)
     drawn = noise.symmetric(labels, 0.4, CLASSES, 5, include_true=True)
     assert noise.realised_rate(drawn, labels) == pytest.approx(0.4 * 6 / 7, abs=0.008)
+    arrivals = np.bincount(drawn[drawn != labels], minlength=CLASSES)
+    assert np.abs(arrivals / len(labels) - 0.4 * 6 / 49).max() < 0.0035  # five standard deviations
+    rows = np.zeros(100, np.int64)
+    counts = {np.count_nonzero(noise.symmetric(rows, 0.4, CLASSES, seed, exact=False)) for seed in range(9)}
+    assert len(counts) > 1
 
 
 def test_transition_frequencies() -> None:
@@ -159,7 +171,34 @@ def test_transition_frequencies() -> None:
 def test_transition_with_certain_rows() -> None:
     labels = np.array([0, 1, 2, -1, 0])
     assert noise.by_transition(labels, [[0, 1, 0], [0, 1, 0], [1, 0, 0]], 0).tolist() == [1, 1, 0, -1, 1]
+    assert noise.by_transition(labels, [[0, 0, 1], [0, 1, 0], [0, 1, 0]], 0).tolist() == [2, 1, 1, -1, 2]
     assert noise.by_transition(labels, np.eye(3), 0).tolist() == labels.tolist()
+
+
+def test_rows_of_a_transition_sum_to_one_within_a_millionth() -> None:
+    labels = np.array([0, 1])
+    assert noise.by_transition(labels, np.eye(2) * (1 - 9e-7), 0).tolist() == [0, 1]
+    with pytest.raises(BadInput, match="rows that sum to 1"):
+        noise.by_transition(labels, np.eye(2) * (1 - 2e-6), 0)
+
+
+class Zeros:
+    """A generator of nothing but 0, the least a real one may draw."""
+
+    def random(self, size: int) -> np.ndarray:
+        return np.zeros(size)
+
+    def integers(self, low: int, high: int, size: int) -> np.ndarray:
+        return np.full(size, low)
+
+
+def test_a_draw_of_zero_takes_the_first_class_that_has_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Zeros())
+    assert noise.by_votes([[0, 3, 1], [2, 0, 1]], 0).tolist() == [1, 0]
+    assert noise.by_transition(np.array([0, 2]), [[0.5, 0, 0.5], [0, 1, 0], [0, 0.2, 0.8]], 0).tolist() == [2, 1]
+    assert noise.symmetric(np.array([0, 1]), 0.0, 2, 0, exact=False).tolist() == [0, 1]
+    # what stays for certain does not leave, though the row's rounding gives others a share, or nobody
+    assert noise.by_transition(np.array([0, 1]), [[1, 5e-7], [0, 1 - 5e-7]], 0).tolist() == [0, 1]
 
 
 def test_transition_constant_is_row_normalised_in_ferplus_order_and_read_only() -> None:
@@ -171,6 +210,29 @@ def test_transition_constant_is_row_normalised_in_ferplus_order_and_read_only() 
     assert matrix[6].round(3).tolist() == [0.0, 0.006, 0.111, 0.019, 0.043, 0.004, 0.818]  # fear
     with pytest.raises(ValueError, match="read-only"):
         matrix[0, 0] = 1
+
+
+def test_votes_without_doubt_and_rows_without_a_vote() -> None:
+    votes = [[0, 3, 0], [5, 0, 0], [0, 0, 0], [0, 0, 1]]
+    for seed in range(10):
+        assert noise.by_votes(votes, seed).tolist() == [1, 0, -1, 2]
+    assert noise.by_votes(votes, 0).dtype == np.int64
+    assert noise.by_votes(np.zeros((2, 0)), 0).tolist() == [-1, -1]
+    assert noise.by_votes(np.zeros((0, 3)), 0).tolist() == []
+
+
+def test_votes_are_drawn_in_their_shares_by_the_seed() -> None:
+    votes = np.tile([3, 0, 1, 4], (40_000, 1))
+    drawn = noise.by_votes(votes, 7)
+    assert np.abs(np.bincount(drawn, minlength=4) / 40_000 - [0.375, 0, 0.125, 0.5]).max() < 0.0125  # five deviations
+    assert np.array_equal(drawn, noise.by_votes(votes / 8, 7))
+    assert not np.array_equal(drawn, noise.by_votes(votes, 8))
+
+
+def test_votes_too_small_to_be_halved_still_have_their_class() -> None:
+    """A draw times the smallest number rounds to all of it, which must not reach the next class."""
+    votes = np.tile([np.nextafter(0, 1), 0], (100, 1))
+    assert not noise.by_votes(votes, 0).any()
 
 
 def test_seeds_give_different_noise_and_large_seeds_are_taken() -> None:
@@ -186,6 +248,7 @@ def test_noise_stays_what_it_was() -> None:
     assert noise.mask_hash(noise.by_transition(labels, noise.FER2013_TRANSITION, 0), labels).startswith(
         "451986e39e5e8d07"
     )
+    assert noise.mask_hash(noise.by_votes(np.eye(CLASSES)[labels] + 0.2, 0), labels).startswith("1bb949f91161f4bc")
     aus = np.where(np.arange(3000).reshape(1000, 3) % 5 < 2, 1, -1)
     assert noise.mask_hash(noise.au_flip(aus, 0.3, 0), aus).startswith("e8bbfc9090f13a42")
 
@@ -230,10 +293,16 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "matrix of counts": (lambda: noise.by_transition(Y, np.eye(3) * 2, 0), r"rows that sum to 1"),
     "matrix with a negative entry": (
         lambda: noise.by_transition(Y, np.eye(3) * 3 - np.eye(3)[[1, 2, 0]] - np.eye(3)[[2, 0, 1]], 0),
-        r"entries of 0 or more",
+        r"^a transition matrix needs entries of 0 or more and rows that sum to 1; divide each by its sum$",
     ),
     "matrix not a number": (lambda: noise.by_transition(Y, np.full((3, 3), np.nan), 0), r"entries of 0 or more"),
-    "AU value": (lambda: noise.au_flip(AU * 2, 0.2, 0), r"\{-1, 0, \+1\}"),
+    "votes of one dimension": (lambda: noise.by_votes(Y, 0), r"^votes must be numbers of 0 or more, \[N, C\]$"),
+    "votes negative": (lambda: noise.by_votes(-AU, 0), r"^votes must be numbers of 0 or more"),
+    "votes infinite": (lambda: noise.by_votes([[1, np.inf]], 0), r"^votes must be numbers of 0 or more"),
+    "AU value": (
+        lambda: noise.au_flip(AU * 2, 0.2, 0),
+        r"^action-unit labels must be signed numbers \[N, L\] in \{-1, 0, \+1\}; mark unknown entries 0$",
+    ),
     "AU of one dimension": (lambda: noise.au_flip(Y, 0.2, 0), r"\[N, L\]"),
     "AU unsigned": (lambda: noise.au_flip(np.abs(AU).astype(np.uint8), 0.2, 0), r"signed numbers"),
     "shapes differ": (lambda: noise.realised_rate(Y, Y[:2]), r"shape \(3,\) against .* \(2,\)"),

@@ -53,6 +53,7 @@ def test_f1_agrees_with_scikit_learn_over_known_entries(case):
     measured = metrics.f1_per_label(probabilities, labels, threshold)
     counts = metrics.binary_confusion(probabilities, labels, threshold)
     assert measured.dtype == np.float64
+    assert counts.dtype == np.int64
     assert np.array_equal(counts.sum(axis=1), (labels != 0).sum(axis=0))
     for column, value in enumerate(measured):
         known = labels[:, column] != 0
@@ -81,28 +82,41 @@ def test_recall_of_an_absent_class_is_nan_and_does_not_count():
     assert metrics.mean_class_accuracy_of(counts) == pytest.approx((0.75 + 0.5) / 2)
 
 
+def test_counts_of_a_small_type_do_not_overflow():
+    assert metrics.f1_of(np.array([[100, 50, 50, 0]], np.int8)).tolist() == [pytest.approx(2 / 3)]
+    assert metrics.accuracy_of(np.array([[100, 100], [0, 100]], np.int8)) == pytest.approx(2 / 3)
+    assert metrics.recall_of(np.array([[100, 100], [0, 100]], np.int8)).tolist() == [0.5, 1]
+
+
 def test_no_rows():
     assert metrics.confusion(np.zeros((0, 3)), np.zeros(0, dtype=int)).sum() == 0
+    assert metrics.confusion(np.zeros((0, 0)), np.zeros(0, dtype=int)).shape == (0, 0)
     assert metrics.f1_per_label(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == [0, 0, 0]
 
 
+def test_probabilities_of_single_precision_meet_the_threshold_in_double():
+    below = np.array([[0.7]], np.float32)  # 0.699999988
+    assert metrics.binary_confusion(below, [[1]], 0.7).tolist() == [[0, 0, 1, 0]]
+
+
 @pytest.mark.parametrize(
-    ("probabilities", "labels"),
+    ("probabilities", "labels", "message"),
     [
-        ([0.1, 0.9], [0, 1]),
-        ([[0.1, 0.9]], [0, 1]),
-        ([[0.1, 0.9]], [2]),
-        ([[0.1, float("nan")]], [0]),
-        ([[0.1, 0.9]], [0.5]),
+        ([0.1, 0.9], [0, 1], r"^probabilities must be two-dimensional, not \(2,\)$"),
+        ([[0.1, 0.9]], [0, 1], r"^labels \(2,\) do not fit probabilities \(1, 2\): expected \[N\] and \[N, C\]$"),
+        ([[0.1, 0.9]], [2], r"^label 2 of 2 classes$"),
+        ([[0.1, float("nan")]], [0], r"^probabilities hold a value that is not finite$"),
+        ([[0.1, 0.9]], [0.5], r"^labels are not whole numbers$"),
     ],
 )
-def test_single_label_input_that_does_not_fit_is_refused(probabilities, labels):
-    with pytest.raises(ValueError, match=r"probabilities|label"):
+def test_single_label_input_that_does_not_fit_is_refused(probabilities, labels, message):
+    with pytest.raises(ValueError, match=message):
         metrics.accuracy(probabilities, labels)
 
 
 def test_au_labels_outside_their_range_are_refused():
-    with pytest.raises(ValueError, match="outside"):
-        metrics.f1_per_label([[0.2, 0.3]], [[0, 9]])
+    for label in (2, -2):
+        with pytest.raises(ValueError, match=r"^AU labels lie outside \{-1, 0, \+1\}$"):
+            metrics.f1_per_label([[0.2, 0.3]], [[0, label]])
     with pytest.raises(ValueError, match="do not fit"):
         metrics.f1_per_label([[0.2, 0.3]], [1, 1])

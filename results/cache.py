@@ -1,0 +1,235 @@
+"""Numbers of finished trials, remembered: a table of thousands of records need not read their predictions again.
+
+An entry is found by the SHA-256 of what it was made from: the predictions, the other files of the trial, and the code
+that reads them. While size and time of the files stay as they were, they are not even hashed. What is kept is plain
+JSON in a file of the user's own, which may be deleted at any time; without it everything is read anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from . import metrics, records, store, subjects
+from .records import Record, Score, Scores, load_record, load_records
+from .subjects import Subjects
+
+FILES = ("predictions.npz", "epochs.jsonl", "identity.json", "environment.json", "status.json")
+
+_NAME = "records.sqlite3"
+_BUSY = 5.0  # seconds to wait for another process that writes
+_DAMAGED = (zlib.error, ValueError, LookupError, TypeError)
+_TABLE = """
+create table if not exists records (folder text primary key, root text, stamp text, digest text, value blob);
+create index if not exists by_digest on records (digest);
+create index if not exists by_root on records (root);
+"""
+
+
+def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], list[str]]:
+    """`load_records`, with the numbers of trials that were read before. Their epochs are read when first asked for.
+
+    Args:
+        root: the output folder.
+        folder: where the numbers are kept; None: the user's cache folder. One that cannot be used changes nothing.
+    """
+    place = (cache_folder() if folder is None else folder) / _NAME
+    try:
+        with uncollected(), contextlib.closing(sqlite3.connect(place, timeout=_BUSY)) as connection:
+            return _load(root, connection)
+    except (sqlite3.Error, OSError):  # damaged, locked for long, or no place for it
+        return load_records(root)
+
+
+def cache_folder(name: str = "") -> Path:
+    """A folder of the user's own that may be deleted at any time; it is made. A private one where there is no home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fernoise-bench" / name
+    with contextlib.suppress(OSError):
+        base.mkdir(parents=True, exist_ok=True)
+        if os.access(base, os.W_OK):
+            return base
+    private = Path(tempfile.gettempdir()) / f"fernoise-bench-{os.getuid() if hasattr(os, 'getuid') else 'user'}" / name
+    private.mkdir(parents=True, mode=0o700, exist_ok=True)
+    return private
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: going through millions of small objects, none of them garbage, is most of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+class StoredEpochs(Sequence[Mapping[str, Any]]):
+    """A trial's epochs, read when one is asked for.
+
+    Args:
+        path: epochs.jsonl.
+        count: how many lines it has.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._path = path
+        self._count = count
+
+    @cached_property
+    def _lines(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(store.read_jsonl(self._path))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._lines == tuple(other)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        return self._lines[place]
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self._lines)
+
+
+@dataclass
+class _Reader:
+    """Reads trials of one output folder, from what is known where it still holds; notes what is new."""
+
+    connection: sqlite3.Connection
+    known: Mapping[str, tuple[str, bytes]]
+    found: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def load(self, root: Path, folder: Path) -> Record:
+        name = str(folder.resolve())
+        self.seen.add(name)
+        stamp = _stamp(folder)
+        if stamp is None:  # not finished: little to read, and it will change
+            return load_record(root, folder)
+        if name in self.known and self.known[name][0] == stamp:
+            with contextlib.suppress(*_DAMAGED):
+                return _decoded(root, folder, self.known[name][1])
+        digest = _digest(folder)
+        record = self._moved(root, folder, digest) or load_record(root, folder)
+        if record.done:
+            self.found.append((name, stamp, digest, _encoded(record)))
+        return record
+
+    def _moved(self, root: Path, folder: Path, digest: str) -> Record | None:
+        """The record of the same files elsewhere, or of before they were touched."""
+        row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
+        with contextlib.suppress(*_DAMAGED):
+            return None if row is None else _decoded(root, folder, row[0])
+        return None
+
+
+def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], list[str]]:
+    connection.executescript(_TABLE)
+    where = str(root.resolve())
+    rows = connection.execute("select folder, stamp, value from records where root = ?", (where,))
+    reader = _Reader(connection, {folder: (stamp, value) for folder, stamp, value in rows})
+    result = load_records(root, reader.load)
+    gone = [(name,) for name in reader.known if name not in reader.seen]
+    if reader.found or gone:
+        with contextlib.suppress(sqlite3.Error), connection:  # a full disk loses the numbers, not the answer
+            new = [(name, where, stamp, digest, value) for name, stamp, digest, value in reader.found]
+            connection.executemany("insert or replace into records values (?, ?, ?, ?, ?)", new)
+            connection.executemany("delete from records where folder = ?", gone)
+    return result
+
+
+def _stamp(folder: Path) -> str | None:
+    """Size and time of the trial's files, and the code's version; None where one is missing."""
+    try:
+        found = [os.stat(folder / name) for name in FILES]
+    except FileNotFoundError:
+        return None
+    return " ".join([_version(), *(f"{each.st_size}:{each.st_mtime_ns}:{each.st_ino}" for each in found)])
+
+
+def _digest(folder: Path) -> str:
+    parts = [_version(), *(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES)]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+@cache
+def _version() -> str:
+    """Of the code that turns files into numbers: what other code made is never used."""
+    sources = (records.__file__, metrics.__file__, store.__file__, subjects.__file__, __file__)
+    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
+
+
+# --- a finished record as bytes
+
+
+def _encoded(record: Record) -> bytes:
+    value = {
+        "identity": record.identity,
+        "environment": record.environment,
+        "status": record.status,
+        "epochs": len(record.epochs),
+        "scores": _plain(record.scores),
+        "without": _plain(record.scores_without_copies),
+        "subjects": None if record.subjects is None else _packed(record.subjects),
+    }
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
+
+
+def _decoded(root: Path, folder: Path, value: bytes) -> Record:
+    content = json.loads(zlib.decompress(value))
+    return Record(
+        folder.relative_to(root).as_posix(),
+        content["identity"],
+        content["environment"],
+        content["status"],
+        StoredEpochs(folder / "epochs.jsonl", content["epochs"]),
+        _scores(content["scores"]),
+        _scores(content["without"]),
+        None if content["subjects"] is None else _unpacked(content["subjects"]),
+    )
+
+
+def _plain(scores: Scores) -> dict[str, list[Any] | None]:
+    return {
+        rule: None if score is None else [score.headline, score.per_label, score.mean_class]
+        for rule, score in scores.items()
+    }
+
+
+def _scores(content: Mapping[str, Any]) -> dict[str, Score | None]:
+    return {
+        rule: None if values is None else Score(values[0], tuple(values[1]), values[2])
+        for rule, values in content.items()
+    }
+
+
+def _packed(found: Subjects) -> dict[str, Any]:
+    counts = np.ascontiguousarray(found.counts)
+    data = base64.b64encode(counts.tobytes()).decode()
+    return {"names": found.names, "type": counts.dtype.str, "shape": counts.shape, "data": data}
+
+
+def _unpacked(content: Mapping[str, Any]) -> Subjects:
+    flat = np.frombuffer(base64.b64decode(content["data"]), np.dtype(content["type"]))
+    return Subjects(tuple(content["names"]), flat.reshape(content["shape"]))

@@ -1,0 +1,217 @@
+"""Regression checks: what was measured, held against references. Pure functions of numbers.
+
+Two questions about a method on a protocol. Does it learn as well as before: is its score inside the range of the
+reference's seeds, widened by that range on either side? And does it compute the same: is every number of every epoch
+of the same seeds as it was, as far as rounding lets it be? How far that is, is measured when references are written:
+echoes repeat a seed with a learning rate that differs in its fifth digit, and how far their numbers come apart from the
+seed's is what rounding may do: little in the first epochs, more in later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Series = tuple[float | None, ...]
+Trace = Mapping[str, Series]
+Status = Literal["ok", "drifted", "broken", "new", "missing"]
+
+STATUSES: tuple[Status, ...] = ("broken", "drifted", "missing", "new", "ok")
+REGRESSIONS = frozenset({"broken", "drifted", "missing"})
+SAFETY = 4.0  # how often the reach of the echoes a number may differ: they are few, and other machines round otherwise
+DIGITS = 7  # references keep as many
+PRECISION = 1e-5  # relative; what float32 sums differ by from machine to machine before a step is taken
+SCORE = "right"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a method did on a protocol when the reference was written.
+
+    Attributes:
+        digest: of the method's source, to tell a changed method from a changed harness.
+        seeds: the trace of each seed from 0 on.
+        reach: by name and epoch, how far echoes came apart from their seed; never falling.
+    """
+
+    digest: str
+    seeds: tuple[Trace, ...]
+    reach: Mapping[str, tuple[float, ...]]
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The score of each seed."""
+        return tuple(score(trace) for trace in self.seeds)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a method did just now.
+
+    Attributes:
+        digest: of the method's source.
+        seeds: trace of each seed, or the reason why there is none.
+    """
+
+    digest: str
+    seeds: Mapping[int, Trace | str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on a method and protocol.
+
+    Attributes:
+        protocol, method: names.
+        status: "ok", "drifted" (other numbers), "broken" (no result, or a worse one), "new" (no reference) or "missing"
+            (only a reference).
+        reason: one line; empty where all is well.
+        score: mean over the seeds measured, or None.
+        expected: mean of the same seeds in the reference, or None.
+        lowest, highest: what the score may be.
+    """
+
+    protocol: str
+    method: str
+    status: Status
+    reason: str = ""
+    score: float | None = None
+    expected: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
+
+
+def score(trace: Trace) -> float:
+    """What a trace is ranked by: the mean probability of the right label after the last epoch."""
+    return float(trace[SCORE][-1] or 0.0)
+
+
+def allowed(scores: Sequence[float]) -> tuple[float, float]:
+    """The range of a score: that of the reference's seeds, widened by its own width on either side."""
+    low, high = min(scores), max(scores)
+    return low - (high - low), high + (high - low)
+
+
+def judge(protocol: str, method: str, reference: Reference | None, measured: Measured | None) -> Finding:
+    """The verdict on a method and protocol; at least one of reference and measurement is there."""
+    if measured is None:
+        return Finding(protocol, method, "missing", "has a reference but is no longer among the methods")
+    traces = {seed: trace for seed, trace in measured.seeds.items() if not isinstance(trace, str)}
+    for seed, trace in measured.seeds.items():
+        if isinstance(trace, str):
+            return Finding(protocol, method, "broken", f"seed {seed}: {trace}")
+    mean = float(np.mean([score(trace) for trace in traces.values()]))
+    if reference is None:
+        return Finding(protocol, method, "new", "has no reference yet; write one with --update --reason TEXT", mean)
+    expected = float(np.mean([reference.scores[seed] for seed in traces]))
+    low, high = allowed(reference.scores)
+    changed = first_change(reference, traces)
+    if mean < low:
+        status: Status = "broken"
+        reason = f"the score {mean:.4f} is below {low:.4f}, what seeds allow"
+    elif mean > high:
+        status, reason = "drifted", f"the score {mean:.4f} is above {high:.4f}, what seeds allow: too good to be luck"
+    else:
+        status, reason = ("drifted", "") if changed else ("ok", "")
+    same = "" if measured.digest != reference.digest else "; its own source is as it was, so look at what it shares"
+    reason = "; ".join(filter(None, (reason, changed))) + (same if status != "ok" else "")
+    return Finding(protocol, method, status, reason, mean, expected, low, high)
+
+
+def first_change(reference: Reference, traces: Mapping[int, Trace]) -> str:
+    """Where the numbers of every seed first differ by more than rounding explains, as one line; empty if nowhere.
+
+    Every seed has to differ: a rule that takes the smaller of two nearly equal numbers may fall the other way on
+    another machine, but not in every run.
+    """
+    limits = tolerances(reference)
+    found = [next(changes(reference.seeds[seed], trace, limits), "") for seed, trace in traces.items()]
+    return found[0] if found and all(found) else ""
+
+
+def tolerances(reference: Reference) -> dict[str, NDArray[np.float64]]:
+    """By name and epoch, how much a number may differ from that of the same seed.
+
+    As far as the echoes of its own series reached, times SAFETY. What no echo moved although seeds do, a count that
+    jumps when it moves, has the reach of whatever moved furthest, in units of the spread over seeds.
+    """
+    spreads = spread_over_seeds(reference.seeds)
+    epochs = max(len(series) for series in reference.reach.values())
+    joint = np.zeros(epochs)
+    for name, reach in reference.reach.items():
+        if spreads[name]:
+            joint[epochs - len(reach) :] = np.fmax(joint[epochs - len(reach) :], np.array(reach) / spreads[name])
+    limits = {}
+    for name, reach in reference.reach.items():
+        own = np.array(reach)
+        limits[name] = SAFETY * np.where(own > 0, own, joint[epochs - len(own) :] * spreads[name])
+    return limits
+
+
+def changes(before: Trace, now: Trace, limits: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
+    """Every number that differs by more than its limit, in the order of epochs, as text."""
+    for name in sorted(before.keys() ^ now.keys()):
+        yield f"{name} is reported {'no longer' if name in before else 'for the first time'}"
+    both = sorted(before.keys() & now.keys())
+    epochs = max((len(before[name]) for name in both), default=0)
+    for epoch in range(epochs):
+        for name in both:
+            place = epoch - (epochs - len(before[name]))
+            if place < 0:
+                continue
+            was, is_now = before[name][place], now[name][place] if place < len(now[name]) else None
+            if not _close(was, is_now, limits[name][place]):
+                yield f"{name} of epoch {epoch} is {_said(is_now)}, was {_said(was)}"
+
+
+def spread_over_seeds(seeds: Sequence[Trace]) -> dict[str, float]:
+    """The spread of each series over seeds: largest minus smallest, mean over epochs; 0 for what no seed changes."""
+    names = sorted({name for trace in seeds for name in trace})
+    return {name: _spread([trace[name] for trace in seeds if name in trace]) for name in names}
+
+
+def reach_of_rounding(seeds: Sequence[Trace], echoes: Mapping[int, Sequence[Trace]]) -> dict[str, tuple[float, ...]]:
+    """By name and epoch, the largest difference of an echo from its seed so far.
+
+    Args:
+        seeds: the trace of each seed.
+        echoes: by seed, its traces with a learning rate that hardly differs.
+    """
+    reach = {name: np.zeros(len(series)) for trace in seeds for name, series in trace.items()}
+    for seed, repeated in echoes.items():
+        for echo in repeated:
+            for name in seeds[seed].keys() & echo.keys():
+                reach[name] = np.fmax(reach[name], np.abs(_array(echo[name]) - _array(seeds[seed][name])))
+    return {name: tuple(map(rounded, np.maximum.accumulate(furthest).tolist())) for name, furthest in reach.items()}
+
+
+def rounded(value: float) -> float:
+    """A number with as many digits as references keep."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _array(series: Series) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in series])
+
+
+def _spread(values: Sequence[Series]) -> float:
+    lengths = {len(series) for series in values}
+    if len(lengths) != 1:
+        return 0.0
+    table = np.stack([_array(series) for series in values])
+    known = table[:, ~np.isnan(table).any(axis=0)]
+    return float((known.max(axis=0) - known.min(axis=0)).mean()) if known.size else 0.0
+
+
+def _close(was: float | None, is_now: float | None, tolerance: float) -> bool:
+    if was is None or is_now is None:
+        return was is is_now
+    return abs(is_now - was) <= tolerance + PRECISION * abs(was)
+
+
+def _said(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.6g}"

@@ -1,0 +1,182 @@
+// Navigation: the overview, a tab for each protocol, the claims, how to read the page. The address keeps the place.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const TITLE = document.title;
+const PAGES = [
+  { id: "overview", content: "Overview", draw: drawOverview },
+  ...DATA.protocols.map((protocol, at) => ({ id: `p${at}`, key: protocol.key, content: tabContent(protocol), draw: (panel) => drawProtocol(panel, protocol) })),
+  ...(DATA.claims.length ? [{ id: "claims", content: "Claims", draw: drawClaims }] : []),
+  { id: "reading", content: "How to read this", draw: drawReading },
+];
+const state = { page: "overview", view: "results", rule: "last", printed: null, heat: "value", filter: "", blocks: {}, levels: {}, chosen: new Map() };
+let redraw = () => {};
+
+function tabContent(protocol) {
+  const kinds = [...new Set(protocol.blocks.map((block) => `${block.profile}, ${block.source}`))];
+  return [el("span", {}, protocol.key), el("small", {}, kinds.join(" · "))];
+}
+
+function openPage(id, focus) {
+  state.page = id;
+  const page = PAGES.find((each) => each.id === id);
+  const panel = document.getElementById("page");
+  panel.setAttribute("role", "tabpanel");
+  panel.setAttribute("aria-labelledby", `tab-${id}`);
+  redraw = () => {};
+  panel.replaceChildren();
+  page.draw(panel);
+  document.title = page.key ? `${page.key} · ${TITLE}` : TITLE;
+  keepAddress();
+  if (focus) document.getElementById("main").focus();
+}
+
+function keepAddress() {
+  const page = PAGES.find((each) => each.id === state.page);
+  const words = new URLSearchParams({ page: page.key || page.id });
+  if (page.key) words.set("view", state.view);
+  if (page.key && state.rule !== "last") words.set("rule", state.rule);
+  history.replaceState(null, "", `#${words}`);
+}
+
+function readAddress() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const page = PAGES.find((each) => words.get("page") === (each.key || each.id));
+  if (page) state.page = page.id;
+  if (VIEWS.some((view) => view.id === words.get("view"))) state.view = words.get("view");
+  if (DATA.rules.some((rule) => rule.name === words.get("rule"))) state.rule = words.get("rule");
+}
+
+// --- the overview: a column for each block, none shares numbers with another
+
+function drawOverview(panel) {
+  const columns = DATA.protocols.flatMap((protocol, at) => protocol.blocks.map((block, place) => ({ protocol, block, at, place })));
+  const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
+  const rows = methods.map((method) => ({ name: method, cells: [{ text: method }, ...columns.map((column) => overviewCell(column, method))] }));
+  const table = dataTable({
+    caption: "Last epoch, in %, at each protocol's highest noise level", rows, sort: fullest(columns), ranked: true, class: "heat overview",
+    columns: [{ label: "Method" }, ...columns.map(({ protocol, block }) => ({ label: columnWords(protocol, block), number: true, ranks: true, title: `${block.metric}, ${block.words}` }))],
+  });
+  const links = el("ul", { class: "cards" }, columns.map((column) => el("li", {}, protocolCard(column))));
+  panel.append(
+    el("h2", {}, "Overview"),
+    DATA.remarks.map((remark) => el("p", { class: "remark" }, remark)),
+    links, toolbar([filterField(table), csvButton(table, "overview")]), table.node,
+    notes(["Each column has its own data, noise, recipe and metric: compare down a column, never across.", "Sort by a column to rank the methods in it. Depth of colour: place between its lowest and highest mean."]));
+}
+
+// The column with the most methods, counted after the column of names.
+function fullest(columns) {
+  const counts = columns.map(({ block }) => block.rows.length);
+  return 1 + counts.indexOf(Math.max(...counts));
+}
+
+function columnWords(protocol, block) {
+  const level = block.levels[hardest(block)];
+  const several = protocol.blocks.length > 1 ? ` (${block.words})` : block.source === "generated" ? " (generated)" : "";
+  return protocol.name + (level.level === null ? "" : ` ${level.level}`) + several;
+}
+
+function overviewCell({ protocol, block }, method) {
+  const row = block.rows.find((each) => each.label === method);
+  if (!row) return { text: "" };
+  const place = hardest(block);
+  const cell = row.cells[place].rules.last;
+  const able = block.rows.map((each) => each.cells[place].rules.last.value).filter((value) => value !== undefined);
+  const [low, high] = [Math.min(...able), Math.max(...able)];
+  const tint = cell.value === undefined ? null : (cell.value - low) / (high - low || 1);
+  return { ...cell, tint, best: cell.value === high && able.length > 1 && !cell.status, open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
+}
+
+function protocolCard({ protocol, block, at, place }) {
+  const best = block.rows.map((row) => ({ row, cell: row.cells[hardest(block)].rules.last })).filter(({ cell }) => cell.value !== undefined && !cell.status).sort((a, b) => b.cell.value - a.cell.value)[0];
+  const go = () => { state.blocks[protocol.key] = place; TABS.choose(`p${at}`); openPage(`p${at}`, true); };
+  return el("button", { type: "button", class: "tile", onclick: go },
+    el("strong", {}, protocol.key), el("span", {}, protocol.title), el("small", {}, block.words),
+    best ? el("span", { class: "first" }, `${best.row.label} ${best.cell.text}`) : el("span", { class: "first" }, "nothing finished"));
+}
+
+// --- a protocol
+
+function drawProtocol(panel, protocol) {
+  const place = Math.min(state.blocks[protocol.key] || 0, protocol.blocks.length - 1);
+  const block = protocol.blocks[place];
+  const views = VIEWS.filter((view) => !view.needs || view.needs(block));
+  if (!views.some((view) => view.id === state.view)) state.view = "results";
+  const content = el("div", { id: "view", role: "tabpanel" });
+  const bar = el("div", {});
+  redraw = (keep) => drawView({ protocol, block, content, bar, keep });
+  const choose = (id) => { state.view = id; redraw(); keepAddress(); };
+  const names = views.map((view) => ({ id: view.id, content: view.id === "labels" ? (block.metric === "F1" ? "By action unit" : "By class") : view.words }));
+  panel.append(
+    el("h2", {}, protocol.key), protocol.title ? el("p", { class: "about" }, protocol.title) : null,
+    el("p", { class: "chips" }, chip(`${block.profile} profile`, block.profile === "paper" ? "" : "caution"), chip(`${block.source} faces`, block.source === "real" ? "" : "caution"),
+      block.partial ? chip("partial copy of the data", "caution") : null, block.recipe === "protocol" ? null : chip(`${block.recipe} recipe`, "caution"),
+      chip(plural(block.rows.length, "method")), chip(plural(Math.max(...block.levels.map((level) => level.pairs)), "(seed, draw) pair"))),
+    protocol.blocks.length > 1 ? selection("Setting (never mixed in one table)", protocol.blocks.map((each, at) => ({ value: String(at), words: each.words })), String(place),
+      (value) => { state.blocks[protocol.key] = Number(value); openPage(state.page, false); }) : "",
+    tabList({ label: `Views of ${protocol.key}`, prefix: "view", class: "views", controls: "view", items: names, chosen: state.view, onchoose: choose }).node,
+    bar, content);
+  redraw();
+}
+
+function drawView({ protocol, block, content, bar, keep }) {
+  const view = VIEWS.find((each) => each.id === state.view);
+  const key = `${protocol.key} ${block.words}`;
+  if (!state.chosen.has(key)) state.chosen.set(key, strongest(block));
+  const chosen = state.chosen.get(key);
+  const context = {
+    protocol, block, state: { ...state, printed: state.printed ?? showsPrinted(block) }, chosen, ruleWords: DATA.rules.find((rule) => rule.name === state.rule).words,
+    width: content.clientWidth || 800, place: () => Math.min(state.levels[key] ?? hardest(block), hardest(block)),
+    pick: (label) => { state.chosen.set(key, chosen.includes(label) ? chosen.filter((each) => each !== label) : [...chosen, label]); redraw(true); },
+  };
+  const drawn = view.draw(context);
+  const focused = keep && document.activeElement?.textContent;
+  content.setAttribute("aria-labelledby", `view-${view.id}`);
+  content.replaceChildren(...[drawn.node].flat(Infinity).filter(Boolean));
+  if (focused) [...content.querySelectorAll("button.pick")].find((each) => each.textContent === focused)?.focus();
+  if (!keep) bar.replaceChildren(controls(view, context, key));
+  bindTable(bar, drawn.table, `${protocol.key}-${view.id}`);
+}
+
+// Until asked: where the numbers can be compared, or take little room.
+function showsPrinted(block) {
+  return block.profile === "paper" || block.levels.length < 3;
+}
+
+let current = null;
+
+function bindTable(bar, table, name) {
+  current = table ? { table, name } : null;
+  if (table && state.filter) table.filter(state.filter);
+}
+
+function controls(view, context, key) {
+  const { block } = context;
+  const parts = [];
+  if (view.rule) parts.push(choice("Selection rule", "rule", DATA.rules.map((rule) => ({ value: rule.name, words: rule.words.replace(" epochs", "").replace("epoch best on ", "best on ") })), state.rule,
+    (value) => { state.rule = value; redraw(true); keepAddress(); announce(`ranked by ${value}`); }));
+  if (["labels", "training", "compute"].includes(view.id) && block.levels.length > 1) {
+    parts.push(selection("Noise", block.levels.map((level, at) => ({ value: String(at), words: level.words })), String(context.place()), (value) => { state.levels[key] = Number(value); redraw(true); }));
+  }
+  if ((view.id === "results" && hasPrinted(block)) || (view.id === "labels" && hasPrintedLabels(block))) parts.push(toggle("Papers' numbers", context.state.printed, (on) => { state.printed = on; redraw(true); }));
+  if (view.id === "labels") parts.push(toggle("Difference from supervised", state.heat === "difference", (on) => { state.heat = on ? "difference" : "value"; redraw(true); }));
+  if (view.id !== "card") {
+    parts.push(filterField({ filter: (text) => current && current.table.filter(text) }));
+    parts.push(csvButton({ csv: () => current.table.csv() }, `${context.protocol.key}-${view.id}`));
+  }
+  return toolbar(parts);
+}
+
+function toolbar(parts) {
+  return parts.length ? el("div", { class: "toolbar" }, parts) : "";
+}
+
+function filterField(table, label = "Filter methods") {
+  const input = el("input", { type: "search", value: state.filter, placeholder: "scn ulc_ag", autocomplete: "off", oninput: () => { state.filter = input.value; table.filter(input.value); } });
+  if (state.filter) table.filter(state.filter);
+  return el("label", { class: "field" }, el("span", {}, label), input);
+}
+
+function csvButton(table, name) {
+  return el("button", { type: "button", class: "csv", onclick: () => download(`${name}.csv`, table.csv()) }, "Download CSV");
+}

@@ -1,0 +1,153 @@
+// Line charts and a scatter plot as SVG. Every figure has its numbers as a table below it.
+
+const COLOURS = 7;
+const DASHES = ["", "7 4", "2 3", "8 3 2 3"];
+
+function ticks(low, high, wanted) {
+  const raw = (high - low || 1) / wanted;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw);
+  const found = [];
+  for (let place = Math.ceil(low / step); place * step <= high + step * 1e-9; place += 1) found.push(place * step);
+  return found;
+}
+
+function bounds(values, margin) {
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const room = (high - low || 1) * margin;
+  return [low - room, high + room];
+}
+
+// Places for labels: in their order, at least `gap` apart, as near to where they belong as that allows.
+function spreadOut(places, gap, low, high) {
+  const order = places.map((place, at) => at).sort((a, b) => places[a] - places[b]);
+  const blocks = []; // neighbours that would overlap move together, to the middle of where they belong
+  order.forEach((at, rank) => {
+    blocks.push({ sum: places[at] - rank * gap, count: 1 });
+    while (blocks.length > 1 && blocks.at(-1).sum / blocks.at(-1).count < blocks.at(-2).sum / blocks.at(-2).count) {
+      const last = blocks.pop();
+      blocks.at(-1).sum += last.sum;
+      blocks.at(-1).count += last.count;
+    }
+  });
+  const shifted = blocks.flatMap((block) => Array(block.count).fill(block.sum / block.count));
+  const most = Math.max(low, high - gap * (places.length - 1));
+  const result = [];
+  order.forEach((at, rank) => { result[at] = Math.min(most, Math.max(low, shifted[rank])) + rank * gap; });
+  return result;
+}
+
+function look(place) {
+  return { colour: `var(--series-${place % COLOURS})`, dash: DASHES[Math.floor(place / COLOURS) % DASHES.length] };
+}
+
+function axes(size, x, y, options) {
+  const parts = [];
+  for (const value of ticks(y.low, y.high, 5)) {
+    parts.push(svg("line", { x1: size.left, x2: size.right, y1: y.at(value), y2: y.at(value), class: "grid" }));
+    parts.push(svg("text", { x: size.left - 8, y: y.at(value) + 4, "text-anchor": "end" }, number(value, y.high - y.low < 4 ? 1 : 0)));
+  }
+  for (const value of options.xTicks) {
+    parts.push(svg("text", { x: x.at(value), y: size.bottom + 20, "text-anchor": "middle" }, options.xWords(value)));
+  }
+  parts.push(svg("line", { x1: size.left, x2: size.right, y1: size.bottom, y2: size.bottom, class: "axis" }));
+  parts.push(svg("text", { x: (size.left + size.right) / 2, y: size.bottom + 42, "text-anchor": "middle" }, options.xLabel));
+  parts.push(svg("text", { x: size.left, y: 16, class: "heading" }, options.yLabel));
+  return parts;
+}
+
+function scale(low, high, from, to) {
+  return { low, high, at: (value) => from + ((value - low) / (high - low || 1)) * (to - from) };
+}
+
+// series: [{ label, points: [[x, y]], strong: place of its colour or null }]
+function lineChart(options) {
+  const width = Math.max(320, Math.min(options.width, 860));
+  const narrow = width < 480;
+  const size = { left: 44, right: width - (narrow ? 12 : 156), top: 32, bottom: 330 };
+  const usable = options.series.filter((each) => each.points.length);
+  if (!usable.length) return el("p", { class: "empty" }, options.empty);
+  const xs = usable.flatMap((each) => each.points.map((point) => point[0]));
+  const ys = usable.flatMap((each) => each.points.map((point) => point[1]));
+  const x = scale(Math.min(...xs), Math.max(...xs), size.left, size.right);
+  const y = scale(...bounds(ys, 0.06), size.bottom, size.top);
+  const strong = usable.filter((each) => each.strong !== null);
+  const weak = usable.filter((each) => each.strong === null);
+  const figure = svg("svg", { viewBox: `0 0 ${width} 384`, role: "img", "aria-label": `${options.title}. The numbers are in the table below.` },
+    axes(size, x, y, options), [...weak, ...strong].map((each) => lineOf(each, x, y)), narrow ? [] : endNames(strong, size, x, y));
+  return el("figure", {}, figure, el("figcaption", {}, options.title));
+}
+
+function lineOf(series, x, y) {
+  const place = series.strong;
+  const style = place === null ? { colour: "var(--faint)", dash: "" } : look(place);
+  const path = series.points.map((point, at) => `${at ? "L" : "M"}${x.at(point[0]).toFixed(1)} ${y.at(point[1]).toFixed(1)}`).join("");
+  const wide = place === null ? 1 : 2.25;
+  const shape = { fill: "none", stroke: style.colour, "stroke-width": wide, "stroke-dasharray": style.dash || null, "stroke-linejoin": "round" };
+  const dots = series.points.length > 8 ? [] : series.points.map((point) =>
+    svg("circle", { cx: x.at(point[0]), cy: y.at(point[1]), r: place === null ? 1.5 : 3, fill: style.colour }));
+  return svg("g", {}, svg("title", {}, series.label), svg("path", { d: path, ...shape }), dots);
+}
+
+function endNames(strong, size, x, y) {
+  const ends = strong.map((each) => each.points[each.points.length - 1]);
+  const places = spreadOut(ends.map((end) => y.at(end[1])), 17, size.top, size.bottom);
+  return strong.map((each, at) => {
+    const name = svg("text", { x: size.right + 18, y: places[at] + 4, class: "name" }, shortened(each.label, 22));
+    name.style.setProperty("--own", look(each.strong).colour);
+    return svg("g", {}, svg("line", { x1: x.at(ends[at][0]) + 3, y1: y.at(ends[at][1]), x2: size.right + 14, y2: places[at], class: "lead" }), name);
+  });
+}
+
+function shortened(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}
+
+// points: [{ label, x, y, spread, strong }]
+function scatter(options) {
+  const width = Math.max(320, Math.min(options.width, 860));
+  const size = { left: 44, right: width - 24, top: 32, bottom: 330 };
+  if (!options.points.length) return el("p", { class: "empty" }, options.empty);
+  const powers = bounds(options.points.map((point) => Math.log2(point.x)), 0.12);
+  const doubled = scale(Math.floor(powers[0]), powers[1] + 1, size.left, size.right);
+  const x = { at: (value) => doubled.at(Math.log2(value)) };
+  const y = scale(...bounds(options.points.map((point) => point.y), 0.1), size.bottom, size.top);
+  const figure = svg("svg", { viewBox: `0 0 ${width} 384`, role: "img", "aria-label": `${options.title}. The numbers are in the table below.` },
+    axes(size, x, y, { ...options, xTicks: ticks(doubled.low, doubled.high, 8).filter(Number.isInteger).map((power) => 2 ** power) }), pointNodes(options.points, x, y, size));
+  return el("figure", {}, figure, el("figcaption", {}, options.title));
+}
+
+// Points that stand one above another have their names beside them, spread so that each can be read.
+function pointNodes(points, x, y, size) {
+  const columns = new Map();
+  for (const point of points) {
+    const key = Math.round(x.at(point.x) / 30);
+    columns.set(key, [...(columns.get(key) || []), point]);
+  }
+  return [...columns.values()].flatMap((members) => {
+    const right = Math.max(...members.map((point) => x.at(point.x)));
+    const left = right + 150 > size.right;
+    const places = spreadOut(members.map((point) => y.at(point.y)), 14, size.top, size.bottom - 4);
+    return members.map((point, at) => pointNode(point, x.at(point.x), y.at(point.y), (left ? -1 : 1) * 16 + (left ? x.at(point.x) : right), places[at]));
+  });
+}
+
+function pointNode(point, x, y, nameX, nameY) {
+  const left = nameX < x;
+  return svg("g", {}, svg("title", {}, `${point.label}: ${number(point.y, 2)}, ${number(point.x, 2)} forwards`),
+    svg("line", { x1: x, y1: y, x2: left ? nameX + 3 : nameX - 3, y2: nameY, class: "lead" }),
+    svg("circle", { cx: x, cy: y, r: 4.5, class: point.front ? "front" : "point" }),
+    svg("text", { x: nameX, y: nameY + 4, "text-anchor": left ? "end" : "start" }, shortened(point.label, 24)));
+}
+
+// A mean with its standard deviation on a scale all rows share; the numbers stand beside it.
+function whisker(cell, low, high) {
+  const wide = 128;
+  const at = (value) => 4 + ((value - low) / (high - low || 1)) * (wide - 8);
+  const spread = cell.spread || 0;
+  return svg("svg", { width: wide, height: 18, class: "whisker", "aria-hidden": "true" },
+    svg("line", { x1: 0, x2: wide, y1: 9, y2: 9, class: "rail" }),
+    spread ? svg("line", { x1: at(cell.value - spread), x2: at(cell.value + spread), y1: 9, y2: 9, class: "range" }) : null,
+    svg("circle", { cx: at(cell.value), cy: 9, r: 4, class: cell.status ? "open" : "dot" }));
+}

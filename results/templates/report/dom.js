@@ -1,0 +1,136 @@
+// Building blocks. Text enters the page as text nodes only: nothing that comes from a record is ever parsed as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+  return node;
+}
+
+function el(name, attributes, ...children) {
+  return fill(document.createElement(name), attributes, children);
+}
+
+function svg(name, attributes, ...children) {
+  return fill(document.createElementNS(SVG, name), attributes, children);
+}
+
+function hidden(text) {
+  return el("span", { class: "hidden" }, text);
+}
+
+function announce(text) {
+  document.getElementById("announce").textContent = text;
+}
+
+function number(value, decimals) {
+  return value === null || value === undefined ? "–" : value.toFixed(decimals).replace("-", "−");
+}
+
+function signed(value, decimals) {
+  const text = number(value, decimals);
+  return value > 0 ? `+${text}` : text;
+}
+
+function probability(p) {
+  return p < 0.001 ? "p < .001" : `p = ${p.toFixed(3).replace(/^0/, "")}`;
+}
+
+// Tabs as the ARIA practices describe them: one tab stop, arrows move, Home and End jump.
+function tabList(options) {
+  const list = el("div", { role: "tablist", "aria-label": options.label, class: options.class });
+  if (options.vertical) list.setAttribute("aria-orientation", "vertical");
+  const tabs = options.items.map((item) =>
+    el("button", {
+      type: "button", role: "tab", id: `${options.prefix}-${item.id}`, "aria-controls": options.controls,
+      onclick: () => choose(item.id, true),
+    }, item.content));
+  function choose(id, tell) {
+    options.items.forEach((item, place) => {
+      const chosen = item.id === id;
+      tabs[place].setAttribute("aria-selected", String(chosen));
+      tabs[place].tabIndex = chosen ? 0 : -1;
+      if (chosen) requestAnimationFrame(() => tabs[place].scrollIntoView({ block: "nearest", inline: "nearest" }));
+    });
+    if (tell) options.onchoose(id);
+  }
+  list.addEventListener("keydown", (event) => {
+    const here = tabs.indexOf(document.activeElement);
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    let next = null;
+    if (event.key in steps) next = (here + steps[event.key] + tabs.length) % tabs.length;
+    if (event.key === "Home") next = 0;
+    if (event.key === "End") next = tabs.length - 1;
+    if (next === null || here < 0) return;
+    event.preventDefault();
+    choose(options.items[next].id, true);
+    tabs[next].focus();
+  });
+  list.append(...tabs);
+  choose(options.chosen, false);
+  return { node: list, choose: (id) => choose(id, false) };
+}
+
+// A group of radio buttons drawn as one bar.
+function choice(label, name, items, chosen, onchange) {
+  return el("fieldset", { class: "choice" }, el("legend", {}, label),
+    el("div", { class: "bar" }, items.map((item) => el("label", {},
+      el("input", {
+        type: "radio", name, value: item.value, checked: item.value === chosen, onchange: () => onchange(item.value),
+      }),
+      el("span", {}, item.words)))));
+}
+
+function toggle(label, checked, onchange) {
+  return el("label", { class: "toggle" },
+    el("input", { type: "checkbox", checked, onchange: (event) => onchange(event.target.checked) }),
+    el("span", {}, label));
+}
+
+function selection(label, items, chosen, onchange) {
+  const select = el("select", { onchange: (event) => onchange(event.target.value) },
+    items.map((item) => el("option", { value: item.value, selected: item.value === chosen }, item.words)));
+  return el("label", { class: "field" }, el("span", {}, label), select);
+}
+
+function plural(count, word) {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
+function chip(text, kind) {
+  return el("span", { class: `chip ${kind || ""}` }, text);
+}
+
+function notes(sentences) {
+  return sentences.length ? el("ul", { class: "notes" }, sentences.map((each) => el("li", {}, each))) : null;
+}
+
+// --- comma-separated values
+
+function csvField(value) {
+  let text = value === null || value === undefined ? "" : String(value);
+  // a spreadsheet takes these for formulas; an apostrophe makes them text
+  if (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function csvText(rows) {
+  return rows.map((row) => row.map(csvField).join(",")).join("\n") + "\n";
+}
+
+function download(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const link = el("a", { href: address, download: name.replace(/[^A-Za-z0-9._@-]+/g, "-") });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}

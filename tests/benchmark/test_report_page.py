@@ -1,0 +1,251 @@
+"""The leaderboard in a real browser: headless Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fernoise_bench.benchmark.cli import main
+from fernoise_bench.results.records import load_records
+from fernoise_bench.results.report import write_report
+from fernoise_bench.results.report_data import page_data
+
+from ..results.fabricate import Trial, fabricate_all
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+METHODS = ("supervised", "ensemble", "cocuring", "nct", "scn", HOSTILE, "=1+1")
+LEVELS = (0.2, 0.3, 0.4)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+    if path is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A page made by the command line from made-up records."""
+    folder = tmp_path_factory.mktemp("report")
+    skills = {method: 0.3 + 0.08 * place for place, method in enumerate(METHODS)}
+    trials = [
+        Trial(method=method, level=level, seed=seed, skill=skill - level / 2, rows=300)
+        for method, skill in skills.items()
+        for level in LEVELS
+        for seed in range(3)
+        if (method, level, seed) != ("scn", 0.4, 2)
+    ]
+    trials += [Trial(method="scn", level=0.4, seed=2, state="diverged", reason="loss is nan")]
+    trials += [
+        Trial(method=method, protocol="bp4d-3fold", kind="multi", level=None, fold=fold, copies=0, skill=skills[method])
+        for method in ("supervised", "ensemble")
+        for fold in ("part1", "part2", "part3")
+    ]
+    fabricate_all(folder / "runs", trials)
+    done = CliRunner().invoke(main, ["report", "--runs", str(folder / "runs"), "--out", str(folder / "out")])
+    assert done.exit_code == 0, done.output
+    return (folder / "out" / "index.html").as_uri()
+
+
+@pytest.fixture
+def open_page(chromium, address):
+    """Opens a place of the page; whatever the browser complains of fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def opened(place="", **options):
+        context = chromium.new_context(viewport={"width": 1300, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "blob:")) else complaints.append(request.url),
+        )
+        page.goto(address + place)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def names(page, table="table.results"):
+    return page.locator(f"{table} tbody th").all_inner_texts()
+
+
+def numbers(page, column, table="table.results"):
+    texts = page.locator(f"{table} tbody tr td:nth-child({column})").all_inner_texts()
+    return [float(text.split()[0]) for text in texts if text[:1].isdigit()]
+
+
+def test_a_heading_sorts_both_ways_and_says_so(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    heading = page.get_by_role("columnheader", name="noise 0.2")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    place = 3
+    assert numbers(page, place) == sorted(numbers(page, place), reverse=True)
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert numbers(page, place) == sorted(numbers(page, place))
+
+
+def test_the_filter_leaves_what_it_names(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Filter methods").fill("nct cocur")
+    assert sorted(name.split()[0] for name in names(page)) == ["cocuring", "nct"]
+    assert "2 of" in page.locator(".count").inner_text()
+
+
+def test_the_selection_rule_ranks_again(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    before = page.locator("table.results tbody").inner_text()
+    page.get_by_label("best on test (oracle)").check(force=True)
+    after = page.locator("table.results tbody").inner_text()
+    assert before != after
+    assert "oracle" in page.locator("table.results caption").inner_text()
+    heading = page.locator("th[aria-sort=descending]").inner_text()
+    assert heading.startswith("noise 0.4")
+    assert "rule=oracle" in page.url
+    ranks = page.locator("table.results tbody tr:not(.reported-only) td.rank").all_inner_texts()
+    assert [rank.split()[0] for rank in ranks if rank != "–"] == [str(n + 1) for n in range(len(METHODS) - 1)]
+    assert ranks[-1] == "–"  # a mean over survivors has no rank, and stands below
+    assert names(page)[len(METHODS) - 1] == "scn"
+
+
+def test_a_number_tells_where_it_comes_from(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.locator("table.results tbody tr", has_text="scn").locator("td.number button.open").nth(2).click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.get_by_role("heading", level=2).inner_text().startswith("scn")
+    text = dialog.inner_text()
+    assert "fernoise-bench run --protocol ferplus-sym --method scn --noise 0.4 --seeds 3 --profile small" in text
+    assert "diverged: loss is nan" in text
+    dialog.get_by_text("Identity of the first trial").click()
+    assert '"fingerprint": "abcd"' in dialog.inner_text()
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_a_paper_s_number_tells_its_table(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Papers' numbers").check()
+    page.get_by_role("button", name="84.41").click()
+    assert "Co-curing" in page.get_by_role("dialog").inner_text()
+    page.keyboard.press("Escape")
+    page.get_by_label("Papers' numbers").uncheck()
+    assert page.get_by_role("button", name="84.41").count() == 0
+
+
+def test_hostile_names_stay_text_in_every_view(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    for view in page.get_by_role("tablist", name="Views of").get_by_role("tab").all():
+        view.click()
+        assert page.locator("main").inner_text()
+    page.goto(page.url.partition("#")[0] + "#page=overview")
+    assert HOSTILE in page.locator("main").inner_text()
+    page.get_by_role("tab", name="Overview").click()
+    assert page.locator("img").count() == 0
+    assert page.title() == "fernoise-bench leaderboard"
+
+
+def test_the_download_holds_what_is_shown_and_no_formula(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Filter methods").fill("=1+1 nct")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
+    assert [row["Method"] for row in rows] == ["'=1+1", "nct"]
+    assert float(rows[0]["noise 0.4"]) > float(rows[1]["noise 0.4"])
+    assert rows[0]["noise 0.4 all"] == "3"
+
+
+def test_the_keyboard_is_enough(open_page):
+    page = open_page()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.get_by_role("tab", name="Overview").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.get_by_role("tab", selected=True).first.inner_text().startswith("ferplus-sym@1")
+    page.keyboard.press("End")
+    assert page.get_by_role("heading", level=2).inner_text() == "How to read this"
+    page.keyboard.press("Home")
+    cell = page.locator("table.overview button.open").first
+    cell.focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("dialog").is_visible()
+    assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+    page.keyboard.press("Escape")
+    assert cell.evaluate("node => node === document.activeElement")
+
+
+def test_tables_and_headings_are_marked_up(open_page):
+    page = open_page("#page=bp4d-3fold@1&view=labels")
+    assert page.locator("table caption").count() == 1
+    assert page.locator("thead th:not([scope=col])").count() == 0
+    assert page.locator("tbody tr > :first-child:not(th[scope=row])").count() == 0
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.get_by_role("columnheader", name="AU12").count() == 1
+    shown = page.locator(".heat tbody td.above").first.evaluate("node => getComputedStyle(node).backgroundColor")
+    assert shown not in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(open_page, scheme):
+    page = open_page("#page=bp4d-3fold@1&view=labels", color_scheme=scheme)
+    page.get_by_label("Difference from supervised").check()
+    weak = page.evaluate((Path(__file__).parent / "contrast.js").read_text())
+    assert weak == []
+
+
+@pytest.mark.parametrize("view", ["results", "labels", "levels", "training", "rules", "audit", "compute", "card"])
+def test_a_phone_never_scrolls_sideways(open_page, view):
+    page = open_page(f"#page=ferplus-sym@1&view={view}")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_curves_have_a_line_for_each_method(open_page):
+    page = open_page("#page=ferplus-sym@1&view=levels")
+    assert page.locator("figure path").count() == len(METHODS)
+    chosen = page.get_by_role("button", name="nct", exact=True, pressed=True)
+    chosen.first.click()
+    assert page.get_by_role("button", name="nct", exact=True, pressed=False).count() == 1
+    assert page.locator("figure path[stroke='var(--faint)']").count() == 1
+
+
+def test_a_large_page_opens_in_under_a_second(chromium, tmp_path):
+    fabricate_all(tmp_path / "runs", [Trial(method=f"method_{m:02d}", skill=0.3 + m / 60) for m in range(30)])
+    records = [
+        replace(record, identity={**record.identity, "protocol": {"name": f"p{p}", "version": 1, "fingerprint": ""}})
+        for p in range(20)
+        for record in load_records(tmp_path / "runs")[0]
+    ]  # fmt: skip
+    path = write_report(page_data(records), tmp_path)
+    page = chromium.new_page()
+    page.goto(path.as_uri())
+    assert page.locator("table.overview tbody tr").count() == 30
+    assert page.locator("table.overview tbody button.open").count() == 600
+    busy = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
+    page.close()
+    assert busy < 1000, f"{busy:.0f} ms"

@@ -1,0 +1,166 @@
+"""Files that were cut, mixed up or written by another version: named, made anew, and in no mean until then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fernoise_bench.benchmark.runner import outcome, state_of
+from fernoise_bench.results.records import comparability_key, differing_fields, load_records
+from fernoise_bench.results.store import trial_folder, write_json
+
+from .workshop import everything, grid, life, run, taught, warnings_of
+
+Undisturbed = dict[str, dict[str, str]]
+
+
+def cut(share: float) -> Callable[[Path], object]:
+    """Leaves a share of a file."""
+    return lambda path: path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def flip(path: Path) -> None:
+    """Turns over bits in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def half_line(path: Path) -> None:
+    """Cuts the last line in two."""
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"\n", 0, -1) + 40])
+
+
+def without(field: str) -> Callable[[Path], None]:
+    """A JSON file as a version wrote it that did not know a field."""
+
+    def change(path: Path) -> None:
+        told = json.loads(path.read_bytes())
+        del told[field]
+        write_json(path, told)
+
+    return change
+
+
+DAMAGE = [
+    *(("predictions.npz", cut(share), f"cut to {share}") for share in (0, 0.01, 0.5, 0.99)),
+    ("predictions.npz", flip, "flipped"),
+    ("predictions.npz", Path.unlink, "lost"),
+    ("epochs.jsonl", half_line, "half a line"),
+    ("epochs.jsonl", cut(0.5), "cut"),
+    ("epochs.jsonl", cut(0), "empty"),
+    ("status.json", cut(0.5), "cut"),
+    ("status.json", lambda path: path.write_text("[]"), "a list"),
+    ("status.json", without("best"), "older version"),
+    ("environment.json", Path.unlink, "lost"),
+    ("environment.json", without("networks"), "older version"),
+    ("identity.json", cut(0.9), "cut"),
+    ("identity.json", without("fold"), "older version"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "how"), DAMAGE, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_damaged_result_is_named_and_made_anew_and_never_averaged(
+    name: str, change: Callable[[Path], object], how: str, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    trial = grid(tmp_path)[0]
+    run((trial,))
+    change(trial.folder / name)
+    records, damaged = load_records(tmp_path)
+    assert not records
+    assert len(damaged) == 1
+    assert str(trial.folder) in damaged[0]
+    assert state_of(trial) == "damaged"
+    assert outcome(trial)["state"] == "not run"
+    (warning,) = warnings_of(run((trial,)))
+    assert warning == damaged[0]
+    found = everything(tmp_path)
+    assert found == {place: undisturbed[place] for place in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("probabilities.npz", cut(0.5)),
+        ("status.json", cut(0.5)),
+        ("status.json", Path.unlink),
+        ("status.json", without("forwards")),
+    ],
+    ids=["probabilities cut", "status cut", "status lost", "older version"],
+)
+def test_a_damaged_teacher_is_named_and_trained_again(
+    name: str, change: Callable[[Path], object], tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    trial = taught(tmp_path)
+    run((trial,))
+    (teacher,) = trial.teachers.values()
+    change(teacher.folder / name)
+    (trial.folder / "predictions.npz").unlink()
+    assert any(name in warning and "trained again" in warning for warning in warnings_of(run((trial,))))
+    found = everything(tmp_path)
+    assert found == {place: undisturbed[place] for place in found}
+
+
+def stop_after_an_epoch(out: Path) -> None:
+    """Leaves a trial with a checkpoint of its first epoch."""
+    from fernoise_bench.benchmark import trainer
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    original = trainer.checkpoint.save
+
+    def save(*arguments: object) -> None:
+        original(*arguments)  # type: ignore[arg-type]
+        raise SystemExit
+
+    trainer.checkpoint.save = save  # type: ignore[assignment]
+    run(grid(out)[:1])
+
+
+def older(path: Path) -> None:
+    """A checkpoint as a version wrote it that kept less."""
+    state = torch.load(path, weights_only=True)
+    del state["best_scores"]
+    torch.save(state, path)
+
+
+def of_another_trial(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "trial": "0" * 16}, path)
+
+
+def of_too_many_epochs(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "next_epoch": 99}, path)
+
+
+@pytest.mark.parametrize("change", [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs])
+def test_a_damaged_checkpoint_is_named_and_its_trial_starts_again(
+    change: Callable[[Path], object], tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    process = life(stop_after_an_epoch, tmp_path)
+    process.join()
+    trial = grid(tmp_path)[0]
+    change(trial.folder / "checkpoint.pt")
+    assert any("checkpoint.pt: damaged checkpoint" in warning for warning in warnings_of(run((trial,))))
+    found = everything(tmp_path)
+    assert found == {place: undisturbed[place] for place in found}
+
+
+def test_a_trial_of_an_older_harness_stands_beside_the_new_one_and_never_in_its_column(tmp_path: Path) -> None:
+    trial = grid(tmp_path)[0]
+    run((trial,))
+    identity = {**trial.identity, "result_version": 0}
+    trial.folder.rename(trial_folder(tmp_path, identity))
+    write_json(trial_folder(tmp_path, identity) / "identity.json", identity)
+    assert state_of(trial) == "new"
+    run((trial,))
+    records, damaged = load_records(tmp_path)
+    assert (len(records), damaged) == (2, [])
+    assert differing_fields(comparability_key(record.identity) for record in records) == ["result_version"]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import gc
+import os
+import sqlite3
+from dataclasses import replace
+
+import pytest
+
+from fernoise_bench.results import cache
+from fernoise_bench.results.audit_tables import audit_page
+from fernoise_bench.results.cache import load_cached, uncollected
+from fernoise_bench.results.records import load_records
+from fernoise_bench.results.tables import long_table
+
+from .fabricate import Trial, fabricate, fabricate_all
+
+TRIALS = [
+    Trial(method="supervised"),
+    Trial(method="scn", seed=1),
+    Trial(method="recot", protocol="bp4d-3fold", kind="multi", level=None, copies=0),
+    Trial(method="nct", state="diverged", reason="loss is nan"),
+]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    fabricate_all(tmp_path / "runs", TRIALS)
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def kept(tmp_path):
+    return tmp_path / "cache"
+
+
+def reads(monkeypatch):
+    """The trials whose predictions are read from now on."""
+    found = []
+    real = cache.load_record
+    monkeypatch.setattr(cache, "load_record", lambda root, folder: found.append(folder.name) or real(root, folder))
+    return found
+
+
+def test_records_from_the_cache_are_the_records(runs, kept):
+    plain, _ = load_records(runs)
+    for _ in range(2):
+        records, damaged = load_cached(runs, kept)
+        assert records == plain
+        assert damaged == []
+    for ours, theirs in zip(records, plain, strict=True):
+        assert list(ours.epochs) == list(theirs.epochs)
+        assert (ours.subjects is None) == (theirs.subjects is None)
+        if ours.subjects is not None:
+            assert ours.subjects.names == theirs.subjects.names
+            assert (ours.subjects.counts == theirs.subjects.counts).all()
+    single = [record for record in records if record.level is not None]
+    known = [record for record in plain if record.level is not None]
+    assert long_table(single) == long_table(known)
+    assert audit_page(single) == audit_page(known)
+
+
+def test_finished_trials_are_read_once(runs, kept, monkeypatch):
+    load_cached(runs, kept)
+    read = reads(monkeypatch)
+    records, _ = load_cached(runs, kept)
+    assert read == [record.folder.split("/")[-1] for record in records if not record.done]
+
+
+def test_a_changed_trial_is_read_again_and_a_touched_one_is_not(runs, kept, monkeypatch):
+    before, _ = load_cached(runs, kept)
+    folders = [runs / record.folder for record in before if record.done]
+    for name in cache.FILES:
+        os.utime(folders[0] / name, ns=(1, 1))
+    predictions = folders[1] / "predictions.npz"
+    predictions.write_bytes(predictions.read_bytes()[:-40])
+    read = reads(monkeypatch)
+    records, damaged = load_cached(runs, kept)
+    assert folders[1].name in read
+    assert folders[0].name not in read
+    assert len(records) == len(before) - 1
+    assert str(folders[1]) in damaged[0]
+
+
+def test_the_same_trial_elsewhere_is_known_by_its_bytes(runs, kept, monkeypatch):
+    load_cached(runs, kept)
+    moved = runs.with_name("moved")
+    runs.rename(moved)
+    read = reads(monkeypatch)
+    records, _ = load_cached(moved, kept)
+    assert len(read) == 1
+    assert len(records) == len(TRIALS)
+
+
+def test_numbers_made_by_other_code_are_not_used(runs, kept, monkeypatch):
+    load_cached(runs, kept)
+    monkeypatch.setattr(cache, "_version", lambda: "another")
+    read = reads(monkeypatch)
+    load_cached(runs, kept)
+    assert len(read) == len(TRIALS)
+
+
+def test_a_trial_that_is_gone_is_forgotten(runs, kept):
+    load_cached(runs, kept)
+    (record, *_), _ = load_cached(runs, kept)
+    for path in (runs / record.folder).iterdir():
+        path.unlink()
+    (runs / record.folder).rmdir()
+    assert len(load_cached(runs, kept)[0]) == len(TRIALS) - 1
+    connection = sqlite3.connect(kept / "records.sqlite3")
+    (count,) = connection.execute("select count(*) from records").fetchone()
+    connection.close()
+    assert count == 2
+
+
+@pytest.mark.parametrize("damage", ["file", "value", "no place"])
+def test_a_damaged_cache_changes_nothing(runs, kept, damage):
+    plain, _ = load_cached(runs, kept)
+    if damage == "file":
+        (kept / "records.sqlite3").write_bytes(b"no data base")
+    elif damage == "value":
+        connection = sqlite3.connect(kept / "records.sqlite3")
+        with connection:
+            connection.execute("update records set value = ?", (b"nonsense",))
+        connection.close()
+    else:
+        kept = kept / "not" / "there"
+    assert load_cached(runs, kept)[0] == plain
+
+
+def test_new_trials_join(runs, kept):
+    load_cached(runs, kept)
+    fabricate(runs, replace(TRIALS[0], seed=5))
+    assert len(load_cached(runs, kept)[0]) == len(TRIALS) + 1
+
+
+def test_collection_comes_back():
+    with uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()

@@ -1,0 +1,54 @@
+"""Methods that cheat, each caught by the conformance suite with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fernoise_bench.benchmark.registry import find
+from fernoise_bench.protocols.base import Kind
+
+from . import test_conformance as conformance
+
+Check = Callable[..., None]
+CHEATS: dict[str, tuple[Check, str]] = {
+    "looks_for_references": (conformance.test_learns_from_what_it_is_handed_alone, "reference labels or test rows"),
+    "trains_on_test_rows": (conformance.test_learns_from_what_it_is_handed_alone, "reference labels or test rows"),
+    "reads_the_data_root": (conformance.test_opens_nothing_while_it_trains, "fer2013"),
+    "reads_other_trials": (conformance.test_opens_nothing_while_it_trains, "fernoise-runs"),
+    "draws_from_the_global_generator": (
+        conformance.test_does_not_draw_from_the_global_generator,
+        "torch's global generator",
+    ),
+    "keeps_state_elsewhere": (
+        conformance.test_all_state_is_parameters_and_buffers,
+        "state outside parameters and buffers",
+    ),
+}
+FOLDER = Path(__file__).with_name("cheats")
+
+
+def test_every_cheat_is_tried() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(CHEATS)
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_is_caught_with_the_reason(
+    name: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, reason = CHEATS[name]
+    more = (monkeypatch,) if check is conformance.test_opens_nothing_while_it_trains else ()
+    with pytest.raises(AssertionError, match=reason):
+        check(f"{FOLDER / name}.py:Cheat", kind, tmp_path, *more)
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_is_a_method_like_any_other(name: str, tmp_path: Path) -> None:
+    """It is caught for what it does, not for failing to run."""
+    spec = find(f"{FOLDER / name}.py:Cheat")
+    training = conformance._start(f"{FOLDER / name}.py:Cheat", "single", tmp_path)
+    assert spec.needs == {"single", "multi"}
+    assert conformance._run(training, 1)[0] is not None
