@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test test-cluster lint types check mutants mutation bench speed gates clean
+.PHONY: help demo test test-cluster lint types check mutants mutation bench speed gates reference clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -56,6 +56,9 @@ speed: $(VENV)/.dev  ## is the harness slower than it was? ratios to a bare loop
 
 gates: $(VENV)/.dev  ## are the generated faces worth training on: 15 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s
+
+reference: $(BIN)/fernoise-bench  ## pack the finished trials of RUNS as the leaderboard that ships
+	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.shipped import bundle_runs; print(*bundle_runs(Path('$(RUNS)')), sep='\n')"
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .bundle import expanded
+from .bundle import expanded, write_bundle
 from .cache import cache_folder, load_cached
 from .records import Record
-from .store import find_trials
+from .store import find_trials, read_json
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -21,6 +21,27 @@ def shipped_records(folder: Path = FOLDER) -> tuple[list[Record], list[str]]:
         records += found
         damaged += wrong
     return records, damaged
+
+
+def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
+    """Writes the finished trials of an output folder as the bundles that ship, one a protocol and seed.
+
+    Returns:
+        The bundles written.
+
+    Raises:
+        BadInput: a trial is damaged, or not of single labels.
+    """
+    groups: dict[str, list[Path]] = {}
+    for trial in find_trials(runs):
+        if (trial / "status.json").is_file() and read_json(trial / "status.json")["state"] == "done":
+            identity = read_json(trial / "identity.json")
+            name = f"{identity['protocol']['name']}-{identity['profile']}-seed{identity['seed']}".replace(":", ".")
+            groups.setdefault(name, []).append(trial)
+    folder.mkdir(exist_ok=True)
+    for name, trials in groups.items():
+        write_bundle(runs, trials, folder / f"{name}.zip")
+    return [folder / f"{name}.zip" for name in groups]
 
 
 def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:

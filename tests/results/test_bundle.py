@@ -16,7 +16,7 @@ from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.bundle import _as_bytes, expand, expanded, write_bundle
 from fernoise_bench.results.records import Record, load_records
-from fernoise_bench.results.shipped import records_or_shipped, shipped_records
+from fernoise_bench.results.shipped import bundle_runs, records_or_shipped, shipped_records
 from fernoise_bench.results.store import find_trials, read_arrays
 
 from ..toy import ToyWorkplace, ignore, toy_trial
@@ -110,3 +110,11 @@ def test_the_users_own_trials_come_first(
     records, damaged = shipped_records(bundle.parent)
     assert (len(records), damaged) == (2, [])
     assert shipped_records(tmp_path / "home") == ([], [])
+
+
+def test_runs_become_a_bundle_a_protocol_and_seed(trials: Path, tmp_path: Path) -> None:
+    run_trial(toy_trial("supervised", trials, kind="single", epochs=2, seed=1), ToyWorkplace(), ignore)
+    written = bundle_runs(trials, tmp_path / "reference")
+    assert sorted(path.name for path in written) == ["toy-single-small-seed0.zip", "toy-single-small-seed1.zip"]
+    seeds = {record.identity["seed"] for record in shipped_records(tmp_path / "reference")[0]}
+    assert seeds == {0, 1}
