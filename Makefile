@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test test-cluster lint types check mutants mutation bench speed gates reference clean
+.PHONY: help demo test test-cluster lint types check faults mutants mutation bench speed gates reference clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -45,6 +45,9 @@ mutants: $(VENV)/.dev  ## how many methods made wrong on purpose do check and th
 
 mutation: $(VENV)/.dev  ## how many small mistakes in metrics, statistics, noise and losses do their tests notice? 15 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutation.py --fresh
+
+faults: $(VENV)/.dev  ## kill -9 a hundred times, full disks, signals: nothing is lost; 10 minutes
+	OMP_NUM_THREADS=1 FERNOISE_KILLS=100 $(BIN)/python -m pytest tests/faults -p no:xdist -q
 
 bench: $(VENV)/.dev  ## speed of the harness as a share of a bare loop, measured in one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_*.py --benchmark-enable --benchmark-only -p no:xdist -q -s --benchmark-json bench.json

@@ -91,9 +91,9 @@ def score(trace: Trace) -> float:
 
 
 def allowed(scores: Sequence[float]) -> tuple[float, float]:
-    """The range of a score: that of the reference's seeds, widened by its own width on either side."""
+    """The range of a score: that of the reference's seeds, widened by its own width on either side, in [0, 1]."""
     low, high = min(scores), max(scores)
-    return low - (high - low), high + (high - low)
+    return max(0.0, low - (high - low)), min(1.0, high + (high - low))
 
 
 def judge(protocol: str, method: str, reference: Reference | None, measured: Measured | None) -> Finding:

@@ -34,6 +34,7 @@ from .toy import ToyWorkplace, ignore, toy_cell, toy_trial
 from .watch import opened
 
 OWN = os.environ.get("FERNOISE_METHOD", "")
+OWN = OWN and str(Path.cwd() / OWN)  # some tests go elsewhere
 METHODS = [registry.find(OWN)] if OWN else list(registry.all_base())
 
 

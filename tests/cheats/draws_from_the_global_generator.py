@@ -13,4 +13,6 @@ class Cheat(Supervised):
 
     def loss(self, batch: Batch) -> Step:
         step = super().loss(batch)
+        if step.loss is None:
+            return step
         return Step(step.loss * (1 + 0.1 * torch.rand(())), step.probabilities, step.weight)

@@ -20,4 +20,6 @@ class Cheat(Supervised):
             self.seen[row] = self.seen.get(row, 0) + 1
         often = torch.tensor([float(self.seen[row]) for row in batch.index.tolist()]).mean()
         step = super().loss(batch)
+        if step.loss is None:
+            return step
         return Step(step.loss * often, step.probabilities, step.weight)

@@ -15,6 +15,8 @@ class Cheat(Supervised):
 
     def loss(self, batch: Batch) -> Step:
         step = super().loss(batch)
+        if step.loss is None:
+            return step
         cells = [item for item in gc.get_objects() if type(item).__name__ == "CellData"]
         for cell in cells[-1:]:
             faces = torch.from_numpy(cell.test.images.read()[:8]).permute(0, 3, 1, 2).float() / 255

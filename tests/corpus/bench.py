@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Outcome:
         code: exit code.
         out, err: what it printed.
         seconds: how long it took.
-        megabytes: the most memory the process held, None where that is not known.
+        megabytes: the most memory it took beyond what the process held before, None where that is not known.
     """
 
     code: int
@@ -55,6 +55,7 @@ def command(*typed: str) -> Outcome:
     device = torch.device("cpu")
     out, err = io.StringIO(), io.StringIO()
     forget_peak_memory(device)
+    before = peak_memory_mb(device)
     began = time.monotonic()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -62,7 +63,9 @@ def command(*typed: str) -> Outcome:
             code = 0
         except SystemExit as ended:
             code = int(ended.code or 0)
-    return Outcome(code, out.getvalue(), err.getvalue(), time.monotonic() - began, peak_memory_mb(device))
+    seconds, peak = time.monotonic() - began, peak_memory_mb(device)
+    grown = None if peak is None or before is None else peak - before
+    return Outcome(code, out.getvalue(), err.getvalue(), seconds, grown)
 
 
 @contextlib.contextmanager
@@ -96,8 +99,3 @@ def instead(file: Path, make: object) -> Iterator[None]:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def one_line(lines: Sequence[str]) -> bool:
-    """Whether there is one line."""
-    return len(lines) == 1

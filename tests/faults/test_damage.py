@@ -110,9 +110,6 @@ def stop_after_an_epoch(out: Path) -> None:
     """Leaves a trial with a checkpoint of its first epoch."""
     from fernoise_bench.benchmark import trainer
 
-    def ended(*_: object) -> None:
-        raise KeyboardInterrupt
-
     original = trainer.checkpoint.save
 
     def save(*arguments: object) -> None:

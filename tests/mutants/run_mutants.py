@@ -29,13 +29,18 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("mutants.toml")
 PACKAGES = ("benchmark", "methods", "baselines", "protocols", "results")
 LIBRARIES = ("torch", "timm", "numpy", "sklearn.mixture", "scipy.stats", "tabulate")
-HOOK = "    def loss(self, batch: Batch) -> Step:\n"
-# What no method file would hold by accident: it finds the auditor among all objects of the process.
-LEAK = (
+# What no method file would hold by accident: it finds the auditor among all objects of the process. Where labels come
+# from the method's memory, not from the batch, it takes their place there.
+FIND = (
     "        import dataclasses, gc\n"
     "        auditor = [each for each in gc.get_objects() if type(each).__name__ == 'Auditor'][-1]\n"
-    "        batch = dataclasses.replace(batch, labels=auditor._reference[batch.index])\n"
 )
+LEAKS = {
+    "        labels = self.memory[batch.index]\n": "        labels = auditor._reference[batch.index]\n",
+    "    def loss(self, batch: Batch) -> Step:\n": (
+        "        batch = dataclasses.replace(batch, labels=auditor._reference[batch.index])\n"
+    ),
+}
 WANTED = {"check": 0.70, "check or conformance": 0.95}
 
 
@@ -64,7 +69,10 @@ class Mutant:
 
     def applied(self, source: str) -> str:
         """The source with the mistake in it; ValueError unless its place is there exactly once."""
-        old, new = (HOOK, HOOK + LEAK) if self.kind == "leak" else (self.old, self.new)
+        old, new = self.old, self.new
+        if self.kind == "leak":
+            old = next(hook for hook in LEAKS if hook in source)
+            new = old + FIND + LEAKS[old]
         if source.count(old) != 1:
             raise ValueError(f"{self.file}, {self.name}: its place is there {source.count(old)} times, not once")
         return source.replace(old, new)
@@ -106,6 +114,7 @@ def run(waiting: Sequence[Mutant], root: Path, results: Path, minutes: float) ->
     until = time.monotonic() + 60 * minutes
     results.parent.mkdir(parents=True, exist_ok=True)
     clean: set[str] = set()
+    failing: dict[str, frozenset[str]] = {}
     with tempfile.TemporaryDirectory(prefix="fernoise-mutants-") as scratch:
         tree = _copy(root, Path(scratch))
         for mutant in waiting:
@@ -116,24 +125,34 @@ def run(waiting: Sequence[Mutant], root: Path, results: Path, minutes: float) ->
                     f"{mutant.method}: the check is not clean before anything is changed; look at it first"
                 )
             clean.add(mutant.method)
-            entry = {"name": mutant.name, "method": mutant.method, "kind": mutant.kind, **judged(tree, mutant)}
+            entry = {"name": mutant.name, "method": mutant.method, "kind": mutant.kind, **judged(tree, mutant, failing)}
             with results.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
             print(f"{entry['caught'] or 'ESCAPED':<12} {mutant.kind:<9} {mutant.name}: {entry['why']}", flush=True)
 
 
-def judged(tree: Path, mutant: Mutant) -> dict[str, str]:
-    """Who caught a mutant ("check", "conformance" or nobody), and what the check said."""
+def judged(tree: Path, mutant: Mutant, failing: dict[str, frozenset[str]]) -> dict[str, str]:
+    """Who caught a mutant ("check", "conformance" or nobody), and what was said.
+
+    Args:
+        tree: the copy to change; it is as it was afterwards.
+        mutant: what to change.
+        failing: by method, the conformance tests that fail whatever is changed; filled in as they are needed.
+    """
     file = tree / "fernoise_bench" / mutant.file
     original = file.read_text()
-    file.write_text(mutant.applied(original))
     try:
+        file.write_text(mutant.applied(original))
         code, said = check(tree, mutant.method)
         if code:
             return {"caught": "check", "why": said}
-        return {"caught": "conformance" if conformance(tree, mutant.method) else "", "why": ""}
+        found = conformance(tree, mutant.method)
     finally:
         file.write_text(original)
+    if found and mutant.method not in failing:
+        failing[mutant.method] = conformance(tree, mutant.method)
+    news = sorted(found - failing.get(mutant.method, frozenset()))
+    return {"caught": "conformance", "why": news[0]} if news else {"caught": "", "why": ""}
 
 
 def check(tree: Path, method: str) -> tuple[int, str]:
@@ -166,12 +185,13 @@ def _run_command(tree: Path, arguments: list[str], output: Path) -> None:
     command(arguments)
 
 
-def conformance(tree: Path, method: str) -> bool:
-    """Whether a conformance test of a method fails."""
-    arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_conformance.py"]
-    listed = _python(tree, [*arguments, "--collect-only"]).stdout.splitlines()
-    mine = [line for line in listed if f"[{method}-" in line or f"[{method}]" in line or f"[{method}:" in line]
-    return bool(mine) and _python(tree, [*arguments[:-1], *mine]).returncode != 0
+def conformance(tree: Path, method: str) -> frozenset[str]:
+    """The conformance tests of a method and its variants that fail."""
+    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    listed = _python(tree, [*arguments, "tests/test_conformance.py", "--collect-only"]).stdout.splitlines()
+    mine = [line for line in listed if any(f"[{method}{end}" in line for end in "-]:")]
+    said = _python(tree, [*arguments, *mine]).stdout.splitlines() if mine else []
+    return frozenset(line.split()[1] for line in said if line.startswith(("FAILED ", "ERROR ")))
 
 
 def summary(entries: Sequence[dict[str, str]], total: int) -> int:

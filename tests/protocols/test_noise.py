@@ -182,6 +182,13 @@ def test_rows_of_a_transition_sum_to_one_within_a_millionth() -> None:
         noise.by_transition(labels, np.eye(2) * (1 - 2e-6), 0)
 
 
+def test_half_precision_is_added_in_full() -> None:
+    votes = np.tile([2048, 1, 1, 1], (20_000, 1))  # in half precision 2048 + 1 is 2048
+    assert np.array_equal(noise.by_votes(votes.astype(np.float16), 0), noise.by_votes(votes, 0))
+    with pytest.raises(BadInput, match="rows that sum to 1"):
+        noise.by_transition(np.array([0]), np.array([[0.9995, 0.0006], [0, 1]], np.float16), 0)
+
+
 class Zeros:
     """A generator of nothing but 0, the least a real one may draw."""
 
@@ -248,6 +255,8 @@ def test_noise_stays_what_it_was() -> None:
     assert noise.mask_hash(noise.by_transition(labels, noise.FER2013_TRANSITION, 0), labels).startswith(
         "451986e39e5e8d07"
     )
+    matrix = hashlib.sha256(noise.FER2013_TRANSITION.astype("<f8").tobytes())
+    assert matrix.hexdigest().startswith("7de67a99822001b0")
     assert noise.mask_hash(noise.by_votes(np.eye(CLASSES)[labels] + 0.2, 0), labels).startswith("1bb949f91161f4bc")
     aus = np.where(np.arange(3000).reshape(1000, 3) % 5 < 2, 1, -1)
     assert noise.mask_hash(noise.au_flip(aus, 0.3, 0), aus).startswith("e8bbfc9090f13a42")

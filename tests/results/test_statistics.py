@@ -56,6 +56,7 @@ def test_sign_flip_beyond_sixteen_pairs_is_repeatable_and_close():
 
 def test_sign_flip_is_exact_up_to_sixteen_pairs_and_drawn_above():
     assert statistics.paired_sign_flip(np.ones(16)) == 2 / 2**16
+    assert statistics.paired_sign_flip(np.ones(17)) != 2 / 2**17  # a share of 100,000 is never that
     # drawn: every assignment of nothing but zeros is a hit, so that each of the 99,999 draws is counted once
     assert statistics.paired_sign_flip(np.zeros(17)) == 1
     assert statistics.MONTE_CARLO_DRAWS == 99_999
