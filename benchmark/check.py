@@ -52,8 +52,8 @@ class Suite:
 
 SUITES: Mapping[str, Suite] = MappingProxyType(
     {
-        "smoke": Suite("smoke", seeds=4, echoes=(1 + 2e-5, 1 - 2e-5)),
-        "small": Suite("small", seeds=3, echoes=(1 + 2e-5,)),
+        "smoke": Suite("smoke", seeds=4, echoes=(1 + 1e-6, 1 - 1e-6)),
+        "small": Suite("small", seeds=3, echoes=(1 + 1e-6,)),
     }
 )
 

@@ -3,7 +3,7 @@
 Two questions about a method on a protocol. Does it learn as well as before: is its score inside the range of the
 reference's seeds, widened by that range on either side? And does it compute the same: is every number of every epoch
 of the same seeds as it was, as far as rounding lets it be? How far that is, is measured when references are written:
-echoes repeat a seed with a learning rate that differs in its fifth digit, and how far their numbers come apart from the
+echoes repeat a seed with a learning rate that differs by a millionth, and how far their numbers come apart from the
 seed's is what rounding may do: little in the first epochs, more in later ones.
 """
 
@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 Series = tuple[float | None, ...]
 Trace = Mapping[str, Series]
 Status = Literal["ok", "drifted", "broken", "new", "missing"]
@@ -90,10 +91,11 @@ def score(trace: Trace) -> float:
     return float(trace[SCORE][-1] or 0.0)
 
 
-def allowed(scores: Sequence[float]) -> tuple[float, float]:
-    """The range of a score: that of the reference's seeds, widened by its own width on either side, in [0, 1]."""
+def allowed(scores: Sequence[float], rounding: float = 0.0) -> tuple[float, float]:
+    """The range of a score: that of the seeds, widened by its own width and by rounding on either side, in [0, 1]."""
     low, high = min(scores), max(scores)
-    return max(0.0, low - (high - low)), min(1.0, high + (high - low))
+    wider = high - low + rounding
+    return max(0.0, low - wider), min(1.0, high + wider)
 
 
 def judge(protocol: str, method: str, reference: Reference | None, measured: Measured | None) -> Finding:
@@ -108,8 +110,9 @@ def judge(protocol: str, method: str, reference: Reference | None, measured: Mea
     if reference is None:
         return Finding(protocol, method, "new", "has no reference yet; write one with --update --reason TEXT", mean)
     expected = float(np.mean([reference.scores[seed] for seed in traces]))
-    low, high = allowed(reference.scores)
-    changed = first_change(reference, traces)
+    limits = tolerances(reference)
+    low, high = allowed(reference.scores, float(limits[SCORE][-1]))
+    changed = first_change(reference, traces, limits)
     if mean < low:
         status: Status = "broken"
         reason = f"the score {mean:.4f} is below {low:.4f}, what seeds allow"
@@ -122,18 +125,17 @@ def judge(protocol: str, method: str, reference: Reference | None, measured: Mea
     return Finding(protocol, method, status, reason, mean, expected, low, high)
 
 
-def first_change(reference: Reference, traces: Mapping[int, Trace]) -> str:
+def first_change(reference: Reference, traces: Mapping[int, Trace], limits: Mapping[str, Floats]) -> str:
     """Where the numbers of every seed first differ by more than rounding explains, as one line; empty if nowhere.
 
     Every seed has to differ: a rule that takes the smaller of two nearly equal numbers may fall the other way on
     another machine, but not in every run.
     """
-    limits = tolerances(reference)
     found = [next(changes(reference.seeds[seed], trace, limits), "") for seed, trace in traces.items()]
     return found[0] if found and all(found) else ""
 
 
-def tolerances(reference: Reference) -> dict[str, NDArray[np.float64]]:
+def tolerances(reference: Reference) -> dict[str, Floats]:
     """By name and epoch, how much a number may differ from that of the same seed.
 
     As far as the echoes of its own series reached, times SAFETY. What no echo moved although seeds do, a count that
@@ -152,7 +154,7 @@ def tolerances(reference: Reference) -> dict[str, NDArray[np.float64]]:
     return limits
 
 
-def changes(before: Trace, now: Trace, limits: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
+def changes(before: Trace, now: Trace, limits: Mapping[str, Floats]) -> Iterator[str]:
     """Every number that differs by more than its limit, in the order of epochs, as text."""
     for name in sorted(before.keys() ^ now.keys()):
         yield f"{name} is reported {'no longer' if name in before else 'for the first time'}"
@@ -194,7 +196,7 @@ def rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _array(series: Series) -> NDArray[np.float64]:
+def _array(series: Series) -> Floats:
     return np.array([np.nan if value is None else value for value in series])
 
 

@@ -12,11 +12,11 @@ from .store import find_trials, read_json
 FOLDER = Path(__file__).parent / "reference"
 
 
-def shipped_records(folder: Path = FOLDER) -> tuple[list[Record], list[str]]:
-    """The records of every bundle in a folder, and a message for each damaged trial; none for no bundle."""
+def shipped_records(folder: Path | None = None) -> tuple[list[Record], list[str]]:
+    """The records of every bundle in a folder (that of the package), and a message for each damaged trial."""
     records: list[Record] = []
     damaged: list[str] = []
-    for bundle in sorted(folder.glob("*.zip")):
+    for bundle in sorted((folder or FOLDER).glob("*.zip")):
         found, wrong = load_cached(expanded(bundle, cache_folder("reference")))
         records += found
         damaged += wrong

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results import bundle as bundle_module
 from fernoise_bench.results.bundle import _as_bytes, expand, expanded, write_bundle
 from fernoise_bench.results.records import Record, load_records
 from fernoise_bench.results.shipped import bundle_runs, records_or_shipped, shipped_records
@@ -118,3 +119,11 @@ def test_runs_become_a_bundle_a_protocol_and_seed(trials: Path, tmp_path: Path) 
     assert sorted(path.name for path in written) == ["toy-single-small-seed0.zip", "toy-single-small-seed1.zip"]
     seeds = {record.identity["seed"] for record in shipped_records(tmp_path / "reference")[0]}
     assert seeds == {0, 1}
+
+
+def test_what_ships_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    records, damaged = shipped_records(Path(bundle_module.__file__).parent / "reference")
+    assert damaged == []
+    assert records
+    assert all(record.done and record.identity["profile"] == "small" for record in records)

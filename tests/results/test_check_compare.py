@@ -39,12 +39,14 @@ def test_the_same_numbers_are_ok() -> None:
 
 def test_the_range_of_a_score_is_that_of_the_seeds_widened_by_itself() -> None:
     assert allowed([0.5, 0.6, 0.55]) == pytest.approx((0.4, 0.7))
+    assert allowed([0.5, 0.6, 0.55], rounding=0.01) == pytest.approx((0.39, 0.71))
+    assert allowed([0.1, 0.9]) == (0.0, 1.0)
 
 
 def test_a_worse_score_is_broken_and_a_better_one_has_drifted() -> None:
-    worse = judge("p", "m", REFERENCE, measured(trace(right=0.3), trace(right=0.45)))
+    worse = judge("p", "m", REFERENCE, measured(trace(right=0.3), trace(right=0.4)))
     assert worse.status == "broken"
-    assert "below 0.4000" in worse.reason
+    assert "below 0.3920" in worse.reason
     better = judge("p", "m", REFERENCE, measured(trace(right=0.7), trace(right=0.75)))
     assert better.status == "drifted"
     assert "too good" in better.reason
