@@ -209,7 +209,7 @@ def traversal(content: bytes) -> bytes:
 BUNDLES: dict[str, Damage] = {
     **{name: damage for name, damage in ARRAYS.items() if name != "no arrays"},
     "a name out of the folder": traversal,
-    "an absolute name": lambda content: zipped({"/tmp/a/0123456789abcdef/identity.json": b"{}"}),
+    "an absolute name": lambda content: zipped({"/etc/a/0123456789abcdef/identity.json": b"{}"}),
     "dots as a folder": lambda content: zipped({"../b/0123456789abcdef/identity.json": b"{}"}),
     "a back slash": lambda content: zipped({"a\\..\\..\\b/c/0123456789abcdef/identity.json": b"{}"}),
 }
