@@ -25,7 +25,7 @@ class AsymmetricLossParams:
     gamma_positive: float = sourced(0.0, "authors' code, train.py (Alibaba-MIIL/ASL): gamma_pos 0, MS-COCO")
     margin: float = sourced(0.05, "authors' code, train.py (Alibaba-MIIL/ASL): clip 0.05, MS-COCO")
     detach_focus: bool = sourced(
-        False, "Ridnik et al. §2: gradient of the whole loss; the authors' code also offers a focus without gradient"
+        False, "Ridnik et al. §2: gradient of the whole loss; the authors' train.py asks for a focus without gradient"
     )
 
 

@@ -25,6 +25,7 @@ from ..methods.base import (
 )
 from ..methods.forgetting import ForgetSchedule, RateSource
 from ..methods.losses import full_precision
+from ..methods.selection import small_loss
 
 __all__ = ["CoTeachingPlus", "CoTeachingPlusParams", "co_teaching_plus_loss"]
 
@@ -106,6 +107,14 @@ def _exchanged(
     return _small(losses2, among, forget_rate), _small(losses1, among, forget_rate)
 
 
+def _plain(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float) -> tuple[Tensor, Tensor]:
+    """Bool [B] each: the rows of plain Co-teaching, at least one of any batch."""
+    keep1, keep2 = torch.zeros(2, len(labels), dtype=torch.bool, device=labels.device)
+    keep1[small_loss(_losses(logits2.detach(), labels), forget_rate)] = True
+    keep2[small_loss(_losses(logits1.detach(), labels), forget_rate)] = True
+    return keep1, keep2
+
+
 def _small(losses: Tensor, among: Tensor, forget_rate: float) -> Tensor:
     """Bool [B]: of the n rows `among`, the int((1-R)·n) of smallest loss, ties in row order; all n where that is none.
 
@@ -166,7 +175,7 @@ class CoTeachingPlus(Method):
         forget_rate = float(self.schedule.rates[batch.epoch])
         agreed_counts = batch.epoch * batch.step < self.params.agreed_until
         if batch.epoch < self.warm_up:
-            keep1, keep2 = _exchanged(logits1, logits2, labels, forget_rate, torch.ones_like(labels, dtype=torch.bool))
+            keep1, keep2 = _plain(logits1, logits2, labels, forget_rate)
         else:
             keep1, keep2 = _disagreed(logits1, logits2, labels, forget_rate, agreed_counts)
         # Only past `agreed_until` may there be nothing to train on; a zero loss would still move the optimiser.

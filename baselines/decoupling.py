@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, mean_probabilities, sourced
+from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, Variant, mean_probabilities, sourced
 from ..methods.losses import full_precision
 
 __all__ = ["Decoupling", "DecouplingParams", "decoupling_loss"]
@@ -22,6 +24,10 @@ class DecouplingParams:
     warm_up_steps: int = sourced(
         0, "authors' code, train.py:38-82 (emalach/UpdateByDisagreement @86d01a8): init_iter 0"
     )
+    warm_up: int = sourced(
+        0, "unstated: ours, epochs of a 40-epoch recipe on all rows; the variant 'warm-up' has Co-teaching+'s 5"
+    )
+    stated_for: int = sourced(40, "unstated: ours; the epochs keep their share of any other length")
     floor: float = sourced(
         0.1, "authors' code, train.py:172-174 (emalach/UpdateByDisagreement @86d01a8): min_batch_size 0.1"
     )
@@ -62,7 +68,7 @@ def _losses(logits1: Tensor, logits2: Tensor, labels: Tensor, used: Tensor, floo
     divisor = torch.where(divisor > 0, divisor, 1.0)  # nothing used, no floor: 0, not 0 / 0
     each = [F.cross_entropy(full_precision(logits), labels, reduction="none") for logits in (logits1, logits2)]
     # A choice, not a product: a row that is left out stays out even where its loss overflows.
-    return [torch.where(used, losses, 0.0).sum() / divisor for losses in each]
+    return [torch.where(used, losses, 0.0).sum() / divisor.to(losses.dtype) for losses in each]
 
 
 class Decoupling(Method):
@@ -70,22 +76,28 @@ class Decoupling(Method):
 
     Reference: Malach & Shalev-Shwartz, 'Decoupling "when to update" from "how to update"', NeurIPS 2017; code
     emalach/UpdateByDisagreement. A batch without disagreement skips the update: a zero loss would still move the
-    optimiser's moments. Prediction: mean of the two probabilities.
+    optimiser's moments. Networks that start from scratch may come to agree on everything before they have learnt, and
+    then nothing moves them any more. Prediction: mean of the two probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
     Params = DecouplingParams
     params: DecouplingParams
+    variants: ClassVar[Mapping[str, Variant]] = MappingProxyType(
+        {"warm-up": Variant("all rows for an eighth of the epochs, as Co-teaching+ begins", {"warm_up": 5})}
+    )
 
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: DecouplingParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network1 = Network(make_encoder, task.num_classes, peer=0)
         self.network2 = Network(make_encoder, task.num_classes, peer=1)
+        epochs = task.scaled_epochs(params.warm_up, params.stated_for)
+        self.warm_up_steps = params.warm_up_steps + epochs * task.steps_per_epoch
 
     def loss(self, batch: Batch) -> Step:
         """Sum of the two networks' losses; no update where they agree throughout."""
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
-        warm_up = batch.epoch * self.task.steps_per_epoch + batch.step < self.params.warm_up_steps
+        warm_up = batch.epoch * self.task.steps_per_epoch + batch.step < self.warm_up_steps
         used = _disagreement(logits1, logits2, warm_up)
         loss1, loss2 = _losses(logits1, logits2, batch.labels, used, self.params.floor)
         weight = used.float().expand(2, -1)

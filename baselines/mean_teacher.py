@@ -12,7 +12,14 @@ from torch import Tensor
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, sourced
 from ..methods.losses import full_precision, masked_bce
 
-__all__ = ["MeanTeacher", "MeanTeacherParams", "consistency_ramp", "ema_decay", "teacher_consistency"]
+__all__ = [
+    "MeanTeacher",
+    "MeanTeacherParams",
+    "consistency_ramp",
+    "ema_decay",
+    "scaled_decay",
+    "teacher_consistency",
+]
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,12 @@ class MeanTeacherParams:
     ramp_share: float = sourced(
         0.2, "unstated: ours, share of the epochs; authors' code (CuriousAI/mean-teacher @546348f): 30 epochs, or 5"
     )
-    decay: float = sourced(0.999, "authors' code, main.py (CuriousAI/mean-teacher @546348f): ema-decay 0.999")
+    decay: float = sourced(
+        0.999, "authors' code, mean_teacher/cli.py (CuriousAI/mean-teacher @546348f): ema-decay; CIFAR script .97"
+    )
+    decay_stated_for: int = sourced(
+        21_000, "unstated: ours; steps of 70 epochs on EmotioNet: a shorter training averages over the same share of it"
+    )
 
 
 def ema_decay(step: int, decay: float) -> float:
@@ -38,6 +50,17 @@ def ema_decay(step: int, decay: float) -> float:
     Source: authors' code, pytorch/main.py, update_ema_variables (CuriousAI/mean-teacher @546348f).
     """
     return min(1.0 - 1.0 / (step + 1), decay)
+
+
+def scaled_decay(decay: float, stated_for: int, steps: int) -> float:
+    """The decay whose average reaches back over the same share of a shorter training; never above the stated one.
+
+    Args:
+        decay: stated, in [0, 1]: it averages over 1 / (1 - decay) steps.
+        stated_for: steps of the training it is stated for.
+        steps: steps of this training.
+    """
+    return max(0.0, 1.0 - (1.0 - decay) * max(1.0, stated_for / max(1, steps)))
 
 
 def consistency_ramp(epoch: float, ramp_epochs: float) -> float:
@@ -99,6 +122,7 @@ class MeanTeacher(Method):
         self.teacher = Network(make_encoder, task.num_classes)
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
+        self.decay = scaled_decay(params.decay, params.decay_stated_for, task.epochs * task.steps_per_epoch)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def loss(self, batch: Batch) -> Step:
@@ -123,7 +147,7 @@ class MeanTeacher(Method):
         """Move the teacher's parameters towards the student's."""
         self.updates += 1
         # ema_decay(updates, decay), computed where the counter lives: reading it would wait for the device each step.
-        kept = (1.0 - 1.0 / (self.updates.double() + 1)).clamp(max=self.params.decay)
+        kept = (1.0 - 1.0 / (self.updates.double() + 1)).clamp(max=self.decay)
         for average, current in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
             average.mul_(kept).add_(current * (1.0 - kept))
 

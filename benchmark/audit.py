@@ -26,6 +26,9 @@ COUNTS = (
     "damaged",  # of those changed, given right before
 )
 
+# Counted apart by reference class, or by AU, as well.
+BY_CLASS = ("entries", "wrong", "predicted_wrong", "memorised", "right", "kept_right", "targets_right", "damaged")
+
 # What a method may leave out of its steps, and the counts that are absent then.
 REPORTED = {
     "predicted": ("predicted_wrong", "memorised", "recovered"),
@@ -38,29 +41,34 @@ class Auditor:
     """Compares what was trained on with reference labels, on the device, without a synchronisation a step.
 
     Single labels count by row; AU labels by entry. Soft targets count as their most probable label.
+
+    Args:
+        given: labels of the training rows, int64 [N] or [N, L].
+        reference: the same, -1 (or 0 of an AU) where it is not known.
+        kind: of the labels.
+        num_classes: classes, or AUs.
     """
 
-    def __init__(self, given: Tensor, reference: Tensor, kind: Kind) -> None:
+    def __init__(self, given: Tensor, reference: Tensor, kind: Kind, num_classes: int) -> None:
         self._given = given
         self._reference = reference
         self._kind = kind
-        self._counts = torch.zeros(len(COUNTS), dtype=torch.int64, device=reference.device)
+        self._counts = torch.zeros(len(COUNTS), num_classes, dtype=torch.int64, device=reference.device)
 
     def watch(self, rows: Tensor, step: Step) -> None:
         """Adds a step on some rows of the training set (int64 [B]) to the epoch's counts."""
         reference, given = self._reference[rows], self._given[rows]
         known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
         wrong = known & (given != reference)
-        seen = dict.fromkeys(COUNTS, torch.zeros((), dtype=torch.int64, device=reference.device))
-        seen.update(entries=known.sum(), wrong=wrong.sum())
+        seen = {"entries": known, "wrong": wrong}
         if step.probabilities is not None:
             predicted = self._label(step.probabilities.detach())
-            seen.update(
-                predicted=known.sum(),
-                predicted_wrong=wrong.sum(),
-                memorised=(wrong & (predicted == given)).sum(),
-                recovered=(wrong & (predicted == reference)).sum(),
-            )
+            seen |= {
+                "predicted": known,
+                "predicted_wrong": wrong,
+                "memorised": wrong & (predicted == given),
+                "recovered": wrong & (predicted == reference),
+            }
         if step.weight is not None:
             kept = step.weight.detach() > 0
             if kept.dim() == known.dim():  # row weights [K, B] for entries [B, L]
@@ -69,30 +77,42 @@ class Auditor:
                 kept = kept & (self._hard(step.target.detach()) == given)
             every = known.unsqueeze(0).expand(len(kept), *known.shape)
             right = every & ~wrong
-            seen.update(
-                judged=every.sum(), right=right.sum(), kept=(every & kept).sum(), kept_right=(right & kept).sum()
-            )
+            seen |= {"judged": every, "right": right, "kept": every & kept, "kept_right": right & kept}
         if step.target is not None:
             target = self._hard(step.target.detach())
-            changed = known & (target != given)
-            seen.update(
-                targets=known.sum() * len(target),
-                targets_right=(known & ~wrong).sum() * len(target),
-                changed=changed.sum(),
-                changed_right=(changed & (target == reference)).sum(),
-                damaged=(changed & ~wrong).sum(),
-            )
-        self._counts += torch.stack([seen[name] for name in COUNTS])
+            every = known.unsqueeze(0).expand(len(target), *known.shape)
+            changed = every & (target != given)
+            seen |= {
+                "targets": every,
+                "targets_right": every & ~wrong,
+                "changed": changed,
+                "changed_right": changed & (target == reference),
+                "damaged": changed & ~wrong,
+            }
+        self._add(seen, reference)
 
-    def epoch_counts(self) -> dict[str, int]:
-        """The counts since the last call; what a method did not report is absent."""
-        counts = dict(zip(COUNTS, self._counts.tolist(), strict=True))
+    def _add(self, seen: dict[str, Tensor], reference: Tensor) -> None:
+        """Adds marked entries [B], [B, L], or either with networks in front, each to the count of its class or AU."""
+        places = reference.dim()
+        marks = torch.stack([mark.long() if mark.dim() == places else mark.sum(dim=0) for mark in seen.values()])
+        numbers = torch.tensor([COUNTS.index(name) for name in seen], device=marks.device)
+        if self._kind == "multi":
+            self._counts[numbers] += marks.sum(dim=1)
+            return
+        by_class = torch.zeros(len(marks), self._counts.shape[1], dtype=torch.int64, device=marks.device)
+        self._counts[numbers] += by_class.index_add_(1, reference.clamp(min=0), marks)
+
+    def epoch_counts(self) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """The counts since the last call, in all and by class or AU; what a method did not report is absent."""
+        apart = dict(zip(COUNTS, self._counts.tolist(), strict=True))
         self._counts.zero_()
         for whole, parts in REPORTED.items():
-            if not counts[whole]:
+            if not any(apart[whole]):
                 for name in (whole, *parts):
-                    del counts[name]
-        return counts
+                    del apart[name]
+        return {name: sum(counts) for name, counts in apart.items()}, {
+            name: counts for name, counts in apart.items() if name in BY_CLASS
+        }
 
     def _label(self, probabilities: Tensor) -> Tensor:
         """Hard labels of probabilities [..., C]."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..protocols.au import subjects_of
-from ..protocols.base import PROFILES, Protocol, Size
+from ..protocols.base import PROFILES, Protocol, Recipe, Size
 from ..protocols.build import open_data
+from ..protocols.native import NATIVE
 from .registry import MethodSpec
 
 Rows = list[tuple[str, str, str]]
@@ -25,11 +26,12 @@ UNSTATED = "unstated: ours"
 
 
 def method_rows(method: MethodSpec) -> Rows:
-    """(name, value, source) of each hyper-parameter."""
+    """(name, value, source) of each hyper-parameter, then of the recipe of its own paper where there is one."""
+    own = NATIVE.get(method.name.partition(":")[0])
     return [
         (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
         for f in fields(method.params)
-    ]
+    ] + [(f"native {name}", value, source) for name, value, source in (rows_of(own) if own else ())]
 
 
 def protocol_rows(protocol: Protocol, profile: str) -> Rows:
@@ -115,7 +117,11 @@ def noise_rows(protocol: Protocol, profile: str) -> Rows:
 
 def recipe_rows(protocol: Protocol, profile: str) -> Rows:
     """(name, value, source) of each number of a profile's recipe, without what the recipe does not use."""
-    recipe = protocol.profile(profile).recipe
+    return rows_of(protocol.profile(profile).recipe)
+
+
+def rows_of(recipe: Recipe) -> Rows:
+    """(name, value, source) of each number of a recipe, without what it does not use."""
     augmentation = recipe.augmentation
     unused = {"sources", "augmentation"}
     unused |= {"momentum"} if recipe.optimizer != "sgd" else set()

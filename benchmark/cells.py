@@ -16,7 +16,7 @@ from ..protocols.native import native_recipe
 from ..protocols.recipes import AT_PROFILE
 from . import registry
 from .registry import MethodSpec
-from .settings import Settings, check_precision, choose_device
+from .settings import Settings, check_compiler, check_precision, choose_device
 from .trial import Job, Trial
 from .weights import resolve
 
@@ -42,6 +42,7 @@ class Wish:
     device: str = "auto"
     device_here: bool = True
     precision: str = "fp32"
+    compiled: bool = False
     weights: str | None = None
     partial: bool = False
     recipe: str = "protocol"
@@ -123,6 +124,8 @@ def _settings(wish: Wish, recipe: Recipe) -> tuple[Settings, str]:
     asked = wish.weights or recipe.weights
     device = choose_device(wish.device) if wish.device_here else wish.device
     check_precision(wish.precision, device)
+    if wish.compiled and wish.device_here:
+        check_compiler(device)
     found = resolve(asked, recipe.encoder, wish.data_root)
     settings = Settings(
         device=device,
@@ -131,6 +134,7 @@ def _settings(wish: Wish, recipe: Recipe) -> tuple[Settings, str]:
         weights_family=found.family,
         weights_sha256=found.sha256,
         recipe=replace(recipe, weights=found.kind),
+        compiled=wish.compiled,
     )
     return settings, asked
 

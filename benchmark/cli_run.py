@@ -38,6 +38,8 @@ _OPTIONS = (
     ),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True),
+    click.option("--compile", "compiled", is_flag=True,
+                 help="torch.compile the encoders: for large ones on a GPU; never in a column with others."),
     click.option("--weights", metavar="WORD|FILE", help="Initial weights, not the recipe's: none, imagenet, a file."),
     click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,
                  help="The protocol's recipe for all, or each method's own paper's; never in one column."),
@@ -183,7 +185,12 @@ def _plan_suite(
 
     asked = {"--table": table, **{f"--{name}": options[name] for name in ("protocol", "noise", "folds", "recipe")}}
     asked |= {"--method": options["methods"], "--all-methods": options["all_methods"], "--without": options["without"]}
-    asked |= {"--synthetic": options["synthetic"], "--profile": options["profile"], "--weights": options["weights"]}
+    asked |= {
+        "--compile": options["compiled"],
+        "--synthetic": options["synthetic"],
+        "--profile": options["profile"],
+        "--weights": options["weights"],
+    }
     if narrow := [name for name, value in asked.items() if value not in (None, "", (), False, "protocol", "paper")]:
         raise BadInput(f"--all plans every paper's table in full; leave out {', '.join(narrow)}")
     device = "cuda" if gpu else choose_device(options["device"])

@@ -19,6 +19,7 @@ from . import streams
 from .attention import AttentionNeck
 from .weights import Weights
 
+Features = Callable[[Any, Tensor], Tensor]
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean and deviation, RGB in [0, 1]
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # VGGFace2's published networks read values in [0, 255] less a mean of 91.4953, 103.8827, 131.0912 (BGR), not divided.
@@ -61,6 +62,8 @@ class CountedEncoder(nn.Module):
         autocast: Callable[[], Any],
         neck: AttentionNeck | None = None,
         normalisation: Normalisation = IMAGENET,
+        *,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.model: Any = model
@@ -68,6 +71,8 @@ class CountedEncoder(nn.Module):
         self.num_features = int(model.num_features) if neck is None else neck.num_features
         self._counters = counters
         self._autocast = autocast
+        # A function of the model, not a method bound to it: a copied encoder must not run the original.
+        self._features: Features = torch.compile(_features) if compiled else _features
         mean, std = normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -76,9 +81,9 @@ class CountedEncoder(nn.Module):
         """Pooled features and maps of a batch; counts its samples."""
         self._counters.forwards += len(images)
         with self._autocast():
-            maps = self.model.forward_features((images - self.mean) / self.std)
+            maps = self._features(self.model, (images - self.mean) / self.std)
             if maps.requires_grad:
-                maps.register_hook(self._count_backward)
+                maps.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
             if self.neck is None:
                 pooled = self.model.forward_head(maps, pre_logits=True)
             else:
@@ -91,6 +96,12 @@ class CountedEncoder(nn.Module):
 
     def _count_backward(self, gradient: Tensor) -> None:
         self._counters.backwards += len(gradient)
+
+
+def _features(model: Any, images: Tensor) -> Tensor:
+    """A backbone's maps of normalised images."""
+    maps: Tensor = model.forward_features(images)
+    return maps
 
 
 def small_resnet() -> nn.Module:
@@ -171,7 +182,7 @@ class EncoderFactory:
     """Makes the encoders of a trial: peer 0 of every method starts as the single network starts.
 
     After a call the construction's random stream stands at the start of the peer's own stream. `queries` of a neck are
-    the protocol's AUs.
+    the protocol's AUs; `compiled` backbones go through torch.compile.
     """
 
     name: str
@@ -182,6 +193,7 @@ class EncoderFactory:
     device: torch.device
     neck: str = ""
     queries: int = 0
+    compiled: bool = False
 
     def __call__(self, peer: int = 0) -> CountedEncoder:
         """A new encoder."""
@@ -189,7 +201,8 @@ class EncoderFactory:
         model: Any = build_model(self.name, self.weights, self.neck)
         neck = AttentionNeck(model.num_features, self.queries) if self.neck else None
         normalisation = VGGFACE2 if self.weights.kind == "vggface2" else IMAGENET
-        encoder = CountedEncoder(model, self.counters, self._autocast, neck, normalisation)
+        how = (self._autocast, neck, normalisation)
+        encoder = CountedEncoder(model, self.counters, *how, compiled=self.compiled)
         torch.manual_seed(streams.key(self.seed, "head", peer))
         return encoder.to(memory_format=torch.channels_last)
 

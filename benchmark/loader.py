@@ -44,8 +44,7 @@ class TrainSet:
         order = self.sampler.epoch(epoch)
         draws = self._draws(order, epoch, views)
         index = torch.from_numpy(order).to(self.device)
-        for step in range(len(order)):
-            store, place = self.pixels.fetch(index[step])
+        for step, (store, place) in enumerate(self.pixels.fetch_each(torch.from_numpy(order))):
             images = tuple(augment.training_view(store, place, view[step], self.augmentation) for view in draws)
             yield self._batch(index[step], images, epoch, step, "step")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +46,42 @@ class PixelStore:
         """
         if self.resident is not None:
             return self.resident, index
+        return self._sent(self._read(index.cpu()))
+
+    def fetch_each(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """`fetch` for each step of an epoch; what a GPU has no room for is read a step ahead, while it computes.
+
+        Args:
+            order: int64 [steps, B] on the CPU.
+        """
+        if self.resident is not None:
+            for index in order.to(self.device):
+                yield self.resident, index
+        elif self.device.type == "cuda":
+            yield from map(self._sent, self._read_ahead(order))
+        else:
+            yield from map(self.fetch, order)
+
+    def _read_ahead(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """`_read` for each step, the next one under way in a thread of its own; the order of results is the order."""
+        with ThreadPoolExecutor(1) as reader:
+            under_way = [reader.submit(self._read, index) for index in order[:1]]
+            for index in order[1:]:
+                found = under_way.pop().result()
+                under_way.append(reader.submit(self._read, index))
+                yield found
+            yield from (last.result() for last in under_way)
+
+    def _read(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The distinct faces of some rows and the places of the rows among them, on the CPU, pinned for a GPU."""
         assert self.images is not None
-        distinct, place = torch.unique(index.cpu(), return_inverse=True)
+        distinct, place = torch.unique(index, return_inverse=True)
         pixels = torch.from_numpy(self.images.read(distinct.numpy()))
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory()
-        return pixels.to(self.device, non_blocking=True), place.to(self.device)
+        return (pixels.pin_memory(), place.pin_memory()) if self.device.type == "cuda" else (pixels, place)
+
+    def _sent(self, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        pixels, place = found
+        return pixels.to(self.device, non_blocking=True), place.to(self.device, non_blocking=True)
 
 
 def make_store(images: Images, device: torch.device) -> PixelStore:

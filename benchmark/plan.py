@@ -123,7 +123,8 @@ def _speed(trial: Trial) -> tuple[float, float]:
     with torch.random.fork_rng(devices=[]):
         neck = (settings.recipe.neck, len(trial.job.protocol.names))
         encoder_name, precision = settings.recipe.encoder, settings.precision
-        factory = EncoderFactory(encoder_name, Weights("none"), 0, Counters(), precision, device, *neck)
+        how = (precision, device, *neck, settings.compiled)
+        factory = EncoderFactory(encoder_name, Weights("none"), 0, Counters(), *how)
         encoder = factory().to(device)
     side = settings.recipe.augmentation.crop
     images = torch.rand(PROBE_IMAGES, 3, side, side, device=device).to(memory_format=torch.channels_last)

@@ -206,7 +206,7 @@ def _environment(
         "numpy": np.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": _device_name(device),
         "engine": workplace.engine,
         "workers": workplace.workers,
         "resumed": resumed,
@@ -225,6 +225,13 @@ def _environment(
         },
         "rows_per_epoch": sampler.steps * sampler.batch_size,
     }
+
+
+def _device_name(device: torch.device) -> str:
+    """What seconds are compared within: the GPU's model; of a CPU what it multiplies with, as AVX512."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _now() -> str:

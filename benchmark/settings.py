@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ..protocols.base import Recipe, measured
+from ..protocols.base import Recipe, added, measured
 from ..protocols.errors import BadInput
 
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -24,6 +27,7 @@ class Settings:
         cudnn_benchmark: cuDNN's search for the fastest kernel, off since it is not repeatable.
         weights, weights_family, weights_sha256: the encoder's initial weights.
         recipe: the protocol's recipe for every method.
+        compiled: whether torch.compile makes one kernel of several inside encoders, which rounds otherwise.
     """
 
     device: str
@@ -34,6 +38,7 @@ class Settings:
     recipe: Recipe
     threads: int = 1
     cudnn_benchmark: bool = False
+    compiled: bool = added(False)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, as hashed."""
@@ -54,6 +59,14 @@ def check_precision(precision: str, device: str) -> None:
     """BadInput for tf32 without CUDA."""
     if precision == "tf32" and device != "cuda":
         raise BadInput("--precision tf32 is a mode of CUDA devices; use fp32 or bf16 on the CPU")
+
+
+def check_compiler(device: str) -> None:
+    """BadInput where torch.compile lacks what it makes kernels with: Triton for CUDA, a C++ compiler for the CPU."""
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        raise BadInput("--compile needs Triton on CUDA devices: pip install triton, or leave --compile out")
+    if device == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+        raise BadInput("--compile needs a C++ compiler on the CPU: install g++, or leave --compile out")
 
 
 def apply_to_process(settings: Settings) -> torch.device:

@@ -73,7 +73,9 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     task = make_task(trial.job.protocol, data, sampler)
     counters = Counters()
     neck = (recipe.neck, task.num_classes)
-    factory = EncoderFactory(recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck)
+    factory = EncoderFactory(
+        recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled
+    )
     with streams.scope(device, trial.seed, "construction"):
         method = trial.method.load()(task, factory, trial.method.params)
         method.to(device)
@@ -84,7 +86,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         optimizer=make_optimizer(method, recipe),
         train_set=train_set,
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
-        auditor=Auditor(train_set.labels.clone(), reference, trial.job.protocol.kind),
+        auditor=Auditor(train_set.labels.clone(), reference, trial.job.protocol.kind, task.num_classes),
         counters=counters,
         seconds=clock(device) - began,
     )
@@ -147,12 +149,14 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
         optimizer.step()
         method.after_step()
     loss, logs = sums.close(epoch)
+    audit, by_class = training.auditor.epoch_counts()
     return {
         "epoch": epoch,
         "learning_rate": rate,
         "loss": loss,
         "logs": logs,
-        "audit": training.auditor.epoch_counts(),
+        "audit": audit,
+        "audit_by_class": by_class,
     }
 
 

@@ -74,9 +74,10 @@ def entry_losses(networks: Sequence[nn.Module], train: TrainView) -> Tensor:
 def entry_noise_rates(losses: Tensor, labels: Tensor, verified: Tensor) -> Tensor:
     """The estimated share of wrong labels among the unverified positives and negatives of each AU.
 
-    What the two-component mixture takes for wrong, but no more than the share of entries whose loss exceeds log 2,
-    whose label the networks find less likely than its contrary: a mixture splits the losses of a frequent, clean sign
-    as well, of which it would take nearly half for wrong.
+    What the two-component mixture takes for wrong, but no more than the share of entries whose label the networks find
+    less likely than its contrary and than its sign is among this AU's unverified labels: a loss above log 2 and above
+    -log(share of the sign). A mixture splits the losses of a clean sign as well, of which it would take nearly half for
+    wrong; and of a rare one, right or wrong, nearly all are less likely than their contrary.
 
     Args:
         losses: float [N, L], finite.
@@ -87,10 +88,13 @@ def entry_noise_rates(losses: Tensor, labels: Tensor, verified: Tensor) -> Tenso
         float64 [2, L] in [0, 1] on the same device, positives first; 0 where there are fewer than two entries.
     """
 
-    def rate(group: Tensor) -> float:
-        return min(estimated_noise_rate(group), float((group > LOG_2).sum()) / max(1, len(group)))
+    def rate(k: int, sign: int) -> float:
+        known, mine = (labels[:, k] != 0) & ~verified, (labels[:, k] == sign) & ~verified
+        group, share = losses[mine, k], float(mine.sum()) / max(1, float(known.sum()))
+        doubted = group > max(LOG_2, -math.log(share) if share > 0 else 0.0)
+        return min(estimated_noise_rate(group), float(doubted.sum()) / max(1, len(group)))
 
-    rates = [[rate(losses[(labels[:, k] == sign) & ~verified, k]) for k in range(labels.shape[1])] for sign in (1, -1)]
+    rates = [[rate(k, sign) for k in range(labels.shape[1])] for sign in (1, -1)]
     return torch.tensor(rates, dtype=torch.float64, device=losses.device)
 
 

@@ -45,6 +45,7 @@ class ReCoTParams:
         "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites the idea"
     )
     reduction: Literal["mean", "sum"] = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
+    predicts: Literal["both", "view1", "view2"] = sourced("both", "paper §3.4: the views' mean; the appendix has each")
     head_hidden: int = sourced(
         0, "paper §4.2: 512×L, otherwise unstated: read as one linear layer; n > 0 puts n units in between"
     )
@@ -185,7 +186,11 @@ class ReCoT(Method):
             "a1-b0.5-g0.9": Variant("Table 4(c): α = 1, β = 0.5, γ = 0.9", {"negative_weight": 0.5}),
             "no-tlr": Variant("the full method without temporal label refinement", {"refinement": False}),
             "additive": Variant("appendix: noise added to the clean logits, the method itself", {}),
-            "sum": Variant("losses summed over AUs, as MLCR's code does, not averaged", {"reduction": "sum"}),
+            "sum": Variant(
+                "clean loss summed over AUs, as in MLCR's code; the others as they are", {"reduction": "sum"}
+            ),
+            "view1": Variant("appendix: the first view alone predicts", {"predicts": "view1"}),
+            "view2": Variant("appendix: the second view alone predicts", {"predicts": "view2"}),
             "multiplicative": Variant(
                 "appendix: noisy net applied to the clean logits", {"noise_model": "multiplicative"}
             ),
@@ -275,5 +280,6 @@ class ReCoT(Method):
         return labels
 
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [B, L], the mean of the views' clean nets."""
-        return torch.stack([network(images)[0].sigmoid() for network in self.networks]).mean(dim=0)
+        """Probabilities [B, L], the mean of the views' clean nets, or one of them."""
+        chosen = {"both": slice(None), "view1": slice(0, 1), "view2": slice(1, 2)}[self.params.predicts]
+        return torch.stack([network(images)[0].sigmoid() for network in self.networks[chosen]]).mean(dim=0)

@@ -320,7 +320,8 @@ class ULCAG(Method):
             semantics = self.branch(pooled, self.adjacency)
             late = batch.epoch < self.auxiliary_from
             logs["auxiliary_ramp"] = weight = 0.0 if late else auxiliary_ramp(batch.epoch, self.beta)
-            loss = loss + weight * auxiliary_loss(semantics, _given(batch.aux), known_confidence)
+            if not late:  # a loss times zero would still count as a step of the optimiser
+                loss = loss + weight * auxiliary_loss(semantics, _given(batch.aux), known_confidence)
             logs["relabelled"] = self._correct(batch, semantics.detach(), known_confidence, labels, high, low)
         trained_on = known_confidence[None] if self.params.target else None
         return Step(loss, probabilities, trained_on, labels[None], logs)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from .base import Protocol, Recipe
+from .base import Augmentation, Protocol, Recipe
 from .recipes import (
     COCURING,
     COCURING_OVERSAMPLED,
@@ -21,22 +21,28 @@ from .recipes import (
     RHLS_DISFA,
 )
 
-SHARED = "unstated: as the shared recipe"
+NOISE = ("pixel noise", "authors' code, with a quarter or half of the images: left out")
+PADDED = Augmentation(crop=224, resize=224, pad=28, flip=0.5)
 
 SCN = replace(
     COCURING,
     weights="imagenet",
     epochs=70,
     batch_size=64,
+    augmentation=Augmentation(crop=224, resize=224, flip=0.25, erase=0.5),
     learning_rate=1e-3,
     head_factor=1.0,
     weight_decay=1e-4,
     decay=0.9,
     max_steps=None,
     sources=(
-        ("epochs, batch_size, learning_rate, weight_decay, decay", "authors' code, src/train.py:22-32,194,202"),
+        ("encoder", "SCN: ResNet-18"),
+        ("epochs, batch_size, weight_decay, schedule, decay", "authors' code, src/train.py:22-32,194,202"),
+        ("optimizer, learning_rate", "authors' code, src/train.py:194: Adam, 1e-3; --lr is for SGD alone"),
+        ("head_factor, sampler, max_steps", "authors' code, src/train.py: nothing of the kind"),
         ("weights", "authors' code: ImageNet"),
-        ("augmentation", SHARED),
+        ("augmentation", "authors' code, src/train.py: mirrored or noisy by a coin, erased by another"),
+        NOISE,
     ),
 )
 ULC_AG = replace(
@@ -51,33 +57,57 @@ ULC_AG = replace(
     milestones=(10, 20),
     max_steps=None,
     sources=(
-        ("batch_size, learning_rate, milestones", "ULC-AG §III-B"),
+        ("encoder", "ULC-AG §III-B: ResNet-18"),
+        ("batch_size, learning_rate, schedule, decay, milestones", "ULC-AG §III-B"),
         ("weights", "ULC-AG §III-B: MS-Celeb-1M"),
-        ("optimizer, weight_decay", "unstated: SGD with momentum 0.9 and 1e-4"),
+        ("optimizer, momentum, weight_decay", "unstated: SGD with momentum 0.9 and 1e-4"),
         ("epochs", "unstated: 40"),
         ("graph learning rate", "ULC-AG §III-B says 0.005, which may be a weight decay: not kept apart here"),
-        ("augmentation", SHARED),
+        ("augmentation", "unstated: as the shared recipe"),
     ),
 )
 EAC = replace(
     COCURING,
     epochs=60,
     batch_size=32,
+    augmentation=Augmentation(crop=224, resize=224, flip=0.0),
     learning_rate=2e-4,
     head_factor=1.0,
     weight_decay=1e-4,
     decay=0.9,
     max_steps=None,
     sources=(
-        ("epochs, batch_size, learning_rate, weight_decay, decay", "authors' code, src/main.py:31-36,168-169"),
-        ("augmentation", SHARED),
+        ("encoder, weights", "authors' README: ResNet-18 of MS-Celeb-1M; their main.py has ResNet-50 of VGGFace2"),
+        ("epochs, batch_size, weight_decay, schedule, decay, optimizer", "authors' code, src/main.py"),
+        ("learning_rate", "authors' README for ResNet-18; main.py has 1e-4 for ResNet-50"),
+        ("head_factor, sampler, max_steps", "authors' code, src/main.py: nothing of the kind"),
+        ("augmentation", "authors' code, src/main.py, dataset.py; mirror and erasing are the method's own"),
+        NOISE,
     ),
 )
-RUL = replace(EAC, batch_size=64, sources=(("all but augmentation", "authors' code, src/main.py"), EAC.sources[-1]))
+RUL = replace(
+    EAC,
+    batch_size=64,
+    augmentation=Augmentation(crop=224, resize=224, flip=0.25, erase=0.5),
+    head_factor=10.0,
+    sources=(
+        ("encoder, weights", "authors' code, src/main.py: ResNet-18 of MS-Celeb-1M"),
+        ("epochs, batch_size, weight_decay, schedule, decay, optimizer", "authors' code, src/main.py"),
+        ("learning_rate", "authors' code, src/main.py: 2e-4"),
+        (
+            "head_factor",
+            "authors' code, src/main.py: classifier 2e-3; its two branches, there 2e-4, have 2e-3 too here",
+        ),
+        ("sampler, max_steps", "authors' code, src/main.py: nothing of the kind"),
+        ("augmentation", "authors' code, src/dataset.py, main.py: mirrored or noisy by a coin, erased by another"),
+        NOISE,
+    ),
+)
 NCT = replace(
     COCURING,
     weights="none",
     epochs=200,
+    augmentation=PADDED,
     optimizer="sgd",
     learning_rate=0.1,
     head_factor=1.0,
@@ -86,24 +116,39 @@ NCT = replace(
     decay=0.2,
     milestones=(60, 120, 160),
     max_steps=None,
-    sources=(("all but encoder and augmentation", "authors' code, train_nct.py:29-47"), ("augmentation", SHARED)),
+    sources=(
+        ("encoder", "the shared recipe's; the authors' PreActResNet-18 is for 32 px"),
+        ("epochs, batch_size, optimizer, learning_rate, momentum, weight_decay", "authors' code, train_nct.py:29-47"),
+        ("schedule, decay, milestones, weights", "authors' code, train_nct.py:29-47"),
+        ("head_factor, sampler, max_steps", "authors' code, train_nct.py: nothing of the kind"),
+        ("augmentation", "authors' code, train_nct.py: 32 px padded by 4, mirrored; here the same share of 224 px"),
+    ),
 )
 MIXUP = replace(
     NCT,
     weight_decay=1e-4,
     decay=0.1,
     milestones=(100, 150),
-    sources=(("all but encoder and augmentation", "authors' code, train.py:26-40,220-228"), ("augmentation", SHARED)),
+    sources=(
+        ("encoder", "the shared recipe's; the authors' ResNet-18 is for 32 px"),
+        ("epochs, batch_size, optimizer, learning_rate, momentum, weight_decay", "authors' code, train.py:26-40"),
+        ("schedule, decay, milestones, weights", "authors' code, train.py:220-228"),
+        ("head_factor, sampler, max_steps", "authors' code, train.py: nothing of the kind"),
+        ("augmentation", "authors' code, train.py: 32 px padded by 4, mirrored; here the same share of 224 px"),
+    ),
 )
 MLCR = replace(
     RECOT,
     epochs=50,
     augmentation=replace(RECOT.augmentation, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0),
     sources=(
+        ("encoder, weights", "authors' code, net/resnet_multi_view.py: ResNet-34 of ImageNet"),
         ("epochs", "authors' code: 30, then 20 for the graph, whose number is unstated"),
         ("augmentation", "authors' code: crop and flip"),
-        ("learning_rate, weight_decay", "authors' code, main.py"),
-        ("batch_size, verified_per_batch", "authors' code has 10 a batch; unstated share: as ReCoT"),
+        ("optimizer", "unstated: Adam, as ReCoT"),
+        ("learning_rate, schedule, weight_decay", "authors' code, main.py"),
+        ("head_factor, max_steps", "authors' code, main.py: nothing of the kind"),
+        ("batch_size, sampler, verified_per_batch", "authors' code has 10 a batch; unstated share: as ReCoT"),
     ),
 )
 

@@ -89,7 +89,10 @@ COCURING_OVERSAMPLED = replace(
     sampler="oversample",
     sources=(
         *(line for line in COCURING.sources if line[0] != "sampler"),
-        ("sampler", "authors' code for AffectNet: weight 1 / count of the given class, with replacement, drawn once"),
+        (
+            "sampler",
+            "authors' code for AffectNet: weight 1 / count of the given class, with replacement; weights counted once",
+        ),
     ),
 )
 
@@ -171,13 +174,16 @@ def at_small(recipe: Recipe) -> Recipe:
 
     Flip and, where the paper crops, the crop's shift are kept; nothing else is augmented, so that a network of this
     size can fit wrong labels in 15 epochs, as a full-size one does in its own. Small batches make up for the few rows.
-    The head learns at the encoder's rate, since there is no pre-trained part to protect.
+    The head learns at the encoder's rate, since there is no pre-trained part to protect. SGD keeps the rate it has, and
+    steps of a schedule their share of the epochs; an exponential one falls less far in fewer epochs.
     """
     paper = recipe.augmentation
     shift = (paper.resize or paper.crop) - paper.crop
     pad = round(shift / 2 * SMALL_SIDE / paper.crop)
     changed = (
-        *("encoder", "weights", "epochs", "batch_size", "learning_rate", "head_factor", "max_steps"),
+        *("encoder", "weights", "epochs", "batch_size", "head_factor", "max_steps"),
+        *(("learning_rate",) if recipe.optimizer != "sgd" else ()),
+        *(("milestones",) if recipe.milestones else ()),
         *(("neck", "neck_factors", "decay") if recipe.neck else ()),
         *("augmentation.crop", "augmentation.resize", "augmentation.pad", "augmentation.jitter"),
         *(
@@ -195,7 +201,8 @@ def at_small(recipe: Recipe) -> Recipe:
         epochs=15,
         batch_size=32,
         verified_per_batch=16 if recipe.sampler == "fixed" else 0,
-        learning_rate=3e-3,
+        learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else 3e-3,
+        milestones=_moved(recipe, 15),
         head_factor=1.0,
         max_steps=None,
         neck="",
@@ -208,7 +215,12 @@ def at_small(recipe: Recipe) -> Recipe:
 
 def at_smoke(recipe: Recipe) -> Recipe:
     """The small recipe cut down to seconds: it shows that everything runs, not how well."""
-    return replace(at_small(recipe), epochs=3)
+    return replace(at_small(recipe), epochs=3, milestones=_moved(recipe, 3))
+
+
+def _moved(recipe: Recipe, epochs: int) -> tuple[int, ...]:
+    """The milestones at the same share of another number of epochs."""
+    return tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
 
 
 def as_published(recipe: Recipe) -> Recipe:

@@ -41,12 +41,17 @@ _LABELS_NOTES = (
     "In %. Memorised, recovered: of the wrong training labels, those predicted as given, as the reference says. "
     "Kept: what was trained on with its given label; precision: the share of it that is right; recall: the share of "
     "what is right that it holds. Damaged: of the right labels, those changed to a wrong one. Mended: of the wrong "
-    "labels, those changed to the reference.",
+    "labels, those changed to the reference. Selective learning (ReCoT, MLCR, -selective) leaves labels out at random, "
+    "right ones too, to balance an AU, which lowers its recall.",
     "Noise: the share of wrong labels given, and left in what the last epoch trained on (a changed label counts as "
     "trained on; soft targets count as their most probable label). A method that neither selects nor relabels trains "
     "on what is given.",
-    "The records count labels over all classes together: none of this is known by class.",
 )
+_BY_CLASS = {
+    "right labels kept": ("kept_right", "right"),
+    "right labels damaged": ("damaged", "targets_right"),
+    "wrong labels memorised": ("memorised", "predicted_wrong"),
+}
 
 
 def audit_table(
@@ -68,9 +73,9 @@ def audit_table(
 def audit_page(
     records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
 ) -> tuple[Table, ...]:
-    """The whole page: the audit of labels, memorisation by epoch, test recall by class, and compute.
+    """The whole page: the audit of labels, in all and by class, memorisation by epoch, test recall by class, compute.
 
-    Arguments and errors as for `audit_table`. The second and third table are there only where records have them.
+    Arguments and errors as for `audit_table`. All but the first and the last are there only where records have them.
     """
     return tuple(table for view in _views(records, expected, allow_mixed) for table in _page(view))
 
@@ -80,6 +85,7 @@ def _page(view: View) -> Iterator[Table]:
     view = replace(view, not_applicable={})  # said once, below the first table
     if any("memorised" in (record.epochs[-1].get("audit") or {}) for record in view.block.records if record.done):
         yield _memorised_table(view)
+    yield from _class_tables(view)
     if view.metric == "accuracy":
         yield _recall_table(view)
     yield _compute_table(view)
@@ -125,6 +131,20 @@ def noise_left(counts: Mapping[str, int]) -> float | None:
     return _ratio(used - right, used)
 
 
+def with_kept(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """Audit counts, of all labels or of each class, with those of steps without weights, which keep all that is known.
+
+    Where a method reports the labels it trained on, what it kept are those it did not change.
+    """
+    if "kept_right" in audit or "entries" not in audit:
+        return dict(audit)
+    if "targets_right" not in audit:
+        right = audit["entries"] - audit["wrong"]
+        return {**audit, "right": right, "kept": audit["entries"], "kept_right": right}
+    found = {**audit, "right": audit["targets_right"], "kept_right": audit["targets_right"] - audit["damaged"]}
+    return found if "targets" not in audit else {**found, "kept": audit["targets"] - audit["changed"]}
+
+
 def _ratio(part: int | None, whole: int | None) -> float | None:
     return None if part is None or not whole else part / whole
 
@@ -132,7 +152,7 @@ def _ratio(part: int | None, whole: int | None) -> float | None:
 def _share(part: str, whole: str) -> Number:
     def number(record: Record) -> float | None:
         line = _last(record)
-        audit = dict(line.get("audit") or {})
+        audit = with_kept(line.get("audit") or {})
         if "targets" in audit:
             audit["wrong_targets"] = audit["targets"] - audit["targets_right"]
         return audit_share({**line, "audit": audit}, part, whole)
@@ -175,6 +195,42 @@ def shown_epochs(count: int) -> tuple[int, ...]:
 
 def _memorised(epoch: int) -> Number:
     return lambda record: audit_share(record.epochs[epoch], "memorised", "predicted_wrong")
+
+
+# --- labels by class
+
+
+def _class_tables(view: View) -> Iterator[Table]:
+    """What became of labels at the last epoch, by reference class or AU, over the records that counted so."""
+    counted = [replace(entry, records=tuple(filter(_counted_by_class, entry.records))) for entry in view.rows]
+    view = replace(view, rows=tuple(counted))
+    word = "class" if view.metric == "accuracy" else "AU"
+    for what, parts in _BY_CLASS.items():
+        numbers = [_class_share(*parts, at) for at in range(len(view.names))]
+
+        def cells(entry: Entry, level: float | None, numbers: Sequence[Number] = numbers) -> list[Cell]:
+            return [percent_cell(view.summary(entry, level, number), 1, brief=True) for number in numbers]
+
+        rows = _rows(view, cells)
+        if any(cell.value is not None for row in rows for cell in row[len(leading_columns(view)) :]):
+            notes = [
+                f"In % of the {' '.join(what.split()[:2])} of each {word} that training saw; – where there is none."
+            ]
+            title = title_of(view, f"{what}, by {word}, last epoch")
+            yield Table(title, (*leading_columns(view), *view.names), rows, notes_of(view, notes, rows))
+
+
+def _counted_by_class(record: Record) -> bool:
+    return bool(record.epochs) and bool(_last(record).get("audit_by_class"))
+
+
+def _class_share(part: str, whole: str, at: int) -> Number:
+    def number(record: Record) -> float | None:
+        apart = _last(record)["audit_by_class"]
+        counts = with_kept({name: values[at] for name, values in apart.items()})
+        return _ratio(counts.get(part), counts.get(whole))
+
+    return number
 
 
 # --- recall by class

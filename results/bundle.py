@@ -1,7 +1,7 @@
 """Finished trials of a protocol as one compact file, for results that are shipped: `<name>.zip`.
 
-Probabilities become bytes (of the validation-best and test-best epochs only the predicted classes), what all trials
-share is kept once. Expanding one gives ordinary trial folders, from which every number of a table comes out the same.
+Probabilities become bytes (of the validation-best and test-best epochs only what they predict), what all trials share
+is kept once. Expanding one gives ordinary trial folders, from which every number of a table comes out the same.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SHARED = ("sample_id", "group", "labels", "copy")
 RULES = ("last", "validation", "oracle")
 TEXTS = ("identity.json", "environment.json", "status.json", "epochs.jsonl")
 LARGEST = 1 << 28  # bytes an entry may expand to
+THRESHOLD = 0.5  # of an AU's presence
 
 _FILES = r"identity\.json|environment\.json|status\.json|epochs\.jsonl|predictions\.npz"
 _ENTRY = re.compile(rf"[\w.@+-]+/[\w.@+-]+/[0-9a-f]{{16}}/({_FILES})")
@@ -36,7 +37,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_bundle(root: Path, folders: Iterable[Path], target: Path) -> None:
-    """Writes finished trials of single labels as a bundle, atomically; the same trials give the same bytes.
+    """Writes finished trials as a bundle, atomically; the same trials give the same bytes.
 
     Args:
         root: the output folder.
@@ -44,14 +45,12 @@ def write_bundle(root: Path, folders: Iterable[Path], target: Path) -> None:
         target: the bundle.
 
     Raises:
-        BadInput: a trial's predictions are missing or damaged, or not of single labels.
+        BadInput: a trial's predictions are missing or damaged.
     """
     entries: dict[str, bytes] = {}
     for folder in sorted(folders):
         name = folder.relative_to(root).as_posix()
         predictions = read_arrays(folder / "predictions.npz")
-        if predictions["labels"].ndim != 1:
-            raise BadInput(f"{folder}: a bundle keeps trials of single labels only")
         shared = _packed({key: predictions[key] for key in SHARED})
         shared_name = f"shared/{hashlib.sha256(shared).hexdigest()[:16]}.npz"
         entries[shared_name] = shared
@@ -107,15 +106,31 @@ def expanded(bundle: Path, cache: Path) -> Path:
 
 
 def _compact(predictions: Arrays) -> dict[str, NDArray[Any]]:
-    """Bytes for the last epoch's probabilities, classes for the others'; `rows` tells which shared rows they are of."""
+    """Bytes for the last epoch's probabilities, decisions for the others': a class [N], or each AU's presence [N, L].
+
+    `rows` tells which shared rows they are of.
+    """
+    single = predictions["labels"].ndim == 1
     packed: dict[str, NDArray[Any]] = {
-        "last": _as_bytes(predictions["last"]),
+        "last": _as_bytes(predictions["last"]) if single else _as_halves(predictions["last"]),
         "width": np.array([predictions["last"].shape[1]], np.int64),
     }
     for rule in RULES[1:]:
-        packed[rule] = predictions[rule].argmax(1).astype(np.uint8) if len(predictions[rule]) else np.zeros(0, np.uint8)
+        packed[rule] = _decided(predictions[rule], single=single)
     packed["rows"] = np.frombuffer(hashlib.sha256(predictions["sample_id"].tobytes()).digest()[:8], np.uint8)
     return packed
+
+
+def _decided(probabilities: NDArray[Any], *, single: bool) -> NDArray[np.uint8]:
+    """What probabilities predict; of no epoch nothing."""
+    if not single:
+        return (probabilities >= THRESHOLD).astype(np.uint8)
+    return probabilities.argmax(1).astype(np.uint8) if len(probabilities) else np.zeros(0, np.uint8)
+
+
+def _as_halves(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
+    """Probabilities times 255, rounded; 127.5 becomes 128, so whatever reaches one half still does."""
+    return np.rint(np.asarray(probabilities, np.float64) * 255).astype(np.uint8)
 
 
 def _as_bytes(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
@@ -134,7 +149,8 @@ def _expanded(compact: Arrays) -> dict[str, NDArray[Any]]:
     width = int(compact["width"][0])
     arrays: dict[str, NDArray[Any]] = {"last": (compact["last"] / np.float32(255)).astype(np.float32)}
     for rule in RULES[1:]:
-        arrays[rule] = np.eye(width, dtype=np.float32)[compact[rule]]
+        decided = compact[rule]
+        arrays[rule] = np.eye(width, dtype=np.float32)[decided] if decided.ndim == 1 else decided.astype(np.float32)
     return arrays
 
 

@@ -270,6 +270,7 @@ def command(identity: Mapping[str, Any], method: str, level: float | None, pairs
     words += ["--recipe", identity["recipe"]] if identity["recipe"] != "protocol" else []
     precision = identity["settings"].get("precision", "fp32")
     words += ["--precision", precision] if precision != "fp32" else []
+    words += ["--compile"] if identity["settings"].get("compiled") else []
     return shlex.join(words)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .bundle import expanded, write_bundle
 from .cache import cache_folder, load_cached
@@ -30,18 +32,24 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
         The bundles written.
 
     Raises:
-        BadInput: a trial is damaged, or not of single labels.
+        BadInput: a trial is damaged.
     """
     groups: dict[str, list[Path]] = {}
     for trial in find_trials(runs):
         if (trial / "status.json").is_file() and read_json(trial / "status.json")["state"] == "done":
             identity = read_json(trial / "identity.json")
-            name = f"{identity['protocol']['name']}-{identity['profile']}-seed{identity['seed']}".replace(":", ".")
-            groups.setdefault(name, []).append(trial)
+            groups.setdefault(_bundle_name(identity), []).append(trial)
     folder.mkdir(exist_ok=True)
     for name, trials in groups.items():
         write_bundle(runs, trials, folder / f"{name}.zip")
     return [folder / f"{name}.zip" for name in groups]
+
+
+def _bundle_name(identity: Mapping[str, Any]) -> str:
+    """Protocol, profile, faces unless real ones, seed."""
+    faces = () if identity["source"] == "real" else (identity["source"],)
+    name = "-".join([identity["protocol"]["name"], identity["profile"], *faces, f"seed{identity['seed']}"])
+    return name.replace(":", ".")
 
 
 def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:

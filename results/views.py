@@ -218,11 +218,23 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
         notes.append(f"{DAGGER} uses oracle knowledge: {'; '.join(users)}.")
+    notes.extend(_at_rest(view))
     versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
     if versions:
         notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(versions)}, kept apart.")
     notes.extend(f"Not applicable: {name}: {reason}." for name, reason in view.not_applicable.items())
     return tuple(notes)
+
+
+def _at_rest(view: View) -> list[str]:
+    """Methods with trials that their last epoch trained no more, as where two networks agree on everything."""
+    found = []
+    for entry in view.rows:
+        done = [record for record in entry.records if record.done]
+        idle = sum(record.epochs[-1].get("compute", {}).get("backwards") == 0 for record in done)
+        if idle:
+            found.append(f"{entry.label}: the last epoch trained nothing any more in {idle} of {len(done)} trials.")
+    return found
 
 
 def _pairs_note(counts: Sequence[int], *, spread: bool) -> str:

@@ -123,5 +123,7 @@ def rates_by_loop(losses: Array) -> Array:
         for k in range(AUS):
             group = [losses[i, k] for i in range(ROWS) if LABELS[i, k] == sign and not VERIFIED[i]]
             guess = estimated_noise_rate(torch.tensor(group, dtype=torch.float64))
-            rates[row, k] = min(guess, sum(loss > math.log(2) for loss in group) / len(group))
+            known = sum(LABELS[i, k] != 0 and not VERIFIED[i] for i in range(ROWS))
+            limit = max(math.log(2), math.log(known / len(group)))
+            rates[row, k] = min(guess, sum(loss > limit for loss in group) / len(group))
     return rates

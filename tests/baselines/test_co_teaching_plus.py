@@ -150,6 +150,19 @@ def test_the_warm_up_is_co_teaching() -> None:
         assert step.loss.item() == pytest.approx(plain if epoch < 5 else plus, rel=1e-5)
 
 
+def test_the_warm_up_keeps_one_of_a_tiny_batch() -> None:
+    """As plain Co-teaching does; among those they disagree on it would be all of them."""
+    method = make_method(epochs=40)
+    method.schedule.rates[:] = 0.9
+    batch = make_batch([0, 1, 2], LABELS[:3], epoch=4)
+    step = method.loss(batch)
+    assert step.weight is not None
+    assert step.weight.sum(dim=1).tolist() == [1, 1]
+    z1, z2 = method.network1(batch.images[0]), method.network2(batch.images[0])
+    assert step.loss is not None
+    assert step.loss.item() == pytest.approx(sum(co_teaching_loss(z1, z2, batch.labels, 0.9)).item(), rel=1e-5)  # type: ignore[union-attr]
+
+
 def test_step_reports_the_rows_each_network_trained_on() -> None:
     method = make_method()
     index = [3, 8, 3, 1, 9, 0, 4]

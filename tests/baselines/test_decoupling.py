@@ -140,6 +140,20 @@ def test_training_equals_numpy(warm_up_steps: int) -> None:
     assert 0 < len(skipped) < 48
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(40, 15), (16, 6), (15, 6), (3, 0)])
+def test_the_variant_warms_up_for_an_eighth_of_the_epochs(epochs: int, steps: int) -> None:
+    params = DecouplingParams(**Decoupling.variants["warm-up"].params)  # type: ignore[arg-type]
+    assert Decoupling(make_task(epochs=epochs), make_identity, params).warm_up_steps == steps
+    assert Decoupling(make_task(epochs=epochs), make_identity, DecouplingParams()).warm_up_steps == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_the_loss_has_the_precision_of_the_logits(dtype: torch.dtype) -> None:
+    z1, z2 = random_logits(0, 12, 3).to(dtype), random_logits(50, 12, 3).to(dtype)
+    wanted = torch.float32 if dtype == torch.float16 else dtype
+    assert {loss.dtype for loss in decoupling_loss(z1, z2, LABELS, False)} == {wanted}
+
+
 def test_prediction_is_the_mean_of_both_networks() -> None:
     method = make_method()
     images = make_batch(range(7), LABELS[:7]).images[0]

@@ -13,6 +13,7 @@ from fernoise_bench.baselines.mean_teacher import (
     MeanTeacherParams,
     consistency_ramp,
     ema_decay,
+    scaled_decay,
     teacher_consistency,
 )
 
@@ -101,7 +102,7 @@ def test_labels_of_unverified_rows_do_not_matter() -> None:
 
 
 def test_after_step_follows_ema_decay_and_leaves_batch_statistics_alone() -> None:
-    method = make_method(decay=0.7)
+    method = make_method(decay=0.7, decay_stated_for=1)
     method.student.norm = torch.nn.BatchNorm1d(2)
     method.teacher.norm = torch.nn.BatchNorm1d(2)
     method.student.norm.running_mean.fill_(5.0)  # type: ignore[union-attr]
@@ -118,9 +119,17 @@ def test_after_step_follows_ema_decay_and_leaves_batch_statistics_alone() -> Non
     assert "updates" in method.state_dict()
 
 
+@pytest.mark.parametrize(
+    ("stated_for", "steps", "expected"),
+    [(21_000, 21_000, 0.999), (21_000, 48_750, 0.999), (21_000, 2_100, 0.99), (21_000, 15, 0.0), (21_000, 0, 0.0)],
+)
+def test_a_shorter_training_averages_over_the_same_share_of_it(stated_for: int, steps: int, expected: float) -> None:
+    assert scaled_decay(0.999, stated_for, steps) == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_linear_run_in_numpy() -> None:
     task = make_task("multi", AUS, size=ROWS, epochs=5)
-    params = MeanTeacherParams(consistency_factor=2.0, ramp_share=0.6, decay=0.8)
+    params = MeanTeacherParams(consistency_factor=2.0, ramp_share=0.6, decay=0.9, decay_stated_for=30)  # of 15 steps
     method = MeanTeacher(task, make_identity, params).double()
     student, teacher = Line(method.student.head), Line(method.teacher.head)
     x1, x2, expected, updates = features(0), features(1), [], 0

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fernoise_bench.benchmark.audit import COUNTS, Auditor
+from fernoise_bench.benchmark.audit import BY_CLASS, COUNTS, Auditor
 from fernoise_bench.methods.base import Batch, Kind, Step
 
 CLASSES, AUS, ROWS, NETWORKS = 3, 2, 20, 2
@@ -100,12 +100,15 @@ def audited(
     times: int = 1,
 ) -> dict[str, int]:
     """What the auditor counts of the same step, several times over."""
-    auditor = Auditor(torch.from_numpy(given), torch.from_numpy(reference), kind)
+    width = CLASSES if kind == "single" else AUS
+    auditor = Auditor(torch.from_numpy(given), torch.from_numpy(reference), kind, width)
     reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
     for _ in range(times):
         auditor.watch(torch.from_numpy(index), Step(None, **reported))
-    found = auditor.epoch_counts()
-    assert auditor.epoch_counts()["entries"] == 0  # the next epoch starts at nothing
+    found, apart = auditor.epoch_counts()
+    assert auditor.epoch_counts()[0]["entries"] == 0  # the next epoch starts at nothing
+    assert {name: sum(counts) for name, counts in apart.items()} == {n: found[n] for n in BY_CLASS if n in found}
+    assert all(len(counts) == width for counts in apart.values())
     return found
 
 
@@ -179,22 +182,36 @@ def test_a_worked_example() -> None:
         "weight": np.array([[1.0, 1.0, 0.0, 1.0]], dtype=np.float32),
         "target": np.array([[1, 0, 2, 2]]),
     }
-    auditor = Auditor(torch.from_numpy(labels), torch.from_numpy(reference), "single")
+    auditor = Auditor(torch.from_numpy(labels), torch.from_numpy(reference), "single", 3)
     reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
     auditor.watch(torch.from_numpy(index), Step(None, **reported))
-    assert auditor.epoch_counts() == {
+    found, apart = auditor.epoch_counts()
+    assert found == {
         "entries": 3, "wrong": 2, "predicted": 3, "predicted_wrong": 2, "memorised": 1, "recovered": 1,
         "judged": 3, "right": 1, "kept": 1, "kept_right": 0,
         "targets": 3, "targets_right": 1, "changed": 2, "changed_right": 1, "damaged": 1,
     }  # fmt: skip
+    assert apart == {
+        "entries": [1, 1, 1], "wrong": [0, 1, 1], "predicted_wrong": [0, 1, 1], "memorised": [0, 1, 0],
+        "right": [1, 0, 0], "kept_right": [0, 0, 0], "targets_right": [1, 0, 0], "damaged": [1, 0, 0],
+    }  # fmt: skip
+
+
+def test_action_units_are_counted_apart() -> None:
+    """Of AU 0 the first row is wrong and left out, the second right; of AU 1 the first is unknown, the second right."""
+    reference, labels = torch.tensor([[1, 0], [1, -1]]), torch.tensor([[-1, 1], [1, -1]])
+    auditor = Auditor(labels, reference, "multi", 2)
+    auditor.watch(torch.arange(2), Step(None, weight=torch.tensor([[[0.0, 1.0], [1.0, 1.0]]])))
+    _, apart = auditor.epoch_counts()
+    assert apart == {"entries": [2, 1], "wrong": [1, 0], "right": [1, 1], "kept_right": [1, 1]}
 
 
 def test_what_carries_a_gradient_is_counted_without_it() -> None:
-    auditor = Auditor(torch.arange(3), torch.zeros(3, dtype=torch.int64), "single")
+    auditor = Auditor(torch.arange(3), torch.zeros(3, dtype=torch.int64), "single", CLASSES)
     logits = torch.randn(3, CLASSES, requires_grad=True)
     step = Step(logits.sum(), logits.softmax(1), torch.ones(1, 3), logits.softmax(1)[None])
     auditor.watch(torch.arange(3), step)
-    assert auditor.epoch_counts()["entries"] == 3
+    assert auditor.epoch_counts()[0]["entries"] == 3
 
 
 def test_an_epoch_without_known_references_counts_nothing() -> None:

@@ -154,6 +154,12 @@ def test_tf32_without_cuda(refused: Refused) -> None:
     assert message == "--precision tf32 is a mode of CUDA devices; use fp32 or bf16 on the CPU"
 
 
+def test_compiling_without_a_compiler(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    message = refused(*FACES, EVERY, "--device", "cpu", "--compile")
+    assert message == "--compile needs a C++ compiler on the CPU: install g++, or leave --compile out"
+
+
 # --- data
 
 

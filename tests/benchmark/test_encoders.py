@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import http.client
 import logging
+import shutil
 import urllib.error
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +36,27 @@ def make_images(rows: int = 4, side: int = 48) -> Tensor:
 def same(one: nn.Module, other: nn.Module) -> bool:
     mine, theirs = one.state_dict(), other.state_dict()
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+# --- torch.compile
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler on the CPU")
+def test_a_compiled_encoder_computes_the_same() -> None:
+    """Up to rounding; with the same start, the same names in its state, and copies that go their own way."""
+    plain, compiled = make_factory()(), replace(make_factory(), compiled=True)()
+    assert same(plain, compiled)
+    images = make_images()
+    for one, other in zip(plain(images), compiled(images), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert compiled._counters.forwards == len(images)
+    copied = copy.deepcopy(compiled).eval()
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.zero_()
+    assert copied(images)[0].abs().max() == 0
+    torch.testing.assert_close(plain.eval()(images)[0], compiled.eval()(images)[0], rtol=1e-4, atol=1e-5)
 
 
 # --- shapes

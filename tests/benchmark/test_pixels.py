@@ -90,6 +90,31 @@ def test_a_batch_is_augmented_alike(name: str, monkeypatch: pytest.MonkeyPatch) 
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_reading_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Steps come in their order, whether faces are held, read when wanted, or read a step ahead as for a GPU."""
+    images = on_disk(noise(40))
+    order = torch.from_numpy(np.random.default_rng(0).integers(0, 40, (steps, 8)))
+    resident = make_store(images, CPU)
+    lazily(monkeypatch)
+    lazy = make_store(images, CPU)
+    ways = [list(resident.fetch_each(order)), list(lazy.fetch_each(order)), list(lazy._read_ahead(order))]
+    wanted = [images.read(index.numpy()) for index in order]
+    for way in ways:
+        found = [store[place].numpy() for store, place in way]
+        np.testing.assert_equal(found, wanted)
+
+
+def test_what_cannot_be_read_ahead_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the thread that reads is raised where its step is wanted."""
+    lazily(monkeypatch)
+    store = make_store(on_disk(noise(4)), CPU)
+    ahead = store._read_ahead(torch.tensor([[0], [99]]))
+    next(ahead)
+    with pytest.raises(IndexError):
+        next(ahead)
+
+
 def test_a_split_that_fits_is_held_and_a_larger_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     images = on_disk(noise(10))
     size = noise(10).nbytes

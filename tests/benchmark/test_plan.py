@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from fernoise_bench.benchmark import plan, runner
+from fernoise_bench.benchmark import cells, plan, runner
 from fernoise_bench.benchmark.cells import Grid, Wish, describe, make_grid
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.methods.base import Task
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.records import comparability_key, differing_fields
 from fernoise_bench.results.store import write_json
 
 STEP, LOOK = 0.01, 0.001  # seconds an image: trained on, looked at
@@ -50,6 +51,16 @@ def test_defaults_with_generated_faces_are_the_small_profile_and_three_seeds() -
     grid = make_grid(Wish("bp4d-3fold", ("recot",), synthetic=True, out=Path("runs"), device="cpu"))
     assert (grid.job.profile, grid.job.source, grid.seeds) == ("small", "generated", 3)
     assert len(grid.trials) == 3 * 3
+
+
+def test_compiling_is_a_setting_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Identities of trials that do not compile are what they were before there was such a setting."""
+    monkeypatch.setattr(cells, "check_compiler", lambda device: None)
+    plain, compiled = (smoke(tmp_path, compiled=flag).trials[0] for flag in (False, True))
+    assert "compiled" not in plain.identity["settings"]
+    keys = [comparability_key(trial.identity) for trial in (plain, compiled)]
+    assert differing_fields(keys) == ["settings.compiled"]
+    assert plain.id != compiled.id
 
 
 def test_the_default_is_real_faces_at_the_papers_profile(tmp_path: Path) -> None:

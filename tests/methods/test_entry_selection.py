@@ -141,6 +141,16 @@ def test_labels_the_networks_agree_with_are_not_counted_as_wrong() -> None:
     assert entry_noise_rates(losses.clamp(max=0.7), labels, unverified)[1].item() == pytest.approx(20 / 400)
 
 
+def test_a_rare_sign_is_not_wrong_for_being_rare() -> None:
+    """Networks that see a little find rare positives less likely than their contrary, but likelier than their share."""
+    generator = np.random.default_rng(5)
+    labels = torch.from_numpy(np.where(generator.random((2000, 1)) < 0.06, 1, -1))
+    unverified = torch.zeros(2000, dtype=torch.bool)
+    seen = torch.where(labels > 0, 0.12, 0.05)
+    losses = -torch.where(labels > 0, seen, 1 - seen).log() + 0.01 * torch.from_numpy(generator.random((2000, 1)))
+    assert entry_noise_rates(losses, labels, unverified).flatten().tolist() == [0.0, 0.0]
+
+
 def test_schedule_ramps_what_it_estimates_once() -> None:
     task = make_task("multi", 3, noise_rate=0.4)
     schedule = EntrySchedule(task, ramp_epochs=5, estimate_epoch=2)

@@ -356,6 +356,18 @@ def test_prediction_is_the_mean_of_the_clean_nets() -> None:
     assert not step.probabilities.requires_grad
 
 
+def test_a_view_may_predict_alone() -> None:
+    """The appendix compares them; what is trained is the same."""
+    both, first, second = (make_method(variant=variant) for variant in (None, "view1", "view2"))
+    images = batch_of(both).images[0]
+    alone = [network.net_clean(network.encoder(images)[0]).sigmoid() for network in both.networks]
+    assert torch.equal(first.predict(images), alone[0])
+    assert torch.equal(second.predict(images), alone[1])
+    losses = [method.loss(batch_of(method)).loss for method in (both, first, second)]
+    assert losses[0] is not None
+    assert all(torch.equal(losses[0], loss) for loss in losses if loss is not None)
+
+
 def test_state_resumes_and_randomness_is_the_batch_generator() -> None:
     method = make_method(refine_from=1)
     method.loss(batch_of(method))

@@ -88,6 +88,20 @@ def test_the_auxiliary_loss_reaches_the_encoder_but_not_the_confidence() -> None
     assert without["branch.head.weight"] == 0.0
 
 
+def test_a_late_auxiliary_branch_stays_out_of_the_optimisation() -> None:
+    """No gradient at all, not one of zero, which would still move moments and weight decay."""
+    method = make_method(auxiliary_from=10)
+    for epoch, takes_part in ((9, False), (10, True)):
+        method.zero_grad(set_to_none=True)
+        loss = method.loss(batch_of(range(9), epoch=epoch)).loss
+        assert loss is not None
+        loss.backward()
+        assert method.branch is not None
+        assert {parameter.grad is not None for parameter in method.branch.parameters()} == {takes_part}
+        assert method.network.head.weight.grad is not None
+    assert method.present.any()
+
+
 def test_a_template_outlives_batches_without_its_class() -> None:
     method = make_method()
     method.memory.copy_(torch.arange(SIZE) % 3)

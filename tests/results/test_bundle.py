@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results import bundle as bundle_module
-from fernoise_bench.results.bundle import _as_bytes, expand, expanded, write_bundle
+from fernoise_bench.results.bundle import _as_bytes, _as_halves, expand, expanded, write_bundle
 from fernoise_bench.results.records import Record, load_records
 from fernoise_bench.results.shipped import bundle_runs, records_or_shipped, shipped_records
 from fernoise_bench.results.store import find_trials, read_arrays
@@ -23,12 +23,12 @@ from fernoise_bench.results.store import find_trials, read_arrays
 from ..toy import ToyWorkplace, ignore, toy_trial
 
 
-@pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two finished toy trials."""
+@pytest.fixture(scope="module", params=["single", "multi"])
+def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished toy trials, of expressions or of action units."""
     out = tmp_path_factory.mktemp("out")
     for method in ("supervised", "ensemble"):
-        run_trial(toy_trial(method, out, kind="single", epochs=2), ToyWorkplace(), ignore)
+        run_trial(toy_trial(method, out, kind=request.param, epochs=2), ToyWorkplace(), ignore)
     return out
 
 
@@ -40,6 +40,12 @@ def bundle(trials: Path, tmp_path: Path) -> Path:
 
 def numbers(record: Record) -> object:
     return dataclasses.replace(record, folder="")
+
+
+def decisions(predictions: dict[str, np.ndarray], rule: str) -> np.ndarray:
+    """The class, or which AUs there are."""
+    found = predictions[rule]
+    return found.argmax(1) if predictions["labels"].ndim == 1 else found >= 0.5
 
 
 def test_a_bundle_gives_the_same_records(trials: Path, bundle: Path, tmp_path: Path) -> None:
@@ -59,8 +65,8 @@ def test_probabilities_come_back_within_a_255th(trials: Path, bundle: Path, tmp_
         assert after["last"].dtype == before["last"].dtype
         for name in ("sample_id", "group", "labels", "copy"):
             np.testing.assert_array_equal(after[name], before[name])
-        for name in ("validation", "oracle"):
-            np.testing.assert_array_equal(after[name].argmax(1), before[name].argmax(1))
+        for name in ("last", "validation", "oracle"):
+            np.testing.assert_array_equal(decisions(after, name), decisions(before, name))
 
 
 @settings(max_examples=200, deadline=None)
@@ -68,6 +74,19 @@ def test_probabilities_come_back_within_a_255th(trials: Path, bundle: Path, tmp_
 def test_the_predicted_class_survives_rounding(probabilities: np.ndarray) -> None:
     kept = _as_bytes(probabilities)
     assert kept.argmax(1).tolist() == probabilities.argmax(1).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(hnp.arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32)))
+def test_the_presence_of_an_action_unit_survives_rounding(probabilities: np.ndarray) -> None:
+    kept = _as_halves(probabilities) / np.float32(255)
+    assert (kept >= 0.5).tolist() == (probabilities >= 0.5).tolist()
+
+
+@pytest.mark.parametrize("value", [0.5, np.nextafter(np.float32(0.5), np.float32(0))])
+def test_rounding_keeps_to_its_side_of_one_half(value: float) -> None:
+    kept = _as_halves(np.array([[value]], np.float32)) / np.float32(255)
+    assert bool(kept >= 0.5) == (value >= 0.5)
 
 
 def test_the_same_trials_give_the_same_bytes(trials: Path, bundle: Path, tmp_path: Path) -> None:
@@ -113,10 +132,12 @@ def test_the_users_own_trials_come_first(
     assert shipped_records(tmp_path / "home") == ([], [])
 
 
-def test_runs_become_a_bundle_a_protocol_and_seed(trials: Path, tmp_path: Path) -> None:
-    run_trial(toy_trial("supervised", trials, kind="single", epochs=2, seed=1), ToyWorkplace(), ignore)
-    written = bundle_runs(trials, tmp_path / "reference")
-    assert sorted(path.name for path in written) == ["toy-single-small-seed0.zip", "toy-single-small-seed1.zip"]
+def test_runs_become_a_bundle_a_protocol_and_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run_trial(toy_trial("supervised", tmp_path, kind="multi", epochs=2, seed=seed), ToyWorkplace(), ignore)
+    written = bundle_runs(tmp_path, tmp_path / "reference")
+    wanted = [f"toy-multi-small-generated-seed{seed}.zip" for seed in (0, 1)]
+    assert sorted(path.name for path in written) == wanted
     seeds = {record.identity["seed"] for record in shipped_records(tmp_path / "reference")[0]}
     assert seeds == {0, 1}
 

@@ -37,6 +37,14 @@ def column(table, name):
     return [row[table.columns.index(name)] for row in table.rows]
 
 
+def test_a_method_that_has_come_to_rest_is_named():
+    idle = made(Trial(method="decoupling", seed=0))
+    idle = replace(idle, epochs=({**idle.epochs[0], "compute": {"forwards": 250, "backwards": 0}},))
+    (table,) = protocol_table([idle, made(Trial(method="decoupling", seed=1)), made(Trial(method="a"))])
+    assert "decoupling: the last epoch trained nothing any more in 1 of 2 trials." in table.notes
+    assert not any(note.startswith("a:") for note in table.notes)
+
+
 def test_methods_by_levels_worked_by_hand():
     values = {
         ("a", 0.2): (0.5, 0.6, 0.7),
