@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test test-cluster lint types check faults mutants mutation bench speed gates reference clean
+.PHONY: help demo test test-cluster lint types check faults mutants mutation fuzz bench speed gates reference clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -48,6 +48,10 @@ mutation: $(VENV)/.dev  ## how many small mistakes in metrics, statistics, noise
 
 faults: $(VENV)/.dev  ## kill -9 a hundred times, full disks, signals: nothing is lost; 10 minutes
 	OMP_NUM_THREADS=1 FERNOISE_KILLS=100 $(BIN)/python -m pytest tests/faults -p no:xdist -q
+
+fuzz: $(VENV)/.dev  ## coverage-guided fuzzing of the readers with atheris; FUZZ=30 seconds a file
+	$(BIN)/python -m pip install --quiet atheris
+	OMP_NUM_THREADS=1 FERNOISE_FUZZ_SECONDS=$(or $(FUZZ),30) $(BIN)/python -m tests.corpus.fuzz
 
 bench: $(VENV)/.dev  ## speed of the harness as a share of a bare loop, measured in one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_*.py --benchmark-enable --benchmark-only -p no:xdist -q -s --benchmark-json bench.json

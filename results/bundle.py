@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.errors import BadInput
-from .store import canonical_json, read_arrays, write_arrays, write_atomic
+from .store import UNREADABLE, canonical_json, read_arrays, write_arrays, write_atomic
 
 SHARED = ("sample_id", "group", "labels", "copy")
 RULES = ("last", "validation", "oracle")
@@ -76,6 +76,7 @@ def expand(bundle: Path, folder: Path) -> None:
                 known = _ENTRY.fullmatch(info.filename) or _SHARED_ENTRY.fullmatch(info.filename)
                 if not known or info.file_size > LARGEST or ".." in info.filename.split("/"):
                     raise ValueError(f"unexpected entry {info.filename[:80]!r}")
+            _refuse_half_trials(names)
             shared = {name: _unpacked(archive.read(name)) for name in names if _SHARED_ENTRY.fullmatch(name)}
             for name in names:
                 if name in shared:
@@ -86,9 +87,19 @@ def expand(bundle: Path, folder: Path) -> None:
                     write_arrays(folder / name, {**rows, **_expanded(compact)})
                 else:
                     write_atomic(folder / name, archive.read(name))
-    except (OSError, ValueError, LookupError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise BadInput(f"{bundle} is damaged or no bundle of trials ({error}): fetch it again") from error
+
+
+def _refuse_half_trials(names: Iterable[str]) -> None:
+    """ValueError where an entry of a trial is missing, as where the list of entries is damaged."""
+    found: dict[str, set[str]] = {}
+    for folder, _, file in (name.rpartition("/") for name in names if not _SHARED_ENTRY.fullmatch(name)):
+        found.setdefault(folder, set()).add(file)
+    half = [folder for folder, files in found.items() if files != {*TEXTS, "predictions.npz"}]
+    if half:
+        raise ValueError(f"{half[0]} lacks a file")
 
 
 def expanded(bundle: Path, cache: Path) -> Path:

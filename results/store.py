@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import json
+import lzma
 import os
 import re
 import secrets
@@ -36,9 +37,9 @@ Arrays = dict[str, NDArray[Any]]
 _TEMPORARY = ".tmp"
 _LOCK = ".lock"
 _LARGEST = 1 << 28  # bytes that are read of a file, and of an array when it is unpacked
-_UNREADABLE = (
+UNREADABLE = (
     OSError, ValueError, EOFError, RuntimeError, LookupError, TypeError, SyntaxError, ArithmeticError, MemoryError,
-    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
 )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return _parsed(_content(path))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
@@ -147,7 +148,7 @@ def read_jsonl(path: Path) -> list[Any]:
     """
     try:
         return [_parsed(line) for line in _content(path).splitlines()]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
@@ -184,7 +185,7 @@ def read_arrays(path: Path) -> Arrays:
                 name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
                 for name in archive.namelist()
             }
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from error
 
 

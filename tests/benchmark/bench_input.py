@@ -107,5 +107,5 @@ def test_input(
         "files, torchvision": lambda: from_files(files, HOW[how]),
         "tensors, torchvision": lambda: from_tensors(store, HOW[how]),
     }
-    benchmark.pedantic(work[way], rounds=3, warmup_rounds=1)
+    benchmark.pedantic(work[way], rounds=5, warmup_rounds=1)
     fastest[way, how] = benchmark.stats.stats.min
