@@ -22,9 +22,13 @@ from .claim_measures import is_known
 
 PAPERS = ("recot", "cocuring", "ulcag", "rhls", "mlcr")
 
-# ">": left is above right · ">=": left is not below right, "comparable" · "by at least": above by the size the words
-# name · "falls with noise": left loses from the lowest to the highest level · "falls less with noise": less than right
-RELATIONS = (">", ">=", "by at least", "falls with noise", "falls less with noise")
+GAINS = "gains more on real noise"
+
+# ">": left is above right · "<": left is below right · ">=": left is not below right, "comparable" · "by at least":
+# above by the size the words name; "around 5.5" and "a significant improvement of 2.9" are held to that size, strictly
+# "falls with noise": left loses from the lowest to the highest level · "falls less with noise": less than right
+# GAINS: left's lead over right is larger on real noise than on synthetic noise, the mean over its levels
+RELATIONS = (">", "<", ">=", "by at least", "falls with noise", "falls less with noise", GAINS)
 COMPARABLE = 1.0
 """Points within which two numbers count as comparable; no paper says what it means by the word, ours."""
 
@@ -32,7 +36,7 @@ Level = float | None
 
 _KEYS = {
     *("id", "quote", "place", "table", "left", "right", "measure", "relation", "protocols", "levels", "stand_in"),
-    *("at_least", "printed", "unmeasured", "note"),
+    *("at_least", "printed", "unmeasured", "note", "beside", "all_levels", "unknown_rate"),
 }
 _ROUNDING = 0.051
 _DOUBTS = {"mean": "not the mean of its row"}
@@ -57,19 +61,24 @@ class Place:
 
     Attributes:
         protocol: its name.
-        levels: noise levels, ascending; (None,) where the noise has no level.
+        levels: noise levels, ascending; (None,) where the noise has no level; None first, then those of `beside`.
         stand_in: not the protocol the claim is about, but one that anybody can run.
-        renamed: methods that run under another variant here.
+        beside: GAINS: the protocol with synthetic noise, whose the levels are; else "".
     """
 
     protocol: str
     levels: tuple[Level, ...]
     stand_in: bool = False
-    renamed: tuple[tuple[str, str], ...] = ()
+    beside: str = ""
 
-    def there(self, side: Side) -> Side:
-        """A side as it is run here."""
-        return Side(dict(self.renamed).get(side.method, side.method), side.measure)
+    def at(self, level: Level) -> str:
+        """The protocol that a level belongs to."""
+        return self.beside if self.beside and level is not None else self.protocol
+
+    @property
+    def words(self) -> str:
+        """Its name, with that of the protocol beside it."""
+        return f"{self.protocol} beside {self.beside}" if self.beside else self.protocol
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,10 @@ class Claim:
         relation: one of RELATIONS.
         at_least: by protocol, the points that the words name.
         places: where it can be tried, the paper's own protocols first.
-        printed: by protocol and level, the printed numbers of left and right.
+        printed: by protocol and level, the printed numbers of left and right; those beside it count as the protocol's.
         remarks: what the paper gets wrong, and what is doubtful about its numbers; sentences.
+        all_levels: the words are about all noise levels.
+        unknown_rate: it is about noise whose rate no one knows: a method that is told it cannot be judged by.
     """
 
     id: str
@@ -107,6 +118,8 @@ class Claim:
     places: tuple[Place, ...]
     printed: Mapping[str, Mapping[Level, tuple[float, float | None]]]
     remarks: tuple[str, ...]
+    all_levels: bool = False
+    unknown_rate: bool = False
 
     @property
     def words(self) -> str:
@@ -119,12 +132,14 @@ class Claim:
             return f"{self.left.words} > {self.right.words} by at least {_sizes(self.at_least)}"
         if self.relation == "falls less with noise":
             return f"{self.left.words} falls less with noise than {self.right.words}"
+        if self.relation == GAINS:
+            return f"{self.left.words} − {self.right.words} is larger on real noise than on synthetic noise"
         return f"{self.left.words} {self.relation} {self.right.words}"
 
     def printed_difference(self, protocol: str, levels: Sequence[Level]) -> float | None:
         """The printed contrast over these levels, in points; None where the paper does not print all of it."""
         numbers = self.printed.get(protocol, {})
-        if any(level not in numbers for level in levels) or not levels:
+        if any(level not in numbers for level in levels) or not is_enough(self.relation, levels):
             return None
         left = {level: numbers[level][0] for level in levels}
         right = {level: value for level in levels if (value := numbers[level][1]) is not None}
@@ -144,7 +159,24 @@ def contrast(relation: str, left: Mapping[Level, Any], right: Mapping[Level, Any
         return _fall(left)
     if relation == "falls less with noise":
         return _fall(right) - _fall(left)
-    return sum(left[level] - right[level] for level in left) / len(left)
+    if relation == GAINS:
+        real, synthetic = gains(left, right)
+        return real - synthetic
+    lead = sum(left[level] - right[level] for level in left) / len(left)
+    return -lead if relation == "<" else lead
+
+
+def gains(left: Mapping[Level, Any], right: Mapping[Level, Any]) -> tuple[Any, Any]:
+    """Left's lead over right on real noise, which has no level, and its mean over the levels of synthetic noise."""
+    levels = [level for level in left if level is not None]
+    return left[None] - right[None], sum(left[level] - right[level] for level in levels) / len(levels)
+
+
+def is_enough(relation: str, levels: Sequence[Level]) -> bool:
+    """Whether these levels have what a relation speaks of: any, two levels, or real and synthetic noise."""
+    if relation == GAINS and None not in levels:
+        return False
+    return len(levels) >= (2 if "noise" in relation else 1)
 
 
 def _fall(values: Mapping[Level, Any]) -> Any:
@@ -199,6 +231,8 @@ def _check(part: Mapping[str, Any], sides: Sequence[Side]) -> None:
         raise ValueError(f"{name}: 'by at least' and at_least go together")
     if wrong := [side.measure for side in sides if not is_known(side.measure)]:
         raise ValueError(f"{name}: no such measure: {wrong[0]}")
+    if (part["relation"] == GAINS) != ("beside" in part):
+        raise ValueError(f"{name}: '{GAINS}' and beside go together")
     if part.get("levels") == []:
         raise ValueError(f"{name}: no level: leave levels out where the noise has none")
     if not (part.get("right") or part.get("unmeasured") or part["relation"] == "falls with noise"):
@@ -221,10 +255,7 @@ def _alike(left: Side, right: Side | None) -> Side:
 def _claim(
     paper: str, name: str, part: Mapping[str, Any], left: Side, right: Side | None, unmeasured: tuple[str, ...]
 ) -> Claim:
-    levels = tuple(part.get("levels", (None,)))
-    places = [Place(protocol, levels) for protocol in part["protocols"]] + list(
-        map(_stand_in, part.get("stand_in", ()))
-    )
+    places = _places(part)
     at_least = part.get("at_least", {})
     if not isinstance(at_least, Mapping):
         at_least = dict.fromkeys(part["protocols"], float(at_least))
@@ -244,6 +275,8 @@ def _claim(
         places=tuple(places),
         printed=printed,
         remarks=(),
+        all_levels=part.get("all_levels", False),
+        unknown_rate=part.get("unknown_rate", False),
     )
     remarks = [*part.get("note", []), *_against_itself(claim), *doubts]
     return replace(claim, remarks=tuple(remarks))
@@ -258,9 +291,13 @@ def _name(part: Mapping[str, Any], left: Side, right: Side | None) -> str:
     return "-".join(names)
 
 
-def _stand_in(content: Mapping[str, Any]) -> Place:
-    renamed = tuple(content.get("methods", {}).items())
-    return Place(content["protocol"], tuple(content.get("levels", (None,))), stand_in=True, renamed=renamed)
+def _places(part: Mapping[str, Any]) -> list[Place]:
+    """The protocols of a statement, then its stand-ins."""
+    beside = part.get("beside", "")
+    levels: tuple[Level, ...] = (None, *part["levels"]) if beside else tuple(part.get("levels", (None,)))
+    own = [Place(protocol, levels, beside=beside) for protocol in part["protocols"]]
+    stand_ins = part.get("stand_in", ())
+    return own + [Place(each["protocol"], tuple(each.get("levels", (None,))), stand_in=True) for each in stand_ins]
 
 
 # --- the printed numbers
@@ -283,7 +320,7 @@ def _printed(
     for place in places:
         for level in () if place.stand_in else place.levels:
             sides = [side for side in (left, right) if side is not None]
-            cells = [cell for side in sides if (cell := _cell(tables, place.protocol, level, side)) is not None]
+            cells = [cell for side in sides if (cell := _cell(tables, place.at(level), level, side)) is not None]
             values = [cell.value for cell in cells if cell.value is not None]
             if len(values) == len(sides):
                 found.setdefault(place.protocol, {})[level] = (values[0], values[1] if right else None)

@@ -41,6 +41,11 @@ def by_subject(measure: str) -> bool:
     return measure == SCORE or _AU.fullmatch(measure) is not None
 
 
+def survivors_flatter(measure: str) -> bool:
+    """Whether a mean over the trials that did not diverge is too high, if anything: so for scores alone."""
+    return measure in _PLAIN or _AU.fullmatch(measure) is not None
+
+
 def number(record: Record, measure: str) -> float | None:
     """A measure of a finished trial; None where the trial has no such number.
 

@@ -6,23 +6,27 @@ import itertools
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .cells import MISSING, Cell, Table
-from .claim_verdicts import VERDICTS, Verdict, noise_words, points
+from .cells import MISSING, Cell, Table, unique
+from .claim_verdicts import VERDICTS, Verdict
+from .claim_words import noise_words, points
 
 HOW = (
     "Differences are in points, positive where the claim holds, with their 95% interval. One label a face: sign-flip "
     "test over (seed, draw) pairs, each the mean over folds and noise levels. AUs: subjects resampled within folds. "
-    "p is two-sided, Holm over the claims of one statement on one protocol. Beyond the paper profile on real faces, "
+    "p is two-sided, Holm over the claims of one statement on one protocol. The intervals are not: each is for its "
+    "comparison alone, so that one may leave out zero where p does not reject. Beyond the paper profile on real faces, "
     "and on a stand-in, a verdict is about the claim's direction there, not about the paper's own numbers."
 )
 
 _INDENT = 4
 _VERDICT = max(map(len, VERDICTS))
 _COLUMNS = ("verdict", "claim", "protocol", "noise", "profile", "faces", "left", "right", "difference", "95% interval")
-_MORE = ("p (Holm)", "pairs", "printed", "oracle knowledge", "paper", "place")
+_MORE = ("p (Holm)", "pairs", "subjects", "printed", "because", "oracle knowledge", "paper", "place", "quote")
+_SHORT = 60  # letters of a quote in a table
+_INTERVAL = {"coverage": 0.95, "comparisons": 1, "adjusted": False}
 
 
 def claims_text(verdicts: Sequence[Verdict], width: int | None = None) -> list[str]:
@@ -35,8 +39,8 @@ def claims_text(verdicts: Sequence[Verdict], width: int | None = None) -> list[s
     lines: list[str] = []
     for paper, of_paper in itertools.groupby(verdicts, key=lambda verdict: verdict.claim.name):
         lines += [paper]
-        for _, of_statement in itertools.groupby(of_paper, key=lambda v: (v.claim.quote, v.claim.where)):
-            lines += ["", *_statement_lines(list(of_statement), width)]
+        for of_statement in _by_statement(of_paper):
+            lines += ["", *_statement_lines(of_statement, width)]
         lines += [""]
     return [*lines, *_wrapped(summary(verdicts), 0, width), *_wrapped(HOW, 0, width)]
 
@@ -60,15 +64,24 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
 def claims_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Plain data: what `claims_text` says, all numbers at full precision, null where there is none."""
     counts = Counter(verdict.verdict for verdict in verdicts)
-    return {"how": HOW, "summary": dict(counts), "verdicts": [_plain(verdict) for verdict in verdicts]}
+    plain = [_plain(verdict) for verdict in verdicts]
+    return {"how": HOW, "interval": _INTERVAL, "summary": dict(counts), "verdicts": plain}
 
 
 # --- lines
 
 
+def _by_statement(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
+    """Together what has one quote, or where there is none one place, in the order of first appearance."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.claim.quote or verdict.claim.where, []).append(verdict)
+    yield from found.values()
+
+
 def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str]:
-    claim = verdicts[0].claim
-    title = f"“{claim.quote}” ({claim.where})" if claim.quote else f"By the order of {claim.where}"
+    quote, where = verdicts[0].claim.quote, "; ".join(unique([verdict.claim.where for verdict in verdicts]))
+    title = f"“{quote}” ({where})" if quote else f"By the order of {where}"
     lines = _wrapped(title, 2, width)
     tried = [verdict for verdict in verdicts if verdict.verdict != "not run"]
     comparison = max((len(verdict.claim.words) for verdict in tried), default=0)
@@ -86,7 +99,8 @@ def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str
 def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list[str]:
     """In a line where it fits, else the figures below."""
     head = f"{' ' * _INDENT}{verdict.verdict:{_VERDICT}}  {verdict.claim.words:{comparison}}"
-    figures = "  ".join((*_figures(verdict), _tried_on(verdict), *verdict.told))
+    open_ends = (verdict.because, *(each.why for each in verdict.missing))
+    figures = "  ".join(part for part in (*_figures(verdict), _tried_on(verdict), *verdict.told, *open_ends) if part)
     if width is None or len(head) + 2 + len(figures) <= width:
         return [f"{head}  {figures}"]
     return [*_wrapped(head.strip(), _INDENT, width), *_wrapped(figures, _INDENT + _VERDICT + 2, width)]
@@ -105,7 +119,11 @@ def _figures(verdict: Verdict) -> Iterator[str]:
 def _tried_on(verdict: Verdict) -> str:
     noise = f" {noise_words(verdict.levels)}" if verdict.levels != (None,) else ""
     stand_in = "stand-in " if verdict.stand_in else ""
-    return f"{stand_in}{verdict.protocol}{noise} ({verdict.profile}, {verdict.source} faces)"
+    return f"{stand_in}{_protocol(verdict)}{noise} ({verdict.profile}, {verdict.source} faces)"
+
+
+def _protocol(verdict: Verdict) -> str:
+    return f"{verdict.protocol} beside {verdict.beside}" if verdict.beside else verdict.protocol
 
 
 def _wrapped(text: str, indent: int, width: int | None) -> list[str]:
@@ -122,8 +140,8 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
     return (
         Cell(verdict.verdict),
         Cell(verdict.claim.words),
-        Cell(verdict.protocol + " (stand-in)" * verdict.stand_in),
-        Cell(noise_words(verdict.levels) or MISSING),
+        Cell(_protocol(verdict) + " (stand-in)" * verdict.stand_in),
+        Cell(_noise(verdict)),
         Cell(verdict.profile or MISSING),
         Cell(verdict.source or MISSING),
         _number(verdict.left, "{:.2f}"),
@@ -132,11 +150,25 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
         Cell(_interval(verdict) if verdict.verdict != "not run" else MISSING),
         _number(verdict.p, "{:.3f}"),
         Cell(str(verdict.pairs), float(verdict.pairs)),
+        Cell(str(verdict.subjects), float(verdict.subjects)) if verdict.subjects else Cell(MISSING),
         Cell(_points(verdict.printed), verdict.printed),
+        Cell(verdict.because),
         Cell("; ".join(verdict.told)),
         Cell(verdict.claim.name),
         Cell(verdict.claim.where),
+        Cell(_short(verdict.claim.quote) or MISSING),
     )
+
+
+def _short(quote: str) -> str:
+    """A quote's first words, with dots that every LaTeX has."""
+    return textwrap.shorten(quote.replace("…", "..."), _SHORT, placeholder=" ...")
+
+
+def _noise(verdict: Verdict) -> str:
+    """The levels that entered, and why others did not."""
+    lacking = "; ".join(each.why for each in verdict.missing)
+    return (noise_words(verdict.levels) or MISSING) + f" ({lacking})" * bool(lacking)
 
 
 def _number(value: float | None, form: str) -> Cell:
@@ -179,11 +211,14 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "remarks": list(claim.remarks),
         "verdict": verdict.verdict,
         "words": verdict.words,
+        "because": verdict.because or None,
         "protocol": verdict.protocol,
+        "beside": verdict.beside or None,
         "stand_in": verdict.stand_in,
         "profile": verdict.profile or None,
         "source": verdict.source or None,
         "levels": [level for level in verdict.levels if level is not None],
+        "missing": [{"levels": each.levels, "why": each.why, "tried": each.tried} for each in verdict.missing],
         "points": numbers,
         "pairs": verdict.pairs,
         "subjects": verdict.subjects,

@@ -3,35 +3,43 @@
 The claims of one statement on one protocol, tried at one setting, are one family: they were declared together before
 anything was run, and Holm's correction runs over those of them that could be tested. A verdict is
 
-    supported       the difference has the claim's sign at every level tried, adjusted p < .05, and its interval reaches
-                    the size the words name; "comparable": the interval ends above -1 point
-    direction only  adjusted p < .05 and the claim's sign, but not the size, or not at every level
-    not separated   the design could have decided and did not; or the side ahead lost trials on the way
+    supported       the difference has the claim's sign at every level tried, adjusted p < .05, and it is not below the
+                    size the words name; "comparable": the interval ends above -1 point
+    direction only  as the claim says, but not by the size, not at every level, or with a level missing
+    not separated   the design could have decided and did not; or lost trials may have made the difference
     contradicted    adjusted p < .05 and the other sign
     underpowered    so few pairs or subjects that no outcome could have been significant
-    not run         no records, or no paired ones
+    not run         no records, or no paired ones; or only those of a method that is told what the claim calls unknown
+
+The size: words such as "around 5.5%" or "a significant improvement of 2.9%" are held to that size strictly. A measured
+difference below it, by however little and whatever its interval, is at most "direction only".
+
+A missing level: where a claim asks for a noise level at which a side was tried, and which does not enter since trials
+diverged, failed or are lacking, the verdict is never "supported". A level that no one ran is named; it counts as
+missing where the words are about all levels.
+
+Lost trials: those that diverged or failed, at any level the claim asks for. A mean over the others flatters a method,
+so that it may lose a comparison of scores with them and not win one. Between levels, or under another measure than a
+score, those of either side leave it "not separated".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from ..protocols import catalog
-from .cells import blocks, entries, folds_of, unique
-from .claim_data import COMPARABLE, Claim, Level, Place, Side, claims
-from .claim_tests import Sample, sample
+from .cells import unique
+from .claim_data import COMPARABLE, Claim, Level, Place, claims
+from .claim_measures import survivors_flatter
+from .claim_settings import Setting, Spot, settings_of, spots, told_the_rate
+from .claim_tests import Missing, Sample, measured, with_significance
+from .claim_words import MINUS, figures, noise_words
 from .records import Record
 from .statistics import holm, pairs_needed
-from .views import oracle_knowledge
 
 VERDICTS = ("supported", "direction only", "not separated", "contradicted", "underpowered", "not run")
 
 _SIGNIFICANT = 0.05
-_MINUS = "−"
-_SOURCES = ("real", "generated")
-_PROFILES = ("paper", "small", "smoke")
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Verdict:
         verdict: one of VERDICTS.
         words: the figures and what must be known to read them, in a sentence or two.
         protocol: the name of the protocol it was tried on, or could be.
+        beside: the protocol with synthetic noise, where the claim compares the two; else "".
+        because: what the verdict rests on where the figures do not say it, a clause; else "".
         profile, source: of the records; "" when not run.
         left, right: means over pairs, folds and levels; right is None where there is no right side.
         difference: the contrast the claim is about, positive where it holds.
@@ -53,6 +63,7 @@ class Verdict:
         family: comparisons that Holm's correction counts.
         stand_in: the protocol is not the claim's own.
         levels: noise levels that entered; (None,) where the noise has none.
+        missing: noise levels that the claim asks for and that did not enter.
         printed: the paper's own difference over these levels; None where it prints none, and on a stand-in.
         told: oracle knowledge of the sides, a clause each.
     """
@@ -61,6 +72,8 @@ class Verdict:
     verdict: str
     words: str
     protocol: str
+    beside: str = ""
+    because: str = ""
     profile: str = ""
     source: str = ""
     left: float | None = None
@@ -74,31 +87,21 @@ class Verdict:
     family: int = 0
     stand_in: bool = False
     levels: tuple[Level, ...] = ()
+    missing: tuple[Missing, ...] = ()
     printed: float | None = None
     told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Setting:
-    """Records of one protocol that may be compared, by method; of a method in several versions the one with most."""
-
-    records: tuple[Record, ...]
-    methods: Mapping[str, tuple[Record, ...]]
-    several: frozenset[str]
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        return self.records[0].identity
-
-
-@dataclass(frozen=True)
 class _Trial:
-    """A claim tried at a place: its sample at a setting, or why there is none."""
+    """A claim tried at a place: where and with what sample, or why there is none; refused: records are there."""
 
     claim: Claim
     place: Place
-    setting: _Setting | None
-    sample: Sample | str
+    spot: Spot | None = None
+    sample: Sample | None = None
+    reason: str = ""
+    refused: bool = False
 
 
 def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -> list[Verdict]:
@@ -111,96 +114,60 @@ def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -
         records: any; those of different comparability keys are never compared.
         chosen: claims; None: all.
     """
-    settings = _settings(records)
-    tried = [
-        _try(claim, place, settings.get(place.protocol, ()))
-        for claim in (claims() if chosen is None else chosen)
-        for place in (claim.places[:1] if claim.unmeasured else claim.places)
-    ]
+    settings = settings_of(records)
+    tried = _tested(
+        [
+            _try(claim, place, settings)
+            for claim in (claims() if chosen is None else chosen)
+            for place in (claim.places[:1] if claim.unmeasured else claim.places)
+        ]
+    )
     adjusted = _adjusted(tried)
     return [
         _verdict(trial, *adjusted.get(position, (1.0, 0)))
         for position, trial in enumerate(tried)
-        if not (trial.place.stand_in and isinstance(trial.sample, str))
+        if not trial.place.stand_in or trial.sample is not None or trial.refused
     ]
 
 
-def _settings(records: Sequence[Record]) -> dict[str, tuple[_Setting, ...]]:
-    """By protocol, records of one comparability key each, those nearest a paper's first."""
-    by_protocol: dict[str, list[Record]] = {}
-    for record in records:
-        by_protocol.setdefault(record.identity["protocol"]["name"], []).append(record)
-    return {
-        protocol: tuple(sorted((_setting(block.records) for block in blocks(members, allow_mixed=True)), key=_distance))
-        for protocol, members in by_protocol.items()
-    }
-
-
-def _setting(records: Sequence[Record]) -> _Setting:
-    methods: dict[str, tuple[Record, ...]] = {}
-    found = entries(records)
-    for entry in found:
-        if len(entry.records) > len(methods.get(entry.method, ())):
-            methods[entry.method] = entry.records
-    several = frozenset(entry.method for entry in found if entry.label != entry.method)
-    return _Setting(tuple(records), methods, several)
-
-
-def _distance(setting: _Setting) -> tuple[object, ...]:
-    identity = setting.identity
-    return (
-        identity["recipe"] != "protocol",
-        _rank(_SOURCES, identity["source"]),
-        bool(identity["partial"]),
-        _rank(_PROFILES, identity["profile"]),
-        -len(setting.records),
-    )
-
-
-def _rank(order: Sequence[str], name: str) -> int:
-    return order.index(name) if name in order else len(order)
-
-
-def _try(claim: Claim, place: Place, settings: Sequence[_Setting]) -> _Trial:
-    """The sample at the nearest setting that has one."""
+def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) -> _Trial:
+    """The sample at the nearest setting that has one; else why the nearest has none."""
     if claim.unmeasured:
-        return _Trial(claim, place, None, "the others are only reported: this harness does not have them")
-    reason = f"no records of {place.protocol}"
-    for setting in settings:
-        found = _sample(claim, place, setting)
+        return _Trial(claim, place, reason="the others are only reported: this harness does not have them")
+    reasons, refused = [], False
+    for spot in spots(place, settings):
+        told = told_the_rate(claim, spot)
+        found = told or measured(claim.relation, claim.left, claim.right, spot.where)
         if not isinstance(found, str):
-            return _Trial(claim, place, setting, found)
+            return _Trial(claim, place, spot, found)
         at = f", at noise {noise_words(place.levels)}" if place.levels != (None,) else ""
-        reason = f"{found} on {_tried_on(place, setting)}{at}"
-    return _Trial(claim, place, None, reason)
+        reasons.append(f"{found} (on {spot.words})" if told else f"{found} on {spot.words}{at}")
+        refused |= bool(told)
+    return _Trial(claim, place, reason=reasons[0] if reasons else _no_records(place, settings), refused=refused)
 
 
-def _sample(claim: Claim, place: Place, setting: _Setting) -> Sample | str:
-    left, right = place.there(claim.left), None if claim.right is None else place.there(claim.right)
-    folds = catalog.PROTOCOLS[place.protocol].folds if place.protocol in catalog.PROTOCOLS else ()
-    both = (_by_level(setting, left, place), {} if right is None else _by_level(setting, right, place))
-    return sample(claim.relation, left, right, both, folds or folds_of(setting.records))
+def _no_records(place: Place, settings: Mapping[str, Sequence[Setting]]) -> str:
+    lacking = [protocol for protocol in (place.protocol, place.beside) if protocol and protocol not in settings]
+    return f"no records of {' and '.join(lacking)}" if lacking else f"no records of {place.words} of one kind"
 
 
-def _by_level(setting: _Setting, side: Side, place: Place) -> dict[Level, list[Record]]:
-    found: dict[Level, list[Record]] = {}
-    for record in setting.methods.get(side.method, ()):
-        if record.level in place.levels:
-            found.setdefault(record.level, []).append(record)
-    return found
+def _tested(tried: Sequence[_Trial]) -> list[_Trial]:
+    """The trials with their samples tested, all together."""
+    samples = iter(with_significance([trial.sample for trial in tried if trial.sample is not None]))
+    return [trial if trial.sample is None else replace(trial, sample=next(samples)) for trial in tried]
 
 
 def _adjusted(tried: Sequence[_Trial]) -> dict[int, tuple[float, int]]:
     """By position, the p adjusted over its family and the family's size."""
-    families: dict[tuple[object, ...], list[int]] = {}
+    families: dict[tuple[object, ...], dict[int, float]] = {}
     for position, trial in enumerate(tried):
-        if not isinstance(trial.sample, str):
-            key = (trial.claim.paper, trial.claim.statement, trial.place, id(trial.setting))
-            families.setdefault(key, []).append(position)
+        if trial.sample is not None and trial.spot is not None:
+            key = (trial.claim.paper, trial.claim.statement, trial.place, *map(id, trial.spot.settings))
+            families.setdefault(key, {})[position] = trial.sample.p
     result: dict[int, tuple[float, int]] = {}
     for members in families.values():
-        values = [one.p for position in members if isinstance(one := tried[position].sample, Sample)]
-        result.update((at, (float(p), len(members))) for at, p in zip(members, holm(values), strict=True))
+        values = holm(list(members.values()))
+        result.update((at, (float(p), len(members))) for at, p in zip(members, values, strict=True))
     return result
 
 
@@ -208,21 +175,22 @@ def _adjusted(tried: Sequence[_Trial]) -> dict[int, tuple[float, int]]:
 
 
 def _verdict(trial: _Trial, p: float, family: int) -> Verdict:
-    claim, place, found = trial.claim, trial.place, trial.sample
-    if isinstance(found, str) or trial.setting is None:
-        return Verdict(claim, "not run", f"Not run: {found}.", place.protocol, stand_in=place.stand_in)
-    printed = None if place.stand_in else claim.printed_difference(place.protocol, found.levels)
-    least = claim.at_least.get(place.protocol, min(claim.at_least.values(), default=0.0))
-    name, because = _judged(claim.relation, least, found, p, family)
-    told = _told(trial.setting, trial)
-    parts = [_figures(found, p, family), because, *_circumstances(trial.setting, trial, found), *told]
+    claim, place, spot, found = trial.claim, trial.place, trial.spot, trial.sample
+    if found is None or spot is None:
+        words = f"Not run: {trial.reason}."
+        return Verdict(claim, "not run", words, place.protocol, beside=place.beside, stand_in=place.stand_in)
+    name, because = _judged(claim, place, found, p, family)
+    told = _told(spot, claim)
+    parts = [figures(found, p, family), because, *_circumstances(spot, claim, found), *told]
     return Verdict(
         claim=claim,
         verdict=name,
         words="; ".join(part for part in parts if part) + ".",
         protocol=place.protocol,
-        profile=trial.setting.identity["profile"],
-        source=trial.setting.identity["source"],
+        beside=place.beside,
+        because=because,
+        profile=spot.own.identity["profile"],
+        source=spot.own.identity["source"],
         left=found.left,
         right=found.right,
         difference=found.difference,
@@ -234,32 +202,60 @@ def _verdict(trial: _Trial, p: float, family: int) -> Verdict:
         family=family,
         stand_in=place.stand_in,
         levels=found.levels,
-        printed=printed,
+        missing=found.missing,
+        printed=None if place.stand_in else claim.printed_difference(place.protocol, found.levels),
         told=told,
     )
 
 
-def _judged(relation: str, least: float, found: Sample, p: float, family: int) -> tuple[str, str]:
+def _judged(claim: Claim, place: Place, found: Sample, p: float, family: int) -> tuple[str, str]:
     """The verdict, and what it rests on where the figures do not say it."""
     ahead = found.difference > 0
     short = _too_small(found, family)
-    alike = relation == ">=" and found.low is not None and found.low > -COMPARABLE
-    if alike and not found.lost_left and not (short and found.subjects):
-        return "supported", f"the interval ends above {_MINUS}{COMPARABLE:g} point, which counts as comparable"
-    if short:
+    alike = claim.relation == ">=" and found.low is not None and found.low > -COMPARABLE
+    alike = alike and not (short and found.subjects)
+    lost, whose = _lost(claim, found, ahead or alike)
+    if short and not (alike and not lost):
         return "underpowered", short
-    if p >= _SIGNIFICANT:
+    if p >= _SIGNIFICANT and not alike:
         return "not separated", ""
-    if lost := found.lost_left if ahead else found.lost_right:
-        return "not separated", f"the side ahead lost trials ({lost}), so that its mean is one over survivors"
-    if not ahead:
+    if lost:
+        return "not separated", f"{whose} lost trials ({lost}), so that its mean is one over survivors"
+    if not ahead and not alike:
         return "contradicted", ""
-    against = [level for level, difference in found.by_level.items() if difference <= 0]
+    short_of = _short_of(claim, place, found, alike)
+    if short_of:
+        return "direction only", "; ".join(short_of)
+    return "supported", f"the interval ends above {MINUS}{COMPARABLE:g} point, which counts as comparable" * alike
+
+
+def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
+    """Lost trials that may have made the outcome, and whose: those of the side that comes out well.
+
+    Survivors of the other side only flatter it, where scores are compared at the same levels. Elsewhere those of
+    either side may be what makes the difference.
+    """
+    sides = [side for side in (claim.left, claim.right) if side is not None]
+    if "noise" not in claim.relation and all(survivors_flatter(side.measure) for side in sides):
+        return (found.lost_left if left else found.lost_right), f"{sides[0 if left else 1].method}, the better side,"
+    together = len(_methods(claim)) > 1
+    return found.lost_left + found.lost_right * together, "a side" if together else _methods(claim)[0]
+
+
+def _short_of(claim: Claim, place: Place, found: Sample, alike: bool) -> list[str]:
+    """What keeps a difference of the claim's sign from supporting it, a clause each."""
+    clauses = []
+    against = [level for level, difference in found.by_level.items() if difference <= 0 and not alike]
     if against:
-        return "direction only", f"not so at noise {', '.join(f'{level:g}' for level in against if level is not None)}"
-    if found.high is not None and found.high < least:
-        return "direction only", f"the interval ends below the {least:g} points of the paper's words"
-    return "supported", ""
+        clauses.append(f"not so at noise {noise_words(against)}")
+    least = claim.at_least.get(place.protocol, min(claim.at_least.values(), default=0.0))
+    if claim.at_least and found.difference < least:
+        clauses.append(f"the difference is below the {least:g} points of the paper's words")
+    if any(each.tried for each in found.missing):
+        clauses.append("a noise level that was tried is missing")
+    if claim.all_levels and not all(each.tried for each in found.missing):
+        clauses.append("the words are about all noise levels, and not all were run")
+    return clauses
 
 
 def _too_small(found: Sample, family: int) -> str:
@@ -273,33 +269,23 @@ def _too_small(found: Sample, family: int) -> str:
     return f"{needed} subjects are needed {together}" if found.subjects < needed else ""
 
 
-# --- words
+# --- what must be known
 
 
-def _figures(found: Sample, p: float, family: int) -> str:
-    sides = f"{found.left:.2f}" if found.right is None else f"{found.left:.2f} against {found.right:.2f}"
-    interval = (
-        "no 95% interval" if found.low is None or found.high is None else f"[{points(found.low)}, {points(found.high)}]"
-    )
-    over = f"p = {p:.3f}" + (f" (Holm over {family})" if family > 1 else "")
-    sample_of = f"{found.pairs} pair{'s' * (found.pairs != 1)}"
-    sample_of += f", {found.subjects} subjects resampled" if found.subjects else ""
-    return f"{sides}: {points(found.difference)} {interval}, {over}, {sample_of}"
-
-
-def _circumstances(setting: _Setting, trial: _Trial, found: Sample) -> list[str]:
+def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
     """Where it was tried, and what must be known about its trials."""
-    claim, place = trial.claim, trial.place
-    parts = [f"tried on {_tried_on(place, setting)}"]
+    place = spot.place
+    parts = [f"tried on {spot.words}"]
     if place.stand_in:
         parts[0] += f", a stand-in for {', '.join(_own(own, place) for own in claim.places if not own.stand_in)}"
     if place.levels != (None,):
         asked = f", of {noise_words(place.levels)}" if found.levels != place.levels else ""
         parts.append(f"noise {noise_words(found.levels)}{asked}")
+    parts += [each.why for each in found.missing]
     for side, lost in ((claim.left, found.lost_left), (claim.right, found.lost_right)):
         if side is not None and lost:
-            parts.append(f"trials of {place.there(side).method} that diverged or failed: {lost}")
-    several = [method for method in _methods(trial) if method in setting.several]
+            parts.append(f"trials of {side.method} that diverged or failed: {lost}")
+    several = [method for method in _methods(claim) if any(method in each.several for each in spot.settings)]
     return [*parts, *(f"of several versions of {method}, the one with most trials" for method in several)]
 
 
@@ -308,30 +294,11 @@ def _own(own: Place, stand_in: Place) -> str:
     return f"{own.protocol} at noise {noise_words(own.levels)}" if own.protocol == stand_in.protocol else own.protocol
 
 
-def _told(setting: _Setting, trial: _Trial) -> tuple[str, ...]:
+def _told(spot: Spot, claim: Claim) -> tuple[str, ...]:
     """What no one has outside an experiment and a side's trials had, a clause each."""
-    known = {method: ", ".join(oracle_knowledge(setting.methods[method])) for method in _methods(trial)}
+    known = {method: ", ".join(spot.told(method)) for method in _methods(claim)}
     return tuple(f"{method} is told: {what.replace('_', ' ')}" for method, what in known.items() if what)
 
 
-def _methods(trial: _Trial) -> tuple[str, ...]:
-    sides = (trial.claim.left, trial.claim.right)
-    return unique([trial.place.there(side).method for side in sides if side is not None])
-
-
-def _tried_on(place: Place, setting: _Setting) -> str:
-    identity = setting.identity
-    parts = [place.protocol, f"{identity['profile']} profile", f"{identity['source']} faces"]
-    parts += ["partial data"] if identity["partial"] else []
-    parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != "protocol" else []
-    return ", ".join(parts)
-
-
-def noise_words(levels: Sequence[Level]) -> str:
-    """Noise levels as they are printed; "" for a noise without levels."""
-    return ", ".join(f"{level:g}" for level in levels if level is not None)
-
-
-def points(value: float) -> str:
-    """A difference in points, signed: "+1.30", "−0.42"."""
-    return f"{value:+.2f}".replace("-", _MINUS)
+def _methods(claim: Claim) -> tuple[str, ...]:
+    return unique([side.method for side in (claim.left, claim.right) if side is not None])

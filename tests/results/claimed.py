@@ -8,6 +8,9 @@ import numpy as np
 
 from fernoise_bench.results import metrics
 from fernoise_bench.results.claim_data import Claim, Place, Side
+from fernoise_bench.results.claim_settings import setting
+from fernoise_bench.results.claim_tests import measured, with_significance
+from fernoise_bench.results.claim_verdicts import verdicts
 from fernoise_bench.results.records import Record, Score
 from fernoise_bench.results.subjects import Subjects
 
@@ -49,6 +52,13 @@ def au_runs(skill, seeds=2, folds=("part1", "part2", "part3"), **more):
     return [au_record(skill, seed, fold, **more) for seed in range(seeds) for fold in folds]
 
 
+def sample(relation, left, right, records, levels=(None,)):
+    """The tested sample of two sides whose records are of one setting; or why there is none."""
+    own = setting(records)
+    found = measured(relation, left, right, dict.fromkeys(levels, own))
+    return found if isinstance(found, str) else with_significance([found])[0]
+
+
 def claim(relation=">", left="cocuring", right="nct", *, measure="score", places=None, id="paper/statement", **more):
     """A claim of the paper "paper"."""
     return Claim(
@@ -70,3 +80,20 @@ def claim(relation=">", left="cocuring", right="nct", *, measure="score", places
             **more,
         }
     )
+
+
+EIGHT = [0.01, 0.02, 0.015, 0.03, 0.01, 0.02, 0.025, 0.01]
+
+
+def ahead(by, *, base=0.7, left="cocuring", right="nct", **trial):
+    """Records of two methods whose differences, one a seed, are these."""
+    return [
+        *runs([base + each for each in by], method=left, **trial),
+        *runs([base for _ in by], method=right, **trial),
+    ]
+
+
+def only(records, made):
+    """The one verdict of a claim on one protocol."""
+    (found,) = verdicts(records, [made])
+    return found

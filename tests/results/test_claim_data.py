@@ -11,7 +11,7 @@ from fernoise_bench.benchmark import registry
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results import claim_data, claim_measures
-from fernoise_bench.results.claim_data import PAPERS, RELATIONS, claims, contrast
+from fernoise_bench.results.claim_data import GAINS, PAPERS, RELATIONS, claims, contrast
 
 ALL = claims()
 BY_ID = {claim.id: claim for claim in ALL}
@@ -59,13 +59,14 @@ def test_a_claim_can_be_tried(claim) -> None:
     own = [place for place in claim.places if not place.stand_in]
     assert own
     for place in claim.places:
-        protocol = PROTOCOLS[place.protocol]
-        assert set(place.levels) <= set(protocol.levels or (None,))
-        for side in filter(None, (claim.left, claim.right)):
-            assert claim_measures.is_known(side.measure)
-            missing = found(place.there(side).method).missing(protocol)
-            assert not missing or "auxiliary AU labels" in missing, f"{side.method} on {place.protocol}: {missing}"
-        assert all(found(new) and old != new for old, new in place.renamed)
+        assert list(place.levels) == sorted(place.levels, key=lambda level: -1.0 if level is None else level)
+        for level in place.levels:
+            protocol = PROTOCOLS[place.at(level)]
+            assert level in (protocol.levels or (None,))
+            for side in filter(None, (claim.left, claim.right)):
+                assert claim_measures.is_known(side.measure)
+                missing = found(side.method).missing(protocol)
+                assert not missing or "auxiliary AU labels" in missing, f"{side.method} on {place.words}: {missing}"
     if claim.right is None and not claim.unmeasured:
         assert claim.relation == "falls with noise"
 
@@ -97,6 +98,10 @@ def test_classes_and_aus_are_those_of_the_protocols() -> None:
         ("recot/noise-model/recot:mixed", "emotionet-3split", (None,), 70.6 - 70.3),
         ("rhls/improvement", "bp4d-3fold-plain", (None,), 63.0 - 61.9),
         ("mlcr/rivals/mean_teacher", "emotionet-3split", (None,), 68.1 - 63.7),
+        ("ulcag/growth/supervised", "affectnet-auto", (None, 0.1, 0.2, 0.3), 4.14 - (2.20 + 2.28 + 3.85) / 3),
+        ("ulcag/growth/scn", "affectnet-auto", (None, 0.1, 0.2, 0.3), 1.94 - (0.87 + 1.26 + 1.40) / 3),
+        ("ulcag/growth-rafdb/supervised", "affectnet-auto", (None, 0.1, 0.2, 0.3), 4.14 - (2.58 + 3.10 + 3.88) / 3),
+        ("ulcag/growth-rafdb/scn", "affectnet-auto", (None, 0.1), 1.94 - 1.03),
     ],
 )
 def test_printed_differences_are_looked_up_in_the_papers_tables(name, protocol, levels, difference) -> None:
@@ -108,6 +113,7 @@ def test_what_the_paper_does_not_print_has_no_difference() -> None:
     assert synthetic.printed_difference("rafdb-sym", (0.3,)) == pytest.approx(84.84 - 77.46)
     assert synthetic.printed_difference("rafdb-sym", (0.4,)) is None, "SCN has no row at 40%"
     assert synthetic.printed_difference("fer2013-real", (None,)) is None
+    assert BY_ID["ulcag/growth/scn"].printed_difference("affectnet-auto", (0.1, 0.2)) is None, "no real noise"
     assert BY_ID["cocuring/memorising"].printed == {}
 
 
@@ -143,6 +149,29 @@ def test_words() -> None:
     assert words["recot/two-heads"] == "recot:net-noisy > supervised:clean-selective by at least 1 and 2.4"
     assert words["cocuring/memorising"] == "ensemble (memorised) > cocuring (memorised)"
     assert words["recot/emotionet/reported-only"] == "recot > MLCT"
+    assert words["recot/disfa-atcm"] == "recot < ATCM"
+    growth = "ulc_ag − scn is larger on real noise than on synthetic noise"
+    assert words["ulcag/growth/scn"] == growth
+
+
+def test_a_claim_that_another_method_is_above_has_its_direction() -> None:
+    """ReCoT §4.3: "ATCM achieves a slightly higher F1-score than our method"; Table 3 has 61.5 below 62.6."""
+    claim = BY_ID["recot/disfa-atcm"]
+    assert (claim.left.method, claim.relation, claim.unmeasured) == ("recot", "<", ("ATCM",))
+    assert contrast(claim.relation, {None: 62.6}, {None: 61.5}) == pytest.approx(-1.1)
+
+
+def test_claims_about_unknown_rates_name_methods_that_are_not_told_one() -> None:
+    unknown = [claim for claim in ALL if claim.unknown_rate]
+    assert {claim.statement for claim in unknown} == {"real", "rate-dependent"}
+    for claim in unknown:
+        assert "noise_rate" not in found(claim.left.method).needs | found(claim.right.method).needs
+
+
+def test_words_about_all_noise_levels() -> None:
+    assert {claim.statement for claim in ALL if claim.all_levels} == {"synthetic", "beta-chosen"}
+    assert all("all noise levels" in claim.quote for claim in ALL if claim.all_levels)
+    assert all(claim.all_levels for claim in ALL if "all noise levels" in claim.quote)
 
 
 def test_contrasts_worked_by_hand() -> None:
@@ -150,6 +179,8 @@ def test_contrasts_worked_by_hand() -> None:
     assert contrast(">", left, right) == 0.0
     assert contrast("falls with noise", left, {}) == 10.0
     assert contrast("falls less with noise", left, right) == -4.0
+    assert contrast("<", {None: 70.0}, {None: 72.5}) == 2.5
+    assert contrast(GAINS, {None: 60.0, **left}, {None: 55.0, **right}) == 5.0 - (2.0 - 2.0) / 2
 
 
 def test_an_unknown_paper_is_named() -> None:
@@ -176,6 +207,8 @@ PART = {
         ({"metric": "score"}, r"no such keys: \['metric'\]"),
         ({"measure": "scores"}, "no such measure: scores"),
         ({"levels": []}, "no level"),
+        ({"relation": GAINS}, "beside go together"),
+        ({"beside": "ferplus-sym"}, "beside go together"),
         ({"right": []}, "nothing to compare"),
     ],
 )
