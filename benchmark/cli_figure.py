@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..protocols.errors import BadInput, unknown
-from .cli_results import PROFILE, RUNS, SOURCE, filtered, of_protocol
+from .cli_results import PROFILE, RECIPE, RUNS, SOURCE, filtered, of_protocol
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,7 @@ Draw = Callable[[Path], None]
 @RUNS
 @PROFILE
 @SOURCE
+@RECIPE
 def figure(
     name: str,
     out: Path | None,
@@ -42,6 +43,7 @@ def figure(
     runs: Path,
     profile: str | None,
     synthetic: bool | None,
+    recipe: str | None,
 ) -> None:
     """A paper's figure, or a protocol's test metric and memorised share of wrong labels by epoch.
 
@@ -49,11 +51,11 @@ def figure(
     cocuring-fig2 -fig3 -fig4 -fig5 -fig6    confusion, accuracy by epoch, β
     ulcag-fig5 -fig6 -fig7                   confidence, corrections, confusion
     rhls-fig2 -fig3 -fig4                    AU rates, β, histograms
-    recot-noisy-set -noise-model -encoder    the appendix's sweeps
+    recot-noisy-set -noise-model -encoder -views    the appendix's sweeps
     """
     from ..protocols import catalog
     from ..results.drawing import check_name
-    from ..results.paper_figures import DRAWINGS, FIGURES
+    from ..results.paper_figures import DRAWINGS, FIGURES, find_figure
 
     files = [out] if out else [Path(f"{name.replace(':', '.')}.{kind}") for kind in ("svg", "png")]
     for file in files:
@@ -61,12 +63,15 @@ def figure(
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        records = of_protocol(filtered(runs, profile, synthetic), name, runs)
+        records = of_protocol(filtered(runs, profile, synthetic, recipe), name, runs)
         draw = _of_protocol(records, name, noise, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
         if ranks:
             raise BadInput(f"--ranks is for a protocol's figure; {name} is a paper's: leave it out")
-        draw = _of_paper(name, noise, protocol or "", runs, profile, synthetic)
+        find_figure(name)  # what shows no measurement is said before records are read
+        if protocol:
+            catalog.find(protocol)
+        draw = _of_paper(filtered(runs, profile, synthetic), name, noise, protocol or "", runs, recipe or "protocol")
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
     for file in files:
@@ -88,24 +93,15 @@ def _of_protocol(records: list[Record], name: str, noise: float | None, *, ranks
     return lambda file: draw_curves(curves, file)
 
 
-def _of_paper(
-    name: str, noise: float | None, protocol: str, runs: Path, profile: str | None, synthetic: bool | None
-) -> Draw:
-    from ..protocols import catalog
+def _of_paper(records: list[Record], name: str, noise: float | None, protocol: str, runs: Path, recipe: str) -> Draw:
     from ..results.figure_panels import paper_figure
     from ..results.panels import draw_panels
-    from ..results.paper_figures import find_figure
     from ..results.store import read_arrays
-
-    find_figure(name)  # what shows no measurement is said before records are read
-    if protocol:
-        catalog.find(protocol)
 
     def predictions(record: Record) -> dict[str, NDArray[Any]]:
         return read_arrays(runs / record.folder / "predictions.npz")
 
-    records = filtered(runs, profile, synthetic)
-    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise)
+    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe)
     for command in drawn.missing:
         click.echo(f"to fill what is missing: {command}", err=True)
     return lambda file: draw_panels(drawn.panels, file)

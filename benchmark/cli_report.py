@@ -29,17 +29,17 @@ def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -
     from ..results.report_data import Context, page_data
 
     with uncollected():
-        records, remarks = _records(runs, profile, synthetic)
+        records, about, remarks = _records(runs, profile, synthetic)
         if not records:
             raise BadInput(f"no trials in {runs} that fit: run some first, or leave --profile and --synthetic out")
-        context = Context(_cards(records), verdicts(records), _not_applicable(records), remarks)
+        context = Context(_cards(records), verdicts(records), _not_applicable(records), about, remarks)
         path = write_report(page_data(records, context), out)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, {len(records)} trials)")
 
 
-def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[list[Record], list[str]]:
-    """The records that fit the filters, and what to say of them all."""
-    from ..results.shipped import records_or_shipped
+def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[list[Record], list[str], list[str]]:
+    """The records that fit the filters, what they are where they are those that ship, and remarks on damaged ones."""
+    from ..results.shipped import records_or_shipped, statement
 
     records, damaged, told = records_or_shipped(runs)
     source = None if synthetic is None else ("generated" if synthetic else "real")
@@ -48,10 +48,10 @@ def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[l
         for record in records
         if profile in (None, record.identity["profile"]) and source in (None, record.identity["source"])
     ]
-    remarks = [*([told] if told else []), *(f"damaged: {message}" for message in damaged)]
-    for remark in remarks:
-        click.echo(remark, err=True)
-    return chosen, remarks
+    remarks = [f"damaged: {message}" for message in damaged]
+    for line in [*([told] if told else []), *remarks]:
+        click.echo(line, err=True)
+    return chosen, statement(chosen) if told else [], remarks
 
 
 def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from ..protocols.errors import BadInput, unknown
 
 if TYPE_CHECKING:
+    from ..results.cells import Table
     from ..results.records import Record
 
 RUNS = click.option(
@@ -23,6 +25,10 @@ PROFILE = click.option(
 )
 SOURCE = click.option(
     "--synthetic/--real", "synthetic", default=None, help="Only records on generated, or real, faces."
+)
+
+RECIPE = click.option(
+    "--recipe", type=click.Choice(["protocol", "native"]), help="Only records under this recipe: native is the papers'."
 )
 
 
@@ -60,6 +66,7 @@ def status(runs: Path, as_json: bool) -> None:
 @RUNS
 @PROFILE
 @SOURCE
+@RECIPE
 @click.option(
     "--format",
     "form",
@@ -79,12 +86,17 @@ def status(runs: Path, as_json: bool) -> None:
     help="Mean ranks, who may be first, groups, planned comparisons, agreement with other noise.",
 )  # fmt: skip
 @click.option("--audit", "detail", flag_value="audit", help="What each method did with wrong labels, and its cost.")
+@click.option(
+    "--check", "detail", flag_value="check",
+    help="A paper's table as printed, each row's mean beside the printed one, and its flags.",
+)  # fmt: skip
 @click.option("--allow-mixed", is_flag=True, help="A block for each setting where the records have several.")
 def table(
     name: str,
     runs: Path,
     profile: str | None,
     synthetic: bool | None,
+    recipe: str | None,
     form: str,
     rule: str,
     detail: str | None,
@@ -92,34 +104,60 @@ def table(
 ) -> None:
     """A paper's table (recot-2): reported, measured, difference; or a protocol's: methods by noise levels or by AUs."""
     from ..protocols import catalog
-    from ..results.audit_tables import audit_page
-    from ..results.paper_tables import paper_table
-    from ..results.rank_tables import rank_tables
-    from ..results.render import render
+    from ..results.cache import uncollected
     from ..results.reported_tables import TABLE_IDS
-    from ..results.tables import Table, long_table, protocol_table
-    from ..results.views import Expected
 
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
-    if name in TABLE_IDS and detail is not None:
-        raise BadInput(f"--{detail} is for a protocol's table; {name} is a paper's: leave it out")
-    every = filtered(runs, profile, synthetic)
-    if name in TABLE_IDS:
-        click.echo(render(paper_table(every, name, rule=rule, allow_mixed=allow_mixed), form), nl=False)
+    paper = name in TABLE_IDS
+    if detail is not None and paper != (detail == "check"):
+        of, others = ("a protocol's table", "a paper's") if paper else ("a paper's table", "a protocol")
+        raise BadInput(f"--{detail} is for {of}; {name} is {others}: leave it out")
+    if detail == "check":
+        _check(name)
         return
+    with uncollected():
+        every = filtered(runs, profile, synthetic, recipe)
+        if paper:
+            from ..results.paper_tables import paper_table
+
+            found: Sequence[Table] = paper_table(every, name, rule=rule, allow_mixed=allow_mixed)
+        else:
+            found = _of_protocol(every, name, runs, detail, rule, allow_mixed=allow_mixed)
+        from ..results.render import render
+
+        click.echo(render(found, form), nl=False)
+
+
+def _check(name: str) -> None:
+    """Prints a paper's table back; exit code 1 where it contradicts itself and is not flagged."""
+    from ..results.reported_check import check, checked_text
+
+    (checked,) = check((name,))
+    click.echo(checked_text(checked), nl=False)
+    if checked.problems:
+        sys.exit(1)
+
+
+def _of_protocol(
+    every: Sequence[Record], name: str, runs: Path, detail: str | None, rule: str, *, allow_mixed: bool
+) -> Sequence[Table]:
+    """The tables of a protocol; other protocols' records enter the correlations alone."""
+    from ..protocols import catalog
+    from ..results.audit_tables import audit_page
+    from ..results.rank_tables import rank_tables
+    from ..results.tables import long_table, protocol_table
+    from ..results.views import Expected
+
     records = of_protocol(every, name, runs)
     expected = Expected(folds=catalog.find(name).folds, not_applicable=_not_applicable(name, records))
-    found: Sequence[Table]
     if detail == "long":
-        found = long_table(records, expected, allow_mixed=allow_mixed)
-    elif detail == "audit":
-        found = audit_page(records, expected, allow_mixed=allow_mixed)
-    elif detail == "ranks":
-        found = rank_tables(records, expected, others=every, rule=rule, allow_mixed=allow_mixed)
-    else:
-        found = protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
-    click.echo(render(found, form), nl=False)
+        return long_table(records, expected, allow_mixed=allow_mixed)
+    if detail == "audit":
+        return audit_page(records, expected, allow_mixed=allow_mixed)
+    if detail == "ranks":
+        return rank_tables(records, expected, others=every, rule=rule, allow_mixed=allow_mixed)
+    return protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
 
 
 def of_protocol(records: Sequence[Record], name: str, runs: Path) -> list[Record]:
@@ -132,11 +170,15 @@ def of_protocol(records: Sequence[Record], name: str, runs: Path) -> list[Record
     return chosen
 
 
-def filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[Record]:
+def filtered(runs: Path, profile: str | None, synthetic: bool | None, recipe: str | None = None) -> list[Record]:
     """The records that fit the filters, of the shipped ones where there are no others; damaged trials are named."""
+    from ..results.cache import load_cached
     from ..results.shipped import records_or_shipped
 
-    records, damaged, told = records_or_shipped(runs)
+    records, damaged = load_cached(runs)
+    told = ""
+    if not records and not damaged:  # else there is no need to look again whether there are any
+        records, damaged, told = records_or_shipped(runs)
     if told:
         click.echo(told, err=True)
     for message in damaged:
@@ -147,6 +189,7 @@ def filtered(runs: Path, profile: str | None, synthetic: bool | None) -> list[Re
         for record in records
         if (profile is None or record.identity["profile"] == profile)
         and (wanted is None or record.identity["source"] == wanted)
+        and (recipe is None or record.identity["recipe"] == recipe)
     ]
 
 

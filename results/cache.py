@@ -15,7 +15,6 @@ import json
 import os
 import sqlite3
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -25,19 +24,27 @@ from typing import Any, overload
 import numpy as np
 
 from . import metrics, records, store, subjects
-from .records import Record, Score, Scores, load_record, load_records
+from .records import Record, Score, Scores, comparability_key, load_record, load_records
 from .subjects import Subjects
 
 FILES = ("predictions.npz", "epochs.jsonl", "identity.json", "environment.json", "status.json")
 
 _NAME = "records.sqlite3"
 _BUSY = 5.0  # seconds to wait for another process that writes
-_DAMAGED = (zlib.error, ValueError, LookupError, TypeError)
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
+_OWN = ("noise", "teachers")  # of an environment, what belongs to a trial alone
 _TABLE = """
 create table if not exists records (folder text primary key, root text, stamp text, digest text, value blob);
 create index if not exists by_digest on records (digest);
 create index if not exists by_root on records (root);
 """
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse)
 
 
 def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], list[str]]:
@@ -80,20 +87,35 @@ def uncollected() -> Iterator[None]:
 
 
 class StoredEpochs(Sequence[Mapping[str, Any]]):
-    """A trial's epochs, read when one is asked for.
+    """A trial's epochs, read when one is asked for; the last one, which most tables need alone, is at hand.
 
     Args:
         path: epochs.jsonl.
         count: how many lines it has.
+        last: the last of them, as JSON.
     """
 
-    def __init__(self, path: Path, count: int) -> None:
+    def __init__(self, path: Path, count: int, last: str) -> None:
         self._path = path
         self._count = count
+        self._text = last
 
     @cached_property
     def _lines(self) -> tuple[Mapping[str, Any], ...]:
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # what is wrong is said below, by the store
+            lines = self._path.read_bytes().decode().splitlines()
+            found: list[Mapping[str, Any]] = _STRICT.decode(f"[{','.join(lines)}]")
+            if len(found) == len(lines) == self._count:
+                return tuple(found)
         return tuple(store.read_jsonl(self._path))
+
+    @cached_property
+    def _last(self) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = json.loads(self._text)
+        except ValueError:
+            return self._lines[-1]
+        return found
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self._lines == tuple(other)
@@ -106,7 +128,7 @@ class StoredEpochs(Sequence[Mapping[str, Any]]):
     @overload
     def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
     def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        return self._lines[place]
+        return self._last if place == -1 else self._lines[place]
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         return iter(self._lines)
@@ -114,33 +136,44 @@ class StoredEpochs(Sequence[Mapping[str, Any]]):
 
 @dataclass
 class _Reader:
-    """Reads trials of one output folder, from what is known where it still holds; notes what is new."""
+    """Reads trials of one output folder, from what is known where it still holds; notes what is new.
+
+    Attributes:
+        where: the folder's full name.
+        known: by the name of a trial's folder, its stamp and value.
+        found: name, stamp, digest and value of what is new.
+        seen: names that were asked for.
+        shared: parts of records by their text: what many trials have in common is parsed, and kept, once.
+    """
 
     connection: sqlite3.Connection
+    where: str
     known: Mapping[str, tuple[str, bytes]]
     found: list[tuple[str, str, str, bytes]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    shared: dict[bytes, Any] = field(default_factory=dict)
 
     def load(self, root: Path, folder: Path) -> Record:
-        name = str(folder.resolve())
+        inside = "/".join(folder.parts[len(root.parts) :])
+        name = f"{self.where}/{inside}"
         self.seen.add(name)
-        stamp = _stamp(folder)
+        stamp = _stamp(str(folder))
         if stamp is None:  # not finished: little to read, and it will change
             return load_record(root, folder)
         if name in self.known and self.known[name][0] == stamp:
             with contextlib.suppress(*_DAMAGED):
-                return _decoded(root, folder, self.known[name][1])
+                return _decoded(inside, folder, self.known[name][1], self.shared)
         digest = _digest(folder)
-        record = self._moved(root, folder, digest) or load_record(root, folder)
+        record = self._moved(inside, folder, digest) or load_record(root, folder)
         if record.done:
             self.found.append((name, stamp, digest, _encoded(record)))
         return record
 
-    def _moved(self, root: Path, folder: Path, digest: str) -> Record | None:
+    def _moved(self, inside: str, folder: Path, digest: str) -> Record | None:
         """The record of the same files elsewhere, or of before they were touched."""
         row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
         with contextlib.suppress(*_DAMAGED):
-            return None if row is None else _decoded(root, folder, row[0])
+            return None if row is None else _decoded(inside, folder, row[0], self.shared)
         return None
 
 
@@ -148,7 +181,7 @@ def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], lis
     connection.executescript(_TABLE)
     where = str(root.resolve())
     rows = connection.execute("select folder, stamp, value from records where root = ?", (where,))
-    reader = _Reader(connection, {folder: (stamp, value) for folder, stamp, value in rows})
+    reader = _Reader(connection, where, {folder: (stamp, value) for folder, stamp, value in rows})
     result = load_records(root, reader.load)
     gone = [(name,) for name in reader.known if name not in reader.seen]
     if reader.found or gone:
@@ -159,10 +192,10 @@ def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], lis
     return result
 
 
-def _stamp(folder: Path) -> str | None:
+def _stamp(folder: str) -> str | None:
     """Size and time of the trial's files, and the code's version; None where one is missing."""
     try:
-        found = [os.stat(folder / name) for name in FILES]
+        found = [os.stat(f"{folder}/{name}") for name in FILES]
     except FileNotFoundError:
         return None
     return " ".join([_version(), *(f"{each.st_size}:{each.st_mtime_ns}:{each.st_ino}" for each in found)])
@@ -180,34 +213,48 @@ def _version() -> str:
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
 
 
-# --- a finished record as bytes
+# --- a finished record as bytes: lines of JSON, those first that many trials have in common
 
 
 def _encoded(record: Record) -> bytes:
-    value = {
-        "identity": record.identity,
-        "environment": record.environment,
+    key = comparability_key(record.identity)
+    own = {
+        "identity": {name: part for name, part in record.identity.items() if name not in (*key, "method")},
+        "environment": {name: record.environment[name] for name in _OWN if name in record.environment},
         "status": record.status,
         "epochs": len(record.epochs),
         "scores": _plain(record.scores),
         "without": _plain(record.scores_without_copies),
         "subjects": None if record.subjects is None else _packed(record.subjects),
     }
-    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
+    environment = {name: part for name, part in record.environment.items() if name not in _OWN}
+    parts = (key, record.identity["method"], environment, own, record.epochs[-1])
+    return "\n".join(json.dumps(part, separators=(",", ":")) for part in parts).encode()
 
 
-def _decoded(root: Path, folder: Path, value: bytes) -> Record:
-    content = json.loads(zlib.decompress(value))
+def _decoded(inside: str, folder: Path, value: bytes, shared: dict[bytes, Any]) -> Record:
+    """The record of a trial's folder, whose name inside the output folder is given, from its lines."""
+    *common, mine, last = value.split(b"\n")
+    for text in common:
+        if text not in shared:
+            shared[text] = json.loads(text)
+    key, method, environment = (shared[text] for text in common)
+    own = json.loads(mine)
     return Record(
-        folder.relative_to(root).as_posix(),
-        content["identity"],
-        content["environment"],
-        content["status"],
-        StoredEpochs(folder / "epochs.jsonl", content["epochs"]),
-        _scores(content["scores"]),
-        _scores(content["without"]),
-        None if content["subjects"] is None else _unpacked(content["subjects"]),
+        inside,
+        _sorted({**key, "method": method, **own["identity"]}),
+        _sorted({**environment, **own["environment"]}),
+        own["status"],
+        StoredEpochs(folder / "epochs.jsonl", own["epochs"], last.decode()),
+        _scores(own["scores"]),
+        _scores(own["without"]),
+        None if own["subjects"] is None else _unpacked(own["subjects"]),
     )
+
+
+def _sorted(content: Mapping[str, Any]) -> dict[str, Any]:
+    """With its names in order, as they are in the file."""
+    return dict(sorted(content.items()))
 
 
 def _plain(scores: Scores) -> dict[str, list[Any] | None]:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from ..protocols.errors import BadInput
@@ -21,7 +22,7 @@ MISSING = "–"
 UNFINISHED = "‡"
 
 # the option that chooses among the values of a field of the comparability key
-_CHOSEN_BY = {"profile": "--profile", "source": "--synthetic or --real"}
+_CHOSEN_BY = {"profile": "--profile", "recipe": "--recipe", "source": "--synthetic or --real"}
 
 # what a pair is called that lacks a fold, the gravest first
 _GRAVEST = ("diverged", "failed", "interrupted", "running")
@@ -39,6 +40,10 @@ class Cell:
         n_all: pairs there should be.
         status: what the missing pairs are ("2/3, 1 diverged"); empty when none is missing.
         best: the highest value of its column among cells without missing pairs.
+        printed: the number as a paper prints it ("59.70", "84.86*"), for what is read by programs; empty: the value is.
+        mark: "best" or "second" where a paper's table marks its cells, as words; bold and brackets show it to people.
+        flags: what is wrong with a printed number or where it comes from: kinds of flags, with semicolons between.
+        repeats: the same as in the row above, which people need not read again.
     """
 
     text: str
@@ -48,16 +53,21 @@ class Cell:
     n_all: int | None = None
     status: str = ""
     best: bool = False
+    printed: str = ""
+    mark: str = ""
+    flags: str = ""
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to render. Every row has a cell for each column; notes are sentences."""
+    """A table to render. Every row has a cell for each column; notes are sentences; so many columns name a row."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    headers: int = 1
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,14 @@ class Entry:
     method: str
     records: tuple[Record, ...]
 
+    @cached_property
+    def by_level(self) -> Mapping[float | None, tuple[Record, ...]]:
+        """The records at each noise level there is."""
+        found: dict[float | None, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record.level, []).append(record)
+        return {level: tuple(members) for level, members in found.items()}
+
 
 def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = "table") -> tuple[Block, ...]:
     """Records by comparability key, in the order of first appearance.
@@ -90,9 +108,7 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = 
     """
     if not records:
         raise BadInput("there are no trials to tabulate: run some first, or point --runs at a folder that has them")
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(trial_id(comparability_key(record.identity)), []).append(record)
+    groups = _by_key(records)
     keys = [comparability_key(group[0].identity) for group in groups.values()]
     if len(keys) == 1:
         return (Block(tuple(records)),)
@@ -102,6 +118,19 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = 
         raise BadInput(refusal(fields, what) + apart)
     pairs = zip(groups.values(), keys, strict=True)
     return tuple(Block(tuple(group), _distinction(key, fields)) for group, key in pairs)
+
+
+def _by_key(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by the ID of their comparability key."""
+    ids: dict[tuple[object, ...], str] = {}  # records from the cache share their parts: those are hashed once
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        key = comparability_key(record.identity)
+        parts = (*key, *map(id, key.values()))
+        if parts not in ids:
+            ids[parts] = trial_id(key)
+        groups.setdefault(ids[parts], []).append(record)
+    return groups
 
 
 def refusal(fields: Sequence[str], what: str = "table") -> str:
@@ -127,9 +156,12 @@ def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Ent
     A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
     """
     by_method: dict[str, dict[str, list[Record]]] = {}
+    ids: dict[int, str] = {}  # as in _by_key
     for record in records:
-        versions = by_method.setdefault(record.method, {})
-        versions.setdefault(trial_id(record.identity["method"]), []).append(record)
+        told = record.identity["method"]
+        if id(told) not in ids:
+            ids[id(told)] = trial_id(told)
+        by_method.setdefault(record.method, {}).setdefault(ids[id(told)], []).append(record)
     result = []
     for method in unique([*methods, *sorted(by_method)]):
         versions = by_method.get(method, {})
@@ -205,18 +237,32 @@ class Paired:
         Args:
             value: the number of a finished trial; None or NaN where there is no such number.
         """
-        values = tuple(self.by_pair(value).values())
+        values = tuple(number for number in self._numbers(value) if number is not None)
         whole = len(values) == len(self.complete)
         return Summary(values if whole else (), len(self.complete), self.total, self.lacking)
 
     def by_pair(self, value: Callable[[Record], float | None]) -> dict[Pair, float]:
         """A number of each complete pair that has it, the mean over its folds. Arguments as for `summary`."""
-        values: dict[Pair, float] = {}
-        for pair, done in zip(self.pairs, self.complete, strict=True):
-            numbers = [number for number in map(value, done) if number is not None and not math.isnan(number)]
-            if len(numbers) == len(done):
-                values[pair] = math.fsum(numbers) / len(numbers)
-        return values
+        numbers = zip(self.pairs, self._numbers(value), strict=True)
+        return {pair: number for pair, number in numbers if number is not None}
+
+    def _numbers(self, value: Callable[[Record], float | None]) -> list[float | None]:
+        """A number for each complete pair; None where it has none."""
+        if self._alone:  # the mean of one, for the many tables without folds
+            numbers = [value(record) for record in self._alone]
+            return [None if number is None or number != number else float(number) for number in numbers]
+        return [_mean([value(record) for record in done]) for done in self.complete]
+
+    @cached_property
+    def _alone(self) -> tuple[Record, ...]:
+        """The trial of each pair where that is one; empty where pairs have folds."""
+        return tuple(done[0] for done in self.complete) if all(len(done) == 1 for done in self.complete) else ()
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    """The mean; None where one is missing."""
+    known = [number for number in numbers if number is not None and number == number]
+    return math.fsum(known) / len(known) if known and len(known) == len(numbers) else None
 
 
 def pair_up(records: Sequence[Record], pairs: Sequence[Pair], folds: Collection[Fold]) -> Paired:

@@ -1,17 +1,34 @@
-"""Methods compared pair by pair: differences on common (seed, draw) pairs, families of tests, rankings."""
+"""Methods compared: differences on common (seed, draw) pairs, families of tests, rankings.
+
+One label a face: the sign-flip test over pairs. AUs: subjects resampled within folds decide, since the frames of one
+person are no independent sample; the sign-flip test stands beside it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
+from . import subjects
 from .cells import MISSING, Cell, Entry, Pair
 from .ranks import cliques, critical_difference, first_probability, ranks_of
 from .records import Record
-from .statistics import detectable_effect, holm, sign_flip_family, spread, what_the_design_can_show
+from .statistics import (
+    POWER,
+    SIGNIFICANT,
+    detectable_effect,
+    holm,
+    minimum_p,
+    pairs_needed,
+    sign_flip_family,
+    spread,
+    what_the_design_can_show,
+)
 from .views import View, at_level
 
 REFERENCE = "supervised"  # what every method is compared with
@@ -26,9 +43,30 @@ FAMILY: tuple[tuple[str, ...], ...] = (
 )
 
 RESAMPLES = 10_000
+LEAST_PAIRS = 2  # that rank anything: resampled, a single pair only repeats itself
 _SEED = 20_240_229
+_BY_SUBJECT = "last"  # the selection rule whose counts are kept by subject
 
 Levels = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class BySubject:
+    """A difference between AU methods on resampled subjects, trainings averaged over; as shares in [-1, 1].
+
+    Attributes:
+        subjects: resampled, over all folds.
+        low, high: 95% interval of this one difference.
+        error: standard deviation of the resampled differences.
+        p: two-sided; adjusted: Holm's over the family it was made in.
+    """
+
+    subjects: int
+    low: float
+    high: float
+    error: float
+    p: float
+    adjusted: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -41,6 +79,8 @@ class Comparison:
         asked: pairs there should be.
         p: of the two-sided sign-flip test; NaN without a pair.
         adjusted: Holm's p over the family it was made in.
+        by_subject: AUs: the test that decides; None for one label a face, or where trials tested different subjects.
+        family: comparisons made together that have a pair.
     """
 
     label: str
@@ -49,6 +89,8 @@ class Comparison:
     asked: int
     p: float
     adjusted: float
+    by_subject: BySubject | None = None
+    family: int = 1
 
     @property
     def mean(self) -> float:
@@ -65,17 +107,34 @@ class Comparison:
         """Pairs in which the method is ahead."""
         return sum(difference > 0 for difference in self.differences)
 
+    @property
+    def deciding(self) -> float:
+        """Holm's p of the test that decides."""
+        return self.adjusted if self.by_subject is None else self.by_subject.adjusted
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether any outcome of the test that decides could be significant; one training says nothing of another."""
+        if self.by_subject is None:
+            return self.family * minimum_p(len(self.differences)) < SIGNIFICANT
+        return len(self.differences) >= LEAST_PAIRS and self.by_subject.subjects >= pairs_needed(self.family)
+
+    @property
+    def separated(self) -> bool:
+        """Whether the test that decides tells the two apart."""
+        return self.can_decide and self.deciding < SIGNIFICANT
+
 
 @dataclass(frozen=True)
 class Ranking:
     """Methods ranked over (seed, draw) pairs, best first.
 
     Attributes:
-        labels: methods that finished every pair at every level.
-        mean_ranks: within a pair the mean over levels, then the mean over pairs; 1 is best.
-        first: bootstrap probability of having the highest mean score.
-        groups: positions of methods that Nemenyi's test does not tell apart, best first.
-        critical: its critical difference; NaN for a single method.
+        labels: methods that finished every pair at every level; by name where a single pair ranks nothing.
+        mean_ranks: within a pair the mean over levels, then the mean over pairs; 1 is best. NaN for a single pair.
+        first: bootstrap probability of having the highest mean score; NaN for a single pair.
+        groups: positions of methods that Nemenyi's test does not tell apart, best first; none for a single pair.
+        critical: its critical difference; NaN for a single method or pair.
         pairs: how many.
         left_out: methods that lack a pair.
     """
@@ -110,13 +169,59 @@ def compare(
         differences.append(tuple(scores[pair] - base[pair] for pair in common))
     tested = iter(sign_flip_family([each for each in differences if each]))
     p_values = [next(tested) if each else math.nan for each in differences]
-    adjusted = iter(holm([p for p in p_values if not math.isnan(p)]))
+    family = sum(map(bool, differences))
+    found = [
+        Comparison(entry.label, reference.label, each, len(pairs), p, adjusted, family=family)
+        for entry, each, p, adjusted in zip(entries, differences, p_values, _holm(p_values), strict=True)
+    ]
+    if view.metric != "f1" or rule != _BY_SUBJECT:
+        return tuple(found)
+    resamples = subjects.enough_resamples(max(1, family), SIGNIFICANT)
+    apart = [_by_subject(view, (entry, reference), levels, resamples) for entry in entries]
+    adjusted = _holm([math.nan if each is None else each.p for each in apart])
     return tuple(
-        Comparison(
-            entry.label, reference.label, each, len(pairs), p, math.nan if math.isnan(p) else float(next(adjusted))
-        )
-        for entry, each, p in zip(entries, differences, p_values, strict=True)
+        one if each is None else replace(one, by_subject=replace(each, adjusted=p))
+        for one, each, p in zip(found, apart, adjusted, strict=True)
     )
+
+
+def _holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's p of those that are there, NaN for the others."""
+    adjusted = iter(holm([p for p in p_values if not math.isnan(p)]))
+    return [math.nan if math.isnan(p) else float(next(adjusted)) for p in p_values]
+
+
+def _by_subject(view: View, both: tuple[Entry, Entry], levels: Levels, resamples: int) -> BySubject | None:
+    """The difference of two methods on resampled subjects, over the pairs both have at every level."""
+    pairs = [set(view.paired(entry, level).pairs) for entry in both for level in levels]
+    common = sorted(set.intersection(*pairs)) if pairs else []
+    tested: list[tuple[subjects.Subjects, ...]] = []
+    means: list[NDArray[np.float64]] = []
+    for entry in both:
+        of_levels = []
+        for level in levels:
+            trials = _counts(view, entry, level, common)
+            if not trials:
+                return None
+            tested += trials
+            of_levels.append(subjects.resampled_f1(tuple(zip(*trials, strict=True)), resamples).mean(axis=1))
+        means.append(np.mean(of_levels, axis=0))
+    if not subjects.same_subjects(tested):
+        return None
+    draws = means[0] - means[1]
+    low, high = subjects.bootstrap_interval(draws)
+    people = sum(len(fold.names) for fold in tested[0])
+    return BySubject(people, low, high, float(draws.std(ddof=1)), subjects.bootstrap_p(draws))
+
+
+def _counts(
+    view: View, entry: Entry, level: float | None, pairs: Sequence[Pair]
+) -> list[tuple[subjects.Subjects, ...]]:
+    """For each pair, the counts by subject of each of its folds; empty where they were not kept."""
+    paired = view.paired(entry, level)
+    done = dict(zip(paired.pairs, paired.complete, strict=True))
+    found = [tuple(one.subjects for one in done[pair] if one.subjects is not None) for pair in pairs]
+    return found if all(len(each) == len(view.folds) for each in found) else []
 
 
 def against_supervised(view: View, level: float | None, rule: str = "last") -> Mapping[str, Comparison]:
@@ -157,6 +262,9 @@ def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
     left_out = tuple(label for label in by_level if label not in labels)
     if not labels:
         return Ranking((), (), (), (), math.nan, len(pairs), left_out)
+    if len(pairs) < LEAST_PAIRS:
+        none = (math.nan,) * len(labels)
+        return Ranking(tuple(sorted(labels)), none, none, (), math.nan, len(pairs), left_out)
     # [levels, pairs, methods]
     scores = np.array([[[by_level[label][n][pair] for label in labels] for pair in pairs] for n in range(len(levels))])
     ranks = np.mean([ranks_of(level) for level in scores], axis=0).mean(axis=0)
@@ -184,22 +292,86 @@ def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[
 def power_words(comparisons: Sequence[Comparison]) -> str:
     """What a family of comparisons can show, in a sentence or two; empty without one that has a pair.
 
-    The size of a difference it would find is reckoned with the median standard deviation of its differences.
+    It speaks of the test that decides. The size of a difference it would find is reckoned with the median standard
+    deviation of its differences.
     """
     made = [each for each in comparisons if each.differences]
+    apart = [each.by_subject for each in made if each.by_subject is not None]
     if not made:
         return ""
     pairs = min(len(each.differences) for each in made)
+    if apart:
+        return _power_by_subject(pairs, apart)
     words = f"Power: {what_the_design_can_show(pairs, len(made))}."
     effect = detectable_effect(pairs, len(made))
     deviations = [each.spread for each in made if not math.isnan(each.spread)]
-    if math.isfinite(effect) and deviations:
-        points = 100 * effect * float(np.median(deviations))
+    return words + (_detectable(effect * float(np.median(deviations))) if deviations else "")
+
+
+def _power_by_subject(pairs: int, made: Sequence[BySubject]) -> str:
+    """The same where subjects decide: with the normal approximation of the resampled differences."""
+    family, people = len(made), min(each.subjects for each in made)
+    needed = pairs_needed(family)
+    words = f"Power: {people} subjects decide, {family} comparison{'s' * (family != 1)}, Holm counted"
+    if pairs < LEAST_PAIRS:
+        return f"{words}; but one training of each says nothing of another: {LEAST_PAIRS} pairs are needed."
+    if people < needed:
+        return f"{words}; this design cannot reach p < .05, {needed} subjects could."
+    normal = NormalDist()
+    effect = normal.inv_cdf(1 - SIGNIFICANT / (2 * family)) + normal.inv_cdf(POWER)
+    return f"{words}." + _detectable(effect * float(np.median([each.error for each in made])))
+
+
+def _detectable(difference: float) -> str:
+    if not math.isfinite(difference):
+        return ""
+    return (
+        f" With the spread seen here a true difference of about {100 * difference:.1f} points is found four times in "
+        "five; no significance does not mean no difference."
+    )
+
+
+def words_of_test(comparisons: Sequence[Comparison], metric: str, family: str) -> str:
+    """Which test decides, a sentence or two.
+
+    Args:
+        comparisons: made together.
+        metric: of the view, "f1" for AUs.
+        family: what Holm's correction is over ("the methods of a level").
+    """
+    if any(each.by_subject is not None for each in comparisons):
+        return (
+            f"AUs: the test by subjects decides. It resamples whole subjects within folds, with trainings averaged "
+            f"over; 95%: of each difference by itself; p: two-sided, Holm's over {family}. Beside it p by pairs, the "
+            "sign-flip test over (seed, draw) pairs: it speaks of other trainings, not of other people."
+        )
+    words = f"p: two-sided sign-flip test over (seed, draw) pairs; Holm's over {family}."
+    if metric == "f1":
         words += (
-            f" With the spread seen here a true difference of about {points:.1f} points is found four times in five; "
-            "no significance does not mean no difference."
+            " For AUs a test by subjects should decide; it needs the last epoch's counts by subject, the same subjects "
+            "in all trials: here there is none."
         )
     return words
+
+
+def columns_of_test(by_subject: bool) -> tuple[str, ...]:
+    """The headings of `cells_of_test`."""
+    return ("95% by subjects", "p by subjects (Holm)", "p by pairs (Holm)") if by_subject else ("p (Holm)",)
+
+
+def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
+    """The p that decides and, for AUs, the interval before it and the sign-flip p behind it."""
+    pairs = Cell(MISSING) if found is None else p_cell(found.adjusted)
+    if not by_subject:
+        return [pairs]
+    if found is None or found.by_subject is None:
+        return [Cell(MISSING), Cell(MISSING), pairs]
+    return [Cell(interval_words(found.by_subject)), p_cell(found.by_subject.adjusted), pairs]
+
+
+def interval_words(found: BySubject) -> str:
+    """The interval in points: "−0.40 to +2.10"."""
+    return f"{100 * found.low:+.2f} to {100 * found.high:+.2f}".replace("-", "−")
 
 
 def difference_cell(found: Comparison) -> Cell:

@@ -11,9 +11,19 @@ from numpy.typing import NDArray
 
 from ..protocols import catalog
 from ..protocols.errors import BadInput
-from .cells import Entry, Summary, blocks, refusal
+from .cells import Block, Entry, Summary, blocks, refusal, unique
 from .panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
-from .paper_figures import PaperFigure, Point, asked, commands, find_figure
+from .paper_figures import (
+    PROTOCOL_RECIPE,
+    PaperFigure,
+    Point,
+    asked,
+    commands,
+    figure_title,
+    find_figure,
+    pairs_remark,
+    run_options,
+)
 from .records import Record, audit_share, differing_fields, score_of
 from .statistics import spread
 from .views import Expected, View, at_level, level_words, view_of
@@ -58,15 +68,17 @@ def paper_figure(
     *,
     protocol: str = "",
     level: float | None = None,
+    recipe: str = PROTOCOL_RECIPE,
 ) -> Drawn:
     """A paper's figure as data. What was not run is left out, and named with the command that runs it.
 
     Args:
-        records: any; those the figure is not about, and runs under a method's own recipe, are left out.
+        records: any; those the figure is not about, and runs under another recipe, are left out.
         name: such as "cocuring-fig5".
         predictions: reads the arrays of a record's predictions; only histograms ask for them.
         protocol: draw it from this protocol, which may be another than the paper's; the title says so.
         level: another noise level than the paper's.
+        recipe: the protocol's, or "native" for the methods' own.
 
     Raises:
         BadInput: no such figure; no finished pair for any part of it, with the commands to run; or records of several
@@ -75,7 +87,7 @@ def paper_figure(
     figure = find_figure(name)
     if protocol and len({point.protocol for point in figure.points}) > 1:
         raise BadInput(f"{name} compares protocols, so none can stand in for them: leave --protocol out")
-    chosen = _about(records, figure, protocol)
+    chosen = _about(records, figure, protocol, recipe)
     views = {
         each: _view(chosen, each, figure) for each in dict.fromkeys(r.identity["protocol"]["name"] for r in chosen)
     }
@@ -85,25 +97,44 @@ def paper_figure(
     places = [place for place in found if figure.kind == "levels" or place.level in place.view.levels]
     panels = _BUILDERS[figure.kind](figure, places, predictions)
     lacking = _lacking(figure, places, protocol)
-    to_run = commands(lacking, _options(shown, chosen))
+    to_run = commands(lacking, run_options(shown, chosen[0].identity if chosen else None))
     if not panels:
         raise BadInput(
             f"{name}: there are no finished trials to draw it from; run first: {'; '.join(to_run)}"
             + ("" if chosen else " (without the data: --synthetic)")
         )
-    remarks = [figure.remark] if figure.remark else []
+    remarks = [pairs_remark(figure.kind, _pairs_shown(figure, places))]
+    remarks += [figure.remark] if figure.remark else []
+    if recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
+        remarks.append("Each method under its own paper's recipe: not comparable to each other.")
     remarks += [f"Not finished: {', '.join(f'{method} on {each}' for each, method in lacking)}."] if lacking else []
-    return Drawn(Panels(_title(figure, chosen[0], protocol, level), panels, tuple(remarks)), to_run)
+    title = figure_title(figure, chosen[0].identity, protocol, level)
+    return Drawn(Panels(title, panels, tuple(remarks)), to_run)
 
 
-def _about(records: Sequence[Record], figure: PaperFigure, protocol: str) -> list[Record]:
+def _pairs_shown(figure: PaperFigure, places: Sequence[_Place]) -> set[int]:
+    """The numbers of finished pairs of what is shown."""
+    found = {
+        len(place.view.paired(entry, level).complete)
+        for place in places
+        for entry in place.view.rows
+        for level in _levels(figure, place)
+    }
+    return found - {0}
+
+
+def _levels(figure: PaperFigure, place: _Place) -> Sequence[float | None]:
+    return place.view.levels if figure.kind == "levels" else (place.level,)
+
+
+def _about(records: Sequence[Record], figure: PaperFigure, protocol: str, recipe: str) -> list[Record]:
     """The records of a figure, of one setting."""
     protocols = {each for each, _ in asked(figure, protocol)}
     methods = {*figure.methods, *(point.method for point in figure.points)}
     chosen = [
         r
         for r in records
-        if r.identity["protocol"]["name"] in protocols and r.method in methods and r.identity["recipe"] == "protocol"
+        if r.identity["protocol"]["name"] in protocols and r.method in methods and r.identity["recipe"] == recipe
     ]
     settings = [{name: record.identity[name] for name in SETTING} for record in chosen]
     if fields := differing_fields(settings):
@@ -113,7 +144,9 @@ def _about(records: Sequence[Record], figure: PaperFigure, protocol: str) -> lis
 
 def _view(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:
     mine = [record for record in records if record.identity["protocol"]["name"] == protocol]
-    (block,) = blocks(mine, what="figure")
+    own = mine[0].identity["recipe"] != PROTOCOL_RECIPE  # each method under its own: of one key by itself
+    parts = [[r for r in mine if r.method == method] for method in unique([r.method for r in mine])] if own else [mine]
+    block = Block(tuple(record for part in parts for record in blocks(part, what="figure")[0].records))
     folds = catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
     return view_of(block, Expected(methods=figure.methods, folds=folds))
 
@@ -125,37 +158,17 @@ def _level(view: View, wanted: float | None, figure: PaperFigure) -> float | Non
     return view.levels[0] if len(view.levels) == 1 or figure.kind == "levels" else wanted
 
 
-def _options(level: float | None, chosen: Sequence[Record]) -> str:
-    """The options of a run that fits the records there are."""
-    options = "" if level is None else f" --noise {level:g}"
-    if not chosen:
-        return options
-    generated, profile = chosen[0].identity["source"] == "generated", chosen[0].identity["profile"]
-    options += " --synthetic" if generated else ""
-    return options + (f" --profile {profile}" if profile != ("small" if generated else "paper") else "")
-
-
 def _lacking(figure: PaperFigure, places: Sequence[_Place], protocol: str) -> list[tuple[str, str]]:
     """What has no finished pair, as (protocol, method)."""
     done = {
         (place.protocol, entry.method)
         for place in places
         for entry in place.view.rows
-        for level in (place.view.levels if figure.kind == "levels" else (place.level,))
+        for level in _levels(figure, place)
         if place.view.summary(entry, level, _one).values
     }
     served = {each for each, _ in done} if figure.stand_ins else set()
     return [each for each in asked(figure, protocol) if each not in done and each[0] not in served]
-
-
-def _title(figure: PaperFigure, record: Record, protocol: str, level: float | None) -> str:
-    identity = record.identity
-    parts = [f"{identity['profile']} profile", f"{identity['source']} faces"]
-    parts += ["partial copy of the data"] if identity["partial"] else []
-    own = {each for each, _ in asked(figure)}
-    parts += [f"on {protocol}, not the paper's data"] if protocol and protocol not in own else []
-    parts += [f"{level_words(level)}, not the paper's"] if level not in (None, figure.level) else []
-    return f"{figure.paper}, {figure.number}: {figure.caption} [measured: {', '.join(parts)}]"
 
 
 def _named(figure: PaperFigure, entry: Entry) -> str:
@@ -249,7 +262,9 @@ def _by_level(figure: PaperFigure, places: Sequence[_Place], predictions: Predic
             if there:
                 means = tuple(100 * math.fsum(s.values) / len(s.values) for s in there.values())
                 deviations = tuple(100 * spread(s.values) for s in there.values())
-                lines.append(Line(_named(figure, entry), tuple(map(float, there)), means, deviations))
+                lacking = " (pairs missing)" if any(summary.status for summary in there.values()) else ""
+                name = f"{_named(figure, entry)}{lacking}"
+                lines.append(Line(name, tuple(map(float, there)), means, deviations))
         if lines:
             panels.append(Lines(place.protocol, "noise", f"{place.view.metric_words} (%)", tuple(lines)))
     return tuple(panels)
@@ -268,7 +283,8 @@ def _sweep(figure: PaperFigure, places: Sequence[_Place], predictions: Predictio
     if not found:
         return ()
     means = tuple(100 * math.fsum(s.values) / len(s.values) for s in found.values())
-    lines = [Line("measured", tuple(map(float, found)), means, tuple(100 * spread(s.values) for s in found.values()))]
+    name = "measured (pairs missing)" if any(summary.status for summary in found.values()) else "measured"
+    lines = [Line(name, tuple(map(float, found)), means, tuple(100 * spread(s.values) for s in found.values()))]
     printed = {at: point.printed for at, point in enumerate(figure.points) if point.printed is not None}
     if printed:
         lines.append(Line("reported", tuple(map(float, printed)), tuple(printed.values()), marked=True))

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from ..protocols import catalog
 from ..protocols.errors import BadInput
@@ -14,9 +14,11 @@ from .cells import Block, Pair, Summary, blocks, refusal, summarise, unique
 from .records import Record, Scores, differing_fields
 from .reported_tables import ReportedRow, Target
 from .store import trial_id
-from .views import Expected, View, view_of
+from .views import Expected, View, oracle_knowledge, view_of
 
 PROTOCOL_RECIPE = "protocol"
+
+State = Literal["measured", "unfinished", "not run"]
 
 _Key = tuple[str, str, float | None]
 _SETTING = ("recipe", "profile", "source", "partial")
@@ -60,10 +62,17 @@ class MeasuredBlock:
         found = self._versions.get(method or "", ())
         return found if len(found) > 1 else ("",)
 
-    def has(self, row: ReportedRow, target: Target, rule: str) -> bool:
-        """Whether a row has a number in a column."""
-        found = (self.summary(row, target, version, rule) for version in self.versions(row.method))
-        return any(summary is not None and summary.values for summary in found)
+    def state(self, row: ReportedRow, target: Target, rule: str) -> State:
+        """How far a row's number in a column is measured; of several versions of a method the one that got furthest."""
+        found = [self.summary(row, target, version, rule) for version in self.versions(row.method)]
+        tried = [summary for summary in found if summary is not None]
+        if any(summary.values and not summary.status for summary in tried):
+            return "measured"
+        return "unfinished" if any(summary.status for summary in tried) else "not run"
+
+    def knows(self, method: str | None) -> tuple[str, ...]:
+        """What a method's trials knew that no one has outside an experiment."""
+        return self._oracle.get(method or "", ())
 
     def summary(self, row: ReportedRow, target: Target, version: str, rule: str) -> Summary | None:
         """A row's number in a column over (seed, draw) pairs; None when it was not run."""
@@ -95,6 +104,18 @@ class MeasuredBlock:
         for (_, method, _), members in self._index.items():
             found.setdefault(method, {}).update((version, None) for version, _ in members)
         return {method: tuple(versions) for method, versions in found.items()}
+
+    @cached_property
+    def _oracle(self) -> Mapping[str, tuple[str, ...]]:
+        trials: dict[str, list[Record]] = {}
+        for (_, method, _), members in self._index.items():
+            trials.setdefault(method, []).extend(record for _, record in members)
+        return {method: oracle_knowledge(records) for method, records in trials.items()}
+
+    @property
+    def pair_counts(self) -> tuple[int, ...]:
+        """How many pairs there should be, ascending: one number where it is the same for all protocols and levels."""
+        return tuple(sorted({len(pairs) for pairs in self._pairs.values()} - {0}))
 
     @cached_property
     def _pairs(self) -> Mapping[tuple[str, float | None], Sequence[Pair]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from ..protocols.errors import BadInput, unknown
+from .views import level_words
+
+PROTOCOL_RECIPE = "protocol"
 
 Kind = Literal["confusion", "epochs", "levels", "sweep", "confidence", "corrections", "rates", "histograms"]
 
@@ -226,6 +229,19 @@ RECOT = (
         axis="noise model",
     ),
     PaperFigure(
+        id="recot-views",
+        paper="ReCoT",
+        number="appendix",
+        caption="View that predicts",
+        kind="sweep",
+        points=(
+            Point("view 1", _EMOTIONET, "recot:view1", 70.0),
+            Point("view 2", _EMOTIONET, "recot:view2", 70.1),
+            Point("average", _EMOTIONET, "recot", 70.6),
+        ),
+        axis="prediction",
+    ),
+    PaperFigure(
         id="recot-encoder",
         paper="ReCoT",
         number="appendix",
@@ -295,3 +311,43 @@ def commands(needed: Iterable[tuple[str, str]], options: str) -> tuple[str, ...]
         f"fernoise-bench run --protocol {protocol} {' '.join(methods)}{options}"
         for protocol, methods in by_protocol.items()
     )
+
+
+def run_options(level: float | None, identity: Mapping[str, Any] | None) -> str:
+    """The options of a run that fits a record there is: its noise level, faces, profile and recipe."""
+    options = "" if level is None else f" --noise {level:g}"
+    if identity is None:
+        return options
+    generated, profile, recipe = identity["source"] == "generated", identity["profile"], identity["recipe"]
+    options += " --synthetic" if generated else ""
+    options += f" --profile {profile}" if profile != ("small" if generated else "paper") else ""
+    return options + (f" --recipe {recipe}" if recipe != PROTOCOL_RECIPE else "")
+
+
+def figure_title(figure: PaperFigure, identity: Mapping[str, Any], protocol: str, level: float | None) -> str:
+    """What a figure shows: the paper's number and caption, where it was measured, and what differs from the paper."""
+    parts = [f"{identity['profile']} profile", f"{identity['source']} faces"]
+    parts += ["partial copy of the data"] if identity["partial"] else []
+    parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != PROTOCOL_RECIPE else []
+    own = {each for each, _ in asked(figure)}
+    parts += [f"on {protocol}, not the paper's data"] if protocol and protocol not in own else []
+    parts += [f"{level_words(level)}, not the paper's"] if level not in (None, figure.level) else []
+    return f"{figure.paper}, {figure.number}: {figure.caption} [measured: {', '.join(parts)}]"
+
+
+def pairs_remark(kind: Kind, counts: Collection[int]) -> str:
+    """How many (seed, draw) pairs stand behind what a figure shows, and what its bands are.
+
+    Args:
+        kind: how the figure is drawn.
+        counts: finished pairs of each thing shown, at least one number.
+    """
+    number = " to ".join(str(count) for count in dict.fromkeys((min(counts), max(counts))))
+    pairs = f"{number} (seed, draw) pair{'s' * (max(counts) > 1)}"
+    if kind in ("confusion", "histograms"):
+        return f"All trials of {pairs} together."
+    if kind == "rates":
+        return "Test labels of one (seed, draw) pair, all folds together: the others test the same."
+    if max(counts) == 1:
+        return "One (seed, draw) pair, the mean over its folds: no bands."
+    return f"Means over {pairs}, each the mean over its folds; bands: ± standard deviation (n − 1) over pairs."

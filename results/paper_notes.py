@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .cells import unique
 from .paper_blocks import PROTOCOL_RECIPE, MeasuredBlock
 from .reported_tables import Flag, ReportedTable
-from .views import oracle_knowledge
+from .views import DAGGER
 
 SUSPECT = "§"
 
@@ -19,9 +19,10 @@ _PRINTED_MARKS = {
 
 
 class Counts(NamedTuple):
-    """Cells of a table: measured, not run, and only reported."""
+    """Cells of a table: measured with all their pairs, tried but with pairs missing, not run, and only reported."""
 
     measured: int
+    unfinished: int
     missing: int
     reported_only: int
 
@@ -30,20 +31,30 @@ def notes_of_table(table: ReportedTable, block: MeasuredBlock, counts: Counts, r
     """The notes of a table, sentences, the command that fills it last."""
     notes = [f"{_kind(table)}, as {table.paper} prints it."]
     if block.setting:
-        notes += _measured_notes(block, rule_words)
-    if marks := _PRINTED_MARKS.get(table.marks):
-        notes.append(f"{marks}{'; what is measured is marked alike' if block.comparable else ''}.")
+        notes += _measured_notes(table, block, rule_words)
+    if counts.unfinished:
+        notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
+    marks = _PRINTED_MARKS.get(table.marks, "")
+    if block.comparable and counts.measured:
+        alike = "what is measured is marked alike" if marks else "Bold: best of what is measured in a column"
+        notes.append(
+            "; ".join(filter(None, [marks, f"{alike}, cells without missing pairs alone, the paper's apart."]))
+        )
+    elif marks:
+        notes.append(f"{marks}.")
     notes += table.notes
     notes += _flag_notes(table.flags)
     only = unique([" ".join(row.labels) for row in table.rows if row.method is None])
     if counts.reported_only:
         notes.append(f"Reported only, not in this harness: {', '.join(only)}.")
-    if counts.measured + counts.missing:
+    if counts.measured + counts.unfinished + counts.missing:
+        unfinished = f"{counts.unfinished} with pairs missing, " if counts.unfinished else ""
         notes.append(
-            f"Cells: {counts.measured} measured, {counts.missing} not run, {counts.reported_only} reported only."
+            f"Cells: {counts.measured} measured, {unfinished}{counts.missing} not run, "
+            f"{counts.reported_only} reported only."
         )
-    if counts.missing:
-        notes.append(f"To fill the empty cells: {_command(table, block)}")
+    if counts.missing + counts.unfinished:
+        notes.append(f"To fill the {'empty cells' if counts.missing else 'table'}: {_command(table, block)}")
     return tuple(notes)
 
 
@@ -61,11 +72,11 @@ def _kind(table: ReportedTable) -> str:
     return f"Reported: {table.metric}" if table.metric else "Reported"
 
 
-def _measured_notes(block: MeasuredBlock, rule_words: str) -> list[str]:
+def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str) -> list[str]:
     setting = block.setting
     notes = [
-        f"Measured: {rule_words}, mean ± standard deviation (n − 1) over (seed, draw) pairs, each the mean over its "
-        "folds. Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
+        f"Measured: {rule_words}, {_over(block.pair_counts)} "
+        "Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
     ]
     if (setting["profile"], setting["source"], setting["partial"]) != ("paper", "real", False):
         what = f"the {setting['profile']} profile on {setting['source']} faces"
@@ -73,13 +84,26 @@ def _measured_notes(block: MeasuredBlock, rule_words: str) -> list[str]:
         notes.append(f"Measured at {what}: the differences say nothing about the paper.")
     if setting["recipe"] != PROTOCOL_RECIPE:
         notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
-    known = {record.method for record in block.records if oracle_knowledge([record])}
+    known = {row.labels[0]: ", ".join(block.knows(row.method)) for row in table.rows if block.knows(row.method)}
     if known:
-        notes.append(f"Measured with oracle knowledge: {', '.join(sorted(known))}.")
+        told = "; ".join(f"{label} ({names})" for label, names in known.items())
+        own = " (behind a space; one without is the paper's own)" if any(DAGGER in label for label in known) else ""
+        notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {told}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
         notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(several)}, kept apart.")
     return notes
+
+
+def _over(counts: Sequence[int]) -> str:
+    """What measured numbers are means over."""
+    if counts in ((), (1,)):
+        return "one (seed, draw) pair, the mean over its folds: no spread."
+    number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
+    return (
+        f"mean ± standard deviation (n − 1) over {number} (seed, draw) pairs, each the mean over its folds"
+        f"{' (one pair: no spread).' if counts[0] == 1 else '.'}"
+    )
 
 
 def _flag_notes(flags: Sequence[Flag]) -> list[str]:

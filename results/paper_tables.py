@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from ..protocols.errors import unknown
-from .cells import MISSING, UNFINISHED, Cell, Table, mark_best, percent_cell
+from .cells import MISSING, UNFINISHED, Cell, Table, mark_best, percent_cell, unique
 from .paper_blocks import MeasuredBlock, measured_blocks
 from .paper_notes import SUSPECT, Counts, notes_of_table
 from .records import RULES, Record
 from .reported_tables import Panel, ReportedCell, ReportedRow, ReportedTable, Target, find
 from .tables import RULE_WORDS
+from .views import DAGGER
 
 __all__ = ["Wanted", "count_cells", "paper_table", "wanted", "wanted_records"]
 
@@ -87,18 +89,13 @@ def paper_table(
 
 
 def count_cells(table: ReportedTable, block: MeasuredBlock, rule: str = "last") -> Counts:
-    """How many of a table's cells are measured, not run, or reported only."""
-    measured = missing = only = 0
+    """How many of a table's cells are measured, unfinished, not run, or reported only."""
+    found: Counter[str] = Counter()
     for panel in table.panels:
         targets = [target for target in panel.targets if target is not None]
         for row, target in itertools.product(panel.rows, targets):
-            if row.method is None:
-                only += 1
-            elif block.has(row, target, rule):
-                measured += 1
-            else:
-                missing += 1
-    return Counts(measured, missing, only)
+            found["reported only" if row.method is None else block.state(row, target, rule)] += 1
+    return Counts(*(found[state] for state in ("measured", "unfinished", "not run", "reported only")))
 
 
 # --- one panel
@@ -110,11 +107,10 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
     before = None
     for row in panel.rows:
         for version in block.versions(row.method):
-            group = [] if panel.group is None else [Cell(row.group if row.group != before else "")]
+            group = [] if panel.group is None else [Cell(row.group, repeats=row.group == before)]
             before = row.group
             labels = [Cell(label) for label in row.labels]
-            if version:
-                labels[0] = Cell(f"{row.labels[0]} #{version[:6]}")
+            labels[0] = Cell(_label(row, block, version))
             first = not version or version == block.versions(row.method)[0]
             cells = _row_cells(panel, row, block, version, rule, shown=shown, first=first)
             rows.append((*group, *labels, *cells))
@@ -123,7 +119,13 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
     columns = (*([] if panel.group is None else [panel.group]), *panel.labels, *_headings(panel, shown=shown))
     ranked = shown and block.comparable
     marked = _marked(rows, scopes, _measured_positions(panel, start), table.marks) if ranked else rows
-    return Table(_title(table, panel, block), columns, tuple(marked))
+    return Table(_title(table, panel, block), columns, tuple(marked), headers=start)
+
+
+def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> str:
+    """The row's own name, with the version where there are several, and a dagger for oracle knowledge."""
+    name = f"{row.labels[0]} #{version[:6]}" if version else row.labels[0]
+    return f"{name} {DAGGER}" if block.knows(row.method) else name
 
 
 def _was_tried(panel: Panel, block: MeasuredBlock, rule: str) -> bool:
@@ -165,7 +167,15 @@ def _reported(printed: ReportedCell) -> Cell:
     text = f"[{printed.text}]" if printed.mark == "second" else printed.text
     if any(flag.kind not in ("copied", "mark") for flag in printed.flags):
         text += f" {SUSPECT}"
-    return Cell(text, printed.value, printed.spread, best=printed.mark == "best")
+    return Cell(
+        text,
+        printed.value,
+        printed.spread,
+        best=printed.mark == "best",
+        printed=printed.text,
+        mark=printed.mark,
+        flags="; ".join(unique([flag.kind for flag in printed.flags])),
+    )
 
 
 def _measured(row: ReportedRow, target: Target, block: MeasuredBlock, version: str, rule: str, decimals: int) -> Cell:
@@ -206,12 +216,20 @@ def _marked(
     result = list(rows)
     for scope in dict.fromkeys(scopes):
         places = [place for place, each in enumerate(scopes) if each == scope]
-        best = mark_best([result[place] for place in places], columns)
+        best = _in_words(mark_best([result[place] for place in places], columns), columns)
         if "second" in marks:
             best = _with_second(best, columns)
         for place, row in zip(places, best, strict=True):
             result[place] = row
     return result
+
+
+def _in_words(rows: Sequence[tuple[Cell, ...]], columns: Sequence[int]) -> tuple[tuple[Cell, ...], ...]:
+    """The best of these columns named so, for programs."""
+    return tuple(
+        tuple(replace(cell, mark="best") if cell.best and at in columns else cell for at, cell in enumerate(row))
+        for row in rows
+    )
 
 
 def _with_second(rows: Sequence[tuple[Cell, ...]], columns: Sequence[int]) -> tuple[tuple[Cell, ...], ...]:
@@ -223,7 +241,7 @@ def _with_second(rows: Sequence[tuple[Cell, ...]], columns: Sequence[int]) -> tu
             second[column] = max(others, default=math.nan)
     return tuple(
         tuple(
-            replace(cell, text=f"[{cell.text}]")
+            replace(cell, text=f"[{cell.text}]", mark="second")
             if column in second and cell.value == second[column] and not cell.status
             else cell
             for column, cell in enumerate(row)

@@ -9,9 +9,10 @@ from typing import Any
 
 from ..protocols.errors import BadInput
 from .cells import blocks
-from .comparisons import Ranking, rank_methods
+from .comparisons import LEAST_PAIRS, Ranking, rank_methods
 from .drawing import GREY, save_figure
 from .records import Record
+from .tables import RULE_WORDS
 from .views import Expected, level_words, title_of, view_of
 
 _ROW = 0.28  # inches a label takes
@@ -30,7 +31,8 @@ def ranking_of(
         rule: the selection rule.
 
     Raises:
-        BadInput: no records, several comparability keys, an absent level, or fewer than two methods to rank.
+        BadInput: no records, several comparability keys, an absent level, fewer than two methods to rank, or a single
+            (seed, draw) pair.
     """
     (block,) = blocks(records, what="figure")
     view = view_of(block, expected or Expected())
@@ -41,8 +43,10 @@ def ranking_of(
     ranking = rank_methods(view, levels, rule)
     if len(ranking.labels) < 2:
         raise BadInput("there is nothing to rank: fewer than two methods have finished every (seed, draw) pair")
+    if ranking.pairs < LEAST_PAIRS:
+        raise BadInput(f"one seed: no ranking; a diagram takes {LEAST_PAIRS} (seed, draw) pairs: run with --seeds 2")
     several = "all levels" if len(levels) > 1 else "" if levels == (None,) else level_words(levels[0])
-    what = ", ".join(filter(None, [f"mean ranks by {view.metric_words}", several]))
+    what = ", ".join(filter(None, [f"mean ranks by {view.metric_words}", RULE_WORDS[rule], several]))
     return title_of(view, what), ranking
 
 

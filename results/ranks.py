@@ -51,12 +51,19 @@ def first_probability(scores: ArrayLike, n: int, seed: int) -> Floats:
     values = _blocks(scores)
     if n < 1:
         raise ValueError("n must be at least 1")
-    drawn = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), size=n)
-    means = drawn @ values / len(values)
+    means = _times_drawn(len(values), n, seed) @ values / len(values)
     # sums in another order differ in the last bits: what rounding alone tells apart is equal
     first = means >= means.max(axis=1, keepdims=True) - 1e-12 * np.abs(values).max()
     share: Floats = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     return share
+
+
+@functools.lru_cache(maxsize=16)
+def _times_drawn(size: int, n: int, seed: int) -> Floats:
+    """How often each of so many things is in each of n resamples of as many: [n, size], read-only."""
+    drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=n).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def critical_difference(methods: int, blocks: int, alpha: float = 0.05) -> float:
@@ -179,8 +186,7 @@ def kendall_interval(
     if len(names) < 4:
         return math.nan, math.nan
     # a resample is how often each method is in it: with the signs of all pairs, τ of every resample at once
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)
-    counts = drawn[:, np.searchsorted(names, families)].astype(np.float64)
+    counts = _times_drawn(len(names), n, seed)[:, np.searchsorted(names, families)]
     dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
     shared, of_x, of_y = (((counts @ signs) * counts).sum(axis=1) for signs in (dx * dy, dx * dx, dy * dy))
     scale = np.sqrt(of_x * of_y)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import html
 import io
+import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from tabulate import tabulate
@@ -16,6 +18,12 @@ from .cells import Cell, Table
 
 FORMATS = ("github", "latex", "csv", "json", "html")
 
+# The preamble that LaTeX tables need, and a width that shrinks those that are too wide and leaves the others alone.
+_PREAMBLE = r"% needs in the preamble: \usepackage{booktabs} \usepackage{graphicx}"
+_MANY = 8  # columns from which on they stand closer together
+_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
+# pdflatex stops at what it has no glyph for: commands of the kernel, which need no package
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -30,23 +38,36 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "×": r"$\times$",
     "†": r"\dag{}",
     "‡": r"\ddag{}",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "·": r"$\cdot$",
-    "–": "--",
-    "✓": r"$\surd$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "γ": r"$\gamma$",
-    "λ": r"$\lambda$",
-    "ρ": r"$\rho$",
-    "τ": r"$\tau$",
+    "§": r"\S{}",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
+    "…": r"\dots{}",
+    "“": r"\textquotedblleft{}",
+    "”": r"\textquotedblright{}",
+    "‘": r"\textquoteleft{}",
+    "’": r"\textquoteright{}",
+    "ß": r"\ss{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "œ": r"\oe{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "ı": r"\i{}",
 }
+_MATHS = {
+    **{"±": r"\pm", "−": "-", "×": r"\times", "÷": r"\div", "≤": r"\leq", "≥": r"\geq", "≠": r"\neq"},
+    **{"≈": r"\approx", "·": r"\cdot", "✓": r"\surd", "→": r"\rightarrow", "∞": r"\infty", "°": r"^\circ", "²": "^2"},
+    **{"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\varepsilon", "θ": r"\theta"},
+    **{"κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "µ": r"\mu", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma"},
+    **{"τ": r"\tau", "φ": r"\varphi", "ω": r"\omega", "Δ": r"\Delta", "Σ": r"\Sigma", "Φ": r"\Phi", "Ω": r"\Omega"},
+}
+# combining marks, by their code points
+_ACCENTS = {0x300: "`", 0x301: "'", 0x302: "^", 0x303: "~", 0x304: "=", 0x306: "u", 0x307: ".", 0x308: '"', 0x30A: "r"}
+_ACCENTS |= {0x30B: "H", 0x30C: "v", 0x327: "c"}
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
@@ -55,8 +76,9 @@ def render(table: Table | Sequence[Table], format: str) -> str:
 
     Args:
         table: several are set apart by a blank line; as JSON they are a list.
-        format: one of FORMATS. "github" is Markdown; "latex" needs the booktabs package; "csv" has the numbers at full
-            precision with columns for spread and pairs; "json" has everything.
+        format: one of FORMATS. "github" is Markdown; "latex" names the packages it needs in its first line; "csv" has
+            the numbers at full precision, or as a paper prints them, with columns for spread, pairs, marks and flags;
+            "json" has everything.
 
     Raises:
         BadInput: an unknown format.
@@ -67,11 +89,17 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         content = _plain(table) if isinstance(table, Table) else [_plain(each) for each in table]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     tables = [table] if isinstance(table, Table) else table
-    return "\n".join(map(_WRITERS[format], tables))
+    head = f"{_PREAMBLE}\n" if format == "latex" else ""
+    return head + "\n".join(map(_WRITERS[format], tables))
+
+
+def _shown(cell: Cell) -> str:
+    """What people read: nothing where it repeats the row above."""
+    return "" if cell.repeats else cell.text
 
 
 def _github(table: Table) -> str:
-    rows = [[_bold(_markdown(cell.text), cell) for cell in row] for row in table.rows]
+    rows = [[_bold(_markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
     columns = [_markdown(column) for column in table.columns]
     body = tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=_alignment(table))
     notes = "".join(f"\n- {_markdown(note)}" for note in table.notes)
@@ -83,8 +111,8 @@ def _bold(text: str, cell: Cell) -> str:
 
 
 def _markdown(text: str) -> str:
-    # an underscore inside a word is no markup, and names with underscores are read in terminals too
-    return re.sub(r"([\\|*`<]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    # tables are read in terminals too: what cannot be markup stays, as underscores inside words and "p < .05" do
+    return re.sub(r"([\\|*`]|<(?=[A-Za-z/!?])|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
 
 
 def _alignment(table: Table) -> tuple[str, ...]:
@@ -98,36 +126,46 @@ def _latex(table: Table) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_tex(table.title)}}}",
+        *([r"\setlength{\tabcolsep}{3pt}"] if len(table.columns) > _MANY else []),
+        _FITTED,
         rf"\begin{{tabular}}{{{''.join(side[0] for side in _alignment(table))}}}",
         r"\toprule",
         " & ".join(map(_tex, table.columns)) + r" \\",
         r"\midrule",
         *(" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in table.rows),
         r"\bottomrule",
-        r"\end{tabular}",
-        *(rf"\par\footnotesize {_tex(note)}" for note in table.notes),
+        r"\end{tabular}}",
+        *(rf"\par{{\footnotesize\raggedright {_tex(note)}\par}}" for note in table.notes),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _tex(text: str) -> str:
-    return "".join(_tex_letter(letter) for letter in " ".join(text.split()))
+    """The text in ASCII; hyphens in a row stay hyphens, as in options."""
+    written = "".join(map(_tex_letter, " ".join(text.split())))
+    return re.sub("-(?=-)", "-{}", written)
 
 
 def _tex_letter(letter: str) -> str:
-    # beyond Latin letters pdflatex stops at what it has no glyph for
-    return _LATEX.get(letter, letter if ord(letter) < 0x180 and letter.isprintable() else "?")
+    if letter in _MATHS:
+        return f"${_MATHS[letter]}$"
+    if letter in _LATEX or letter.isascii():
+        return _LATEX.get(letter, letter if letter.isprintable() else "?")
+    base, *marks = list(unicodedata.normalize("NFD", letter))
+    if len(marks) == 1 and base.isascii() and ord(marks[0]) in _ACCENTS:
+        return rf"\{_ACCENTS[ord(marks[0])]}{{{base}}}"
+    return base if base.isascii() and base.isprintable() else "?"
 
 
 def _tex_cell(cell: Cell) -> str:
     # a row that starts with [ or * would be read as an argument of the \\ before it
-    text = _tex(cell.text)
+    text = _tex(_shown(cell))
     return rf"\textbf{{{text}}}" if cell.best else f"{{}}{text}" if text[:1] in ("[", "*") else text
 
 
 def _csv(table: Table) -> str:
-    """A row each; a column of means is followed by its spread and its pairs, and every row names the table."""
+    """A row each that can be read alone; a column is followed by the spreads, pairs, marks and flags it has."""
     pieces = [_pieces(table, column) for column in range(len(table.columns))]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -147,11 +185,15 @@ def _pieces(table: Table, column: int) -> list[tuple[str, Callable[[Cell], str]]
     if any(cell.n_all is not None for cell in cells):
         pieces.append((f"{name} ok", lambda cell: _exact(cell.n_ok)))
         pieces.append((f"{name} all", lambda cell: _exact(cell.n_all)))
+    if any(cell.mark for cell in cells):
+        pieces.append((f"{name} mark", lambda cell: cell.mark))
+    if any(cell.flags for cell in cells):
+        pieces.append((f"{name} flags", lambda cell: cell.flags))
     return pieces
 
 
 def _number_or_text(cell: Cell) -> str:
-    return cell.text if cell.value is None else _exact(cell.value)
+    return cell.printed or (cell.text if cell.value is None else _exact(cell.value))
 
 
 def _exact(number: float | None) -> str:
@@ -171,18 +213,43 @@ def _guarded(text: str) -> str:
 
 
 def _html(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
-    body = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>\n" for row in table.rows)
+    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
     notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in table.notes)
     return (
         f"<table>\n<caption>{html.escape(table.title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{body}</tbody>\n</table>\n" + (f"<ul>\n{notes}</ul>\n" if notes else "")
+        f"{''.join(_html_group(table, group) for group in _groups(table))}</table>\n"
+        + (f"<ul>\n{notes}</ul>\n" if notes else "")
     )
 
 
-def _html_cell(cell: Cell) -> str:
-    text = html.escape(cell.text)
-    return f"<td>{f'<strong>{text}</strong>' if cell.best else text}</td>"
+def _groups(table: Table) -> list[list[tuple[Cell, ...]]]:
+    """The rows, those together that repeat their first cell; one group where none does."""
+    if not any(row[0].repeats for row in table.rows):
+        return [list(table.rows)]
+    numbers = itertools.accumulate(not row[0].repeats for row in table.rows)
+    numbered = itertools.groupby(zip(numbers, table.rows, strict=True), key=lambda each: each[0])
+    return [[row for _, row in group] for _, group in numbered]
+
+
+def _html_group(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
+    span = len(rows) if any(row[0].repeats for row in rows) else 1
+    cells = (
+        "".join(_html_cell(cell, header=at < table.headers, span=span if at == 0 else 1) for at, cell in enumerate(row))
+        for row in rows
+    )
+    lines = "".join(f"<tr>{line}</tr>\n" for line in cells)
+    return f"<tbody>\n{lines}</tbody>\n"
+
+
+def _html_cell(cell: Cell, *, header: bool, span: int) -> str:
+    """A cell; those that name a row are headings, one that names several rows stands once beside all of them."""
+    if cell.repeats:
+        return ""
+    text = f"<strong>{html.escape(cell.text)}</strong>" if cell.best else html.escape(cell.text)
+    rows = f' rowspan="{span}"' if span > 1 else ""
+    if not header or not cell.text:
+        return f"<td{rows}>{text}</td>"
+    return f'<th scope="{"rowgroup" if rows else "row"}"{rows}>{text}</th>'
 
 
 def _plain(table: Table) -> dict[str, object]:

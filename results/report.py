@@ -18,7 +18,7 @@ from .store import write_atomic
 FILE = "index.html"
 TITLE = "fernoise-bench leaderboard"
 
-_SCRIPTS = ("dom", "table", "charts", "provenance", "views", "app", "pages")
+_SCRIPTS = ("dom", "table", "charts", "provenance", "results", "views", "claims", "app", "pages")
 # what would end the element the data stand in, or break a line of JavaScript
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

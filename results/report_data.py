@@ -5,24 +5,28 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from ..protocols import catalog
 from ..protocols.errors import BadInput
 from .audit_tables import audit_page
-from .cells import Block, Cell, Entry, Table, blocks, percent_cell, unique
+from .cells import Block, Cell, Entry, Paired, Table, blocks, percent_cell, unique
 from .claim_verdicts import Verdict
+from .comparisons import LEAST_PAIRS
 from .curves import view_curves
-from .rank_tables import rank_tables
+from .rank_tables import Agreement
 from .records import RULES, Record, comparability_key
 from .report_comparisons import compared
+from .report_ranks import agreements_across, diagrams, ranks_of_block
 from .report_reported import printed_for, printed_only
 from .tables import RULE_WORDS, long_table
 from .views import Expected, View, at_level, level_words, notes_of, oracle_knowledge, title_of, view_of
 
-FORMAT = 1
+FORMAT = 2
 
 Json = dict[str, Any]
 Rows = Sequence[tuple[str, str, str]]
@@ -44,12 +48,14 @@ class Context:
         cards: by (protocol, profile).
         claims: a verdict for each claim and protocol it was tried on.
         not_applicable: by protocol, the methods that cannot run there with the reason.
-        remarks: sentences about the records as a whole (damaged trials, what is shipped).
+        about: what the records are, in plain sentences: the first thing the page says.
+        remarks: sentences about the records as a whole (damaged trials).
     """
 
     cards: Mapping[tuple[str, str], Card] = field(default_factory=lambda: MappingProxyType({}))
     claims: Sequence[Verdict] = ()
     not_applicable: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    about: Sequence[str] = ()
     remarks: Sequence[str] = ()
 
 
@@ -58,11 +64,11 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
 
     Args:
         records: at least one; any protocols, profiles and sources.
-        context: cards, claims and remarks.
+        context: cards, claims, and what is said of the records.
 
     Returns:
         JSON data: "protocols", each with its "blocks", one a comparability key; "environments", which trials point to;
-        "claims", "rules", "remarks", "counts". Scores are in percent; a number that is not there is null.
+        "claims", "rules", "about", "remarks", "counts". Scores are in percent; a number that is not there is null.
 
     Raises:
         BadInput: no records.
@@ -74,14 +80,20 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
     for record in records:
         protocol = record.identity["protocol"]
         grouped.setdefault(f"{protocol['name']}@{protocol['version']}", []).append(record)
+    keys = _in_catalog_order(grouped)
+    views = {key: [_view(block) for block in blocks(grouped[key], allow_mixed=True)] for key in keys}
+    across = iter(agreements_across([view for key in keys for view in views[key]]))
     environments = Environments()
-    protocols = [_protocol(key, grouped[key], context, environments) for key in _in_catalog_order(grouped)]
+    protocols = [
+        _protocol(key, [_block(view, next(across), context, environments) for view in views[key]]) for key in keys
+    ]
     return {
         "format": FORMAT,
         "rules": [{"name": rule, "words": RULE_WORDS[rule]} for rule in RULES],
         "protocols": protocols,
         "environments": environments.found,
         "claims": [_claim(verdict) for verdict in context.claims],
+        "about": list(context.about),
         "remarks": list(context.remarks),
         "counts": {
             "trials": len(records),
@@ -114,29 +126,28 @@ def _in_catalog_order(grouped: Mapping[str, Sequence[Record]]) -> list[str]:
     return sorted(grouped, key=lambda key: (order.get(key.rpartition("@")[0], len(order)), key))
 
 
-def _protocol(key: str, records: Sequence[Record], context: Context, environments: Environments) -> Json:
+def _protocol(key: str, found: Sequence[Json]) -> Json:
     name = key.rpartition("@")[0]
     known = catalog.PROTOCOLS.get(name)
-    return {
-        "key": key,
-        "name": name,
-        "title": known.title if known else "",
-        "blocks": [_block(block, context, environments) for block in blocks(records, allow_mixed=True)],
-    }
+    return {"key": key, "name": name, "title": known.title if known else "", "blocks": list(found)}
 
 
 # --- a block: records of one comparability key
 
 
-def _block(block: Block, context: Context, environments: Environments) -> Json:
-    identity = block.records[0].identity
+def _view(block: Block) -> View:
+    name = block.records[0].identity["protocol"]["name"]
+    return view_of(block, Expected(folds=catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()))
+
+
+def _block(view: View, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
+    block, identity = view.block, view.identity
     name, profile = identity["protocol"]["name"], identity["profile"]
-    folds = catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()
-    expected = Expected(folds=folds, not_applicable=context.not_applicable.get(name, {}))
-    view = view_of(block, expected)
-    rows = [_row(view, entry, environments) for entry in view.rows]
-    own = Expected(folds=folds)
+    own = Expected(folds=view.folds)
     *audit, compute = audit_page(block.records, own)
+    ranks = ranks_of_block(view, across)
+    found = {entry.method for entry in view.rows}
+    refused = context.not_applicable.get(name, {})
     card = context.cards.get((name, profile))
     return {
         "title": title_of(view, "leaderboard"),
@@ -150,12 +161,13 @@ def _block(block: Block, context: Context, environments: Environments) -> Json:
         "names": list(view.names),
         "levels": [_level(view, level) for level in view.levels],
         "identity": comparability_key(identity),
-        "rows": rows,
+        "rows": [_row(view, entry, environments) for entry in view.rows],
         "printed_only": printed_only(view),
-        "not_applicable": dict(view.not_applicable),
-        "notes": list(notes_of(view_of(block, own), [], [])),
-        "rules": _table(long_table(block.records, own)[0]),
-        "ranks": [_table(table) for table in rank_tables(block.records, own)],
+        "not_applicable": {method: reason for method, reason in refused.items() if method not in found},
+        "notes": list(notes_of(view, [], [])),
+        "rules": _table(_without_best_of_one(view, long_table(block.records, own)[0])),
+        "ranks": [_table(table) for table in ranks],
+        "diagrams": [each for table in ranks for each in diagrams(table, view)],
         "audit": [_table(table) for table in audit],
         "compute": _table(compute),
         "card": None if card is None else asdict(card),
@@ -229,16 +241,18 @@ def _numbers(view: View, entry: Entry, level: float | None, rule: str) -> Json:
         return None if score is None else score.headline
 
     cell = percent_cell(view.summary(entry, level, headline), view.decimals)
-    labels = [_of_label(view, entry, level, rule, position) for position in range(len(view.names))]
+    labels = _of_labels(view.paired(entry, level), rule)
     return {**_plain(cell), "labels": labels if any(each is not None for each in labels) else []}
 
 
-def _of_label(view: View, entry: Entry, level: float | None, rule: str, position: int) -> float | None:
-    def number(record: Record) -> float | None:
-        score = record.scores.get(rule)
-        return None if score is None else score.per_label[position]
-
-    return _rounded(percent_cell(view.summary(entry, level, number), view.decimals).value)
+def _of_labels(paired: Paired, rule: str) -> list[float | None]:
+    """The mean over pairs of each class or AU in percent; None where a trial has no such number."""
+    scores = [[record.scores.get(rule) for record in done] for done in paired.complete]
+    if not scores or any(score is None for done in scores for score in done):
+        return []
+    values = [[score.per_label for score in done if score is not None] for done in scores]
+    means = np.array(values, dtype=np.float64).mean(axis=1).mean(axis=0)  # folds of a pair, then pairs
+    return [_rounded(100 * float(mean)) for mean in means]
 
 
 def _trial(record: Record, environments: Environments) -> Json:
@@ -280,6 +294,8 @@ def _claim(verdict: Verdict) -> Json:
     return {
         **numbers,
         "paper": claim.name,
+        "statement": claim.statement,
+        "told": list(verdict.told),
         "where": claim.where,
         "quote": claim.quote,
         "words": claim.words,
@@ -296,6 +312,16 @@ def _claim(verdict: Verdict) -> Json:
 
 
 # --- plain values
+
+
+def _without_best_of_one(view: View, table: Table) -> Table:
+    """The long table, a row for each level and method, with nothing marked best where a level has a single pair."""
+    alone = [len(view.pairs(level)) < LEAST_PAIRS for level in view.levels for _ in view.rows]
+    rows = [
+        tuple(replace(cell, best=False) for cell in row) if one else row
+        for row, one in zip(table.rows, alone, strict=True)
+    ]
+    return replace(table, rows=tuple(rows))
 
 
 def _table(table: Table) -> Json:

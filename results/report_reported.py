@@ -8,10 +8,11 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from .cells import unique
 from .reported_tables import TABLE_IDS, Panel, ReportedRow, ReportedTable, find
 from .views import View
 
-_Key = tuple[str, str | None, float | None]
+_Key = tuple[str, str, float | None]
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,20 @@ class Printed:
         value: the number in it.
         table: its table's ID.
         where: paper, table and row, in words.
+        name: of the row, without the paper's own marks.
         label: the class or AU it is of; None: the protocol's metric.
         remarks: what is wrong with it or where it comes from.
+        flags: the kinds of those remarks ("copied", "suspect", "misprint", "mean"); a wrong mark is none of the number.
     """
 
     text: str
     value: float
     table: str
     where: str
+    name: str
     label: str | None
     remarks: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 def printed_for(protocol: str, method: str, level: float | None) -> list[Printed]:
@@ -41,15 +46,25 @@ def printed_for(protocol: str, method: str, level: float | None) -> list[Printed
 
 
 def printed_only(view: View) -> list[dict[str, Any]]:
-    """Rows the papers print for a protocol whose method is not in this harness: label, and numbers for each level."""
+    """Rows the papers print for a protocol that nothing was measured in the place of.
+
+    Returns:
+        "label", "method" (None: not in this harness; else it was not run here), "printed" (its names in the papers),
+        and "cells", the numbers for each level; methods of the harness first.
+    """
     protocol = view.identity["protocol"]["name"]
-    found = [(label, numbers) for (name, label), numbers in _index()[1].items() if name == protocol]
-    rows = []
-    for label, numbers in found:
-        cells = [[asdict(each) for each in numbers.get(level, ())] for level in view.levels]
-        if any(cells):
-            rows.append({"label": label, "cells": cells})
-    return rows
+    present = {entry.method for entry in view.rows}
+    absent = sorted({method for name, method, _ in _index()[0] if name == protocol} - present)
+    rows = [_row(name, name, [printed_for(protocol, name, level) for level in view.levels]) for name in absent]
+    others = [(label, numbers) for (name, label), numbers in _index()[1].items() if name == protocol]
+    rows += [_row(label, None, [numbers.get(level, ()) for level in view.levels]) for label, numbers in others]
+    return [row for row in rows if any(row["cells"])]
+
+
+def _row(label: str, method: str | None, cells: Sequence[Sequence[Printed]]) -> dict[str, Any]:
+    names = unique([each.name for cell in cells for each in cell])
+    numbers = [[asdict(each) for each in cell] for cell in cells]
+    return {"label": label, "method": method, "printed": list(names), "cells": numbers}
 
 
 @cache
@@ -66,16 +81,19 @@ def _index() -> tuple[
                     if row.method is not None:
                         measured.setdefault((protocol, row.method, row.level), []).append(printed)
                     else:
-                        levels = others.setdefault((protocol, row.labels[0].rstrip("*†‡")), {})
+                        levels = others.setdefault((protocol, printed.name), {})
                         levels.setdefault(row.level, []).append(printed)
     return MappingProxyType(measured), MappingProxyType(others)
 
 
 def _printed(table: ReportedTable, panel: Panel, row: ReportedRow) -> list[tuple[str, Printed]]:
     where = f"{table.paper}, {table.number}, {' '.join(row.labels)}"
+    name = row.labels[0].rstrip("*†‡")
     found = []
     for target, cell in zip(panel.targets, row.cells, strict=True):
         if target is not None and cell.value is not None:
             remarks = tuple(f"{flag.kind}: {flag.note}" for flag in cell.flags)
-            found.append((target.protocol, Printed(cell.text, cell.value, table.id, where, target.au, remarks)))
+            flags = unique([flag.kind for flag in cell.flags if flag.kind != "mark"])
+            printed = Printed(cell.text, cell.value, table.id, where, name, target.au, remarks, flags)
+            found.append((target.protocol, printed))
     return found

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .reported_tables import TABLE_IDS, Panel, ReportedRow, ReportedTable, find
+from .reported_tables import TABLE_IDS, Flag, Panel, ReportedRow, ReportedTable, find
 
-__all__ = ["Checked", "RowMean", "check", "problems", "reprint", "row_means"]
+__all__ = ["Checked", "RowMean", "check", "checked_text", "problems", "reprint", "row_means"]
 
 _HALF_DIGIT = 0.05
 _ROUNDING = 1e-9
@@ -66,18 +66,51 @@ def reprint(table: ReportedTable) -> str:
     return "\n\n".join(_panel_text(panel) for panel in table.panels) + "\n"
 
 
+def checked_text(checked: Checked) -> str:
+    """A table printed back with the mean of each row behind it, its flags and what contradicts itself, as text."""
+    table = checked.table
+    means = [
+        f"{_within(mean)} {'=' if mean.fits else '≠'} {mean.printed}{' (flagged)' if mean.flagged else ''}"
+        for mean in checked.means
+    ]
+    rest = iter(means)
+    panels = []
+    for panel in table.panels:
+        beside = ["mean of the row", *(next(rest) for _ in panel.rows)] if panel.mean is not None else []
+        panels.append(_panel_text(panel, beside))
+    flags = [f"{flag.kind}: {_about(flag)}: {flag.note}" for flag in table.flags]
+    parts = [
+        f"{table.paper}, {table.number}: {table.caption}",
+        *panels,
+        "\n".join(["flags:", *(f"  {flag}" for flag in flags)]) if flags else "flags: none",
+        "\n".join(["contradictions that are not flagged:", *(f"  {each}" for each in checked.problems)])
+        if checked.problems
+        else "contradictions that are not flagged: none",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _within(mean: RowMean) -> str:
+    """The mean with a digit more than is printed, so that it can be seen how it rounds."""
+    return f"{mean.computed:.{len(mean.printed.partition('.')[2]) + 1}f}"
+
+
+def _about(flag: Flag) -> str:
+    """The rows, columns and groups of a flag; "the whole table" where it names none."""
+    named = (("group", flag.groups), ("row", flag.rows), ("column", flag.columns))
+    parts = [f"{what}{'s' * (len(names) > 1)} {', '.join(names)}" for what, names in named if names]
+    return ", ".join(parts) or "the whole table"
+
+
 def row_means(table: ReportedTable) -> tuple[RowMean, ...]:
     """The mean of every row that has one."""
-    found = []
-    for panel in table.panels:
-        if panel.mean is None:
-            continue
-        for row in panel.rows:
-            values = [cell.value for cell in row.cells[: panel.mean] if cell.value is not None]
-            cell = row.cells[panel.mean]
-            computed = math.fsum(values) / len(values)
-            found.append(RowMean(" ".join(row.labels), cell.text, computed, cell.is_flagged("mean")))
-    return tuple(found)
+    return tuple(_row_mean(row, panel.mean) for panel in table.panels if panel.mean is not None for row in panel.rows)
+
+
+def _row_mean(row: ReportedRow, position: int) -> RowMean:
+    values = [cell.value for cell in row.cells[:position] if cell.value is not None]
+    cell = row.cells[position]
+    return RowMean(" ".join(row.labels), cell.text, math.fsum(values) / len(values), cell.is_flagged("mean"))
 
 
 def problems(table: ReportedTable) -> tuple[str, ...]:
@@ -94,13 +127,16 @@ def problems(table: ReportedTable) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _panel_text(panel: Panel) -> str:
+def _panel_text(panel: Panel, beside: Sequence[str] = ()) -> str:
+    """A panel's rows, with a column of one's own behind them."""
     rows = [[*([] if panel.group is None else [panel.group]), *panel.labels, *panel.columns]]
     before = None
     for row in panel.rows:
         group = [] if panel.group is None else [row.group if row.group != before else ""]
         before = row.group
         rows.append([*group, *row.labels, *(cell.printed for cell in row.cells)])
+    if beside:
+        rows = [[*row, text] for row, text in zip(rows, beside, strict=True)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = (" | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,87 @@ def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:
     """The records below an output folder; where it holds no trial, those that ship.
 
     Returns:
-        Records, a message for each damaged trial, and what to tell the user ("" for the user's own).
+        Records, a message for each damaged trial, and what to tell at the command line ("" for the user's own).
     """
     if find_trials(runs):
         return *load_cached(runs), ""
     records, damaged = shipped_records()
+    # for the command line; what the records are, for whoever reads a page of them, is `statement`
     told = f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench" if records else ""
     return records, damaged, told
+
+
+def statement(records: Sequence[Record]) -> list[str]:
+    """What the shipped records are, in plain sentences made from the records; none without records."""
+    if not records:
+        return []
+    made: dict[str, list[str]] = {}
+    for key in dict.fromkeys(_protocol(record) for record in records):
+        made.setdefault(_made_with([record for record in records if _protocol(record) == key]), []).append(key)
+    alone = len(made) == 1
+    told = [f"{_capital(words)}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()]
+    return [
+        "This is the reference leaderboard that ships with fernoise-bench: small numbers from a small network, on data "
+        "that anybody can have. They show what wrong labels do, not what the methods reach.",
+        *told,
+    ]
+
+
+def _made_with(records: Sequence[Record]) -> str:
+    """Encoder, pixels, epochs, faces, processor and seeds of one protocol's records."""
+    recipes = [record.identity["settings"].get("recipe", {}) for record in records]
+    sides = [recipe.get("augmentation", {}).get("crop") for recipe in recipes]
+    rows = [record.environment.get("rows", {}).get("train") for record in records]
+    parts = [
+        " or ".join(dict.fromkeys(_encoder_words(record) for record in records)),
+        _few([f"{side}×{side} pixels" for side in sides if side]),
+        _span([recipe.get("epochs") for recipe in recipes], "epoch"),
+        _span(rows, "training face"),
+        "trained on " + " and ".join(sorted({_device_words(record) for record in records})),
+        _seeds(records),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _encoder_words(record: Record) -> str:
+    settings = record.identity["settings"]
+    name = settings.get("recipe", {}).get("encoder", "unknown")
+    words = "a small encoder" if name == "small" else f"the encoder {name}"
+    weights = settings.get("weights", "none")
+    return f"{words} from scratch" if weights == "none" else f"{words} that starts from {weights}"
+
+
+def _device_words(record: Record) -> str:
+    device = str(record.environment.get("device", "an unknown device"))
+    return "a CPU" if device == "cpu" else device
+
+
+def _seeds(records: Sequence[Record]) -> str:
+    """Seeds a method; fewer than two rank nothing."""
+    by_method: dict[str, set[int]] = {}
+    for record in records:
+        by_method.setdefault(record.method, set()).add(record.identity["seed"])
+    counts = [len(seeds) for seeds in by_method.values()]
+    words = _span(counts, "seed")
+    return f"{words} of each method" + (": no ranking" if max(counts) == 1 else "")
+
+
+def _span(numbers: Sequence[int | None], word: str) -> str:
+    """Such as "1 seed" or "3 to 8 seeds"; empty without a number."""
+    known = sorted({number for number in numbers if number is not None})
+    if not known:
+        return ""
+    many = " to ".join(f"{number:,}" for number in dict.fromkeys([known[0], known[-1]]))
+    return f"{many} {word}{'s' * (known[-1] != 1)}"
+
+
+def _few(words: Sequence[str]) -> str:
+    return " or ".join(dict.fromkeys(words))
+
+
+def _protocol(record: Record) -> str:
+    return str(record.identity["protocol"]["name"])
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 EXACT_PAIRS = 16
 MONTE_CARLO_DRAWS = 99_999
+SIGNIFICANT = 0.05
+POWER = 0.8
 
 _MONTE_CARLO_SEED = 20_240_229
+_PART = 10_000  # assignments of signs at a time
 _TOLERANCE = 1e-12
-_SIGNIFICANT = 0.05
-_POWER = 0.8
 _STUDIES = 400  # simulated for the power of a design
 _ASSIGNMENTS = 4_096  # of signs; so many stand in for all 2^n where there are more
 
@@ -59,23 +60,33 @@ def sign_flip_family(family: Sequence[ArrayLike]) -> list[float]:
 def _sign_flips(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """p of each row of differences [members, n]."""
     least = np.abs(values.sum(axis=1)) - _TOLERANCE * np.abs(values).sum(axis=1)
-    size = values.shape[1]
-    if size <= EXACT_PAIRS:
-        bits = np.arange(2**size)[:, None] >> np.arange(size)
-        exact: NDArray[np.float64] = np.mean(np.abs(_signs(bits) @ values.T) >= least, axis=0)
-        return exact
-    generator = np.random.default_rng(_MONTE_CARLO_SEED)
     hits = np.zeros(len(values), dtype=np.int64)
-    for start in range(0, MONTE_CARLO_DRAWS, 10_000):
-        draws = min(10_000, MONTE_CARLO_DRAWS - start)
-        bits = generator.integers(0, 2, (draws, size))
-        hits += np.sum(np.abs(_signs(bits) @ values.T) >= least, axis=0)
-    drawn: NDArray[np.float64] = (hits + 1) / (MONTE_CARLO_DRAWS + 1)
-    return drawn
+    assignments = _assignments(values.shape[1])
+    for signs in assignments:
+        sums = values @ signs.T.astype(np.float64)
+        hits += np.count_nonzero(np.abs(sums, out=sums) >= least[:, None], axis=1)
+    count = sum(map(len, assignments))
+    exact = values.shape[1] <= EXACT_PAIRS
+    found: NDArray[np.float64] = hits / count if exact else (hits + 1) / (count + 1)
+    return found
 
 
-def _signs(bits: NDArray[np.int64]) -> NDArray[np.float64]:
-    return (1 - 2 * (bits & 1)).astype(np.float64)
+@functools.lru_cache(maxsize=8)
+def _assignments(size: int) -> tuple[NDArray[np.int8], ...]:
+    """Signs of so many differences, [draws, size] in parts: all that end with a plus, or as many as are drawn.
+
+    Those that end with a minus are the others' mirror images, with the same |mean|.
+    """
+    if size <= EXACT_PAIRS:
+        bits = np.arange(2 ** (size - 1))[:, None] >> np.arange(size)
+        return tuple(_signs(bits[start : start + _PART]) for start in range(0, len(bits), _PART))
+    generator = np.random.default_rng(_MONTE_CARLO_SEED)
+    sizes = (min(_PART, MONTE_CARLO_DRAWS - start) for start in range(0, MONTE_CARLO_DRAWS, _PART))
+    return tuple(_signs(generator.integers(0, 2, (draws, size))) for draws in sizes)
+
+
+def _signs(bits: NDArray[np.int64]) -> NDArray[np.int8]:
+    return (1 - 2 * (bits & 1)).astype(np.int8)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -157,7 +168,7 @@ def minimum_p(pairs: int) -> float:
 
 def pairs_needed(family: int) -> int:
     """The fewest pairs with which a comparison in a family of that size can reach an adjusted p below .05."""
-    return next(pairs for pairs in itertools.count(1) if family * minimum_p(pairs) < _SIGNIFICANT)
+    return next(pairs for pairs in itertools.count(1) if family * minimum_p(pairs) < SIGNIFICANT)
 
 
 def what_the_design_can_show(pairs: int, family: int) -> str:
@@ -170,7 +181,7 @@ def what_the_design_can_show(pairs: int, family: int) -> str:
     least = min(1.0, family * minimum_p(pairs))
     counted = f"{pairs} pair{'s' * (pairs != 1)}, {family} comparison{'s' * (family != 1)}: "
     smallest = f"the smallest two-sided sign-flip p is {minimum_p(pairs):.3g}, {least:.3g} after Holm's correction; "
-    if least < _SIGNIFICANT:
+    if least < SIGNIFICANT:
         return counted + smallest + "a method that wins every pair can reach p < .05"
     return counted + smallest + f"this design cannot reach p < .05, {pairs_needed(family)} pairs could"
 
@@ -188,7 +199,7 @@ def detectable_effect(pairs: int, family: int) -> float:
     Returns:
         In standard deviations of the paired differences; infinite where the design cannot decide at all.
     """
-    if family * minimum_p(pairs) >= _SIGNIFICANT:
+    if family * minimum_p(pairs) >= SIGNIFICANT:
         return math.inf
     generator = np.random.default_rng(_MONTE_CARLO_SEED)
     noise = generator.standard_normal((_STUDIES, pairs))
@@ -196,17 +207,17 @@ def detectable_effect(pairs: int, family: int) -> float:
     bits = (
         np.arange(2**pairs)[:, None] >> np.arange(pairs) if exact else generator.integers(0, 2, (_ASSIGNMENTS, pairs))
     )
-    signs = _signs(bits)
+    signs = _signs(bits).astype(np.float64)
 
     def found(effect: float) -> float:
         values = noise + effect
         least = np.abs(values.sum(axis=1)) - _TOLERANCE * np.abs(values).sum(axis=1)
         hits = (np.abs(values @ signs.T) >= least[:, None]).sum(axis=1)
         p = hits / len(signs) if exact else (hits + 1) / (len(signs) + 1)
-        return float(np.mean(family * p < _SIGNIFICANT))
+        return float(np.mean(family * p < SIGNIFICANT))
 
     low, high = 0.0, 16.0
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) < _POWER else (low, middle)
+        low, high = (middle, high) if found(middle) < POWER else (low, middle)
     return high

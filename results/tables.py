@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from ..protocols.errors import unknown
 from .audit_tables import audit_table
 from .cells import MISSING, Cell, Entry, Table, blocks, mark_best, percent_cell, unique
-from .comparisons import Comparison, against_supervised, difference_cell, p_cell, power_words
+from .comparisons import (
+    Comparison,
+    against_supervised,
+    cells_of_test,
+    columns_of_test,
+    difference_cell,
+    power_words,
+    words_of_test,
+)
 from .records import RULES, Record, Score
 from .views import (
     Expected,
@@ -71,8 +79,8 @@ def long_table(
 ) -> tuple[Table, ...]:
     """Every selection rule, the gaps between them, compute and oracle knowledge: a row for each method and level.
 
-    Each method is compared with supervised on the pairs both have. Time has a column for each device. Arguments and
-    errors as for `protocol_table`.
+    Methods that cannot run there have a row at the end. Each method is compared with supervised on the pairs both have;
+    for AUs subjects decide. Time has a column for each device. Arguments and errors as for `protocol_table`.
     """
     return tuple(_long_table(view) for view in _views(records, expected, allow_mixed))
 
@@ -89,7 +97,7 @@ def _level_table(view: View, rule: str) -> Table:
     for entry in view.rows:
         cells = [percent_cell(view.summary(entry, level, _headline(rule)), view.decimals) for level in view.levels]
         rows.append((label_cell(entry), *cells, unstated_cell(entry)))
-    marked = mark_best(rows, range(1, 1 + len(view.levels))) + _not_applicable(view, len(view.levels) + 1)
+    marked = mark_best(rows, range(1, 1 + len(view.levels)))
     headings = [view.metric_words if level is None else level_words(level) for level in view.levels]
     columns = ("method", *headings, "unstated")
     title = title_of(view, f"{view.metric_words} in %, {RULE_WORDS[rule]}")
@@ -103,7 +111,7 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
         mean = percent_cell(view.summary(entry, level, _headline(rule)), view.decimals)
         rows.append((label_cell(entry), *aus, mean, unstated_cell(entry)))
     width = len(view.names) + 1
-    marked = mark_best(rows, range(1, 1 + width)) + _not_applicable(view, width + 1)
+    marked = mark_best(rows, range(1, 1 + width))
     what = f"F1 in %, {RULE_WORDS[rule]}" + ("" if level is None else f", {level_words(level)}")
     columns = ("method", *view.names, "mean", "unstated")
     return Table(title_of(view, what), columns, marked, notes_of(view, [], marked))
@@ -135,33 +143,35 @@ def _of_score(rule: str, value: Callable[[Score], float | None]) -> Number:
 
 def _long_table(view: View) -> Table:
     devices = unique(sorted(_device(record) for record in view.block.records if record.done))
+    families = {level: against_supervised(view, level) for level in view.levels}
+    by_subject = any(each.by_subject is not None for family in families.values() for each in family.values())
     columns = (
         *leading_columns(view),
         *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
-        *("without copies", "− supervised", "p (Holm)"),
+        *("without copies", "− supervised", *columns_of_test(by_subject)),
         *(f"seconds a trial ({device})" for device in devices),
         *("forwards a training sample", "networks", "oracle knowledge", "unstated", "trials"),
     )
     start = columns.index("last")
     scores = [*range(start, start + 4), start + 6, start + 7]
     marked: list[tuple[Cell, ...]] = []
-    families = {level: against_supervised(view, level) for level in view.levels}
     for level in view.levels:
         rows = [
             (
                 *leading_cells(view, entry, level),
                 *_rule_cells(view, entry, level),
-                *_comparison_cells(families[level].get(entry.label)),
+                *_comparison_cells(families[level].get(entry.label), by_subject),
                 *_cost_cells(view, entry, level, devices),
             )
             for entry in view.rows
         ]
         marked.extend(mark_best(rows, scores))
+    marked.extend(_not_applicable(view, len(columns) - 1))
     notes = [
         "Last is the headline. Last five: mean of the metric over the last five epochs, or all of fewer. Oracle: the "
         "epoch best on test. Oracle gap: oracle − last; selection leak: oracle − validation. Without copies: last, "
         "over test images that are no copy of a training image.",
-        *_comparison_notes(families),
+        *_comparison_notes(view, families),
     ]
     ways = sorted({f"{r.environment['engine']} × {r.environment['workers']}" for r in view.block.records if r.done})
     if len(ways) > 1:
@@ -183,19 +193,21 @@ def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
     return [percent_cell(first, view.decimals), *brief]
 
 
-def _comparison_cells(found: Comparison | None) -> list[Cell]:
-    return [Cell(MISSING), Cell(MISSING)] if found is None else [difference_cell(found), p_cell(found.adjusted)]
+def _comparison_cells(found: Comparison | None, by_subject: bool) -> list[Cell]:
+    difference = Cell(MISSING) if found is None else difference_cell(found)
+    return [difference, *cells_of_test(found, by_subject)]
 
 
-def _comparison_notes(families: Mapping[float | None, Mapping[str, Comparison]]) -> list[str]:
+def _comparison_notes(view: View, families: Mapping[float | None, Mapping[str, Comparison]]) -> list[str]:
     """What the comparisons are, and once for each size of design what it can show."""
     powers = unique([power_words(list(family.values())) for family in families.values()])
     told = [power for power in powers if power]
     if not told:
         return []
+    made = [each for family in families.values() for each in family.values()]
     return [
-        "− supervised: points of the last epoch over the pairs both have finished; p: sign-flip test, Holm's over the "
-        "methods of a level.",
+        "− supervised: points of the last epoch over the pairs both have finished. "
+        + words_of_test(made, view.metric, "the methods of a level"),
         *told,
     ]
 

@@ -222,8 +222,17 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
     if versions:
         notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(versions)}, kept apart.")
-    notes.extend(f"Not applicable: {name}: {reason}." for name, reason in view.not_applicable.items())
+    if view.not_applicable:
+        notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)
+
+
+def _by_reason(refused: Mapping[str, str]) -> str:
+    """Methods that cannot run, together where they have the reason in common: "recot, rhls: needs AU labels; …"."""
+    names: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(members)}: {reason}" for reason, members in names.items())
 
 
 def _at_rest(view: View) -> list[str]:

@@ -25,5 +25,11 @@
     const ratio = (a + .05) / (b + .05);
     if (ratio < 4.5) weak.push(`${node.tagName}.${node.className} ${node.textContent.slice(0, 30)}: ${ratio.toFixed(2)}`);
   }
+  for (const node of document.querySelectorAll('input[placeholder]')) {
+    if (!node.checkVisibility()) continue;
+    const back = behind(node);
+    const [a, b] = [light(rgb(getComputedStyle(node, '::placeholder').color, back)), light(rgb(back, 'white'))].sort((x, y) => y - x);
+    if ((a + .05) / (b + .05) < 4.5) weak.push(`placeholder ${node.placeholder}: ${((a + .05) / (b + .05)).toFixed(2)}`);
+  }
   return weak;
 }

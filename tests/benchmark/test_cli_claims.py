@@ -38,8 +38,10 @@ def test_the_verdicts_in_words(out: Path) -> None:
     result = claims("--runs", str(out))
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    (line,) = [line for line in lines if "cocuring > nct" in line and "supported" in line]
+    (line,) = [line for line in lines if "cocuring > nct" in line and line.strip().startswith("direction only")]
     assert "ferplus-sym 0.4 (small, real faces)" in line
+    assert "the words are about all noise levels, and not all were run" in line
+    assert "cocuring and nct were not run at noise 0.1" in line
     (au,) = [line for line in lines if line.strip().startswith("supported") and " recot > mixup" in line]
     assert "2 pairs  21 subjects" in au
     assert "bp4d-3fold (small, generated faces)" in au
@@ -58,6 +60,8 @@ def test_json_and_the_other_formats(out: Path) -> None:
     assert claims("--runs", str(out), "--paper", "cocuring", "--format", "json").stdout == result.stdout
     table = claims("--runs", str(out), "--paper", "rhls", "--format", "csv").stdout.splitlines()
     assert table[0].startswith("table,verdict,claim,protocol")
+    assert "subjects" in table[0].split(",")
+    assert "quote" in table[0].split(",")
     assert len(table) > 10
 
 

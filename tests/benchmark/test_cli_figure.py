@@ -108,3 +108,58 @@ def test_ranks_in_every_format(runs: Path, form: str) -> None:
     done = ran("table", "ferplus-sym", "--ranks", "--runs", "runs", "--profile", "small", "--format", form)
     assert done.exit_code == 0
     assert "?" not in done.output.replace("alike?", "").replace("does?", "")
+
+
+def test_runs_under_the_papers_own_recipes_are_chosen_by_the_option_the_refusal_names(runs: Path) -> None:
+    fabricate_all(runs / "runs", [Trial(method="cocuring", level=0.4, seed=seed, recipe="native") for seed in (0, 1)])
+    common = ("--runs", "runs", "--profile", "small")
+    for words in ("figure ferplus-sym --ranks", "figure ferplus-sym", "table ferplus-sym --ranks"):
+        command = words.split()
+        refused = ran(*command, *common)
+        assert refused.exit_code == 2
+        assert "they differ in: recipe; choose with --recipe" in refused.stderr
+        assert ran(*command, *common, "--recipe", "protocol").exit_code == 0
+    own = ran("figure", "cocuring-fig5", *common, "--recipe", "native", "--out", "own.svg")
+    assert own.exit_code == 0
+    assert "--method supervised --noise 0.4 --profile small --recipe native" in own.stderr
+    assert "native recipe" in (runs / "own.svg").read_text()
+    assert ran("table", "ferplus-sym", "--ranks", *common, "--allow-mixed").exit_code == 0
+
+
+def test_a_figure_says_how_many_pairs_it_shows(runs: Path) -> None:
+    common = ("--runs", "runs", "--profile", "small", "--out")
+    assert ran("figure", "cocuring-fig5", *common, "a.svg").exit_code == 0
+    assert "Means over 2 (seed, draw) pairs" in (runs / "a.svg").read_text()
+    assert ran("figure", "ferplus-sym", "--ranks", *common, "b.svg").exit_code == 0
+    assert "mean ranks by accuracy, last epoch" in (runs / "b.svg").read_text()
+
+
+def test_one_seed_has_no_diagram_of_ranks(runs: Path) -> None:
+    done = ran("figure", "fer2013-real", "--ranks", "--runs", "runs")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "one seed: no ranking" in done.stderr
+    done = ran("table", "fer2013-real", "--ranks", "--runs", "runs")
+    assert "One seed: no ranking" in done.output
+
+
+def test_a_papers_table_is_checked(runs: Path) -> None:
+    done = ran("table", "recot-1", "--check")
+    assert done.exit_code == 0
+    (line,) = [line for line in done.output.splitlines() if "| MT " in line]
+    # (55.5 + 46.3 + 71.7 + 48.6 + 81.6 + 61.7 + 91.0 + 46.7 + 43.5 + 94.7 + 60.2 + 63.9) / 12 = 765.4 / 12
+    assert line.endswith("| 63.7     | 63.78 ≠ 63.7 (flagged)")
+    assert "[73.7]" in done.output
+    assert "  copied: rows MLCT, MT, CoT, MLCR: taken from MLCR's paper" in done.output
+    assert "contradictions that are not flagged: none" in done.output
+    for arguments, message in (
+        (("ferplus-sym", "--check"), "--check is for a paper's table; ferplus-sym is a protocol: leave it out"),
+        (("recot-1", "--long"), "--long is for a protocol's table; recot-1 is a paper's: leave it out"),
+    ):
+        refused = ran("table", *arguments, "--runs", "runs")
+        assert (refused.exit_code, refused.stderr) == (2, f"fernoise-bench: {message}\n")
+
+
+def test_the_terminal_shows_p_as_it_is(runs: Path) -> None:
+    done = ran("table", "ferplus-sym", "--ranks", "--runs", "runs", "--profile", "small")
+    assert "p < .05" in done.output
+    assert "\\<" not in done.output

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from click.testing import CliRunner
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.results.records import load_records
 from fernoise_bench.results.report import write_report
-from fernoise_bench.results.report_data import page_data
+from fernoise_bench.results.report_data import Context, page_data
 
 from ..results.fabricate import Trial, fabricate_all
 
@@ -23,6 +25,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 METHODS = ("supervised", "ensemble", "cocuring", "nct", "scn", HOSTILE, "=1+1")
 LEVELS = (0.2, 0.3, 0.4)
+TOLD = {"cocuring": ("noise_rate",)}
+VIEWS = ["results", "labels", "levels", "training", "rules", "ranks", "audit", "compute", "card"]
 
 
 @pytest.fixture(scope="module")
@@ -38,24 +42,27 @@ def chromium():
         browser.close()
 
 
+def named(method):
+    return {"method": method, "oracle_knowledge": TOLD.get(method, ())}
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A page made by the command line from made-up records."""
     folder = tmp_path_factory.mktemp("report")
     skills = {method: 0.3 + 0.08 * place for place, method in enumerate(METHODS)}
     trials = [
-        Trial(method=method, level=level, seed=seed, skill=skill - level / 2, rows=300)
+        Trial(level=level, seed=seed, skill=skill - level / 2, rows=300, **named(method))
         for method, skill in skills.items()
         for level in LEVELS
         for seed in range(3)
         if (method, level, seed) != ("scn", 0.4, 2)
     ]
     trials += [Trial(method="scn", level=0.4, seed=2, state="diverged", reason="loss is nan")]
-    trials += [
-        Trial(method=method, protocol="bp4d-3fold", kind="multi", level=None, fold=fold, copies=0, skill=skills[method])
-        for method in ("supervised", "ensemble")
-        for fold in ("part1", "part2", "part3")
-    ]
+    faus = Trial(protocol="bp4d-3fold", kind="multi", level=None, copies=0)
+    for method, fold in itertools.product(("supervised", "ensemble"), ("part1", "part2", "part3")):
+        trials.append(replace(faus, method=method, fold=fold, skill=skills[method]))
+    trials += [Trial(protocol="rafdb-sym", level=0.4, skill=skills[method], **named(method)) for method in METHODS]
     fabricate_all(folder / "runs", trials)
     done = CliRunner().invoke(main, ["report", "--runs", str(folder / "runs"), "--out", str(folder / "out")])
     assert done.exit_code == 0, done.output
@@ -74,10 +81,7 @@ def open_page(chromium, address):
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "blob:")) else complaints.append(request.url),
-        )
+        page.on("request", lambda r: r.url.startswith(("file:", "blob:")) or complaints.append(r.url))
         page.goto(address + place)
         return page
 
@@ -96,16 +100,21 @@ def numbers(page, column, table="table.results"):
     return [float(text.split()[0]) for text in texts if text[:1].isdigit()]
 
 
+def downloaded(page):
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV").click()
+    return Path(started.value.path()).read_text(encoding="utf-8")
+
+
 def test_a_heading_sorts_both_ways_and_says_so(open_page):
     page = open_page("#page=ferplus-sym@1")
     heading = page.get_by_role("columnheader", name="noise 0.2")
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "descending"
-    place = 3
-    assert numbers(page, place) == sorted(numbers(page, place), reverse=True)
+    assert numbers(page, 3) == sorted(numbers(page, 3), reverse=True)
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
-    assert numbers(page, place) == sorted(numbers(page, place))
+    assert numbers(page, 3) == sorted(numbers(page, 3))
 
 
 def test_the_filter_leaves_what_it_names(open_page):
@@ -170,9 +179,7 @@ def test_hostile_names_stay_text_in_every_view(open_page):
 def test_the_download_holds_what_is_shown_and_no_formula(open_page):
     page = open_page("#page=ferplus-sym@1")
     page.get_by_label("Filter methods").fill("=1+1 nct")
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Download CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(downloaded(page))))
     assert [row["Method"] for row in rows] == ["'=1+1", "nct"]
     assert float(rows[0]["noise 0.4"]) > float(rows[1]["noise 0.4"])
     assert rows[0]["noise 0.4 all"] == "3"
@@ -205,19 +212,22 @@ def test_tables_and_headings_are_marked_up(open_page):
     assert page.locator("tbody tr > :first-child:not(th[scope=row])").count() == 0
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_role("columnheader", name="AU12").count() == 1
-    shown = page.locator(".heat tbody td.above").first.evaluate("node => getComputedStyle(node).backgroundColor")
-    assert shown not in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
+    cell = page.locator(".heat tbody td.above").first
+    assert cell.evaluate("e => getComputedStyle(e).backgroundColor") not in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(open_page, scheme):
     page = open_page("#page=bp4d-3fold@1&view=labels", color_scheme=scheme)
     page.get_by_label("Difference from supervised").check()
-    weak = page.evaluate((Path(__file__).parent / "contrast.js").read_text())
-    assert weak == []
+    script = (Path(__file__).parent / "contrast.js").read_text()
+    assert page.evaluate(script) == []
+    for place in ("#page=ferplus-sym@1&view=results", "#page=claims", "#page=overview"):
+        page.goto(page.url.partition("#")[0] + place)
+        assert page.evaluate(script) == []
 
 
-@pytest.mark.parametrize("view", ["results", "labels", "levels", "training", "rules", "audit", "compute", "card"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_phone_never_scrolls_sideways(open_page, view):
     page = open_page(f"#page=ferplus-sym@1&view={view}")
     page.set_viewport_size({"width": 360, "height": 740})
@@ -249,3 +259,142 @@ def test_a_large_page_opens_in_under_a_second(chromium, tmp_path):
     busy = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
     page.close()
     assert busy < 1000, f"{busy:.0f} ms"
+
+
+def test_what_is_said_of_the_records_stands_on_the_overview(chromium, tmp_path):
+    fabricate_all(tmp_path / "runs", [Trial(), Trial(method="scn")])
+    context = Context(about=["A small encoder."], remarks=["damaged: one", HOSTILE])
+    path = write_report(page_data(load_records(tmp_path / "runs")[0], context), tmp_path)
+    page = chromium.new_page()
+    page.goto(path.as_uri())
+    assert page.locator("main .statement").all_inner_texts() == ["A small encoder."]
+    assert page.locator("main .remark").all_inner_texts() == ["damaged: one", HOSTILE]
+    assert "[object" not in page.locator("body").inner_text()
+    page.close()
+
+
+def test_one_seed_has_no_ranking(open_page):
+    page = open_page("#page=rafdb-sym@1")
+    assert page.locator("#view .remark").inner_text() == "One seed: no ranking."
+    assert page.locator("table.results .rank, table.results .best").count() == 0
+    assert page.get_by_role("columnheader", name="Group").count() == 0
+    for view in ("rules", "ranks"):
+        page.locator(f"#view-{view}").click()
+        assert page.locator("#view .best, #view svg.ranks").count() == 0
+        assert "mean rank" not in page.locator("#view").inner_text()
+    page.get_by_role("tab", name="Overview").click()
+    first, second, third = page.locator(".tile .first").all_inner_texts()
+    assert (first, third, second[:5]) == ("one seed: no ranking", "one seed: no ranking", "=1+1 ")
+    place = page.locator("table.overview thead th").all_inner_texts().index("rafdb-sym\nnoise 0.4,\none seed")
+    assert page.locator(f"table.overview td.best:nth-child({place + 1})").count() == 0
+    page.locator("table.overview thead th").nth(place).get_by_role("button").click()
+    assert set(page.locator("table.overview td.rank").all_inner_texts()) == {"–"}
+
+
+def test_ranks_are_drawn_and_compared_with_other_protocols(open_page):
+    page = open_page("#page=ferplus-sym@1&view=ranks")
+    assert page.locator("svg.ranks text.method").count() == len(METHODS) - 1  # scn lacks a pair at 0.4
+    assert page.locator("svg.ranks .clique").count() >= 1
+    assert "Critical difference" in page.locator("svg.ranks").get_attribute("aria-label")
+    correlations = page.locator("table", has=page.get_by_role("columnheader", name="Kendall"))
+    assert "rafdb-sym, noise 0.4" in correlations.inner_text()
+    page.locator("select").select_option("noise 0.2")
+    assert page.locator("svg.ranks text.method").count() == len(METHODS)
+    assert set(correlations.locator("tbody th").all_inner_texts()) == {"noise 0.2"}
+
+
+def test_flags_of_reported_numbers_stand_beside_them(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Papers' numbers").check()
+    row = page.locator("tr.reported-only", has_text="jocor")
+    assert "not run" in row.locator("th").inner_text()
+    flag = row.locator(".flag").last
+    assert "§" in flag.inner_text()
+    assert "the same digits" in flag.get_attribute("title")
+    assert "copied: " in page.locator("tr", has_text="scn").locator(".flag").first.get_attribute("title")
+    assert "§ suspect" in page.locator("#view .notes").inner_text()
+
+
+@pytest.mark.parametrize("view", VIEWS[:-1])
+def test_one_mark_for_oracle_knowledge(open_page, view):
+    page = open_page(f"#page=ferplus-sym@1&view={view}")
+    marks = page.locator("#view tbody th", has_text="cocuring").locator(".oracle")
+    assert marks.count() >= 1
+    assert {" ".join(text.split()) for text in marks.all_inner_texts()} == {"† (told: noise rate)"}
+    assert page.locator("#view tbody th", has_text="nct").locator(".oracle").count() == 0
+    text = downloaded(page)
+    assert "oracle knowledge" in text.splitlines()[0]
+    assert "noise_rate" in text
+    page.get_by_role("tab", name="Overview").click()
+    assert page.locator("table.overview tbody th", has_text="cocuring").locator(".oracle").count() == 1
+    assert "† uses oracle knowledge: cocuring (noise_rate)" in page.locator("main").inner_text()
+
+
+def test_a_download_has_headings_of_their_own_and_no_noise_in_its_numbers(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Papers' numbers").check()
+    heading, *rows = csv.reader(io.StringIO(downloaded(page)))
+    assert len(set(heading)) == len(heading)
+    assert {"noise 0.2 reported", "noise 0.4 reported remarks"} <= set(heading)
+    assert {"vs supervised (last epoch, noise 0.4)", "vs supervised (last epoch, noise 0.4) p (Holm)"} <= set(heading)
+    decimals = [len(cell.partition(".")[2]) for row in rows for cell in row if re.fullmatch(r"-?\d+\.\d+", cell)]
+    assert max(decimals) <= 4
+
+
+def test_what_stays_at_the_last_epoch_says_so(open_page):
+    page = open_page("#page=ferplus-sym@1&rule=oracle")
+    for name in ("Group", "First", "vs supervised"):
+        assert "last epoch, noise 0.4" in " ".join(page.get_by_role("columnheader", name=name).inner_text().split())
+    text = page.locator("table.results tbody tr", has_text="nct").inner_text()
+    assert re.search(r"\d p = \d", text)
+
+
+def test_the_filter_is_of_one_page(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Filter methods").fill("nct")
+    page.locator("#view-audit").click()
+    assert page.get_by_label("Filter methods").input_value() == "nct"
+    page.get_by_role("tab", name="rafdb-sym@1").click()
+    assert page.get_by_label("Filter methods").input_value() == ""
+    assert page.locator("table.plainly").first.locator("tbody tr").count() == len(METHODS)
+
+
+def test_trials_are_listed_by_seed(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.locator("table.results tbody tr", has_text="nct").locator("td.number button.open").first.click()
+    assert names(page, "dialog table.plain") == ["seed 0", "seed 1", "seed 2"]
+
+
+def test_claims_are_a_line_a_statement_and_open_to_their_comparisons(open_page):
+    page = open_page("#page=claims")
+    quotes = page.locator("details.statement-of > summary q").all_inner_texts()
+    assert len(set(quotes)) == len(quotes) > 0
+    assert page.evaluate("document.documentElement.scrollHeight") < 5000
+    assert page.locator("main table").count() == 0
+    first = page.locator("details.statement-of", has=page.locator("q")).first
+    first.locator("> summary").click()
+    assert first.get_by_role("columnheader", name="Verdict").is_visible()
+    page.get_by_label("Filter claims").fill("surely nobody claims this")
+    assert page.locator("details.statement-of").count() == 0
+
+
+def test_a_wide_table_shows_that_it_goes_on(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.get_by_label("Papers' numbers").check()
+    frame = page.locator(".scrolling").first
+    sync_api.expect(frame.locator(".hint")).to_be_visible()
+    frame.locator(".scroll").evaluate("node => { node.scrollLeft = node.scrollWidth; }")
+    sync_api.expect(frame.locator(".hint")).to_be_hidden()
+    head, name, whole = (frame.locator(x).first.bounding_box()["x"] for x in ("th.named", "tbody th", ".scroll"))
+    assert head == name == pytest.approx(whole, abs=2)
+
+
+def test_a_phone_has_the_table_on_its_first_screen_and_whole_names(open_page):
+    page = open_page("#page=ferplus-sym@1")
+    page.set_viewport_size({"width": 380, "height": 740})
+    page.wait_for_timeout(300)
+    assert page.locator("table.results thead").bounding_box()["y"] < 420
+    name = page.locator("table.results tbody th", has_text="cocuring")
+    box, mark = name.bounding_box(), name.locator(".oracle > :first-child").bounding_box()
+    assert mark["x"] + mark["width"] <= box["x"] + box["width"]
+    assert page.get_by_role("radio", name="oracle").count() == 1

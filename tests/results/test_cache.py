@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results import cache
 from fernoise_bench.results.audit_tables import audit_page
 from fernoise_bench.results.cache import load_cached, uncollected
@@ -139,3 +140,51 @@ def test_collection_comes_back():
     with uncollected():
         assert not gc.isenabled()
     assert gc.isenabled()
+
+
+def test_the_last_epoch_is_at_hand_and_the_others_are_read(runs, kept, monkeypatch):
+    plain, _ = load_records(runs)
+    load_cached(runs, kept)
+    records, _ = load_cached(runs, kept)
+    read = []
+    real = cache.Path.read_bytes
+    monkeypatch.setattr(cache.Path, "read_bytes", lambda path: read.append(path.name) or real(path))
+    done = [(ours, theirs) for ours, theirs in zip(records, plain, strict=True) if ours.done]
+    assert all(ours.epochs[-1] == theirs.epochs[-1] for ours, theirs in done)
+    assert read == []
+    assert all(ours.epochs[0] == theirs.epochs[0] and ours.epochs[-2:] == theirs.epochs[-2:] for ours, theirs in done)
+    assert read == ["epochs.jsonl"] * len(done)
+
+
+def test_a_last_epoch_that_is_damaged_is_read_from_its_file(runs, kept):
+    plain, _ = load_cached(runs, kept)
+    connection = sqlite3.connect(kept / "records.sqlite3")
+    with connection:
+        for folder, value in connection.execute("select folder, value from records").fetchall():
+            connection.execute("update records set value = ? where folder = ?", (value[:-3], folder))
+    connection.close()
+    records, _ = load_cached(runs, kept)
+    assert [list(record.epochs) for record in records] == [list(record.epochs) for record in plain]
+    assert [record.epochs[-1] for record in records] == [record.epochs[-1] for record in plain]
+
+
+def test_epochs_that_are_gone_or_damaged_since_are_said(runs, kept):
+    load_cached(runs, kept)
+    records, _ = load_cached(runs, kept)
+    first, second = [record for record in records if record.done][:2]
+    (runs / first.folder / "epochs.jsonl").unlink()
+    (runs / second.folder / "epochs.jsonl").write_text('{"epoch": NaN}\n' * len(second.epochs))
+    for record in (first, second):
+        with pytest.raises(BadInput, match=r"epochs\.jsonl (is missing|cannot be read)"):
+            record.epochs[0]
+
+
+def test_what_trials_have_in_common_is_kept_once_and_in_order(runs, kept):
+    fabricate(runs, replace(TRIALS[0], seed=5))
+    load_cached(runs, kept)
+    records, _ = load_cached(runs, kept)
+    one, other = [record for record in records if record.method == "supervised"]
+    assert one.identity["settings"] is other.identity["settings"]
+    assert one.environment["task"] is other.environment["task"]
+    assert one.identity["seed"] != other.identity["seed"]
+    assert all(list(record.identity) == sorted(record.identity) for record in records)

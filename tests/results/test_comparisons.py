@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fernoise_bench.results.cells import Block
@@ -14,9 +16,13 @@ from fernoise_bench.results.comparisons import (
     power_words,
     predeclared,
     rank_methods,
+    words_of_test,
 )
+from fernoise_bench.results.report_comparisons import compared
+from fernoise_bench.results.subjects import Subjects
 from fernoise_bench.results.views import Expected, view_of
 
+from .claimed import au_record, au_runs
 from .fabricate import Trial
 from .test_tables import made
 
@@ -108,9 +114,15 @@ def test_ranks_are_means_over_levels_and_pairs():
 
 
 def test_a_single_method_has_a_rank_and_no_critical_difference():
-    found = rank_methods(view({("a", 0.2): [0.5]}), (0.2,))
+    found = rank_methods(view({("a", 0.2): [0.5, 0.5]}), (0.2,))
     assert (found.labels, found.groups) == (("a",), ((0,),))
     assert math.isnan(found.critical)
+
+
+def test_a_single_pair_ranks_nothing():
+    found = rank_methods(view({("b", 0.2): [0.9], ("a", 0.2): [0.5], ("c", 0.2): [None]}), (0.2,))
+    assert (found.labels, found.left_out, found.groups, found.pairs) == (("a", "b"), ("c",), (), 1)
+    assert all(map(math.isnan, (*found.mean_ranks, *found.first, found.critical)))
 
 
 def test_nothing_finished_ranks_nothing():
@@ -141,3 +153,109 @@ def test_cells():
     assert p_cell(0.0004).text == "<0.001"
     assert p_cell(0.0312).text == "0.031"
     assert p_cell(math.nan).text == "–"
+
+
+# --- AUs: subjects decide
+
+
+def au_view(*groups):
+    found = [record for group in groups for record in group]
+    return view_of(Block(tuple(found)), Expected(folds=("part1", "part2", "part3")))
+
+
+def of_subjects(record, counts):
+    """The record with these counts of one AU for each subject: true and false positives, false negatives."""
+    cells = np.array([[[tp, fp, fn, 100]] for tp, fp, fn in counts], np.uint16)
+    return replace(record, subjects=Subjects(tuple(f"S{n}" for n in range(len(counts))), cells))
+
+
+def test_subjects_decide_where_five_pairs_cannot():
+    """Five pairs of one sign give 2/32 at best; 24 subjects whose F1 is .8 against .5 always differ by about .3."""
+    found = au_view(au_runs(0.9, seeds=5, method="recot"), au_runs(0.6, seeds=5, method="supervised"))
+    one = against_supervised(found, None)["recot"]
+    assert (one.p, one.adjusted) == (2 / 32, 2 / 32)
+    assert one.by_subject.subjects == 24
+    assert one.by_subject.p == one.deciding == pytest.approx(2 / 1001)
+    assert one.by_subject.low < one.mean < one.by_subject.high
+    assert one.by_subject.low > 0
+    assert one.separated
+
+
+def test_the_difference_by_subject_worked_by_hand():
+    """One subject a fold: nothing to draw, so every resample is the difference of the folds' F1 itself."""
+    a, b = (
+        [
+            of_subjects(au_record(0.5, seed, fold, method=method), counts)
+            for seed in range(2)
+            for fold, counts in (("part1", [first]), ("part2", [second]), ("part3", [second]))
+        ]
+        # F1 = 2 tp / (2 tp + fp + fn): 8/10 and 6/10 against 4/10 and 6/10
+        for method, first, second in (("recot", (4, 1, 1), (3, 2, 2)), ("supervised", (2, 3, 3), (3, 2, 2)))
+    )
+    found = against_supervised(au_view(a, b), None)["recot"].by_subject
+    assert (found.subjects, found.low, found.high) == (3, pytest.approx(0.4 / 3), pytest.approx(0.4 / 3))
+
+
+def test_one_training_of_each_separates_nothing():
+    found = au_view(au_runs(0.9, seeds=1, method="recot"), au_runs(0.6, seeds=1, method="supervised"))
+    one = against_supervised(found, None)["recot"]
+    assert one.deciding < 0.05
+    assert not one.separated
+    assert "one training of each says nothing of another: 2 pairs are needed" in power_words([one])
+
+
+def test_other_subjects_are_not_compared_by_subject():
+    left, right = au_runs(0.9, method="recot"), au_runs(0.6, method="supervised", people=9)
+    one = against_supervised(au_view(left, right), None)["recot"]
+    assert one.by_subject is None
+    assert one.deciding == one.adjusted == 0.5
+    assert not one.separated
+    assert "here there is none" in words_of_test([one], "f1", "these")
+
+
+def test_holm_is_over_those_compared_by_subject_and_resamples_suffice_for_it():
+    """30 comparisons: 1,000 resamples could give 30 · 2/1001 = .06 at best; with 2,000 it is .03."""
+    names = [f"m{n:02d}" for n in range(30)]
+    sides = [au_runs(0.9, seeds=2, method=name, people=3) for name in names]
+    found = against_supervised(au_view(*sides, au_runs(0.6, seeds=2, method="supervised", people=3)), None)
+    assert {one.by_subject.p for one in found.values()} == {2 / 2001}
+    assert found["m00"].deciding == pytest.approx(60 / 2001)
+    assert not found["m00"].can_decide, "nine subjects can carry 12 comparisons, not 30"
+
+
+def test_only_the_last_epoch_is_kept_by_subject():
+    seen = au_view(au_runs(0.9, method="recot"), au_runs(0.6, method="supervised"))
+    assert against_supervised(seen, None, "oracle")["recot"].by_subject is None
+
+
+def test_power_speaks_of_the_test_that_decides():
+    seen = au_view(au_runs(0.7, seeds=5, method="recot"), au_runs(0.65, seeds=5, method="supervised"))
+    found = list(against_supervised(seen, None).values())
+    words = power_words(found)
+    assert words.startswith("Power: 24 subjects decide, 1 comparison, Holm counted. With the spread seen here")
+    # normal approximation: (1.960 + 0.842) standard errors
+    assert f"about {100 * 2.8016 * found[0].by_subject.error:.1f} points" in words
+    assert "sign-flip" not in words
+    assert words_of_test(found, "f1", "the methods of a level").startswith("AUs: the test by subjects decides.")
+    few = au_view(au_runs(0.7, method="recot", people=1), au_runs(0.65, method="supervised", people=1))
+    assert "this design cannot reach p < .05, 6 subjects could" in power_words(
+        list(against_supervised(few, None).values())
+    )
+
+
+def test_the_page_gives_the_test_that_decides():
+    seen = au_view(au_runs(0.9, seeds=5, method="recot"), au_runs(0.6, seeds=5, method="supervised"))
+    found = compared(seen, None)
+    row = found["rows"][[entry.label for entry in seen.rows].index("recot")]
+    assert (row["p_text"], row["p_pairs"], row["separated"]) == ("0.002", "0.062", True)
+    assert row["interval"].startswith("+")
+    assert "AUs: the test by subjects decides" in found["test"]
+    assert found["power"].startswith("These are AUs, so p is that of subjects resampled within folds.")
+
+
+def test_the_page_claims_no_ranks_from_one_seed():
+    found = compared(view({("supervised", 0.4): [0.5], ("a", 0.4): [0.6]}), 0.4)
+    assert [(row["group"], row["first"]) for row in found["rows"]] == [(None, None)] * 2
+    assert found["ranking"] == "one seed: no ranking"
+    two = compared(view({("supervised", 0.4): [0.5] * 2, ("a", 0.4): [0.6] * 2}), 0.4)
+    assert two["ranking"].startswith("mean ranks 1.4 apart differ, over 2 pairs")

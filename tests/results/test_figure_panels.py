@@ -13,7 +13,7 @@ from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.figure_panels import paper_figure
 from fernoise_bench.results.metrics import accuracy_of
 from fernoise_bench.results.panels import Bars, Histogram, Line, Lines, Matrix, Panels, draw_panels, shares_of
-from fernoise_bench.results.paper_figures import DRAWINGS, FIGURES, asked, commands, find_figure
+from fernoise_bench.results.paper_figures import DRAWINGS, FIGURES, asked, commands, find_figure, pairs_remark
 from fernoise_bench.results.records import load_records
 from fernoise_bench.results.store import read_arrays
 
@@ -94,7 +94,10 @@ def test_what_is_missing_is_named_with_its_command(tmp_path):
         tmp_path, [Trial(method="cocuring", level=0.4), Trial(method="supervised", level=0.4, state="failed")]
     )
     panels, missing = drawn(found, "cocuring-fig5")
-    assert panels.remarks == ("Not finished: supervised on ferplus-sym.",)
+    assert panels.remarks == (
+        "One (seed, draw) pair, the mean over its folds: no bands.",
+        "Not finished: supervised on ferplus-sym.",
+    )
     assert missing == ("fernoise-bench run --protocol ferplus-sym --method supervised --noise 0.4 --profile small",)
 
 
@@ -143,6 +146,62 @@ def test_the_beta_sweep_has_a_line_a_beta_over_levels(tmp_path):
     assert [(line.label, line.x) for line in panel.lines] == [("β = 0.65", (0.0, 0.4)), ("β = 6", (0.0, 0.4))]
     assert "--method cocuring:beta-1" in missing[0]
     assert "--method cocuring " not in f"{missing[0]} "
+    assert panels.remarks[0] == (
+        "Means over 2 (seed, draw) pairs, each the mean over its folds; bands: ± standard deviation (n − 1) over pairs."
+    )
+
+
+def test_a_mean_over_survivors_says_so(tmp_path):
+    trials = [
+        Trial(method="cocuring", protocol="rafdb-sym", level=level, seed=seed, state=state)
+        for level, seed, state in ((0.0, 0, "done"), (0.0, 1, "done"), (0.4, 0, "done"), (0.4, 1, "failed"))
+    ]
+    panels, _ = drawn(loaded(tmp_path, trials), "cocuring-fig6")
+    assert [line.label for line in panels.panels[0].lines] == ["β = 0.65 (pairs missing)"]
+    assert panels.remarks[0].startswith("Means over 1 to 2 (seed, draw) pairs")
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts", "words"),
+    [
+        ("confusion", {3}, "All trials of 3 (seed, draw) pairs together."),
+        ("confusion", {1}, "All trials of 1 (seed, draw) pair together."),
+        ("rates", {3}, "Test labels of one (seed, draw) pair, all folds together: the others test the same."),
+        ("epochs", {1}, "One (seed, draw) pair, the mean over its folds: no bands."),
+        ("epochs", {8}, "Means over 8 (seed, draw) pairs, each"),
+    ],
+)
+def test_what_stands_behind_a_figure(kind, counts, words):
+    assert pairs_remark(kind, counts).startswith(words)
+
+
+def test_the_views_of_recot_have_a_sweep(tmp_path):
+    folds = PROTOCOLS["emotionet-3split"].folds
+    trials = [
+        Trial(protocol="emotionet-3split", method=method, fold=fold, skill=skill, **AU)
+        for method, skill in (("recot:view1", 0.5), ("recot:view2", 0.6), ("recot", 0.8))
+        for fold in folds
+    ]
+    panels, missing = drawn(loaded(tmp_path, trials), "recot-views")
+    (panel,) = panels.panels
+    measured, reported = panel.lines
+    assert panel.ticks == ("view 1", "view 2", "average")
+    assert (measured.x, reported.y, missing) == ((0.0, 1.0, 2.0), (70.0, 70.1, 70.6), ())
+    assert measured.y[0] < measured.y[2]
+
+
+def test_the_methods_own_recipes_are_drawn_when_asked_for(tmp_path):
+    own = {"level": 0.4, "recipe": "native"}
+    trials = [
+        Trial(method="cocuring", settings={"recipe": {"batch_size": 256}}, skill=0.9, **own),
+        Trial(method="supervised", settings={"recipe": {"batch_size": 32}}, **own),
+        Trial(method="cocuring", level=0.4, skill=0.1),
+    ]
+    panels, missing = drawn(loaded(tmp_path, trials), "cocuring-fig5", recipe="native")
+    assert [line.label for line in panels.panels[0].lines] == ["Baseline", "Co-curing"]
+    assert "native recipe" in panels.title
+    assert "Each method under its own paper's recipe: not comparable to each other." in panels.remarks
+    assert missing == ()
 
 
 def test_a_sweep_has_a_place_for_each_point(tmp_path):
@@ -157,7 +216,7 @@ def test_a_sweep_has_a_place_for_each_point(tmp_path):
     (panel,) = panels.panels
     assert panel.ticks == ("0", "0.25", "0.5", "0.75", "1")
     assert panel.lines[0].x == (1.0, 4.0)
-    assert "rhls:beta-0 on" in panels.remarks[0]
+    assert "rhls:beta-0 on" in panels.remarks[1]
 
 
 def test_a_sweep_over_protocols_shows_what_is_printed_beside(tmp_path):
@@ -226,7 +285,7 @@ def test_confidences_and_corrections(tmp_path):
     assert panel.lines[1].y == pytest.approx([0.1 * n for n in range(6)])
     panels, _ = drawn([record], "ulcag-fig6")
     assert [line.y[0] for line in panels.panels[0].lines] == pytest.approx([10.0, 80.0, 100 / 80])
-    assert "neither pictures nor a face's own confidence" in panels.remarks[0]
+    assert "neither pictures nor a face's own confidence" in panels.remarks[1]
 
 
 def test_settings_are_not_mixed(tmp_path):

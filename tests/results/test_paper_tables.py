@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import subprocess
@@ -52,6 +54,12 @@ def notes(tables):
     return "\n".join(tables[-1].notes)
 
 
+def trained(method, state="done", **trial):
+    return runs(
+        (0.5, 0.6, 0.7)[: trial.pop("seeds", 3)], method=method, protocol="affectnet-auto", state=state, **trial
+    )
+
+
 # --- without records
 
 
@@ -85,7 +93,8 @@ def test_the_papers_marks_are_kept():
     assert row(table, "MT")["Avg."].text == "63.7 §"
     assert "§ MT, column Avg. (mean): the twelve AUs give 63.78." in table.notes
     (table,) = paper_table([], "cocuring-2")
-    assert [cells[0].text for cells in table.rows if cells[0].text] == ["10", "20", "30", "40"]
+    assert [cells[0].text for cells in table.rows if not cells[0].repeats] == ["10", "20", "30", "40"]
+    assert all(cells[0].text for cells in table.rows), "each row names its group"
     assert sum("§" in cell.text for cells in table.rows for cell in cells) == 7
     assert "MLCT" in notes(paper_table([], "recot-1"))
     assert "prints only its data sets" in notes(paper_table([], "mlcr-1"))
@@ -155,7 +164,53 @@ def test_a_trial_that_failed_stays_in_the_table():
     records = runs((0.5,), method="nct", protocol="affectnet-auto", state="diverged")
     (table,) = paper_table(records, "cocuring-3")
     assert row(table, "NCT")["AffectNet measured"].text == "0/1, 1 diverged"
-    assert "Cells: 0 measured, 7 not run, 0 reported only." in table.notes
+    assert "Cells: 0 measured, 1 with pairs missing, 6 not run, 0 reported only." in table.notes
+
+
+def test_pairs_are_counted_and_survivors_are_told():
+    (table,) = paper_table(trained("nct"), "cocuring-3")
+    assert any("over 3 (seed, draw) pairs, each the mean over its folds." in note for note in table.notes)
+    (table,) = paper_table(trained("nct", seeds=1), "cocuring-3")
+    assert any("one (seed, draw) pair, the mean over its folds: no spread." in note for note in table.notes)
+    assert not any("not comparable" in note for note in table.notes)
+    broken = [*trained("nct", seeds=2), made(method="nct", protocol="affectnet-auto", seed=2, state="failed")]
+    (table,) = paper_table([*broken, *trained("cocuring")], "cocuring-3")
+    assert row(table, "NCT")["AffectNet measured"].text == "55.00 ± 7.07 (2/3, 1 failed)"
+    assert "Cells: 1 measured, 1 with pairs missing, 5 not run, 0 reported only." in table.notes
+    assert any("the mean is over the finished ones only: not comparable" in note for note in table.notes)
+    levels = [
+        *runs((0.5,), method="nct", protocol="rafdb-sym", level=0.1),
+        *runs((0.5,) * 3, method="nct", protocol="ferplus-sym", level=0.1),
+    ]
+    (table,) = paper_table(levels, "cocuring-2")
+    assert any("over 1 to 3 (seed, draw) pairs" in note and "(one pair: no spread)" in note for note in table.notes)
+
+
+def test_bold_of_what_is_measured_is_explained():
+    def bold(table):
+        return [note for note in table.notes if note.startswith("Bold")]
+
+    (table,) = paper_table([*trained("nct"), *trained("cocuring")], "cocuring-2")
+    assert bold(table) == []
+    both = [made(method=method, protocol="rafdb-sym", level=0.1) for method in ("nct", "cocuring")]
+    (table,) = paper_table(both, "cocuring-2")
+    (note,) = bold(table)
+    assert note.startswith("Bold: best of what is measured in a column, cells without missing pairs alone")
+    (table,) = paper_table([], "recot-1")
+    assert bold(table) == ["Bold: best; brackets: second best, among the rows the paper compares."]
+
+
+def test_oracle_knowledge_is_marked_at_the_papers_own_row():
+    told = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
+    (table,) = paper_table(told, "cocuring-2")
+    names = [cells[1].text for cells in table.rows]
+    assert names.count("Coteaching †") == 4
+    assert "NCT" in names
+    assert "† uses oracle knowledge where measured: Coteaching (noise_rate)." in table.notes
+    own = runs((0.5,), method="ulc_ag", protocol="rafdb-sym", level=0.0, oracle_knowledge=("noise_rate",))
+    table = paper_table(own, "ulcag-5")[0]
+    assert any(cells[0].text == "ULC-AG†‡ †" for cells in table.rows)
+    assert any("behind a space; one without is the paper's own" in note for note in table.notes)
 
 
 def test_the_selection_rule_is_named():
@@ -243,23 +298,49 @@ def test_csv_and_json_have_the_numbers():
     assert head.split(",")[1:5] == ["Method", "AffectNet reported", "AffectNet measured", "AffectNet measured sd"]
     (line,) = [line for line in lines if ",NCT," in line]
     assert ",NCT,56.46,45," in line
+
+
+def test_csv_prints_what_the_paper_prints_with_its_flags():
+    lines = list(csv.DictReader(io.StringIO(render(paper_table([], "cocuring-2"), "csv"))))
+    assert all(line["Noise level"] for line in lines)
+    by_row = {(line["Noise level"], line["Method"]): line for line in lines}
+    assert by_row["10", "NCT"]["AffectNet"] == "59.70"
+    assert by_row["20", "SCN"]["RAF-DB flags"] == "copied; misprint"
+    assert by_row["40", "JoCR"]["FERPlus flags"] == "suspect"
+    lines = list(csv.DictReader(io.StringIO(render(paper_table([], "recot-1"), "csv"))))
+    by_name = {line["Method/AU"]: line for line in lines}
+    assert by_name["Baseline*"]["17"] == "53.0"
+    assert (by_name["NR*"]["1"], by_name["NR*"]["1 mark"], by_name["ReCoT*"]["1 mark"]) == ("61.7", "second", "best")
+    assert by_name["MT"]["Avg. flags"] == "copied; mean"
+    assert ",55.11*," in render(paper_table([], "ulcag-5"), "csv")
+    cell = json.loads(render(paper_table([], "cocuring-2"), "json"))[0]["rows"][4][4]
+    assert (cell["printed"], cell["value"]) == ("59.70", 59.7)
+
+
+def test_the_cell_in_json():
+    tables = paper_table(trained("nct", seeds=2), "cocuring-3")
     found = json.loads(render(tables, "json"))[0]
     cell = found["rows"][4][2]
-    assert (cell["value"], cell["n_ok"]) == (45.0, 2)
+    assert (cell["value"], cell["n_ok"]) == (pytest.approx(55.0), 2)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles_as_it_is(tmp_path):
-    tables = [
-        *paper_table([], "recot-4"),
-        *paper_table([], "cocuring-1"),
-        *paper_table(runs((0.4, 0.5), method="nct", protocol="affectnet-auto"), "cocuring-3"),
+def test_every_table_compiles_with_the_preamble_it_names(tmp_path):
+    records = [
+        *trained("nct"),
+        *runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",)),
+        *runs((0.5,), method="cocuring", protocol="rafdb-sym", level=0.1),
     ]
-    text = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + render(tables, "latex") + r"\end{document}"
-    (tmp_path / "table.tex").write_text(text)
+    texts = [render(paper_table(records, table_id), "latex") for table_id in TABLE_IDS]
+    assert all(text.isascii() for text in texts)
+    preamble = texts[0].partition("\n")[0].partition(":")[2]
+    body = "\n\\clearpage\n".join(texts)
+    source = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n{body}\n\\end{{document}}\n"
+    (tmp_path / "table.tex").write_text(source)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "table.tex"]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stdout[-500:]
+    assert "Overfull \\hbox" not in found.stdout, "wide tables fit"
 
 
 # --- what has to be run

@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results import render as render_module
 from fernoise_bench.results.cells import Cell, Table
 from fernoise_bench.results.render import FORMATS, render
 
@@ -59,14 +60,33 @@ def test_latex_keeps_a_leading_bracket_out_of_the_line_break():
     text = render(Table("t", ("a",), ((Cell("x"),), (Cell("[y]"),), (Cell("*"),))), "latex")
     assert "\n{}[y] " in text
     assert "\n{}* " in text
-    assert "ü?" in render(Table("ü漢", (), ()), "latex")
+    assert r"\"{u}?" in render(Table("ü漢", (), ()), "latex")
+
+
+def test_latex_is_ascii_and_names_its_preamble_once():
+    table = Table("§ Â λ † ‡ ± – ≥ é ß ł ă ạ Σ", ("a",), ((Cell("“x” … --table"),),), ("≈ → ²",))
+    first, *lines = render([table, table], "latex").splitlines()
+    assert first == r"% needs in the preamble: \usepackage{booktabs} \usepackage{graphicx}"
+    text = "\n".join(lines)
+    assert text.isascii()
+    assert r"\S{} \^{A} $\lambda$ \dag{} \ddag{} $\pm$ \textendash{} $\geq$ \'{e} \ss{} \l{} \u{a} a $\Sigma$" in text
+    assert r"\textquotedblleft{}x\textquotedblright{} \dots{} -{}-table" in text, "two hyphens are no dash"
+    assert r"$\approx$ $\rightarrow$ $^2$" in text
+    assert "usepackage" not in text
+    assert text.count(r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%") == 2
+
+
+def preamble(body):
+    """What the first line of a table asks for."""
+    return body.partition("\n")[0].partition(":")[2]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path):
-    starred = Table("t", ("a", "b"), ((Cell("[y]"), Cell("*")), (Cell("ü漢"), Cell('"q"'))))
+    letters = "".join(map(chr, range(0xA1, 0x180))) + "".join(render_module._MATHS) + "".join(render_module._LATEX)
+    starred = Table(letters, ("a", "b"), ((Cell("[y]"), Cell("*")), (Cell("ü漢"), Cell('"q"'))), (letters,))
     body = render([TABLE, starred], "latex")
-    source = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\\end{document}\n"
+    source = f"\\documentclass{{article}}\n{preamble(body)}\n\\begin{{document}}\n{body}\\end{{document}}\n"
     (tmp_path / "table.tex").write_text(source, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
@@ -138,8 +158,55 @@ def test_html_is_escaped_and_balanced():
     assert reader.open == []
     assert ("caption", TABLE.title) in reader.seen
     assert ("strong", "71.20 ± 0.40") in reader.seen
-    assert ("td", AWKWARD) in reader.seen
+    assert ("th", AWKWARD) in reader.seen
+    assert ("td", "3 of 3") in reader.seen
+    assert text.count('<th scope="col">') == 3
+    assert text.count('<th scope="row">') == 2
+    assert text.count("<th") == 5 + text.count("<thead")
     assert "<x>" not in text
+
+
+GROUPED = Table(
+    "t",
+    ("noise", "method", "reported"),
+    (
+        (Cell("10"), Cell("NCT"), Cell("**59.70 §", 59.7, printed="59.70", mark="best", flags="copied; suspect")),
+        (Cell("10", repeats=True), Cell("SCN"), Cell("84.86*", 84.86, printed="84.86*", mark="second")),
+        (Cell("20"), Cell("RR"), Cell("~140,000", 140000.0, printed="~140,000")),
+    ),
+    headers=2,
+)
+
+
+def test_csv_keeps_what_a_paper_prints_with_marks_and_flags_and_names_every_row():
+    assert rows_of_csv(render(GROUPED, "csv")) == [
+        ["table", "noise", "method", "reported", "reported mark", "reported flags", "missing"],
+        ["t", "10", "NCT", "59.70", "best", "copied; suspect", ""],
+        ["t", "10", "SCN", "84.86*", "second", "", ""],
+        ["t", "20", "RR", "~140,000", "", "", ""],
+    ]
+    rows = json.loads(render(GROUPED, "json"))["rows"]
+    assert [row[0]["text"] for row in rows] == ["10", "10", "20"]
+    assert (rows[0][2]["printed"], rows[0][2]["flags"]) == ("59.70", "copied; suspect")
+
+
+def test_people_read_a_group_once():
+    assert [line.count("10") for line in render(GROUPED, "github").splitlines()[4:6]] == [1, 0]
+    assert "\n & SCN & " in render(GROUPED, "latex")
+    text = render(GROUPED, "html")
+    assert '<th scope="rowgroup" rowspan="2">10</th><th scope="row">NCT</th>' in text
+    assert '<tr><th scope="row">SCN</th><td>' in text
+    assert '<tr><th scope="row">20</th><th scope="row">RR</th>' in text
+    assert text.count("<tbody>") == 2
+    unnamed = Table("t", ("", "a"), ((Cell(""), Cell("x")), (Cell("", repeats=True), Cell("y"))), headers=2)
+    assert '<td rowspan="2"></td>' in render(unnamed, "html")
+
+
+def test_a_terminal_shows_smaller_than_as_it_is():
+    text = render(Table("p < .05", ("p",), ((Cell("<0.001"),), (Cell("<img src=x>"),))), "github")
+    assert "**p < .05**" in text
+    assert "| <0.001" in text
+    assert r"\<img src=x>" in text
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -121,6 +121,37 @@ def test_reported_stands_beside_measured(page):
     assert {each["label"]: each["text"] for each in by_au}[None] == "64.8"
 
 
+def test_a_printed_number_carries_its_flags(page):
+    rows = block_of(page, "ferplus-sym")["printed_only"]
+    cells = {row["label"]: row["cells"] for row in rows}
+    twice = [each for each in cells["jocor"][1] if each["table"] == "cocuring-2"]
+    assert [each["flags"] for each in twice] == [("suspect",)]
+    assert twice[0]["remarks"][0].startswith("suspect: the same digits")
+    assert [each["flags"] for each in cells["RR"][0] if each["table"] == "cocuring-2"] == [("copied",)]
+
+
+def test_methods_of_the_harness_that_were_not_run_are_reported_still(page):
+    rows = {row["label"]: row for row in block_of(page, "bp4d-3fold")["printed_only"]}
+    assert rows["bootstrapping:hard"]["printed"] == ["BS-H"]
+    assert rows["bootstrapping:hard"]["method"] == "bootstrapping:hard"
+    assert rows["DRML"]["method"] is None
+    assert not {"recot", "supervised"} & rows.keys()  # these were run
+
+
+def test_a_single_pair_has_no_best(page, records):
+    alone = block_of(page, "bp4d-3fold")
+    assert [level["pairs"] for level in alone["levels"]] == [1]
+    assert not any(cell.get("best") for row in alone["rules"]["rows"] for cell in row)
+    assert any(cell.get("best") for row in block_of(page, "ferplus-sym")["rules"]["rows"] for cell in row)
+    assert alone["diagrams"] == []
+
+
+def test_means_of_classes_are_over_folds_and_then_pairs(page, records):
+    label = row_of(block_of(page, "bp4d-3fold"), "recot")["cells"][0]["rules"]["last"]["labels"]
+    mine = [r.scores["last"].per_label for r in records if r.method == "recot"]
+    assert label == [pytest.approx(100 * sum(values) / 3, abs=1e-3) for values in zip(*mine, strict=True)]
+
+
 def test_comparisons_are_in_points_and_say_what_the_design_can_show(page):
     block = block_of(page, "ferplus-sym")
     places = {row["label"]: place for place, row in enumerate(block["rows"])}
@@ -164,6 +195,7 @@ def test_cards_claims_and_remarks(records):
         cards={("ferplus-sym", "small"): card},
         claims=verdicts(records),
         not_applicable={"ferplus-sym": {"recot": "needs action unit labels"}},
+        about=["A small encoder."],
         remarks=["damaged: x"],
     )
     page = page_data(records, context)
@@ -171,7 +203,7 @@ def test_cards_claims_and_remarks(records):
     assert block["card"] == {"title": "ferplus-sym v1", "rows": [("labels", "eight", "FER+")]}
     assert block_of(page, "ferplus-sym", "smoke profile, real faces")["card"] is None
     assert block["not_applicable"] == {"recot": "needs action unit labels"}
-    assert page["remarks"] == ["damaged: x"]
+    assert (page["about"], page["remarks"]) == (["A small encoder."], ["damaged: x"])
     assert {"not run", "underpowered"} <= {claim["verdict"] for claim in page["claims"]}
 
 

@@ -283,3 +283,13 @@ def test_the_means_are_those_of_the_rows_by_hand():
     (mean,) = [each for each in row_means(find("recot-3")) if each.row == "EAC-Net"]
     assert mean.computed == pytest.approx((41.5 + 26.4 + 66.4 + 50.7 + 80.5 + 89.3 + 88.9 + 15.6) / 8)
     assert reported_check.check(["recot-3"])[0].table.id == "recot-3"
+
+
+def test_what_a_user_sees_of_a_check():
+    (checked,) = check(["recot-4"])
+    text = reported_check.checked_text(checked)
+    assert text.startswith("ReCoT, Table 4: ")
+    assert text.count("| mean of the row") == sum(panel.mean is not None for panel in checked.table.panels)
+    broken = replace(checked, problems=("recot-4, x: 1.0 for 2.000, not flagged",))
+    assert "contradictions that are not flagged:\n  recot-4, x: 1.0 for 2.000" in reported_check.checked_text(broken)
+    assert "mean of the row" not in reported_check.checked_text(check(["cocuring-2"])[0])

@@ -14,7 +14,10 @@ from fernoise_bench.results.subjects import (
     bootstrap_interval,
     bootstrap_p,
     count_by_subject,
+    enough_resamples,
     resampled_f1,
+    same_subjects,
+    smallest_p,
 )
 
 from .fabricate import Trial, fabricate
@@ -100,3 +103,28 @@ def test_bootstrap_p_counts_the_smaller_tail_twice() -> None:
     assert bootstrap_p(np.arange(1.0, 100.0)) == pytest.approx(2 * 1 / 100)
     assert bootstrap_p(np.array([-1.0] * 10 + [1.0] * 89)) == pytest.approx(2 * 11 / 100)
     assert bootstrap_p(np.zeros(99)) == 1.0
+
+
+def test_resamples_are_as_many_as_a_family_needs() -> None:
+    """25 · 2/1001 = .04995 is below .05, 26 · 2/1001 = .05195 is not."""
+    assert smallest_p(1_000) == 2 / 1001
+    assert smallest_p(1) == 1
+    assert [enough_resamples(family, 0.05) for family in (1, 25, 26, 50, 51)] == [1_000, 1_000, 2_000, 2_000, 3_000]
+
+
+def test_more_resamples_of_the_first_fold_begin_alike_and_are_as_many_as_asked() -> None:
+    one = trial(9, 0.9, 1)
+    assert resampled_f1(((one,),), 2_000).shape == (2_000, 2)
+    assert np.array_equal(resampled_f1(((one,),), 2_000)[:RESAMPLES], resampled_f1(((one,),)))
+
+
+def test_resampled_values_stay_what_they_were() -> None:
+    """Fixed values: a change of them is a change of published intervals."""
+    found = resampled_f1(((trial(9, 0.9, 1),), (trial(12, 0.8, 2),))).mean(axis=1)
+    assert bootstrap_interval(found) == pytest.approx((0.6050219235, 0.6927915525), abs=1e-9)
+
+
+def test_the_same_subjects_fold_by_fold() -> None:
+    left, right, other = trial(3, 0.9, 1), trial(3, 0.8, 2), trial(4, 0.8, 2)
+    assert same_subjects([(left, other), (right, other)])
+    assert not same_subjects([(left, other), (other, left)])

@@ -12,6 +12,7 @@ from fernoise_bench.results import cells, records, tables
 from fernoise_bench.results.records import Record, Score
 from fernoise_bench.results.tables import Expected, audit_table, long_table, protocol_table
 
+from .claimed import au_runs
 from .fabricate import Trial, fabricate_all
 
 AU = Trial(kind="multi", protocol="bp4d-3fold", level=None, copies=0, validation=False)
@@ -144,9 +145,32 @@ def test_expected_rows_and_columns():
         ["z", "0/1, 1 not run", "not run", "–"],
         ["a", "50.00", "not run", "0"],
         ["b", "50.00", "not run", "0"],
-        ["recot", "n/a", "n/a", "n/a"],
     ]
     assert "Not applicable: recot: it needs verified rows." in table.notes
+
+
+def test_methods_that_cannot_run_are_in_the_long_table_alone_and_noted_by_reason():
+    refused = {"recot": "needs AUs", "eac": "needs one label", "rhls": "needs AUs"}
+    expected = Expected(not_applicable=refused)
+    (table,), (long,) = (build([made(Trial(method="a"))], expected) for build in (protocol_table, long_table))
+    assert [row[0].text for row in table.rows] == ["a"]
+    assert [row[0].text for row in long.rows] == ["a", *refused]
+    assert {cell.text for row in long.rows[1:] for cell in row[1:]} == {"n/a"}
+    assert [note for note in table.notes if "applicable" in note] == [
+        "Not applicable: recot, rhls: needs AUs; eac: needs one label."
+    ]
+
+
+def test_action_units_are_compared_by_subject():
+    found = [*au_runs(0.9, seeds=5, method="recot"), *au_runs(0.6, seeds=5, method="supervised")]
+    (table,) = long_table([replace(record, epochs=made(AU).epochs) for record in found])
+    texts = {name: cell.text for name, cell in zip(table.columns, table.rows[0], strict=True)}
+    assert (texts["p by subjects (Holm)"], texts["p by pairs (Holm)"]) == ("0.002", "0.062")
+    assert texts["95% by subjects"].startswith("+")
+    assert "p (Holm)" not in table.columns
+    assert any("the test by subjects decides" in note for note in table.notes)
+    assert any(note.startswith("Power: 24 subjects decide") for note in table.notes)
+    assert not any("cannot reach" in note for note in table.notes)
 
 
 def test_oracle_knowledge_and_unstated_values_show():
@@ -180,7 +204,7 @@ MIXED = [
 @pytest.mark.parametrize("build", [protocol_table, long_table, audit_table])
 def test_what_is_not_comparable_shares_no_table(build):
     found = [made(trial) for trial in MIXED]
-    fields = r"differ in: partial, recipe, settings\.recipe\.batch_size, source; choose with --synthetic or --real, or"
+    fields = r"differ in: partial, recipe, settings\.recipe\.batch_size, source; choose with --recipe and --synthetic"
     with pytest.raises(BadInput, match=fields):
         build(found)
     apart = build(found, allow_mixed=True)

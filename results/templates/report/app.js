@@ -8,7 +8,7 @@ const PAGES = [
   ...(DATA.claims.length ? [{ id: "claims", content: "Claims", draw: drawClaims }] : []),
   { id: "reading", content: "How to read this", draw: drawReading },
 ];
-const state = { page: "overview", view: "results", rule: "last", printed: null, heat: "value", filter: "", blocks: {}, levels: {}, chosen: new Map() };
+const state = { page: "overview", view: "results", rule: "last", printed: null, heat: "value", filter: "", blocks: {}, levels: {}, settings: {}, audit: {}, chosen: new Map() };
 let redraw = () => {};
 
 function tabContent(protocol) {
@@ -17,6 +17,7 @@ function tabContent(protocol) {
 }
 
 function openPage(id, focus) {
+  if (id !== state.page) state.filter = "";
   state.page = id;
   const page = PAGES.find((each) => each.id === id);
   const panel = document.getElementById("page");
@@ -51,29 +52,37 @@ function readAddress() {
 function drawOverview(panel) {
   const columns = DATA.protocols.flatMap((protocol, at) => protocol.blocks.map((block, place) => ({ protocol, block, at, place })));
   const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
-  const rows = methods.map((method) => ({ name: method, cells: [{ text: method }, ...columns.map((column) => overviewCell(column, method))] }));
+  const told = (method) => [...new Set(columns.flatMap(({ block }) => knownOf(block, method)))];
+  const rows = methods.map((method) => ({ name: method, oracle: told(method), cells: [{ text: method, known: told(method) }, ...columns.map((column) => overviewCell(column, method))] }));
+  const able = columns.some(({ block }) => rankable(block, hardest(block)));
   const table = dataTable({
-    caption: "Last epoch, in %, at each protocol's highest noise level", rows, sort: fullest(columns), ranked: true, class: "heat overview",
-    columns: [{ label: "Method" }, ...columns.map(({ protocol, block }) => ({ label: columnWords(protocol, block), number: true, ranks: true, title: `${block.metric}, ${block.words}` }))],
+    caption: "Last epoch, in %, at each protocol's highest noise level", rows, sort: fullest(columns), ranked: able, class: "heat overview",
+    columns: [{ label: "Method" }, ...columns.map((column) => overviewColumn(column))],
   });
   const links = el("ul", { class: "cards" }, columns.map((column) => el("li", {}, protocolCard(column))));
   panel.append(
     el("h2", {}, "Overview"),
-    DATA.remarks.map((remark) => el("p", { class: "remark" }, remark)),
+    ...DATA.about.map((sentence) => el("p", { class: "statement" }, sentence)),
+    ...DATA.remarks.map((remark) => el("p", { class: "remark" }, remark)),
     links, toolbar([filterField(table), csvButton(table, "overview")]), table.node,
-    notes(["Each column has its own data, noise, recipe and metric: compare down a column, never across.", "Sort by a column to rank the methods in it. Depth of colour: place between its lowest and highest mean."]));
+    notes(["Each column has its own data, noise, recipe and metric: compare down a column, never across.",
+      `${able ? "Sort by a column to rank the methods in it." : "One seed: no ranking."} Depth of colour: place between its lowest and highest mean.`,
+      rows.some((row) => row.oracle.length) ? `${DAGGER} uses oracle knowledge: ${rows.filter((row) => row.oracle.length).map((row) => `${row.name} (${row.oracle.join(", ")})`).join("; ")}.` : null].filter(Boolean)));
 }
 
-// The column with the most methods, counted after the column of names.
+// The column with the most methods among those that rank them, counted after the column of names.
 function fullest(columns) {
-  const counts = columns.map(({ block }) => block.rows.length);
-  return 1 + counts.indexOf(Math.max(...counts));
+  const counts = columns.map(({ block }) => (rankable(block, hardest(block)) ? block.rows.length : 0));
+  return Math.max(...counts) ? 1 + counts.indexOf(Math.max(...counts)) : null;
 }
 
-function columnWords(protocol, block) {
-  const level = block.levels[hardest(block)];
-  const several = protocol.blocks.length > 1 ? ` (${block.words})` : block.source === "generated" ? " (generated)" : "";
-  return protocol.name + (level.level === null ? "" : ` ${level.level}`) + several;
+// The protocol, and below it what sets the column apart from its others.
+function overviewColumn({ protocol, block }) {
+  const place = hardest(block);
+  const shared = (part) => protocol.blocks.every((each) => each.words.split(", ").includes(part));
+  const apart = protocol.blocks.length > 1 ? block.words.split(", ").filter((part) => !shared(part)) : block.source === "generated" ? ["generated faces"] : [];
+  const level = block.levels[place].level === null ? [] : [block.levels[place].words];
+  return { label: protocol.name, sub: [...level, ...apart, ...(rankable(block, place) ? [] : ["one seed"])].join(", ") || undefined, number: true, ranks: rankable(block, place), title: `${block.metric}, ${block.words}` };
 }
 
 function overviewCell({ protocol, block }, method) {
@@ -84,7 +93,7 @@ function overviewCell({ protocol, block }, method) {
   const able = block.rows.map((each) => each.cells[place].rules.last.value).filter((value) => value !== undefined);
   const [low, high] = [Math.min(...able), Math.max(...able)];
   const tint = cell.value === undefined ? null : (cell.value - low) / (high - low || 1);
-  return { ...cell, tint, best: cell.value === high && able.length > 1 && !cell.status, open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
+  return { ...cell, tint, best: isBest(block, cell, place, "last"), open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
 }
 
 function protocolCard({ protocol, block, at, place }) {
@@ -92,7 +101,7 @@ function protocolCard({ protocol, block, at, place }) {
   const go = () => { state.blocks[protocol.key] = place; TABS.choose(`p${at}`); openPage(`p${at}`, true); };
   return el("button", { type: "button", class: "tile", onclick: go },
     el("strong", {}, protocol.key), el("span", {}, protocol.title), el("small", {}, block.words),
-    best ? el("span", { class: "first" }, `${best.row.label} ${best.cell.text}`) : el("span", { class: "first" }, "nothing finished"));
+    el("span", { class: "first" }, !best ? "nothing finished" : rankable(block, hardest(block)) ? [named(best.row.label, best.row.oracle), ` ${best.cell.text}`] : ONE_SEED));
 }
 
 // --- a protocol
@@ -111,7 +120,7 @@ function drawProtocol(panel, protocol) {
     el("h2", {}, protocol.key), protocol.title ? el("p", { class: "about" }, protocol.title) : null,
     el("p", { class: "chips" }, chip(`${block.profile} profile`, block.profile === "paper" ? "" : "caution"), chip(`${block.source} faces`, block.source === "real" ? "" : "caution"),
       block.partial ? chip("partial copy of the data", "caution") : null, block.recipe === "protocol" ? null : chip(`${block.recipe} recipe`, "caution"),
-      chip(plural(block.rows.length, "method")), chip(plural(Math.max(...block.levels.map((level) => level.pairs)), "(seed, draw) pair"))),
+      chip(plural(block.rows.length, "method")), chip(plural(Math.max(...block.levels.map((level) => level.pairs)), "(seed, draw) pair")), lone(block) ? chip(ONE_SEED, "caution") : null),
     protocol.blocks.length > 1 ? selection("Setting (never mixed in one table)", protocol.blocks.map((each, at) => ({ value: String(at), words: each.words })), String(place),
       (value) => { state.blocks[protocol.key] = Number(value); openPage(state.page, false); }) : "",
     tabList({ label: `Views of ${protocol.key}`, prefix: "view", class: "views", controls: "view", items: names, chosen: state.view, onchoose: choose }).node,
@@ -127,6 +136,8 @@ function drawView({ protocol, block, content, bar, keep }) {
   const context = {
     protocol, block, state: { ...state, printed: state.printed ?? showsPrinted(block) }, chosen, ruleWords: DATA.rules.find((rule) => rule.name === state.rule).words,
     width: content.clientWidth || 800, place: () => Math.min(state.levels[key] ?? hardest(block), hardest(block)),
+    setting: () => Math.min(state.settings[key] ?? Infinity, block.diagrams.length - 1), // all levels together come last
+    auditLevel: () => (state.audit[key] === undefined ? block.levels[hardest(block)].level : state.audit[key]),
     pick: (label) => { state.chosen.set(key, chosen.includes(label) ? chosen.filter((each) => each !== label) : [...chosen, label]); redraw(true); },
   };
   const drawn = view.draw(context);
@@ -150,13 +161,22 @@ function bindTable(bar, table, name) {
   if (table && state.filter) table.filter(state.filter);
 }
 
+const RULE_BRIEF = { last: "last epoch", last_five: "last five", validation: "validation", oracle: "oracle" };
+
 function controls(view, context, key) {
   const { block } = context;
   const parts = [];
-  if (view.rule) parts.push(choice("Selection rule", "rule", DATA.rules.map((rule) => ({ value: rule.name, words: rule.words.replace(" epochs", "").replace("epoch best on ", "best on ") })), state.rule,
+  if (view.rule) parts.push(choice("Selection rule", "rule", DATA.rules.map((rule) => ({ value: rule.name, words: rule.words.replace(" epochs", "").replace("epoch best on ", "best on "), brief: RULE_BRIEF[rule.name] })), state.rule,
     (value) => { state.rule = value; redraw(true); keepAddress(); announce(`ranked by ${value}`); }));
   if (["labels", "training", "compute"].includes(view.id) && block.levels.length > 1) {
     parts.push(selection("Noise", block.levels.map((level, at) => ({ value: String(at), words: level.words })), String(context.place()), (value) => { state.levels[key] = Number(value); redraw(true); }));
+  }
+  if (view.id === "ranks" && block.diagrams.length > 1) {
+    parts.push(selection("Setting", block.diagrams.map((each, at) => ({ value: String(at), words: each.setting })), String(context.setting()), (value) => { state.settings[key] = Number(value); redraw(true); }));
+  }
+  if (view.id === "audit" && block.levels.length > 1) {
+    const items = [...block.levels.map((level) => ({ value: String(level.level), words: level.words })), { value: "null", words: "all levels" }];
+    parts.push(selection("Noise", items, String(context.auditLevel()), (value) => { state.audit[key] = JSON.parse(value); redraw(true); }));
   }
   if ((view.id === "results" && hasPrinted(block)) || (view.id === "labels" && hasPrintedLabels(block))) parts.push(toggle("Papers' numbers", context.state.printed, (on) => { state.printed = on; redraw(true); }));
   if (view.id === "labels") parts.push(toggle("Difference from supervised", state.heat === "difference", (on) => { state.heat = on ? "difference" : "value"; redraw(true); }));
@@ -171,12 +191,12 @@ function toolbar(parts) {
   return parts.length ? el("div", { class: "toolbar" }, parts) : "";
 }
 
-function filterField(table, label = "Filter methods") {
-  const input = el("input", { type: "search", value: state.filter, placeholder: "scn ulc_ag", autocomplete: "off", oninput: () => { state.filter = input.value; table.filter(input.value); } });
+function filterField(table, label = "Filter methods", example = "filter by name") {
+  const input = el("input", { type: "search", value: state.filter, placeholder: example, autocomplete: "off", oninput: () => { state.filter = input.value; table.filter(input.value); } });
   if (state.filter) table.filter(state.filter);
   return el("label", { class: "field" }, el("span", {}, label), input);
 }
 
 function csvButton(table, name) {
-  return el("button", { type: "button", class: "csv", onclick: () => download(`${name}.csv`, table.csv()) }, "Download CSV");
+  return el("button", { type: "button", class: "csv", "aria-label": "Download CSV", onclick: () => download(`${name}.csv`, table.csv()) }, either("Download CSV", "CSV"));
 }

@@ -100,8 +100,11 @@ function endNames(strong, size, x, y) {
   });
 }
 
+// However short, a name keeps its mark.
 function shortened(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  const mark = text.endsWith(` ${DAGGER}`) ? ` ${DAGGER}` : "";
+  const name = text.slice(0, text.length - mark.length);
+  return (name.length > most ? `${name.slice(0, most - 1)}…` : name) + mark;
 }
 
 // points: [{ label, x, y, spread, strong }]
@@ -150,4 +153,55 @@ function whisker(cell, low, high) {
     svg("line", { x1: 0, x2: wide, y1: 9, y2: 9, class: "rail" }),
     spread ? svg("line", { x1: at(cell.value - spread), x2: at(cell.value + spread), y1: 9, y2: 9, class: "range" }) : null,
     svg("circle", { cx: at(cell.value), cy: 9, r: 4, class: cell.status ? "open" : "dot" }));
+}
+
+// --- the critical-difference diagram: methods on an axis of mean ranks, bars over those that are not told apart
+
+const NAME_ROW = 20;
+const BAR_ROW = 9;
+
+function rankChart({ title, diagram, width }) {
+  const wide = Math.max(320, Math.min(width - 34, 860));
+  const narrow = wide < 560;
+  const methods = diagram.methods;
+  const half = narrow ? methods.length : Math.ceil(methods.length / 2); // the better half is named at the left
+  const size = { left: narrow ? 150 : 190, right: wide - (narrow ? 14 : 190), top: 66 };
+  const x = scale(1, methods.length, size.left + 12, size.right - 12);
+  const names = size.top + 14 + BAR_ROW * diagram.bars.length;
+  const bars = diagram.bars.map(([first, last], at) => svg("line", { class: "clique", y1: size.top + 12 + BAR_ROW * at, y2: size.top + 12 + BAR_ROW * at,
+    x1: x.at(methods[first].rank) - 4, x2: x.at(methods[last].rank) + 4 }));
+  const figure = svg("svg", { class: "ranks", viewBox: `0 0 ${wide} ${names + 18 + NAME_ROW * half}`, role: "img", "aria-label": `${title}. ${criticalWords(diagram)}. The numbers are in the table below.` },
+    rankAxis(methods.length, x, size), criticalLine(diagram, x, wide, size), methods.map((method, place) => rankName(method, place, { half, count: methods.length, names, size, x, narrow })), bars);
+  return el("figure", {}, figure, el("figcaption", {}, title));
+}
+
+function criticalWords(diagram) {
+  const told = diagram.critical < diagram.methods.length - 1 ? "" : ": none can be told apart";
+  return `Critical difference ${number(diagram.critical, 1)} (Nemenyi, α = .05, ${plural(diagram.pairs, "pair")})${told}`;
+}
+
+// The critical difference as a length; in words alone where it is longer than the axis.
+function criticalLine(diagram, x, wide, size) {
+  const words = svg("text", { x: 8, y: 14 }, criticalWords(diagram));
+  if (diagram.critical >= diagram.methods.length - 1) return words;
+  const [from, to] = [x.at(1), x.at(1 + diagram.critical)];
+  return [words, svg("path", { class: "critical", d: `M${from} 22V30M${from} 26H${to}M${to} 22V30` })];
+}
+
+function rankAxis(count, x, size) {
+  const step = Math.max(1, Math.round(count / 8));
+  const marks = [...new Set([1, ...ticks(1, count, Math.ceil(count / step)).filter((tick) => Number.isInteger(tick) && count - tick >= step), count])];
+  return [svg("line", { class: "axis", x1: x.at(1), x2: x.at(count), y1: size.top, y2: size.top }),
+    marks.map((rank) => [svg("line", { class: "axis", x1: x.at(rank), x2: x.at(rank), y1: size.top - 5, y2: size.top }),
+      svg("text", { x: x.at(rank), y: size.top - 10, "text-anchor": "middle" }, rank)])];
+}
+
+function rankName(method, place, { half, count, names, size, x, narrow }) {
+  const left = place < half;
+  const y = names + 8 + NAME_ROW * (left ? place : count - 1 - place);
+  const [at, end] = [x.at(method.rank), left ? size.left : size.right];
+  const words = shortened(method.label, narrow ? 17 : 22);
+  return svg("g", {}, svg("title", {}, `${method.label}: mean rank ${number(method.rank, 2)}`),
+    svg("path", { class: "lead", fill: "none", d: `M${at.toFixed(1)} ${size.top}V${y}H${end}` }), svg("circle", { class: "dot", cx: at, cy: size.top, r: 3 }),
+    svg("text", { class: "method", x: left ? end - 6 : end + 6, y: y + 4, "text-anchor": left ? "end" : "start" }, left ? `${words} ${number(method.rank, 1)}` : `${number(method.rank, 1)} ${words}`));
 }

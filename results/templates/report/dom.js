@@ -27,6 +27,32 @@ function hidden(text) {
   return el("span", { class: "hidden" }, text);
 }
 
+// Text for eyes alone, and the same in words for those who listen.
+function sign(mark, kind, title) {
+  return el("span", { class: kind, title }, el("span", { "aria-hidden": "true" }, mark), hidden(` (${title})`));
+}
+
+// A method's name with the mark of oracle knowledge, which stands for one thing on the whole page.
+const DAGGER = "†";
+
+function named(label, known) {
+  return known && known.length ? [breakable(label), "\u00a0", sign(DAGGER, "oracle", `told: ${known.join(", ").replaceAll("_", " ")}`)] : [breakable(label)];
+}
+
+// A narrow column breaks a name where its parts meet.
+function breakable(label) {
+  return label.split(/(?<=[_:-])/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
+}
+
+function daggered(label, known) {
+  return known && known.length ? `${label} ${DAGGER}` : label;
+}
+
+// One word for wide screens, a shorter one for phones; what is not shown is not read out either.
+function either(words, brief) {
+  return brief ? [el("span", { class: "wide" }, words), el("span", { class: "narrow" }, brief)] : [words];
+}
+
 function announce(text) {
   document.getElementById("announce").textContent = text;
 }
@@ -86,7 +112,7 @@ function choice(label, name, items, chosen, onchange) {
       el("input", {
         type: "radio", name, value: item.value, checked: item.value === chosen, onchange: () => onchange(item.value),
       }),
-      el("span", {}, item.words)))));
+      el("span", { class: "part" }, either(item.words, item.brief))))));
 }
 
 function toggle(label, checked, onchange) {
@@ -113,6 +139,21 @@ function notes(sentences) {
   return sentences.length ? el("ul", { class: "notes" }, sentences.map((each) => el("li", {}, each))) : null;
 }
 
+// A wide thing that scrolls sideways by itself: shadows, and a word, while there is more to see.
+function scrolling(label, content) {
+  const region = el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, content);
+  const hint = el("span", { class: "hint", "aria-hidden": "true" }, "scroll →");
+  const frame = el("div", { class: "scrolling" }, region, hint);
+  const look = () => {
+    const rest = region.scrollWidth - region.clientWidth - region.scrollLeft;
+    frame.classList.toggle("more", rest > 2);
+    frame.classList.toggle("before", region.scrollLeft > 2);
+  };
+  region.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(region);
+  return frame;
+}
+
 // --- comma-separated values
 
 function csvField(value) {
@@ -122,8 +163,13 @@ function csvField(value) {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+// Four decimals are more than any table prints.
+function csvNumber(value) {
+  return typeof value === "number" ? Number(value.toFixed(4)) : value;
+}
+
 function csvText(rows) {
-  return rows.map((row) => row.map(csvField).join(",")).join("\n") + "\n";
+  return rows.map((row) => row.map((value) => csvField(csvNumber(value))).join(",")).join("\n") + "\n";
 }
 
 function download(name, text) {

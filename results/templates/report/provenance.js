@@ -4,7 +4,7 @@ function openProvenance(protocol, block, row, place, rule) {
   const level = block.levels[place];
   const cell = row.cells[place];
   const words = DATA.rules.find((each) => each.name === rule).words;
-  const title = [row.label, level.level === null ? null : level.words, words].filter(Boolean).join(" · ");
+  const title = [daggered(row.label, row.oracle), level.level === null ? null : level.words, words].filter(Boolean).join(" · ");
   showDialog(title, [
     el("p", { class: "lead" }, el("strong", {}, cell.rules[rule].text), ` ${block.metric} in %, ${words}`),
     facts([
@@ -60,15 +60,15 @@ async function copyText(text, node, button) {
 function trialTable(trials, block) {
   if (!trials.length) return el("p", { class: "empty" }, "Not run.");
   const folds = trials.some((trial) => trial.fold !== null);
-  const heading = ["Trial", "Seed", "Draw", folds ? "Test part" : null, "State", ...DATA.rules.map((rule) => rule.words), "Noise realised", "Seconds"];
-  const rows = trials.map((trial) => el("tr", {},
-    el("th", { scope: "row" }, el("code", { title: trial.folder }, trial.folder.split("/").pop())),
-    [trial.seed, trial.draw, folds ? trial.fold : null, trial.reason ? `${trial.state}: ${trial.reason}` : trial.state,
+  const heading = ["Seed", "Draw", folds ? "Test part" : null, "State", ...DATA.rules.map((rule) => rule.words), "Noise realised", "Seconds", "Trial"];
+  const inOrder = [...trials].sort((a, b) => a.seed - b.seed || a.draw - b.draw || String(a.fold).localeCompare(String(b.fold)));
+  const rows = inOrder.map((trial) => el("tr", {},
+    el("th", { scope: "row" }, `seed ${trial.seed}`),
+    [trial.draw, folds ? trial.fold : null, trial.reason ? `${trial.state}: ${trial.reason}` : trial.state,
       ...DATA.rules.map((_, at) => number(trial.scores[at], block.decimals)),
-      trial.realised === null ? "–" : trial.realised, number(trial.seconds, 0)]
-      .filter((value, at) => at !== 2 || folds).map((value) => el("td", {}, value))));
-  return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Trials" },
-    el("table", { class: "plain" }, el("thead", {}, el("tr", {}, heading.filter(Boolean).map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows)));
+      trial.realised === null ? "–" : trial.realised, number(trial.seconds, 0), el("code", { title: trial.folder }, trial.folder.split("/").pop())]
+      .filter((value, at) => at !== 1 || folds).map((value) => el("td", {}, value))));
+  return scrolling("Trials", el("table", { class: "plain" }, el("thead", {}, el("tr", {}, heading.filter(Boolean).map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows)));
 }
 
 function identitySection(block, row, level, trials) {

@@ -1,8 +1,9 @@
 // A table that sorts by its headings, filters by its first column, and can be downloaded as it stands.
 //
-// columns: [{ label, title?, number?, first? }]; number: sorts by value, the highest first
-// rows:    [{ name, class?, last?, cells: [{ text, value?, extra?, open?, class?, tint? }] }]; the first cell names the row,
-//          `last` keeps a row below the others however it is sorted
+// columns: [{ label, sub?, csv?, title?, number?, ranks? }]; number: sorts by value, the highest first; sub: a second line;
+//          csv: the heading in the download, else both lines; ranks: by it rows have places
+// rows:    [{ name, oracle?, class?, last?, cells: [{ text, value?, extra?, mark?, open?, class?, tint? }] }]; the first cell
+//          names the row, `last` keeps a row below the others however it is sorted
 // ranked:  a heading of places is put in front, by the column that is sorted
 
 function dataTable(options) {
@@ -16,8 +17,9 @@ function dataTable(options) {
 
   function headCell(column, place) {
     const button = el("button", { type: "button", title: column.title, onclick: () => sortBy(place) },
-      column.label, el("span", { class: "arrow", "aria-hidden": "true" }));
-    return el("th", { scope: "col", class: column.number ? "number" : null }, button);
+      el("span", {}, column.label), el("span", { class: "arrow", "aria-hidden": "true" }), column.spoken ? hidden(` ${column.spoken}`) : null,
+      column.sub ? el("small", {}, " ", column.sub.split(", ").map((part, at) => (at ? [",", el("br"), ` ${part}`] : part))) : null);
+    return el("th", { scope: "col", class: [column.number ? "number" : "", place === 0 ? "named" : ""].join(" ").trim() || null }, button);
   }
   function sortBy(place) {
     const again = state.column === place;
@@ -25,7 +27,7 @@ function dataTable(options) {
     state.column = place;
     draw();
     const way = state.descending ? "descending" : "ascending";
-    announce(`sorted by ${options.columns[place].label}, ${way}`);
+    announce(`sorted by ${headingOf(options.columns[place])}, ${way}`);
     if (options.onsort) options.onsort(place);
   }
   function shown() {
@@ -45,9 +47,8 @@ function dataTable(options) {
     count.textContent = rows.length === options.rows.length ? "" : `${rows.length} of ${options.rows.length} rows`;
   }
   draw();
-  const region = el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": options.caption }, table);
   return {
-    node: el("div", { class: "datatable" }, region, count),
+    node: el("div", { class: "datatable" }, scrolling(options.caption, table), count),
     filter(text) { state.filter = text; draw(); },
     csv: () => csvOf(shown(), options),
     sortedBy: () => state.column,
@@ -104,23 +105,40 @@ function cellNode(cell, column) {
 }
 
 function cellContent(cell) {
-  const content = [cell.text, cell.extra ? el("small", {}, ` ${cell.extra}`) : null, cell.node];
+  const [text, status] = withoutStatus(cell);
+  const content = [cell.known ? named(text, cell.known) : text, status ? [" ", el("small", { class: "status" }, status)] : null, cell.mark, cell.extra ? [" ", el("small", {}, cell.extra)] : null, cell.node];
   if (!cell.open) return content;
   return el("button", { type: "button", class: "open", onclick: cell.open }, content, hidden(` ${cell.hint || "details"}`));
 }
+
+// What is missing stands below the number: beside it, it would widen the column of all.
+function withoutStatus(cell) {
+  const ending = cell.status ? ` (${cell.status})` : "";
+  return ending && cell.text.endsWith(ending) ? [cell.text.slice(0, -ending.length), cell.status] : [cell.text, ""];
+}
+
+function headingOf(column) {
+  return column.csv || (column.sub ? `${column.label} (${column.sub})` : column.label);
+}
+
+const CSV_PARTS = [["sd", "spread"], ["ok", "ok"], ["all", "all"], ["95%", "interval"], ["p (Holm)", "p"], ["p by pairs (Holm)", "by_pairs"], ["remarks", "remarks"]];
 
 function csvOf(rows, options) {
   const heading = [];
   const readers = [];
   options.columns.forEach((column, place) => {
     if (column.plot) return;
-    heading.push(column.label);
+    heading.push(headingOf(column));
     readers.push((row) => valueOrText(row.cells[place]));
     const cells = options.rows.map((row) => row.cells[place]);
-    for (const [word, key] of [["sd", "spread"], ["ok", "ok"], ["all", "all"]]) {
-      if (!cells.some((cell) => cell[key] !== undefined && cell[key] !== null)) continue;
-      heading.push(`${column.label} ${word}`);
+    for (const [word, key] of CSV_PARTS) {
+      if (!cells.some((cell) => cell[key] !== undefined && cell[key] !== null && cell[key] !== "")) continue;
+      heading.push(`${headingOf(column)} ${word}`);
       readers.push((row) => row.cells[place][key]);
+    }
+    if (place === 0 && options.rows.some((row) => row.oracle) && !options.columns.some((each) => each.label === ORACLE)) {
+      heading.push(ORACLE);
+      readers.push((row) => (row.oracle ? row.oracle.join(" ") || "none" : ""));
     }
   });
   return csvText([["table", ...heading], ...rows.map((row) => [options.caption, ...readers.map((read) => read(row))])]);
@@ -131,15 +149,23 @@ function valueOrText(cell) {
   return cell.value === undefined || cell.value === null ? cell.text : cell.value;
 }
 
-// A table of the harness as it was printed: {title, columns, rows, notes}.
-function printedTable(table, positions) {
-  const kept = positions || table.columns.map((_, place) => place);
+const ORACLE = "oracle knowledge";
+
+// A table of the harness as it was printed: {title, columns, rows, notes}; the method comes first.
+// known: oracle knowledge by method; keep: which of its rows.
+function printedTable(table, known, positions, keep) {
+  const named = table.columns.indexOf("method");
+  const asked = positions || table.columns.map((_, place) => place);
+  const kept = named < 0 ? asked : [named, ...asked.filter((place) => place !== named)];
   const columns = kept.map((place) => ({
     label: table.columns[place],
     number: table.rows.some((row) => row[place].value !== undefined),
     ranks: false,
   }));
-  const named = table.columns.indexOf("method");
-  const rows = table.rows.map((row) => ({ name: row[Math.max(named, 0)].text, cells: kept.map((place) => row[place]) }));
+  const rows = table.rows.filter((row) => !keep || keep(row)).map((row) => {
+    const label = row[Math.max(named, 0)].text.replace(/ †$/, "");
+    const oracle = named < 0 ? undefined : known.get(label) || [];
+    return { name: label, oracle, cells: kept.map((place) => (place === named ? { text: label, known: oracle } : row[place])) };
+  });
   return { caption: table.title, columns, rows };
 }

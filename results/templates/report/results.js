@@ -1,0 +1,193 @@
+// The results of one block: methods by noise levels, what the papers print beside what was measured.
+
+// --- what a single (seed, draw) pair cannot do
+
+const ONE_SEED = "one seed: no ranking";
+
+function oneSeed() {
+  return el("p", { class: "remark" }, "One seed: no ranking.");
+}
+
+function rankable(block, place) {
+  return block.levels[place].pairs > 1;
+}
+
+function lone(block) {
+  return block.levels.every((_, place) => !rankable(block, place));
+}
+
+// --- results
+
+function drawResults(context) {
+  const { block, state } = context;
+  const columns = resultColumns(block, state);
+  const rows = block.rows.map((row, place) => resultRow(context, row, place));
+  const others = shownPrinted(block, state) ? block.printed_only.filter((row) => row.cells.some((cell) => wholeOf(cell).length)) : [];
+  const per = shownPrinted(block, state) ? 2 : 1;
+  const table = dataTable({
+    caption: `${context.protocol.key}: ${block.metric} in %, ${context.ruleWords}, ${block.words}`,
+    columns, rows: [...rows, ...others.map((row) => printedRow(row, columns))],
+    sort: rankable(block, hardest(block)) ? 1 + per * hardest(block) : null, ranked: !lone(block), class: "results",
+  });
+  return { node: [lone(block) ? oneSeed() : null, table.node, notes([...resultNotes(context, rows, others), ...block.notes])], table };
+}
+
+function shownPrinted(block, state) {
+  return state.printed && hasPrinted(block);
+}
+
+function resultNotes({ block, state }, rows, others) {
+  const sentences = [];
+  const last = block.levels[hardest(block)];
+  const where = last.level === null ? "" : ` at ${last.words}`;
+  if (shownPrinted(block, state)) {
+    sentences.push(`Reported: the papers' numbers; select one for its table and row. ${caution(block)}`);
+    const flags = [...block.rows, ...others].flatMap((row) => row.cells).flatMap((cell) => wholeOf(cell.printed || cell)).flatMap((each) => each.flags);
+    const legend = FLAGS.filter((flag) => flags.includes(flag.kind)).map((flag) => `${flag.mark} ${flag.words}`);
+    if (legend.length) sentences.push(`Beside a reported number: ${legend.join("; ")}. +1: another table prints another.`);
+  }
+  if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter are not told apart (Nemenyi's test, last epoch${where}); ${last.comparison.ranking}. First: how often a method has the highest mean when pairs are resampled (last epoch${where}).`);
+  if (last.comparison.power) sentences.push(`Against supervised: points over the pairs both have (last epoch${where}, whichever rule is chosen). ${last.comparison.test} ${last.comparison.power}`);
+  return sentences;
+}
+
+function resultColumns(block, state) {
+  const printed = shownPrinted(block, state);
+  const columns = [{ label: "Method" }];
+  for (const level of block.levels) {
+    const words = level.level === null ? block.metric : level.words;
+    columns.push({ label: words, number: true, ranks: level.pairs > 1, title: `mean ± standard deviation over ${plural(level.pairs, "(seed, draw) pair")}` });
+    if (printed) columns.push({ label: "reported", spoken: `beside ${words}`, csv: `${words} reported`, number: true, title: `what the papers print beside ${words}` });
+  }
+  const last = block.levels[hardest(block)];
+  const level = last.level === null ? "" : last.words;
+  const headline = ["last epoch", level].filter(Boolean).join(", ");
+  columns.push({ label: "Mean ± sd", sub: level || undefined, plot: true });
+  if (rankable(block, hardest(block))) {
+    columns.push({ label: "Group", sub: headline, title: "methods that share a letter are not told apart" });
+    columns.push({ label: "First", sub: headline, number: true, title: "how often it has the highest mean when pairs are resampled" });
+  }
+  columns.push({ label: "vs supervised", sub: headline, number: true, title: "mean difference in points over pairs" });
+  columns.push({ label: "Networks", number: true }, { label: "Unstated", number: true, title: "hyper-parameters that neither paper nor code states" });
+  return columns;
+}
+
+function resultRow(context, row, place) {
+  const { block, state } = context;
+  const cells = [{ text: row.label, known: row.oracle }];
+  block.levels.forEach((level, at) => {
+    const score = scoreCell(block, row, at, state.rule);
+    cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: where this comes from`, best: isBest(block, score, at, state.rule) });
+    if (shownPrinted(block, state)) cells.push(printedCell(row.cells[at].printed, `${row.label}, ${level.words}, in the papers`));
+  });
+  cells.push(whiskerCell(block, scoreCell(block, row, hardest(block), state.rule), state.rule));
+  const sure = block.levels[hardest(block)].comparison.rows[place];
+  if (rankable(block, hardest(block))) cells.push({ text: sure.group || "–", class: "group" }, sure.first === null ? { text: "–" } : { text: number(sure.first, 2), value: sure.first });
+  cells.push(comparisonCell(sure), plainNumber(row.networks), plainNumber(row.identity.params === undefined ? null : row.unstated.length));
+  return { name: row.label, oracle: row.oracle, cells, move: movement(block, place, state.rule) };
+}
+
+function isBest(block, score, place, rule) {
+  if (score.value === undefined || score.status || !rankable(block, place)) return false;
+  const able = block.rows.map((row) => row.cells[place].rules[rule]).filter((each) => each.value !== undefined && !each.status);
+  return able.length > 1 && able.every((each) => each.value <= score.value);
+}
+
+function whiskerCell(block, cell, rule) {
+  if (cell.value === undefined) return { text: "" };
+  const all = block.rows.map((row) => row.cells[hardest(block)].rules[rule]).filter((each) => each.value !== undefined);
+  const low = Math.min(...all.map((each) => each.value - (each.spread || 0)));
+  const high = Math.max(...all.map((each) => each.value + (each.spread || 0)));
+  return { text: "", value: cell.value, node: whisker(cell, low, high), class: "plot" };
+}
+
+function comparisonCell(sure) {
+  if (!sure.difference) return { text: "–" };
+  const interval = sure.interval ? el("small", { class: "status" }, ` 95% ${sure.interval}`) : null;
+  return { ...sure.difference, p: sure.p, interval: sure.interval, by_pairs: sure.interval ? sure.p_pairs : "", node: interval, extra: `p ${sure.p_text.startsWith("<") ? sure.p_text : `= ${sure.p_text}`}`, class: sure.separated ? "separated" : null };
+}
+
+// How a method moved against its place under the last epoch, the headline.
+function movement(block, place, rule) {
+  if (rule === "last" || !rankable(block, hardest(block))) return null;
+  const at = (name) => {
+    const values = block.rows.map((row) => row.cells[hardest(block)].rules[name]);
+    const mine = values[place];
+    if (mine.value === undefined || mine.status) return null;
+    return 1 + values.filter((each) => each.value !== undefined && !each.status && each.value > mine.value).length;
+  };
+  const [before, after] = [at("last"), at(rule)];
+  if (before === null || after === null || before === after) return null;
+  const up = after < before;
+  const words = `${up ? "up" : "down"} ${Math.abs(before - after)} from the last epoch`;
+  return el("span", { class: up ? "up" : "down", title: words }, ` ${up ? "▲" : "▼"}${Math.abs(before - after)}`, hidden(` ${words}`));
+}
+
+// --- what the papers print
+
+const FLAGS = [
+  { kind: "suspect", mark: "§", words: "suspect, it cannot be what it says" },
+  { kind: "misprint", mark: "¶", words: "a misprint, contradicted by the paper or its source" },
+  { kind: "mean", mark: "≠", words: "not the mean of its row" },
+  { kind: "copied", mark: "c", words: "copied from another paper" },
+];
+
+function wholeOf(printed) {
+  return printed.filter((each) => each.label === null);
+}
+
+function hasPrinted(block) {
+  return block.rows.some((row) => row.cells.some((cell) => wholeOf(cell.printed).length)) || block.printed_only.some((row) => row.cells.some((cell) => wholeOf(cell).length));
+}
+
+// The marks of a printed number, each with its reason.
+function flagMarks(printed) {
+  return FLAGS.filter((flag) => printed.flags.includes(flag.kind)).map((flag) =>
+    sign(flag.mark, "flag", printed.remarks.filter((remark) => remark.startsWith(`${flag.kind}:`)).join(". ") || flag.words));
+}
+
+function printedNumber(printed, others, title, open) {
+  return { text: printed.text, value: printed.value, mark: [flagMarks(printed), others.length ? el("small", {}, ` +${others.length}`, others.map(flagMarks)) : null],
+    remarks: [printed, ...others].flatMap((each) => each.remarks).join(". "), class: "printed", open, hint: title };
+}
+
+function printedCell(printed, title) {
+  const [first, ...others] = wholeOf(printed);
+  return first ? printedNumber(first, others, title, () => openPrinted(title, [first, ...others])) : { text: "" };
+}
+
+function printedRow(row, columns) {
+  const cells = columns.map(() => ({ text: "" }));
+  cells[0] = printedName(row);
+  row.cells.forEach((printed, at) => {
+    cells[1 + 2 * at] = { text: "–" };
+    cells[2 + 2 * at] = printedCell(printed, `${row.label}, in the papers`);
+  });
+  return { name: [row.label, ...row.printed].join(" "), cells, last: true, class: "reported-only" };
+}
+
+// A method of the harness that was not run here has its own name and the papers'.
+function printedName(row) {
+  const own = row.method !== null;
+  const names = own ? row.printed.filter((name) => name !== row.label).join(", ") : "";
+  return { text: row.label, known: [], extra: names || null, node: chip(own ? "not run" : "reported only") };
+}
+
+// Printed label by label, a row for each row of the papers, below what is measured.
+function printedLabels(block, place) {
+  const printed = [...block.rows.flatMap((row) => row.cells[place].printed), ...block.printed_only.flatMap((row) => row.cells[place])];
+  const places = [...new Set(printed.filter((each) => each.label !== null).map((each) => each.where))];
+  return places.map((where) => {
+    const mine = printed.filter((each) => each.where === where);
+    const cell = (label) => {
+      const found = mine.find((each) => each.label === label);
+      return found ? printedNumber(found, [], where, () => openPrinted(where, [found])) : { text: "" };
+    };
+    return { name: where, class: "reported-only", last: true, cells: [{ text: where, node: chip("reported") }, cell(null), ...block.names.map(cell)] };
+  });
+}
+
+function hasPrintedLabels(block) {
+  return [...block.rows.flatMap((row) => row.cells), ...block.printed_only.map((row) => ({ printed: row.cells.flat() }))]
+    .some((cell) => cell.printed.some((each) => each.label !== null));
+}
