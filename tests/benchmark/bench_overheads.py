@@ -86,8 +86,11 @@ def _seconds(code: str, argument: str) -> float:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_precision(benchmark: Any, lines: list[str], precision: str) -> None:
     """A training step of ResNet-18 on 16 faces of 224 px."""
+    from fernoise_bench.benchmark.doctor import devices
     from fernoise_bench.benchmark.encoders import Counters, EncoderFactory
 
+    if precision == "bf16" and "no bf16 arithmetic" in devices()[0].found:
+        pytest.skip("this CPU has no bf16 arithmetic")
     torch.set_num_threads(1)
     encoder = EncoderFactory("resnet18", Weights("none"), 0, Counters(), precision, torch.device("cpu"))()
     images = torch.rand(16, 3, 224, 224).to(memory_format=torch.channels_last)

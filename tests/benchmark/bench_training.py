@@ -30,7 +30,7 @@ from fernoise_bench.protocols.base import Augmentation, Profile
 from fernoise_bench.protocols.build import open_data
 
 ROUNDS = 7
-STEPS = {"small": 60, "resnet18": 12}
+STEPS = {"small": 40, "resnet18": 3}
 SIDES = {"small": 48, "resnet18": 64}
 PROTOCOLS = {"supervised": "ferplus-sym", "cocuring": "ferplus-sym", "recot": "emotionet-3split"}
 CASES = [(method, encoder) for encoder in STEPS for method in PROTOCOLS]
@@ -56,7 +56,7 @@ def make_case(method: str, encoder: str) -> Case:
         max_steps=STEPS[encoder],
         augmentation=Augmentation(crop=side, pad=2),
     )
-    few = (2_000, 100, 100) if encoder == "small" else (400, 50, 50)
+    few = (1_400, 100, 100) if encoder == "small" else (200, 50, 50)
     size = replace(trial.job.protocol.small.size, side=side, generated=few, train=few[0], noisy=few[0], test=50)
     protocol = replace(trial.job.protocol, small=Profile(recipe, size))
     job = replace(trial.job, protocol=protocol, settings=replace(trial.job.settings, recipe=recipe))
