@@ -116,7 +116,7 @@ def test_a_bundle_with_other_bytes_is_named_or_reads_as_before(bundle: Path, tmp
     whole, generator = bundle.read_bytes(), np.random.default_rng(0)
     expand(bundle, tmp_path / "whole")
     before = {path.name: path.read_bytes() for path in (tmp_path / "whole").rglob("*") if path.is_file()}
-    for round_ in range(120):
+    for round_ in range(40):
         at, length = int(generator.integers(len(whole))), int(generator.integers(1, 9))
         bundle.write_bytes(whole[:at] + generator.bytes(length) + whole[at + length :])
         folder = tmp_path / str(round_)
