@@ -22,6 +22,7 @@ from .recipes import (
 )
 
 NOISE = ("pixel noise", "authors' code, with a quarter or half of the images: left out")
+ERASED = Augmentation(crop=224, resize=224, flip=0.25, erase=0.5)
 PADDED = Augmentation(crop=224, resize=224, pad=28, flip=0.5)
 
 SCN = replace(
@@ -29,7 +30,7 @@ SCN = replace(
     weights="imagenet",
     epochs=70,
     batch_size=64,
-    augmentation=Augmentation(crop=224, resize=224, flip=0.25, erase=0.5),
+    augmentation=ERASED,
     learning_rate=1e-3,
     head_factor=1.0,
     weight_decay=1e-4,
@@ -88,7 +89,7 @@ EAC = replace(
 RUL = replace(
     EAC,
     batch_size=64,
-    augmentation=Augmentation(crop=224, resize=224, flip=0.25, erase=0.5),
+    augmentation=ERASED,
     head_factor=10.0,
     sources=(
         ("encoder, weights", "authors' code, src/main.py: ResNet-18 of MS-Celeb-1M"),

@@ -121,13 +121,10 @@ def noise_left(counts: Mapping[str, int]) -> float | None:
     A label counts when it was kept, or changed; a network each where there are several. Without counts of what was
     kept all are; without counts of what was changed none is; without either it is the noise given.
     """
-    if "kept" not in counts and "targets" not in counts:
-        return _ratio(counts.get("wrong"), counts.get("entries"))
-    changed, mended, damaged = (counts.get(name, 0) for name in ("changed", "changed_right", "damaged"))
-    if "kept" in counts:
-        used, right = counts["kept"] + changed, counts["kept_right"] + mended
-    else:
-        used, right = counts["targets"], counts["targets_right"] - damaged + mended
+    counts = with_kept(counts)
+    if "kept" not in counts:
+        return None
+    used, right = counts["kept"] + counts.get("changed", 0), counts["kept_right"] + counts.get("changed_right", 0)
     return _ratio(used - right, used)
 
 
@@ -136,13 +133,15 @@ def with_kept(audit: Mapping[str, Any]) -> dict[str, Any]:
 
     Where a method reports the labels it trained on, what it kept are those it did not change.
     """
-    if "kept_right" in audit or "entries" not in audit:
+    if "kept_right" in audit:
         return dict(audit)
-    if "targets_right" not in audit:
-        right = audit["entries"] - audit["wrong"]
-        return {**audit, "right": right, "kept": audit["entries"], "kept_right": right}
-    found = {**audit, "right": audit["targets_right"], "kept_right": audit["targets_right"] - audit["damaged"]}
-    return found if "targets" not in audit else {**found, "kept": audit["targets"] - audit["changed"]}
+    if "targets_right" in audit:
+        found = {**audit, "right": audit["targets_right"], "kept_right": audit["targets_right"] - audit["damaged"]}
+        return found if "targets" not in audit else {**found, "kept": audit["targets"] - audit["changed"]}
+    if "entries" not in audit:
+        return dict(audit)
+    right = audit["entries"] - audit["wrong"]
+    return {**audit, "right": right, "kept": audit["entries"], "kept_right": right}
 
 
 def _ratio(part: int | None, whole: int | None) -> float | None:
