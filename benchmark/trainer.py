@@ -80,13 +80,13 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         method = trial.method.load()(task, factory, trial.method.params)
         method.to(device)
         method.prepare(train_set.view(0))
-    reference = torch.from_numpy(data.train.reference).to(device=device, dtype=torch.int64)
+    reference = torch.from_numpy(data.train.reference).to(device)
     return Training(
         method=method,
         optimizer=make_optimizer(method, recipe),
         train_set=train_set,
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
-        auditor=Auditor(train_set.labels.clone(), reference, trial.job.protocol.kind, task.num_classes),
+        auditor=Auditor(train_set.labels, reference, trial.job.protocol.kind, task.num_classes),
         counters=counters,
         seconds=clock(device) - began,
     )

@@ -198,4 +198,4 @@ def _declared(protocol: Protocol, annotated: Rows) -> Rows:
 
 
 def _wild(noisy: Rows) -> Rows:
-    return replace(noisy, group=np.char.add("wild-", np.arange(len(noisy)).astype(str)))
+    return replace(noisy, group=np.array([f"wild-{number}" for number in range(len(noisy))], str))
