@@ -58,8 +58,9 @@ def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:
     Returns:
         Records, a message for each damaged trial, and what to tell at the command line ("" for the user's own).
     """
-    if find_trials(runs):
-        return *load_cached(runs), ""
+    records, damaged = load_cached(runs)
+    if records or damaged or find_trials(runs):
+        return records, damaged, ""
     records, damaged = shipped_records()
     # for the command line; what the records are, for whoever reads a page of them, is `statement`
     told = f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench" if records else ""

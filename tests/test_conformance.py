@@ -81,9 +81,9 @@ def _digest(method: torch.nn.Module) -> str:
 def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> None:
     """Far better than chance after a few epochs, wrong labels notwithstanding."""
     data = toy_cell(kind, size=512)
-    training = _start(name, kind, tmp_path, data=data, epochs=10)
-    _run(training, 10)
-    training.evaluator.epoch(training.method, 9)
+    training = _start(name, kind, tmp_path, data=data, epochs=6)
+    _run(training, 6)
+    training.evaluator.epoch(training.method, 5)
     predicted = training.evaluator.predictions()["last"]
     if kind == "single":
         assert accuracy(predicted, data.test.reference) > 0.8

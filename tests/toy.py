@@ -60,7 +60,7 @@ def _images(present: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return images.astype(np.uint8)
 
 
-def toy_cell(kind: Kind, size: int = 192, rate: float = 0.2, seed: int = 0) -> CellData:
+def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> CellData:
     generator = np.random.default_rng(seed)
     if kind == "single":
         labels = generator.integers(0, 3, size=2 * size)

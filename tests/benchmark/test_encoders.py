@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import http.client
 import logging
-import shutil
 import urllib.error
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,10 +41,12 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 # --- torch.compile
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler on the CPU")
-def test_a_compiled_encoder_computes_the_same() -> None:
-    """Up to rounding; with the same start, the same names in its state, and copies that go their own way."""
+def test_a_compiled_encoder_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to rounding; with the same start, the same names in its state, and copies that go their own way.
+
+    Traced as for the default backend, whose own minute with a C++ compiler is not what is tried here.
+    """
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     plain, compiled = make_factory()(), replace(make_factory(), compiled=True)()
     assert same(plain, compiled)
     images = make_images()

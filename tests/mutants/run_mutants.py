@@ -36,9 +36,9 @@ FIND = (
     "        auditor = [each for each in gc.get_objects() if type(each).__name__ == 'Auditor'][-1]\n"
 )
 LEAKS = {
-    "        labels = self.memory[batch.index]\n": "        labels = auditor._reference[batch.index]\n",
+    "        labels = self.memory[batch.index]\n": "        labels = auditor._reference[batch.index].long()\n",
     "    def loss(self, batch: Batch) -> Step:\n": (
-        "        batch = dataclasses.replace(batch, labels=auditor._reference[batch.index])\n"
+        "        batch = dataclasses.replace(batch, labels=auditor._reference[batch.index].long())\n"
     ),
 }
 WANTED = {"check": 0.70, "check or conformance": 0.95}
