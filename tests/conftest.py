@@ -23,6 +23,11 @@ settings.register_profile(
     phases=(Phase.explicit, Phase.generate),
 )
 
+# The same examples each time, or a change would be blamed for what chance has found; others by
+# `pytest --hypothesis-profile=default`.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
+
 
 @pytest.fixture(autouse=True)
 def _nothing_ships(monkeypatch: pytest.MonkeyPatch) -> None:

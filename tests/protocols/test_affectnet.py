@@ -301,6 +301,10 @@ def test_a_validation_picture_among_the_training_pictures_is_refused(tmp_path: P
         (b"", "no single number"),
         (b"\x93NUMPY", "no single number"),
         (b"5\n", "no single number"),
+        (
+            b"\x93NUMPY\x01\x00\x38\x00{'descr': '<i8', 'fortran_order': False, 'shape': ()}  { \n" + bytes(8),
+            "no single number",
+        ),
         (np.array("happy"), "no single number (could not convert"),
         (np.array([1, 2]), "no single number (holds int64 of shape (2,)"),
         (np.array({"a": 1}, dtype=object), "no single number (holds object"),
