@@ -2,13 +2,15 @@
 
 `python tests/mutants/run_mutants.py` (`make mutants`): a copy of the packages is changed in one place at a time, as
 mutants.toml lists; `check --suite smoke` runs the method concerned in a process of its own, and the conformance tests
-run where it sees nothing. Results are added to a file of JSON lines, so that a run that was stopped goes on. The
-methods come by turns, so that a part of the list is a fair sample of it.
+run where it sees nothing. Results are added to results.jsonl, so that a run that was stopped goes on, by whomever; what
+was found of a file that has changed since is found anew. The methods come by turns, so that a part of the list is a
+fair sample of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import json
 import multiprocessing
@@ -27,6 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("mutants.toml")
+RESULTS = Path(__file__).with_name("results.jsonl")
 PACKAGES = ("benchmark", "methods", "baselines", "protocols", "results")
 LIBRARIES = ("torch", "timm", "numpy", "sklearn.mixture", "scipy.stats", "tabulate")
 # What no method file would hold by accident: it finds the auditor among all objects of the process. Where labels come
@@ -77,6 +80,11 @@ class Mutant:
             raise ValueError(f"{self.file}, {self.name}: its place is there {source.count(old)} times, not once")
         return source.replace(old, new)
 
+    def digest(self, root: Path) -> str:
+        """Of the method and the changed file: what was found of another one says nothing of this one."""
+        changed = self.applied((root / self.file).read_text())
+        return hashlib.sha256(f"{self.method}\n{changed}".encode()).hexdigest()[:16]
+
 
 def mutants(path: Path = LIST) -> list[Mutant]:
     """The list, the methods by turns."""
@@ -90,20 +98,22 @@ def mutants(path: Path = LIST) -> list[Mutant]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", action="append", default=[], help="only mutants of this method; repeat it")
-    parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.jsonl", help="JSON lines to add to")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON lines to add to")
     parser.add_argument("--part", default="0/1", help="I/N: every Nth mutant from the Ith on, to share the work")
     parser.add_argument("--root", type=Path, default=ROOT, help="the tree to copy")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--summary", action="store_true", help="only print what is known")
     asked = parser.parse_args()
-    wanted = [mutant for mutant in mutants() if not asked.method or mutant.method in asked.method]
+    wanted = {
+        mutant.digest(asked.root): mutant for mutant in mutants() if not asked.method or mutant.method in asked.method
+    }
     if not asked.summary:
         start, step = map(int, asked.part.split("/"))
-        known = {entry["name"] for entry in _read(asked.results)}
-        waiting = [mutant for mutant in wanted[start::step] if mutant.name not in known]
+        known = {entry["digest"] for entry in _read(asked.results)}
+        waiting = [mutant for digest, mutant in [*wanted.items()][start::step] if digest not in known]
         run(waiting, asked.root, asked.results, asked.minutes)
-    names = {mutant.name for mutant in wanted}
-    sys.exit(summary([entry for entry in _read(asked.results) if entry["name"] in names], len(wanted)))
+    found = {entry["digest"]: entry for entry in _read(asked.results)}
+    sys.exit(summary([found[digest] for digest in wanted if digest in found], len(wanted)))
 
 
 def run(waiting: Sequence[Mutant], root: Path, results: Path, minutes: float) -> None:
@@ -125,7 +135,8 @@ def run(waiting: Sequence[Mutant], root: Path, results: Path, minutes: float) ->
                     f"{mutant.method}: the check is not clean before anything is changed; look at it first"
                 )
             clean.add(mutant.method)
-            entry = {"name": mutant.name, "method": mutant.method, "kind": mutant.kind, **judged(tree, mutant, failing)}
+            entry = {"name": mutant.name, "method": mutant.method, "kind": mutant.kind, "digest": mutant.digest(root)}
+            entry |= judged(tree, mutant, failing)
             with results.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
             print(f"{entry['caught'] or 'ESCAPED':<12} {mutant.kind:<9} {mutant.name}: {entry['why']}", flush=True)

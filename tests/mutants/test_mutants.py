@@ -37,6 +37,15 @@ def test_names_are_unique() -> None:
     assert len({mutant.name for mutant in LIST}) == len(LIST)
 
 
+def test_what_was_found_is_told_apart_by_method_and_source(tmp_path: Path) -> None:
+    assert len({mutant.digest(ROOT) for mutant in LIST}) == len(LIST)
+    (tmp_path / "a.py").write_text("x = 1")
+    mutant = Mutant("m", "sign", "a.py", "wrong", "x = 1", "x = 2")
+    before = mutant.digest(tmp_path)
+    (tmp_path / "a.py").write_text("x = 1\ny = 1")
+    assert mutant.digest(tmp_path) != before
+
+
 def test_the_methods_come_by_turns() -> None:
     methods = [mutant.method for mutant in LIST]
     first = methods[: len(set(methods))]
