@@ -50,7 +50,7 @@ class Auditor:
     """
 
     def __init__(self, given: Tensor, reference: Tensor, kind: Kind, num_classes: int) -> None:
-        self._given = given.to(torch.int16)  # a copy, which a method cannot reach, of a quarter of the size
+        self._given = given.to(torch.int16, copy=True)  # which a method cannot reach, of a quarter of the size
         self._reference = reference.to(torch.int16)
         self._kind = kind
         self._counts = torch.zeros(len(COUNTS), num_classes, dtype=torch.int64, device=reference.device)

@@ -135,7 +135,12 @@ def run(waiting: Sequence[Mutant], root: Path, results: Path, minutes: float) ->
                     f"{mutant.method}: the check is not clean before anything is changed; look at it first"
                 )
             clean.add(mutant.method)
-            entry = {"name": mutant.name, "method": mutant.method, "kind": mutant.kind, "digest": mutant.digest(root)}
+            entry = {
+                "name": mutant.name,
+                "method": mutant.method,
+                "kind": mutant.kind,
+                "digest": mutant.digest(tree / "fernoise_bench"),
+            }
             entry |= judged(tree, mutant, failing)
             with results.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
