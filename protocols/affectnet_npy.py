@@ -13,7 +13,7 @@ from .affectnet_csv import PICTURES
 from .affectnet_rows import ASK, CODES, PartRows
 from .errors import BadInput
 from .folders import contents
-from .pack_files import UNREADABLE
+from .unreadable import UNREADABLE
 
 FOLDERS = {"train": "train_set", "validation": "val_set"}
 _EXPRESSION = "_exp.npy"
@@ -118,7 +118,7 @@ class _Scalars:
             if len(content) - end != kind.itemsize:
                 raise ValueError(f"{len(content) - end} bytes instead of {kind.itemsize}")
             return float(np.frombuffer(content, kind, offset=end)[0])
-        except UNREADABLE as error:  # a header is a Python literal: NumPy's tokenizer has errors of its own
+        except UNREADABLE as error:
             what = str(error).partition("\n")[0]
             raise BadInput(f"{path}: no single number ({what}); fetch the data again from {ASK}") from error
 

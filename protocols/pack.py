@@ -26,6 +26,7 @@ from .errors import BadInput
 from .listing import Listing
 from .pack_files import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
 from .pack_work import Job, chunks, decode_chunk, run
+from .unreadable import UNREADABLE
 from .video import decode_frames
 
 try:
@@ -103,7 +104,7 @@ def _refuse_another_cut(folder: Path, align: bool) -> None:
     """Keeps a run without alignment from taking the place of faces that took hours to align, and the reverse."""
     told: object = None
     for name in (STARTED, PACK):
-        with contextlib.suppress(*files.UNREADABLE):
+        with contextlib.suppress(*UNREADABLE):
             told = json.loads((folder / name).read_bytes())
     crop = told.get("crop") if isinstance(told, dict) else None
     if isinstance(crop, str) and (crop == alignment.NAME) != align:
@@ -170,7 +171,7 @@ def _begin(folder: Path, listing: Listing, side: int, align: bool) -> tuple[int,
     shape = (len(listing), side, side, 3)
     started = {"plan": _plan(listing, side, align), "crop": _crop(listing, align)}
     _check_room(folder, int(np.prod(shape)))
-    with contextlib.suppress(*files.UNREADABLE):
+    with contextlib.suppress(*UNREADABLE):
         faces, done = files.load_faces(folder / FACES), files.load_flags(folder)
         told = json.loads((folder / STARTED).read_bytes())
         if told == started and faces.shape == shape and done.shape == shape[:1]:

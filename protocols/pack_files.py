@@ -11,9 +11,7 @@ import hashlib
 import io
 import json
 import os
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +24,12 @@ from .data import Array, Origin
 from .errors import BadInput
 from .listing import Check
 from .pictures import Pixels
+from .unreadable import UNREADABLE
 
 FACES, TABLE, PACK, STARTED, DONE = "faces.npy", "table.npz", "pack.json", "started.json", "done.npy"
 COLUMNS = ("path", "frame", "labels", "group", "part")
 # Raised by hand when the same pictures would give other pixels, or the files another shape.
 FORMAT = 1
-UNREADABLE = (
-    OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
-    zipfile.BadZipFile, zlib.error, tokenize.TokenError,
-)  # fmt: skip
 _LARGEST = 1 << 30  # bytes a table may unpack to
 _BLOCK = 1 << 24
 

@@ -16,7 +16,8 @@ from .datasets import RAW, listing_of
 from .errors import BadInput
 from .images import digests, of_pool
 from .pack import Pack, open_pack
-from .pack_files import UNREADABLE, write
+from .pack_files import write
+from .unreadable import UNREADABLE
 
 
 def open_for(protocol: Protocol, dataset: str, data_root: Path, *, partial: bool) -> Pack:

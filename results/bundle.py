@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.errors import BadInput
-from .store import UNREADABLE, canonical_json, read_arrays, write_arrays, write_atomic
+from ..protocols.unreadable import UNREADABLE
+from .store import canonical_json, read_arrays, write_arrays, write_atomic
 
 SHARED = ("sample_id", "group", "labels", "copy")
 RULES = ("last", "validation", "oracle")

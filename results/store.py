@@ -9,14 +9,10 @@ import errno
 import hashlib
 import io
 import json
-import lzma
 import os
 import re
 import secrets
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.errors import BadInput
+from ..protocols.unreadable import UNREADABLE
 
 try:
     import fcntl
@@ -37,10 +34,6 @@ Arrays = dict[str, NDArray[Any]]
 _TEMPORARY = ".tmp"
 _LOCK = ".lock"
 _LARGEST = 1 << 28  # bytes that are read of a file, and of an array when it is unpacked
-UNREADABLE = (
-    OSError, ValueError, EOFError, RuntimeError, LookupError, TypeError, SyntaxError, ArithmeticError, MemoryError,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
-)  # fmt: skip
 
 
 def write_atomic(path: Path, data: bytes) -> None:
