@@ -1,4 +1,4 @@
-"""Regression checks: every method on three small protocols of generated faces, held against references."""
+"""Regression checks: every method on small protocols of generated faces, held against references."""
 
 from __future__ import annotations
 

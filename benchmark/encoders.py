@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import timm
@@ -25,6 +26,9 @@ IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # VGGFace2's published networks read values in [0, 255] less a mean of 91.4953, 103.8827, 131.0912 (BGR), not divided.
 # Source: cydonia999/VGGFace2-pytorch, datasets/vgg_face2.py, after the authors' resnet50_ft.prototxt.
 VGGFACE2: Normalisation = ((131.0912 / 255, 103.8827 / 255, 91.4953 / 255), (1 / 255, 1 / 255, 1 / 255))
+
+PATCH = 8  # pixels a side
+FEATURE_SIZE = 20.0
 
 
 @dataclass
@@ -113,6 +117,32 @@ def small_resnet() -> nn.Module:
     return model
 
 
+class OneLayer(nn.Module):
+    """The regression checks' other encoder: one layer of patches whose features are large, without normalisation.
+
+    What rounding changes hardly grows in it, where a ResNet multiplies it with every step, so that far smaller changes
+    of a method show. Classifiers on features of this size are sure of what they say, right or wrong, from the start.
+    """
+
+    num_features = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, self.num_features, PATCH, stride=PATCH)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Maps [B, 16, h, w] within ±FEATURE_SIZE of images [B, 3, H, W]."""
+        maps: Tensor = self.patches(images).tanh() * FEATURE_SIZE
+        return maps
+
+    def forward_head(self, maps: Tensor, *, pre_logits: bool) -> Tensor:
+        """The maps' means [B, 16]."""
+        return maps.mean(dim=(2, 3))
+
+
+FROM_SCRATCH: Mapping[str, Callable[[], nn.Module]] = MappingProxyType({"small": small_resnet, "one-layer": OneLayer})
+
+
 def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
     """A backbone without classifier, and without its last stage where a neck takes its place.
 
@@ -132,13 +162,13 @@ def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
 
 def _whole_model(name: str, weights: Weights) -> nn.Module:
     """A model without classifier, with ImageNet weights where they are asked for."""
-    if name == "small":
+    if name in FROM_SCRATCH:
         if weights.kind != "none":
             raise BadInput(
-                f"--weights {weights.family or weights.kind}: this profile's narrow ResNet starts from scratch; "
+                f"--weights {weights.family or weights.kind}: this profile's encoder starts from scratch; "
                 "leave --weights out, or add --profile paper"
             )
-        return small_resnet()
+        return FROM_SCRATCH[name]()
     if not timm.is_model(name):
         raise BadInput(f"unknown encoder '{name}': not a timm model (timm.list_models() lists them)")
     if weights.kind == "imagenet":

@@ -1,8 +1,10 @@
-"""The protocols of regression checks: three small ones that ask everything of a method within seconds.
+"""The protocols of regression checks: small ones that ask everything of a method within seconds.
 
-They are no benchmark and in no list. Generated faces, a few of them seen often and each time with another label, so
-that networks grow sure of themselves and rules that wait for it act; some action unit labels are unknown. A method is
-judged on the faces that trained it, by their right labels: how well it saw through the wrong ones.
+Three train the small profiles' encoder and tell whether a method still learns; two train an encoder of one layer, in
+which rounding hardly grows, and tell whether it still computes the same. They are no benchmark and in no list.
+Generated faces, a few of them seen often and each time with another label, so that networks grow sure of themselves
+and rules that wait for it act; some action unit labels are unknown. A method is judged on the faces that trained it,
+by their right labels: how well it saw through the wrong ones.
 """
 
 from __future__ import annotations
@@ -86,7 +88,21 @@ CHECK_REAL = _check(
     smoke=_expressions(FER2013_REAL, 32, 8, 4e-3, 128),
     small=_expressions(FER2013_REAL, 48, 12, 3e-3, 480),
 )
-CHECK_PROTOCOLS = MappingProxyType({protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL)})
+
+
+def _one_layer(of: Protocol, name: str, profile: Profile, rate: float) -> Protocol:
+    """The same faces and noise for an encoder of one layer, in small plain steps."""
+    recipe = replace(profile.recipe, encoder="one-layer", optimizer="sgd", learning_rate=rate)
+    return _check(of, name, *2 * (replace(profile, recipe=recipe),))
+
+
+CHECK_STEPS = (
+    _one_layer(CHECK_SINGLE, "single-steps", CHECK_SINGLE.smoke, 1e-3),
+    _one_layer(CHECK_AU, "au-steps", CHECK_AU.smoke, 3e-4),
+)
+CHECK_PROTOCOLS = MappingProxyType(
+    {protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL, *CHECK_STEPS)}
+)
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> au.Loaded | Splits:

@@ -61,23 +61,23 @@ def run(method: Path, *arguments: str) -> Result:
 def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     new = run(method)
     assert new.exit_code == 0, new.output
-    assert "2 new" in new.stdout
+    assert "3 new" in new.stdout
     assert run(method, "--update", "--reason", "a first  version").exit_code == 0
     kept = load(tmp_path / "refs", "smoke")
     assert [note["reason"] for note in kept.history] == ["a first version"]
-    assert set(kept.entries) == {("check-single", "mine.Mine"), ("check-real", "mine.Mine")}
+    assert set(kept.entries) == {(f"check-{name}", "mine.Mine") for name in ("single", "real", "single-steps")}
     assert all(len(entry.seeds) == SUITES["smoke"].seeds for entry in kept.entries.values())
 
     same = run(method, "--junit", str(tmp_path / "out" / "check.xml"), "--markdown", str(tmp_path / "page.md"))
     assert same.exit_code == 0, same.output
-    assert "check smoke: 2 ok" in same.stdout
+    assert "check smoke: 3 ok" in same.stdout
     assert ElementTree.parse(tmp_path / "out" / "check.xml").getroot().attrib["failures"] == "0"
     assert "no regression" in (tmp_path / "page.md").read_text()
 
     method.write_text(METHOD.replace("batch.images[0])", "batch.images[0] * 1.01)"))
     other = run(method, "--markdown", str(tmp_path / "page.md"))
     assert other.exit_code == 1
-    assert "2 drifted" in other.stdout
+    assert "3 drifted" in other.stdout
     assert "loss of epoch 0" in other.stdout
     assert (tmp_path / "page.md").read_text().count("## fernoise-bench check") == 2, "a summary is added to the page"
 
