@@ -109,7 +109,7 @@ def _encoder_words(record: Record) -> str:
 
 def _device_words(record: Record) -> str:
     device = str(record.environment.get("device", "an unknown device"))
-    return "a CPU" if device == "cpu" else device
+    return "a CPU" if device.partition(",")[0].lower() == "cpu" else device  # with what it vectorises with, or without
 
 
 def _seeds(records: Sequence[Record]) -> str:
