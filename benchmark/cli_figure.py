@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..protocols.errors import BadInput, unknown
-from .cli_results import PROFILE, RECIPE, RUNS, SOURCE, filtered, of_protocol
+from .cli_results import PROFILE, RECIPE, RUNS, SOURCE, filtered, filters_of, named, of_protocol
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,8 @@ def figure(
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        records = of_protocol(filtered(runs, profile, synthetic, recipe), name, runs)
+        filters = filters_of(profile, synthetic, recipe)
+        records = of_protocol(filtered(runs, profile, synthetic, recipe), name, runs, filters)
         draw = _of_protocol(records, name, noise, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
         if ranks:
@@ -101,7 +102,8 @@ def _of_paper(records: list[Record], name: str, noise: float | None, protocol: s
     def predictions(record: Record) -> dict[str, NDArray[Any]]:
         return read_arrays(runs / record.folder / "predictions.npz")
 
-    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe)
+    shown = {"protocol": protocol, "level": noise, "recipe": recipe}
+    drawn = paper_figure(records, name, predictions, **shown, runs=named(runs))
     for command in drawn.missing:
         click.echo(f"to fill what is missing: {command}", err=True)
     return lambda file: draw_panels(drawn.panels, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from ..results.cells import Table
     from ..results.records import Record
 
-RUNS = click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR"
-)
+DEFAULT_RUNS = Path("fernoise-runs")
+RUNS = click.option("--runs", type=click.Path(path_type=Path), default=DEFAULT_RUNS, show_default=True, metavar="DIR")
 PROFILE = click.option(
     "--profile", type=click.Choice(["paper", "small", "smoke"]), help="Only records of this profile."
 )
@@ -78,18 +78,15 @@ def status(runs: Path, as_json: bool) -> None:
     "--rule", type=click.Choice(["last", "last_five", "validation", "oracle"]), default="last", show_default=True,
     help="Which epoch counts; the oracle is the best on the test set.",
 )  # fmt: skip
+@click.option("--long", is_flag=True, help="One row a method: all selection rules, compute, oracle knowledge.")
 @click.option(
-    "--long", "detail", flag_value="long", help="One row a method: all selection rules, compute, oracle knowledge."
-)
-@click.option(
-    "--ranks", "detail", flag_value="ranks",
+    "--ranks", is_flag=True,
     help="Mean ranks, who may be first, groups, planned comparisons, agreement with other noise.",
 )  # fmt: skip
-@click.option("--audit", "detail", flag_value="audit", help="What each method did with wrong labels, and its cost.")
+@click.option("--audit", is_flag=True, help="What each method did with wrong labels, and its cost.")
 @click.option(
-    "--check", "detail", flag_value="check",
-    help="A paper's table as printed, each row's mean beside the printed one, and its flags.",
-)  # fmt: skip
+    "--check", is_flag=True, help="A paper's table as printed, each row's mean beside the printed one, and its flags."
+)
 @click.option("--allow-mixed", is_flag=True, help="A block for each setting where the records have several.")
 def table(
     name: str,
@@ -99,7 +96,10 @@ def table(
     recipe: str | None,
     form: str,
     rule: str,
-    detail: str | None,
+    long: bool,
+    ranks: bool,
+    audit: bool,
+    check: bool,
     allow_mixed: bool,
 ) -> None:
     """A paper's table (recot-2): reported, measured, difference; or a protocol's: methods by noise levels or by AUs."""
@@ -110,10 +110,13 @@ def table(
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     paper = name in TABLE_IDS
-    if detail is not None and paper != (detail == "check"):
-        of, others = ("a protocol's table", "a paper's") if paper else ("a paper's table", "a protocol")
-        raise BadInput(f"--{detail} is for {of}; {name} is {others}: leave it out")
-    if detail == "check":
+    given = {"long": long, "ranks": ranks, "audit": audit, "check": check}
+    asked = [detail for detail, wanted in given.items() if wanted]
+    for detail in asked:
+        if paper != (detail == "check"):
+            of, others = ("a protocol's table", "a paper's") if paper else ("a paper's table", "a protocol")
+            raise BadInput(f"--{detail} is for {of}; {name} is {others}: leave it out")
+    if "check" in asked:
         _check(name)
         return
     with uncollected():
@@ -121,9 +124,14 @@ def table(
         if paper:
             from ..results.paper_tables import paper_table
 
-            found: Sequence[Table] = paper_table(every, name, rule=rule, allow_mixed=allow_mixed)
+            found: Sequence[Table] = paper_table(every, name, rule=rule, allow_mixed=allow_mixed, runs=named(runs))
         else:
-            found = _of_protocol(every, name, runs, detail, rule, allow_mixed=allow_mixed)
+            filters = filters_of(profile, synthetic, recipe)
+            found = [
+                each
+                for detail in asked or [""]
+                for each in _of_protocol(every, name, runs, filters, detail, rule, allow_mixed=allow_mixed)
+            ]
         from ..results.render import render
 
         click.echo(render(found, form), nl=False)
@@ -140,7 +148,7 @@ def _check(name: str) -> None:
 
 
 def _of_protocol(
-    every: Sequence[Record], name: str, runs: Path, detail: str | None, rule: str, *, allow_mixed: bool
+    every: Sequence[Record], name: str, runs: Path, filters: str, detail: str, rule: str, *, allow_mixed: bool
 ) -> Sequence[Table]:
     """The tables of a protocol; other protocols' records enter the correlations alone."""
     from ..protocols import catalog
@@ -149,7 +157,7 @@ def _of_protocol(
     from ..results.tables import long_table, protocol_table
     from ..results.views import Expected
 
-    records = of_protocol(every, name, runs)
+    records = of_protocol(every, name, runs, filters)
     expected = Expected(folds=catalog.find(name).folds, not_applicable=_not_applicable(name, records))
     if detail == "long":
         return long_table(records, expected, allow_mixed=allow_mixed)
@@ -160,14 +168,28 @@ def _of_protocol(
     return protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
 
 
-def of_protocol(records: Sequence[Record], name: str, runs: Path) -> list[Record]:
-    """The records of a protocol; BadInput when there are none."""
+def of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
+    """The records of a protocol; BadInput when there are none that passed the filters."""
     chosen = [record for record in records if record.identity["protocol"]["name"] == name]
     if not chosen:
+        fit = f" that fit{filters}" if filters else ""
+        place = f" --out {shlex.quote(named(runs))}" if named(runs) else ""
         raise BadInput(
-            f"no records of {name} in {runs}; make them with: fernoise-bench run --protocol {name} --all-methods"
+            f"no records of {name} in {runs}{fit}; make them with: "
+            f"fernoise-bench run --protocol {name} --all-methods{filters.replace(' --real', '')}{place}"
         )
     return chosen
+
+
+def filters_of(profile: str | None, synthetic: bool | None, recipe: str | None) -> str:
+    """The options that choose among records, as they were given."""
+    source = "" if synthetic is None else (" --synthetic" if synthetic else " --real")
+    return (f" --profile {profile}" if profile else "") + source + (f" --recipe {recipe}" if recipe else "")
+
+
+def named(runs: Path) -> str:
+    """A folder as an option names it; empty for the one that needs no option."""
+    return "" if runs == DEFAULT_RUNS else str(runs)
 
 
 def filtered(runs: Path, profile: str | None, synthetic: bool | None, recipe: str | None = None) -> list[Record]:

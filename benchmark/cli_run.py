@@ -11,6 +11,7 @@ import click
 
 from ..protocols.errors import BadInput, printable
 from .cli_engine import engine_options, take_where
+from .cli_results import named
 from .where import default_workers
 
 if TYPE_CHECKING:
@@ -255,7 +256,7 @@ def _print_paper_table(table: str, grids: Sequence[Grid], form: str) -> None:
     from ..results.paper_tables import paper_table
     from ..results.render import render
 
-    click.echo(render(paper_table(_asked(grids), table), form), nl=False)
+    click.echo(render(paper_table(_asked(grids), table, runs=named(grids[0].job.out)), form), nl=False)
     click.echo(f"again: fernoise-bench table {table} --runs {grids[0].job.out}", err=True)
 
 

@@ -266,10 +266,20 @@ def _compute_table(view: View) -> Table:
         "Means over finished trials. Forwards and backwards: of one encoder on one image, per training row and epoch. "
         "Seconds: training, on the processor of a CPU trial. Teachers: what it took to make the ones a trial learns "
         "from, not in its seconds; several trials share one.",
+        *notes_on_seconds(view),
         *_teacher_notes(view),
     ]
     title = title_of(view, "compute and oracle knowledge")
     return Table(title, columns, rows, notes_of(view, notes, rows))
+
+
+def notes_on_seconds(view: View) -> list[str]:
+    """How seconds were measured, where not all in the same way: then they are not comparable."""
+    done = [record for record in view.block.records if record.done]
+    ways = unique(sorted(f"{r.environment['engine']} × {r.environment['workers']}" for r in done))
+    if len(ways) < 2:
+        return []
+    return [f"Seconds were measured under different engines and numbers of workers: {', '.join(ways)}."]
 
 
 def _compute_cells(entry: Entry, level: float | None, devices: Sequence[str]) -> list[Cell]:

@@ -38,11 +38,13 @@ class Cell:
         spread: standard deviation (n - 1) over pairs, in the same unit; None for fewer than two.
         n_ok: pairs that are complete and entered; None where the cell is no mean over pairs.
         n_all: pairs there should be.
-        status: what the missing pairs are ("2/3, 1 diverged"); empty when none is missing.
+        status: what the missing pairs are ("2/3, 1 diverged"), "not run" or "reported only"; empty where all are there.
         best: the highest value of its column among cells without missing pairs.
-        printed: the number as a paper prints it ("59.70", "84.86*"), for what is read by programs; empty: the value is.
+        printed: the number as a paper prints it ("59.70", "84.86*"), or a name without its dagger, for what is read by
+            programs; empty: value or text is.
         mark: "best" or "second" where a paper's table marks its cells, as words; bold and brackets show it to people.
-        flags: what is wrong with a printed number or where it comes from: kinds of flags, with semicolons between.
+        flags: what is wrong with a printed number or where it comes from, or oracle knowledge behind a name: kinds of
+            flags, with semicolons between.
         repeats: the same as in the row above, which people need not read again.
     """
 

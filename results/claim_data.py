@@ -39,6 +39,7 @@ _KEYS = {
     *("at_least", "printed", "unmeasured", "note", "beside", "all_levels", "unknown_rate"),
 }
 _ROUNDING = 0.051
+PRINTED_DECIMALS = 6  # more than any paper prints; what a difference of two floats adds is cut off
 _DOUBTS = {"mean": "not the mean of its row"}
 
 
@@ -145,7 +146,7 @@ class Claim:
         right = {level: value for level in levels if (value := numbers[level][1]) is not None}
         if self.right is not None and len(right) < len(left):
             return None
-        return float(contrast(self.relation, left, right))
+        return round(float(contrast(self.relation, left, right)), PRINTED_DECIMALS)
 
 
 def contrast(relation: str, left: Mapping[Level, Any], right: Mapping[Level, Any]) -> Any:

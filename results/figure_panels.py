@@ -24,6 +24,7 @@ from .paper_figures import (
     pairs_remark,
     run_options,
 )
+from .paper_notes import options_of_place
 from .records import Record, audit_share, differing_fields, score_of
 from .statistics import spread
 from .views import Expected, View, at_level, level_words, view_of
@@ -69,6 +70,7 @@ def paper_figure(
     protocol: str = "",
     level: float | None = None,
     recipe: str = PROTOCOL_RECIPE,
+    runs: str = "",
 ) -> Drawn:
     """A paper's figure as data. What was not run is left out, and named with the command that runs it.
 
@@ -79,6 +81,7 @@ def paper_figure(
         protocol: draw it from this protocol, which may be another than the paper's; the title says so.
         level: another noise level than the paper's.
         recipe: the protocol's, or "native" for the methods' own.
+        runs: the folder of the records, for the commands; empty: the one a run writes by itself.
 
     Raises:
         BadInput: no such figure; no finished pair for any part of it, with the commands to run; or records of several
@@ -97,13 +100,14 @@ def paper_figure(
     places = [place for place in found if figure.kind == "levels" or place.level in place.view.levels]
     panels = _BUILDERS[figure.kind](figure, places, predictions)
     lacking = _lacking(figure, places, protocol)
-    to_run = commands(lacking, run_options(shown, chosen[0].identity if chosen else None))
+    options = run_options(shown, chosen[0].identity if chosen else None) + options_of_place(chosen, runs)
+    to_run = commands(lacking, options)
     if not panels:
         raise BadInput(
             f"{name}: there are no finished trials to draw it from; run first: {'; '.join(to_run)}"
             + ("" if chosen else " (without the data: --synthetic)")
         )
-    remarks = [pairs_remark(figure.kind, _pairs_shown(figure, places))]
+    remarks = [pairs_remark(figure.kind, _pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
     if recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
         remarks.append("Each method under its own paper's recipe: not comparable to each other.")

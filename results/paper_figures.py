@@ -60,7 +60,7 @@ class PaperFigure:
 
 
 _NO_FACES = "The paper shows single faces; records hold neither pictures nor a face's own confidence: means by epoch."
-_NAMES = (("supervised", "Baseline"), ("cocuring", "Co-curing"))
+_NAMES = (("ensemble", "Baseline"), ("cocuring", "Co-curing"))  # the paper's baseline: two networks, averaged
 _BETAS = {
     "cocuring:beta-0": "β = 0",
     "cocuring:beta-0.25": "β = 0.25",
@@ -103,7 +103,7 @@ COCURING = (
         caption="Accuracy by epoch on RAF-DB",
         kind="epochs",
         protocols=("rafdb-sym",),
-        methods=("supervised", "cocuring"),
+        methods=("ensemble", "cocuring"),
         level=0.4,
         names=_NAMES,
     ),
@@ -114,7 +114,7 @@ COCURING = (
         caption="Accuracy by epoch on FERPlus",
         kind="epochs",
         protocols=("ferplus-sym",),
-        methods=("supervised", "cocuring"),
+        methods=("ensemble", "cocuring"),
         level=0.4,
         names=_NAMES,
     ),
@@ -335,12 +335,13 @@ def figure_title(figure: PaperFigure, identity: Mapping[str, Any], protocol: str
     return f"{figure.paper}, {figure.number}: {figure.caption} [measured: {', '.join(parts)}]"
 
 
-def pairs_remark(kind: Kind, counts: Collection[int]) -> str:
+def pairs_remark(kind: Kind, counts: Collection[int], *, has_folds: bool) -> str:
     """How many (seed, draw) pairs stand behind what a figure shows, and what its bands are.
 
     Args:
         kind: how the figure is drawn.
         counts: finished pairs of each thing shown, at least one number.
+        has_folds: whether a pair is a mean over folds.
     """
     number = " to ".join(str(count) for count in dict.fromkeys((min(counts), max(counts))))
     pairs = f"{number} (seed, draw) pair{'s' * (max(counts) > 1)}"
@@ -349,5 +350,6 @@ def pairs_remark(kind: Kind, counts: Collection[int]) -> str:
     if kind == "rates":
         return "Test labels of one (seed, draw) pair, all folds together: the others test the same."
     if max(counts) == 1:
-        return "One (seed, draw) pair, the mean over its folds: no bands."
-    return f"Means over {pairs}, each the mean over its folds; bands: ± standard deviation (n − 1) over pairs."
+        return f"One (seed, draw) pair{', the mean over its folds' * has_folds}: no bands."
+    each = ", each the mean over its folds" * has_folds
+    return f"Means over {pairs}{each}; bands: ± standard deviation (n − 1) over pairs."

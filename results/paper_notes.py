@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from .cells import unique
 from .paper_blocks import PROTOCOL_RECIPE, MeasuredBlock
+from .records import Record
 from .reported_tables import Flag, ReportedTable
 from .views import DAGGER
 
@@ -27,8 +29,10 @@ class Counts(NamedTuple):
     reported_only: int
 
 
-def notes_of_table(table: ReportedTable, block: MeasuredBlock, counts: Counts, rule_words: str) -> tuple[str, ...]:
-    """The notes of a table, sentences, the command that fills it last."""
+def notes_of_table(
+    table: ReportedTable, block: MeasuredBlock, counts: Counts, rule_words: str, runs: str = ""
+) -> tuple[str, ...]:
+    """The notes of a table, sentences, the command that fills it last; it writes where the records lie."""
     notes = [f"{_kind(table)}, as {table.paper} prints it."]
     if block.setting:
         notes += _measured_notes(table, block, rule_words)
@@ -54,18 +58,25 @@ def notes_of_table(table: ReportedTable, block: MeasuredBlock, counts: Counts, r
             f"{counts.reported_only} reported only."
         )
     if counts.missing + counts.unfinished:
-        notes.append(f"To fill the {'empty cells' if counts.missing else 'table'}: {_command(table, block)}")
+        notes.append(f"To fill the {'empty cells' if counts.missing else 'table'}: {_command(table, block, runs)}")
     return tuple(notes)
 
 
-def _command(table: ReportedTable, block: MeasuredBlock) -> str:
-    """The command that fills the empty cells at the block's setting."""
+def _command(table: ReportedTable, block: MeasuredBlock, runs: str) -> str:
+    """The command that fills the empty cells at the block's setting, with as many seeds as there are."""
     generated = block.setting.get("source") == "generated"
     profile = block.setting.get("profile", "paper")
     command = f"fernoise-bench run --table {table.id}" + (" --synthetic" if generated else "")
     command += f" --profile {profile}" if profile != ("small" if generated else "paper") else ""
     recipe = block.setting.get("recipe", PROTOCOL_RECIPE)
-    return command + (f" --recipe {recipe}" if recipe != PROTOCOL_RECIPE else "")
+    command += f" --recipe {recipe}" if recipe != PROTOCOL_RECIPE else ""
+    return command + options_of_place(block.records, runs)
+
+
+def options_of_place(records: Sequence[Record], runs: str) -> str:
+    """The options of a run that adds to records: their number of seeds, and their folder where it is named."""
+    seeds = f" --seeds {1 + max(record.identity['seed'] for record in records)}" if records else ""
+    return seeds + (f" --out {shlex.quote(runs)}" if runs else "")
 
 
 def _kind(table: ReportedTable) -> str:
@@ -75,7 +86,7 @@ def _kind(table: ReportedTable) -> str:
 def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str) -> list[str]:
     setting = block.setting
     notes = [
-        f"Measured: {rule_words}, {_over(block.pair_counts)} "
+        f"Measured: {rule_words}, {_over(block.pair_counts, any(record.fold for record in block.records))} "
         "Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
     ]
     if (setting["profile"], setting["source"], setting["partial"]) != ("paper", "real", False):
@@ -95,13 +106,14 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str)
     return notes
 
 
-def _over(counts: Sequence[int]) -> str:
+def _over(counts: Sequence[int], has_folds: bool) -> str:
     """What measured numbers are means over."""
     if counts in ((), (1,)):
-        return "one (seed, draw) pair, the mean over its folds: no spread."
+        return f"one (seed, draw) pair{', the mean over its folds' * has_folds}: no spread."
     number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
     return (
-        f"mean ± standard deviation (n − 1) over {number} (seed, draw) pairs, each the mean over its folds"
+        f"mean ± standard deviation (n − 1) over {number} (seed, draw) pairs"
+        f"{', each the mean over its folds' * has_folds}"
         f"{' (one pair: no spread).' if counts[0] == 1 else '.'}"
     )
 

@@ -57,7 +57,7 @@ def wanted_records(records: Sequence[Record], table_id: str) -> list[Record]:
 
 
 def paper_table(
-    records: Sequence[Record], table_id: str, *, rule: str = "last", allow_mixed: bool = False
+    records: Sequence[Record], table_id: str, *, rule: str = "last", allow_mixed: bool = False, runs: str = ""
 ) -> tuple[Table, ...]:
     """A paper's table: each number as reported, as measured with its spread, and the difference in points.
 
@@ -69,6 +69,7 @@ def paper_table(
         table_id: such as "recot-2".
         rule: the selection rule of what is measured, one of RULES.
         allow_mixed: a set of tables for each setting where the records have several, instead of a refusal.
+        runs: the folder of the records, for the command that fills the table; empty: the one a run writes by itself.
 
     Returns:
         A table for each panel, for each setting; at least one.
@@ -82,7 +83,7 @@ def paper_table(
     tables: list[Table] = []
     for block in measured_blocks(wanted_records(records, table_id), allow_mixed=allow_mixed):
         panels = [_panel(reported, panel, block, rule) for panel in reported.panels]
-        notes = notes_of_table(reported, block, count_cells(reported, block, rule), RULE_WORDS[rule])
+        notes = notes_of_table(reported, block, count_cells(reported, block, rule), RULE_WORDS[rule], runs)
         last = len(panels) - 1
         tables.extend(replace(each, notes=notes if i == last else ()) for i, each in enumerate(panels))
     return tuple(tables)
@@ -110,7 +111,7 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
             group = [] if panel.group is None else [Cell(row.group, repeats=row.group == before)]
             before = row.group
             labels = [Cell(label) for label in row.labels]
-            labels[0] = Cell(_label(row, block, version))
+            labels[0] = _label(row, block, version)
             first = not version or version == block.versions(row.method)[0]
             cells = _row_cells(panel, row, block, version, rule, shown=shown, first=first)
             rows.append((*group, *labels, *cells))
@@ -122,10 +123,12 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
     return Table(_title(table, panel, block), columns, tuple(marked), headers=start)
 
 
-def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> str:
+def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> Cell:
     """The row's own name, with the version where there are several, and a dagger for oracle knowledge."""
     name = f"{row.labels[0]} #{version[:6]}" if version else row.labels[0]
-    return f"{name} {DAGGER}" if block.knows(row.method) else name
+    if not block.knows(row.method):
+        return Cell(name)
+    return Cell(f"{name} {DAGGER}", printed=name, flags="oracle knowledge")
 
 
 def _was_tried(panel: Panel, block: MeasuredBlock, rule: str) -> bool:
@@ -180,10 +183,10 @@ def _reported(printed: ReportedCell) -> Cell:
 
 def _measured(row: ReportedRow, target: Target, block: MeasuredBlock, version: str, rule: str, decimals: int) -> Cell:
     if row.method is None:
-        return Cell(MISSING)
+        return Cell(MISSING, status="reported only")
     summary = block.summary(row, target, version, rule)
     if summary is None:
-        return Cell("")
+        return Cell("", status="not run")
     cell = percent_cell(summary, decimals)
     if target.au is None or not cell.status or cell.value is None:
         return cell

@@ -63,8 +63,11 @@ def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:
         return records, damaged, ""
     records, damaged = shipped_records()
     # for the command line; what the records are, for whoever reads a page of them, is `statement`
-    told = f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench" if records else ""
-    return records, damaged, told
+    told = (
+        f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench; "
+        "trials of your own take its place"
+    )
+    return records, damaged, told if records else ""
 
 
 def statement(records: Sequence[Record]) -> list[str]:

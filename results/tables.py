@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from ..protocols.errors import unknown
-from .audit_tables import audit_table
+from .audit_tables import audit_table, notes_on_seconds
 from .cells import MISSING, Cell, Entry, Table, blocks, mark_best, percent_cell, unique
 from .comparisons import (
     Comparison,
@@ -79,8 +79,8 @@ def long_table(
 ) -> tuple[Table, ...]:
     """Every selection rule, the gaps between them, compute and oracle knowledge: a row for each method and level.
 
-    Methods that cannot run there have a row at the end. Each method is compared with supervised on the pairs both have;
-    for AUs subjects decide. Time has a column for each device. Arguments and errors as for `protocol_table`.
+    Each method is compared with supervised on the pairs both have; for AUs subjects decide. Time has a column for each
+    device. Arguments and errors as for `protocol_table`.
     """
     return tuple(_long_table(view) for view in _views(records, expected, allow_mixed))
 
@@ -120,10 +120,6 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
 def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
     summary = view.summary(entry, level, _of_score(rule, lambda score: score.per_label[position]))
     return percent_cell(summary, view.decimals, brief=True)
-
-
-def _not_applicable(view: View, width: int) -> tuple[tuple[Cell, ...], ...]:
-    return tuple((Cell(name), *[Cell("n/a")] * width) for name in view.not_applicable)
 
 
 def _headline(rule: str) -> Number:
@@ -166,16 +162,13 @@ def _long_table(view: View) -> Table:
             for entry in view.rows
         ]
         marked.extend(mark_best(rows, scores))
-    marked.extend(_not_applicable(view, len(columns) - 1))
     notes = [
         "Last is the headline. Last five: mean of the metric over the last five epochs, or all of fewer. Oracle: the "
         "epoch best on test. Oracle gap: oracle − last; selection leak: oracle − validation. Without copies: last, "
         "over test images that are no copy of a training image.",
         *_comparison_notes(view, families),
     ]
-    ways = sorted({f"{r.environment['engine']} × {r.environment['workers']}" for r in view.block.records if r.done})
-    if len(ways) > 1:
-        notes.append(f"Seconds were measured under different engines and numbers of workers: {', '.join(ways)}.")
+    notes += notes_on_seconds(view)
     title = title_of(view, f"{view.metric_words} in %, all selection rules")
     return Table(title, columns, tuple(marked), notes_of(view, notes, marked))
 

@@ -145,7 +145,9 @@ def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
 
 def label_cell(entry: Entry) -> Cell:
     """A row's name, with a dagger when it used oracle knowledge."""
-    return Cell(entry.label + (f" {DAGGER}" if oracle_knowledge(entry.records) else ""))
+    if not oracle_knowledge(entry.records):
+        return Cell(entry.label)
+    return Cell(f"{entry.label} {DAGGER}", printed=entry.label, flags="oracle knowledge")
 
 
 def leading_cells(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:

@@ -260,7 +260,7 @@ def test_pretrained_weights_that_are_absent(refused: Refused) -> None:
 
 def test_pretrained_weights_that_the_profile_has_no_use_for(refused: Refused) -> None:
     assert refused(*FACES, EVERY, "--weights", "imagenet").startswith(
-        "--weights imagenet: this profile's narrow ResNet"
+        "--weights imagenet: this profile's encoder"
     )
 
 
@@ -342,7 +342,13 @@ def test_a_method_file_that_is_absent(refused: Refused) -> None:
 )
 def test_a_table_or_figure_without_records(arguments: Sequence[str], refused: Refused) -> None:
     message = refused(*arguments, "--runs", "runs")
-    assert message.startswith("no records of ferplus-sym in runs; make them with: fernoise-bench run --protocol")
+    command = "fernoise-bench run --protocol ferplus-sym --all-methods"
+    assert message == f"no records of ferplus-sym in runs; make them with: {command} --out runs"
+    message = refused(*arguments, "--profile", "smoke", "--synthetic")
+    assert message == (
+        "no records of ferplus-sym in fernoise-runs that fit --profile smoke --synthetic; make them with: "
+        f"{command} --profile smoke --synthetic"
+    )
 
 
 def test_status_without_records_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

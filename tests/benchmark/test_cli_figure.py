@@ -37,7 +37,7 @@ def test_a_papers_figure_is_written_as_svg_and_png(runs: Path) -> None:
 def test_what_is_missing_is_told_with_its_command(runs: Path) -> None:
     done = ran("figure", "cocuring-fig2", "--noise", "0.4", "--runs", "runs", "--out", "a.svg")
     assert done.exit_code == 0
-    command = "fernoise-bench run --protocol rafdb-sym --method cocuring --noise 0.4 --profile small"
+    command = "fernoise-bench run --protocol rafdb-sym --method cocuring --noise 0.4 --profile small --seeds 2 --out runs"
     assert f"to fill what is missing: {command}" in done.stderr.splitlines()
 
 
@@ -92,6 +92,9 @@ def test_ranks_and_audit_of_a_protocol(runs: Path) -> None:
     done = ran("table", "ferplus-sym", "--audit", "--runs", "runs", "--profile", "small")
     for words in ("audit of the training labels", "memorised by epoch", "recall by class", "compute and oracle"):
         assert words in done.output
+    both = ran("table", "ferplus-sym", "--audit", "--ranks", "--runs", "runs", "--profile", "small")
+    assert "ranks by accuracy" in both.output
+    assert done.output in both.output
 
 
 def test_mixed_settings_are_refused_and_printed_apart(runs: Path) -> None:
@@ -121,7 +124,7 @@ def test_runs_under_the_papers_own_recipes_are_chosen_by_the_option_the_refusal_
         assert ran(*command, *common, "--recipe", "protocol").exit_code == 0
     own = ran("figure", "cocuring-fig5", *common, "--recipe", "native", "--out", "own.svg")
     assert own.exit_code == 0
-    assert "--method supervised --noise 0.4 --profile small --recipe native" in own.stderr
+    assert "--method ensemble --noise 0.4 --profile small --recipe native --seeds 2 --out runs" in own.stderr
     assert "native recipe" in (runs / "own.svg").read_text()
     assert ran("table", "ferplus-sym", "--ranks", *common, "--allow-mixed").exit_code == 0
 

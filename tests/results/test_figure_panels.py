@@ -65,7 +65,7 @@ def test_a_drawing_shows_no_measurement():
 
 def test_commands_are_one_a_protocol():
     assert commands(asked(FIGURES["cocuring-fig4"]), " --noise 0.4") == (
-        "fernoise-bench run --protocol rafdb-sym --method supervised --method cocuring --noise 0.4",
+        "fernoise-bench run --protocol rafdb-sym --method ensemble --method cocuring --noise 0.4",
     )
     assert [line.split()[3] for line in commands(asked(FIGURES["ulcag-fig5"]), "")] == ["rafdb-sym", "affectnet7-sym"]
     assert "no-auxiliary" not in "".join(commands(asked(FIGURES["ulcag-fig5"]), ""))
@@ -75,14 +75,14 @@ def test_commands_are_one_a_protocol():
 
 
 def test_curves_by_epoch_with_their_spread(tmp_path):
-    found = loaded(tmp_path, [Trial(method=m, seed=s, level=0.4) for m in ("cocuring", "supervised") for s in (0, 1)])
+    found = loaded(tmp_path, [Trial(method=m, seed=s, level=0.4) for m in ("cocuring", "ensemble") for s in (0, 1)])
     panels, missing = drawn(found, "cocuring-fig5")
     assert missing == ()
     assert panels.title == "Co-curing, Fig. 5: Accuracy by epoch on FERPlus [measured: small profile, real faces]"
     (panel,) = panels.panels
     assert [line.label for line in panel.lines] == ["Baseline", "Co-curing"]
     values = [
-        [100 * accuracy_of(line["test"]["confusion"]) for line in r.epochs] for r in found if r.method == "supervised"
+        [100 * accuracy_of(line["test"]["confusion"]) for line in r.epochs] for r in found if r.method == "ensemble"
     ]
     assert panel.lines[0].y == pytest.approx(np.mean(values, axis=0).tolist())
     assert panel.lines[0].spread == pytest.approx(np.std(values, axis=0, ddof=1).tolist())
@@ -90,15 +90,15 @@ def test_curves_by_epoch_with_their_spread(tmp_path):
 
 
 def test_what_is_missing_is_named_with_its_command(tmp_path):
-    found = loaded(
-        tmp_path, [Trial(method="cocuring", level=0.4), Trial(method="supervised", level=0.4, state="failed")]
-    )
+    found = loaded(tmp_path, [Trial(method="cocuring", level=0.4), Trial(method="ensemble", level=0.4, state="failed")])
     panels, missing = drawn(found, "cocuring-fig5")
     assert panels.remarks == (
-        "One (seed, draw) pair, the mean over its folds: no bands.",
-        "Not finished: supervised on ferplus-sym.",
+        "One (seed, draw) pair: no bands.",
+        "Not finished: ensemble on ferplus-sym.",
     )
-    assert missing == ("fernoise-bench run --protocol ferplus-sym --method supervised --noise 0.4 --profile small",)
+    assert missing == (
+        "fernoise-bench run --protocol ferplus-sym --method ensemble --noise 0.4 --profile small --seeds 1",
+    )
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -146,9 +146,7 @@ def test_the_beta_sweep_has_a_line_a_beta_over_levels(tmp_path):
     assert [(line.label, line.x) for line in panel.lines] == [("β = 0.65", (0.0, 0.4)), ("β = 6", (0.0, 0.4))]
     assert "--method cocuring:beta-1" in missing[0]
     assert "--method cocuring " not in f"{missing[0]} "
-    assert panels.remarks[0] == (
-        "Means over 2 (seed, draw) pairs, each the mean over its folds; bands: ± standard deviation (n − 1) over pairs."
-    )
+    assert panels.remarks[0] == ("Means over 2 (seed, draw) pairs; bands: ± standard deviation (n − 1) over pairs.")
 
 
 def test_a_mean_over_survivors_says_so(tmp_path):
@@ -172,7 +170,7 @@ def test_a_mean_over_survivors_says_so(tmp_path):
     ],
 )
 def test_what_stands_behind_a_figure(kind, counts, words):
-    assert pairs_remark(kind, counts).startswith(words)
+    assert pairs_remark(kind, counts, has_folds=True).startswith(words)
 
 
 def test_the_views_of_recot_have_a_sweep(tmp_path):
@@ -194,7 +192,7 @@ def test_the_methods_own_recipes_are_drawn_when_asked_for(tmp_path):
     own = {"level": 0.4, "recipe": "native"}
     trials = [
         Trial(method="cocuring", settings={"recipe": {"batch_size": 256}}, skill=0.9, **own),
-        Trial(method="supervised", settings={"recipe": {"batch_size": 32}}, **own),
+        Trial(method="ensemble", settings={"recipe": {"batch_size": 32}}, **own),
         Trial(method="cocuring", level=0.4, skill=0.1),
     ]
     panels, missing = drawn(loaded(tmp_path, trials), "cocuring-fig5", recipe="native")
@@ -231,7 +229,9 @@ def test_a_sweep_over_protocols_shows_what_is_printed_beside(tmp_path):
     measured, reported = panels.panels[0].lines
     assert (measured.x, reported.y) == ((0.0, 1.0), (69.8, 70.6, 70.2))
     assert measured.y[0] != measured.y[1]
-    assert missing == ("fernoise-bench run --protocol emotionet-3split:noisy-100k --method recot --synthetic",)
+    assert missing == (
+        "fernoise-bench run --protocol emotionet-3split:noisy-100k --method recot --synthetic --seeds 1",
+    )
     with pytest.raises(BadInput, match="compares protocols"):
         drawn(found, "recot-noisy-set", protocol="emotionet-3split")
 
@@ -292,7 +292,7 @@ def test_settings_are_not_mixed(tmp_path):
     mixed = [Trial(method="cocuring", level=0.4, profile=profile) for profile in ("small", "smoke")]
     with pytest.raises(BadInput, match=r"cannot share a figure, they differ in: profile; choose with --profile$"):
         drawn(loaded(tmp_path / "a", mixed), "cocuring-fig5")
-    precise = [Trial(method=m, level=0.4, settings={"precision": m}) for m in ("cocuring", "supervised")]
+    precise = [Trial(method=m, level=0.4, settings={"precision": m}) for m in ("cocuring", "ensemble")]
     with pytest.raises(BadInput, match=r"differ in: settings\.precision; choose with a --runs folder"):
         drawn(loaded(tmp_path / "b", precise), "cocuring-fig5")
     native = [Trial(method="cocuring", level=0.4), Trial(method="cocuring", level=0.4, recipe="native", skill=0.1)]

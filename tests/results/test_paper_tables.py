@@ -169,9 +169,9 @@ def test_a_trial_that_failed_stays_in_the_table():
 
 def test_pairs_are_counted_and_survivors_are_told():
     (table,) = paper_table(trained("nct"), "cocuring-3")
-    assert any("over 3 (seed, draw) pairs, each the mean over its folds." in note for note in table.notes)
+    assert any("over 3 (seed, draw) pairs." in note for note in table.notes)
     (table,) = paper_table(trained("nct", seeds=1), "cocuring-3")
-    assert any("one (seed, draw) pair, the mean over its folds: no spread." in note for note in table.notes)
+    assert any("one (seed, draw) pair: no spread." in note for note in table.notes)
     assert not any("not comparable" in note for note in table.notes)
     broken = [*trained("nct", seeds=2), made(method="nct", protocol="affectnet-auto", seed=2, state="failed")]
     (table,) = paper_table([*broken, *trained("cocuring")], "cocuring-3")
@@ -244,8 +244,8 @@ def test_runs_under_a_papers_own_recipe_are_a_block_of_their_own():
     assert not row(native, "NCT")["AffectNet measured"].best, "rows under different recipes are not ranked"
     assert "native recipe" in native.title
     assert "native recipe" not in shared.title
-    assert native.notes[-1].endswith("fernoise-bench run --table cocuring-3 --recipe native")
-    assert shared.notes[-1].endswith("fernoise-bench run --table cocuring-3")
+    assert native.notes[-1].endswith("fernoise-bench run --table cocuring-3 --recipe native --seeds 1")
+    assert shared.notes[-1].endswith("fernoise-bench run --table cocuring-3 --seeds 1")
 
 
 def test_a_method_with_two_recipes_of_its_own_is_refused():
@@ -268,7 +268,23 @@ def test_records_of_several_settings_are_refused_or_kept_apart():
     assert row(small, "Co-curing", "88")["FERPlus measured"].text == "60.00"
     assert any("the differences say nothing about the paper" in note for note in small.notes)
     assert not any("say nothing" in note for note in paper.notes)
-    assert small.notes[-1].endswith("fernoise-bench run --table cocuring-2 --synthetic")
+    assert small.notes[-1].endswith("fernoise-bench run --table cocuring-2 --synthetic --seeds 1")
+
+
+def test_the_command_that_fills_a_table_adds_to_the_records_there_are():
+    records = runs((0.5, 0.6), method="cocuring", protocol="rafdb-sym", level=0.1)
+    (table,) = paper_table(records, "cocuring-2", runs="a folder")
+    assert table.notes[-1].endswith("fernoise-bench run --table cocuring-2 --seeds 2 --out 'a folder'")
+
+
+def test_programs_tell_what_was_not_run_from_what_is_only_reported():
+    known = runs((0.5,), method="co_teaching", protocol="ferplus-sym", level=0.1, oracle_knowledge=("noise_rate",))
+    (table,) = paper_table(known, "cocuring-2")
+    (first, *_) = (cells for cells in table.rows if cells[1].flags == "oracle knowledge")
+    assert (first[1].text, first[1].printed) == ("Coteaching †", "Coteaching")
+    assert (first[6].text, first[6].status) == ("50.00", "")
+    assert row(table, "SCN", "10")["FERPlus measured"].status == "not run"
+    assert row(table, "RR")["FERPlus measured"].status == "reported only"
 
 
 def test_one_protocol_with_two_settings_is_refused_by_the_names_of_the_fields():

@@ -149,16 +149,15 @@ def test_expected_rows_and_columns():
     assert "Not applicable: recot: it needs verified rows." in table.notes
 
 
-def test_methods_that_cannot_run_are_in_the_long_table_alone_and_noted_by_reason():
+def test_methods_that_cannot_run_are_noted_by_reason():
     refused = {"recot": "needs AUs", "eac": "needs one label", "rhls": "needs AUs"}
     expected = Expected(not_applicable=refused)
     (table,), (long,) = (build([made(Trial(method="a"))], expected) for build in (protocol_table, long_table))
-    assert [row[0].text for row in table.rows] == ["a"]
-    assert [row[0].text for row in long.rows] == ["a", *refused]
-    assert {cell.text for row in long.rows[1:] for cell in row[1:]} == {"n/a"}
-    assert [note for note in table.notes if "applicable" in note] == [
-        "Not applicable: recot, rhls: needs AUs; eac: needs one label."
-    ]
+    for each in (table, long):
+        assert [row[0].text for row in each.rows] == ["a"]
+        assert [note for note in each.notes if "applicable" in note] == [
+            "Not applicable: recot, rhls: needs AUs; eac: needs one label."
+        ]
 
 
 def test_action_units_are_compared_by_subject():
