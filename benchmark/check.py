@@ -19,18 +19,17 @@ from ..protocols.base import Protocol
 from ..protocols.build import offered
 from ..protocols.check import CHECK_PROTOCOLS
 from ..protocols.errors import BadInput
-from ..results.check_compare import Finding, Measured, Reference, Trace, judge, reach_of_rounding
+from ..results.check_compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
 from ..results.check_references import Pair, References
 from ..results.metrics import accuracy_of, f1_of
 from ..results.store import read_arrays, read_json, read_jsonl
 from . import registry
 from .engines import Listen, run_inline, run_local
 from .registry import MethodSpec
-from .runner import Workplace, outcome
+from .runner import Workplace, discard, outcome
 from .settings import Settings
 from .trial import Job, Trial
 
-CHECKED = (0, 1)  # seeds that a check runs
 # What the method did, of the audit's counts; the others follow from the rows.
 AUDITED = ("memorised", "recovered", "kept", "kept_right", "changed", "changed_right", "damaged")
 
@@ -190,6 +189,9 @@ def _trial(protocol: Protocol, profile: str, method: MethodSpec, out: Path, seed
 
 
 def _run(trials: Sequence[Trial], workers: int, listen: Listen) -> None:
+    """Trains all of them anew: what a folder holds may be of another state of the code that methods share."""
+    for trial in trials:
+        discard(trial)
     if workers > 1:
         run_local(trials, listen, workers)
     else:

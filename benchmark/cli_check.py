@@ -51,7 +51,7 @@ def check(
     references: Path | None, workers: int | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Run every method on small protocols and compare with references; exit code 1 on a regression."""
-    if update and not reason.strip():
+    if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
         raise BadInput("--update: say why the numbers change, with --reason TEXT; the references keep it")
     if reason and not update:
         raise BadInput("--reason belongs to --update; leave it out to compare")
@@ -62,8 +62,13 @@ def check(
     folder = references or check_references.SHIPPED
     known = check_references.load(folder, suite)
     plan = make_plan(suite, methods)
+    if references and not update and known is check_references.NONE:
+        path = check_references.path_of(folder, suite)
+        raise BadInput(f"--references {references}: no {path.name} there; write it once with --update --reason TEXT")
     if out is not None:
         check_writable(out)
+    for file in filter(None, (junit, markdown)):
+        _check_place(file)
     with contextlib.ExitStack() as stack:
         place = out or Path(stack.enter_context(scratch()))
         workers = workers or default_workers("cpu")
@@ -78,8 +83,9 @@ def _check(
 ) -> int:  # fmt: skip
     """Compares, prints and writes; the exit code."""
     from ..results import check_report
+    from ..results.check_compare import CHECKED
     from ..results.render import render
-    from .check import CHECKED, check, notes
+    from .check import check, notes
 
     began = time.monotonic()
     name = plan.suite.name
@@ -87,16 +93,17 @@ def _check(
         findings = check(plan, known, place, workers, listen)
     told = notes(plan, known)
     click.echo(render(check_report.table(name, findings, told), "github"), nl=False)
-    if junit:
-        _write(junit, check_report.junit(name, findings, time.monotonic() - began), "w")
     if markdown:
         _write(markdown, check_report.markdown(name, findings, told), "a")
+    if junit:
+        _write(junit, check_report.junit(name, findings, time.monotonic() - began), "w")
     return int(check_report.failed(findings))
 
 
 def _update(plan: Plan, known: References, reason: str, folder: Path, place: Path, workers: int) -> None:
     from ..results import check_references
-    from .check import CHECKED, update
+    from ..results.check_compare import CHECKED
+    from .check import update
 
     suite = plan.suite
     with _progress(plan, suite.seeds + len(CHECKED) * len(suite.echoes)) as listen:
@@ -118,6 +125,14 @@ def _progress(plan: Plan, runs: int) -> Iterator[Progress]:
         yield progress
     finally:
         progress.close()
+
+
+def _check_place(path: Path) -> None:
+    """BadInput for a file that cannot be written, before anything is trained; nothing is left behind."""
+    is_new = not path.exists()
+    _write(path, "", "a")
+    if is_new:
+        path.unlink()
 
 
 def _write(path: Path, text: str, mode: str) -> None:

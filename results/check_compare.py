@@ -27,6 +27,7 @@ SAFETY = 4.0  # how often the reach of the echoes a number may differ: they are 
 DIGITS = 7  # references keep as many
 PRECISION = 1e-5  # relative; what float32 sums differ by from machine to machine before a step is taken
 SCORE = "right"
+CHECKED = (0, 1)  # seeds that a check runs
 
 
 @dataclass(frozen=True)

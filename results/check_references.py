@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..protocols.errors import BadInput
-from .check_compare import Reference, rounded
+from ..protocols.errors import BadInput, printable
+from .check_compare import CHECKED, SCORE, Reference, Series, rounded
 from .store import read_json, write_atomic
 
 SHIPPED = Path(__file__).parent / "check"
@@ -60,22 +62,27 @@ def load(folder: Path, suite: str) -> References:
         BadInput: a file that is damaged or of another format.
     """
     path = path_of(folder, suite)
-    if not path.exists():
+    if not os.path.lexists(path):
         return NONE
-    plain = read_json(path)
+    try:
+        plain = read_json(path)
+    except BadInput as error:
+        raise BadInput(f"{path}: not references of a check ({_why(error.__cause__)}); restore the file") from error
     try:
         if plain["format"] != FORMAT:
             raise BadInput(
                 f"{path}: format {plain['format']}, this version reads {FORMAT}; write it anew with --update"
             )
         entries = {_pair(name): _entry(content) for name, content in plain["entries"].items()}
-        return References(plain["protocols"], entries, tuple(plain["history"]))
+        return References(_words(plain["protocols"]), entries, tuple(map(_note, plain["history"])))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(
-            f"{path}: not references of a check ({type(error).__name__}: {error}); restore the file"
-        ) from error
+        raise BadInput(f"{path}: not references of a check ({_why(error)}); restore the file") from error
+
+
+def _why(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {printable(str(error))}"
 
 
 def save(folder: Path, suite: str, references: References) -> None:
@@ -86,18 +93,57 @@ def save(folder: Path, suite: str, references: References) -> None:
 
 
 def _pair(name: str) -> Pair:
-    protocol, _, method = name.partition("/")
+    protocol, _, method = _word(name).partition("/")
     return protocol, method
 
 
+def _word(text: object) -> str:
+    """Text that says no more than it shows."""
+    if not isinstance(text, str) or printable(text) != text:
+        raise ValueError(f"{str(text)!r} is no name")
+    return text
+
+
+def _words(plain: Mapping[str, str]) -> dict[str, str]:
+    return {_word(name): _word(text) for name, text in plain.items()}
+
+
+def _note(plain: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(plain["reason"], str):
+        raise ValueError("an update without its reason")
+    return {**plain, "versions": _words(plain["versions"])}
+
+
 def _entry(plain: Mapping[str, Any]) -> Reference:
-    seeds = tuple({name: tuple(series) for name, series in trace.items()} for trace in plain["seeds"])
-    if not seeds or not plain["reach"]:
-        raise ValueError("an entry without numbers")
-    reach = {name: tuple(map(float, series)) for name, series in plain["reach"].items()}
-    if any(trace.keys() - reach.keys() for trace in seeds):
-        raise ValueError("a series without its reach")
-    return Reference(str(plain["digest"]), seeds, reach)
+    """A reference whose numbers fit together; ValueError, TypeError or KeyError where they do not."""
+    seeds = tuple({_word(name): _series(values) for name, values in trace.items()} for trace in plain["seeds"])
+    reach = {name: _reach(values) for name, values in plain["reach"].items()}
+    if len(seeds) < len(CHECKED):
+        raise ValueError(f"an entry of {len(seeds)} seeds, a check runs {len(CHECKED)}")
+    for trace in seeds:
+        if not trace.get(SCORE) or trace[SCORE][-1] is None:
+            raise ValueError(f"a seed without its score, '{SCORE}'")
+        short = [name for name, series in trace.items() if len(reach.get(name, ())) < len(series)]
+        if short:
+            raise ValueError(f"a reach shorter than its series: {', '.join(short)}")
+    return Reference(_word(plain["digest"]), seeds, reach)
+
+
+def _series(values: list[Any]) -> Series:
+    return tuple(None if value is None else _finite(value) for value in values)
+
+
+def _reach(values: list[Any]) -> tuple[float, ...]:
+    reach = tuple(map(_finite, values))
+    if min(reach, default=0.0) < 0:
+        raise ValueError("a reach below 0")
+    return reach
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{printable(str(value))} is no number")
+    return float(value)
 
 
 def _plain(entry: Reference) -> dict[str, Any]:

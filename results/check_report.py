@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
@@ -10,7 +11,8 @@ from .cells import MISSING, Cell, Table
 from .check_compare import REGRESSIONS, STATUSES, Finding
 from .render import render
 
-_XML_HIDDEN = {number: "?" for number in range(32) if chr(number) not in "\t\n\r"}
+# What XML has no place for: most control characters, halves of pairs, and two that are no characters.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def counts(findings: Sequence[Finding]) -> str:
@@ -74,14 +76,19 @@ def junit(suite: str, findings: Sequence[Finding], seconds: float) -> str:
     }
     root = ElementTree.Element("testsuite", attributes)
     for finding in findings:
-        case = ElementTree.SubElement(root, "testcase", {"classname": finding.protocol, "name": finding.method})
-        reason = finding.reason.translate(_XML_HIDDEN)
+        names = {"classname": _in_xml(finding.protocol), "name": _in_xml(finding.method)}
+        case = ElementTree.SubElement(root, "testcase", names)
+        reason = _in_xml(finding.reason)
         if finding.status in REGRESSIONS:
             ElementTree.SubElement(case, "failure", {"type": finding.status, "message": reason})
         elif finding.status == "new":
             ElementTree.SubElement(case, "skipped", {"message": reason})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _in_xml(text: str) -> str:
+    return _NOT_XML.sub("?", text)
 
 
 def _number(value: float | None) -> Cell:

@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark import registry
-from fernoise_bench.benchmark.check import CHECKED, SUITES, make_plan, trace_of
+from fernoise_bench.benchmark.check import SUITES, make_plan, trace_of
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.runner import Workplace, run_trial
 from fernoise_bench.protocols.build import open_data
 from fernoise_bench.protocols.check import CHECK_PROTOCOLS, LEVEL, REPEATS, UNKNOWN_SHARE
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.check_compare import Reference
-from fernoise_bench.results.check_references import NONE, References, load
+from fernoise_bench.results.check_compare import CHECKED, Reference
+from fernoise_bench.results.check_references import NONE, SHIPPED, References, load
 
 from ..toy import ignore
 
@@ -59,14 +59,19 @@ def run(method: Path, *arguments: str) -> Result:
 
 
 def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
-    new = run(method)
-    assert new.exit_code == 0, new.output
-    assert "3 new" in new.stdout
+    none = run(method)
+    assert (none.exit_code, none.stdout) == (2, "")
+    assert "no smoke.json there; write it once with --update" in none.stderr
     assert run(method, "--update", "--reason", "a first  version").exit_code == 0
     kept = load(tmp_path / "refs", "smoke")
     assert [note["reason"] for note in kept.history] == ["a first version"]
     assert set(kept.entries) == {(f"check-{name}", "mine.Mine") for name in ("single", "real", "single-steps")}
     assert all(len(entry.seeds) == SUITES["smoke"].seeds for entry in kept.entries.values())
+
+    other = method.with_name("other.py")
+    other.write_text(METHOD)
+    new = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--references", str(tmp_path / "refs")])
+    assert (new.exit_code, "3 new" in new.stdout) == (0, True), new.output
 
     same = run(method, "--junit", str(tmp_path / "out" / "check.xml"), "--markdown", str(tmp_path / "page.md"))
     assert same.exit_code == 0, same.output
@@ -75,10 +80,10 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     assert "no regression" in (tmp_path / "page.md").read_text()
 
     method.write_text(METHOD.replace("batch.images[0])", "batch.images[0] * 1.01)"))
-    other = run(method, "--markdown", str(tmp_path / "page.md"))
-    assert other.exit_code == 1
-    assert "3 drifted" in other.stdout
-    assert "loss of epoch 0" in other.stdout
+    drifted = run(method, "--markdown", str(tmp_path / "page.md"))
+    assert drifted.exit_code == 1
+    assert "3 drifted" in drifted.stdout
+    assert "loss of epoch 0" in drifted.stdout
     assert (tmp_path / "page.md").read_text().count("## fernoise-bench check") == 2, "a summary is added to the page"
 
     method.write_text(METHOD.replace("return Step(F.", "return Step(-F."))
@@ -100,6 +105,7 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     [
         (["--update"], "--reason TEXT"),
         (["--update", "--reason", "  "], "--reason TEXT"),
+        (["--update", "--reason", "\u200b"], "--reason TEXT"),
         (["--reason", "why"], "--reason belongs to --update"),
         (["--method", "nonsense"], "unknown method 'nonsense'"),
         (["--method", "noise_regularization:nothing"], "unknown variant"),
@@ -111,6 +117,26 @@ def test_bad_usage_is_one_line_and_code_2(arguments: list[str], said: str, tmp_p
     assert said in found.stderr
     assert len(found.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_trials_that_are_kept_are_made_anew_by_the_next_check(method: Path, tmp_path: Path) -> None:
+    """What methods share may have changed since, which no identity tells."""
+    assert run(method, "--update", "--reason", "first").exit_code == 0
+    kept = ("--out", str(tmp_path / "kept"))
+    assert run(method, *kept).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("status.json")}
+    assert run(method, *kept).exit_code == 0
+    assert len(before) == 3 * len(CHECKED)
+    assert all(path.stat().st_mtime_ns > then for path, then in before.items())
+
+
+def test_reports_that_cannot_be_written_are_refused_first(method: Path, tmp_path: Path) -> None:
+    (tmp_path / "refs").mkdir()
+    (tmp_path / "refs" / "smoke.json").write_bytes((SHIPPED / "smoke.json").read_bytes())
+    refused = run(method, "--junit", str(method / "check.xml"), "--out", str(tmp_path / "kept"))
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "cannot be written" in refused.stderr
+    assert not list((tmp_path / "kept").rglob("status.json"))
 
 
 def test_damaged_references_are_bad_input(method: Path) -> None:
