@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .cli_results import PROFILE, RUNS, SOURCE
+from .cli_results import PROFILE, RUNS, SOURCE, check_named, named
 
 if TYPE_CHECKING:
     from ..results.records import Record
@@ -41,7 +41,8 @@ def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[l
     """The records that fit the filters, what they are where they are those that ship, and remarks on damaged ones."""
     from ..results.shipped import records_or_shipped, statement
 
-    records, damaged, told = records_or_shipped(runs)
+    check_named(runs)
+    records, damaged, told = records_or_shipped(runs, named=bool(named(runs)))
     source = None if synthetic is None else ("generated" if synthetic else "real")
     chosen = [
         record

@@ -52,14 +52,18 @@ def _bundle_name(identity: Mapping[str, Any]) -> str:
     return name.replace(":", ".")
 
 
-def records_or_shipped(runs: Path) -> tuple[list[Record], list[str], str]:
+def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record], list[str], str]:
     """The records below an output folder; where it holds no trial, those that ship.
+
+    Args:
+        runs: the folder.
+        named: the user asked for this folder: what ships is not what is meant.
 
     Returns:
         Records, a message for each damaged trial, and what to tell at the command line ("" for the user's own).
     """
     records, damaged = load_cached(runs)
-    if records or damaged or find_trials(runs):
+    if named or records or damaged or find_trials(runs):
         return records, damaged, ""
     records, damaged = shipped_records()
     # for the command line; what the records are, for whoever reads a page of them, is `statement`

@@ -338,7 +338,8 @@ def test_a_method_file_that_is_absent(refused: Refused) -> None:
     [("table", "ferplus-sym"), ("table", "ferplus-sym", "--long"), ("figure", "ferplus-sym", "--out", "curves.svg")],
     ids=["table", "long", "figure"],
 )
-def test_a_table_or_figure_without_records(arguments: Sequence[str], refused: Refused) -> None:
+def test_a_table_or_figure_without_records(arguments: Sequence[str], refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     message = refused(*arguments, "--runs", "runs")
     command = "fernoise-bench run --protocol ferplus-sym --all-methods"
     assert message == f"no records of ferplus-sym in runs; make them with: {command} --out runs"

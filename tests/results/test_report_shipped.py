@@ -59,14 +59,25 @@ def ships(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_the_page_has_the_statement_and_the_command_line_its_message(ships, tmp_path):
-    done = CliRunner().invoke(main, ["report", "--runs", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
+def test_the_page_has_the_statement_and_the_command_line_its_message(ships, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["report", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "no trials in" in done.output
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "no trials in" not in page
     (about,) = re.findall(r'"about":\[(.*?)\]', page)
     assert "48×48 pixels" in about
+
+
+@pytest.mark.parametrize("command", [["report", "--out", "page"], ["table", "ferplus-sym"], ["claims"]])
+def test_what_ships_takes_the_place_of_no_folder_that_is_named(ships, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    mistyped = CliRunner().invoke(main, [*command, "--runs", "rusn"])
+    assert (mistyped.exit_code, mistyped.stdout) == (2, "")
+    assert "--runs rusn: no such folder" in mistyped.stderr
+    (tmp_path / "empty").mkdir()
+    assert "reference leaderboard" not in CliRunner().invoke(main, [*command, "--runs", "empty"]).output
 
 
 def test_a_page_of_one_s_own_records_has_no_statement(tmp_path):
