@@ -210,3 +210,25 @@ def test_cards_claims_and_remarks(records):
 def test_no_records_are_refused():
     with pytest.raises(BadInput, match="no trials"):
         page_data([])
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        ([{"precision": "fp32"}, {"precision": "bf16"}], ["precision fp32", "precision bf16"]),
+        ([{"a": {"b": [1, 2]}, "c": 1}, {"a": {"b": [1, 3]}, "c": 2}, {"c": 3}], ["a b [1 2]", "a b [1 3]", "a b –"]),
+    ],
+)
+def test_settings_have_words_of_their_own(tmp_path, apart, words):
+    fabricate_all(tmp_path, [Trial(settings=each) for each in apart])
+    fabricate_all(tmp_path, [Trial(profile="smoke"), Trial(recipe="native")])
+    found = [block["words"] for block in page_data(load_records(tmp_path)[0])["protocols"][0]["blocks"]]
+    shared = "small profile, real faces"
+    others = ["smoke profile, real faces", f"{shared}, native recipe"]
+    assert sorted(found) == sorted([*(f"{shared}, {each}" for each in words), *others])
+
+
+def test_settings_spelt_alike_are_told_apart_still(tmp_path):
+    fabricate_all(tmp_path, [Trial(settings={"steps": 1}), Trial(settings={"steps": "1"})])
+    first, second = (block["words"] for block in page_data(load_records(tmp_path)[0])["protocols"][0]["blocks"])
+    assert first != second
