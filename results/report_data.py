@@ -193,6 +193,7 @@ def _level(view: View, level: float | None) -> Json:
             for each in curves.curves
         ],
         "without_curve": list(curves.missing),
+        "unmemorised": curves.unmemorised,
     }
 
 
