@@ -189,6 +189,15 @@ def test_commands_are_quoted_and_name_the_setting(page):
     assert command(identity, "a", None, []).endswith("--seeds 1 --profile small --partial --recipe native")
 
 
+def test_means_over_folds_are_said_only_where_there_are_folds(tmp_path):
+    plain = [Trial(seed=seed) for seed in (0, 1)]
+    folds = [Trial(protocol="x", fold=fold, seed=seed) for fold in ("part1", "part2") for seed in (0, 1)]
+    fabricate_all(tmp_path, plain + folds)
+    notes = {each["name"]: each["blocks"][0]["notes"] for each in page_data(load_records(tmp_path)[0])["protocols"]}
+    assert notes["ferplus-sym"] == ["Means over 2 (seed, draw) pairs."]
+    assert "Means over 2 (seed, draw) pairs, each the mean over its folds." in notes["x"]
+
+
 def test_cards_claims_and_remarks(records):
     card = Card("ferplus-sym v1", [("labels", "eight", "FER+")])
     context = Context(
