@@ -32,12 +32,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """What a figure shows; methods without a complete pair are in `missing`."""
+    """What a figure shows.
+
+    Attributes:
+        missing: methods without a complete pair.
+        unmemorised: why no curve has a memorised share, a sentence; empty where one has.
+    """
 
     title: str
     metric: str
     curves: tuple[Curve, ...]
     missing: tuple[str, ...] = ()
+    unmemorised: str = ""
 
 
 def epoch_curves(records: Sequence[Record], expected: Expected | None = None, *, level: float | None = None) -> Curves:
@@ -70,7 +76,25 @@ def view_curves(view: View, level: float | None) -> Curves:
     curves = tuple(curve for _, curve in found if curve is not None)
     what = f"{view.metric_words} by epoch" + ("" if level is None else f", {level_words(level)}")
     missing = tuple(entry.label for entry, curve in found if curve is None)
-    return Curves(title_of(view, what), view.metric_words, curves, missing)
+    unmemorised = "" if any(map(_is_audited, curves)) else _why_unmemorised(view, level)
+    return Curves(title_of(view, what), view.metric_words, curves, missing, unmemorised)
+
+
+def _is_audited(curve: Curve) -> bool:
+    return any(map(math.isfinite, curve.memorised))
+
+
+def _why_unmemorised(view: View, level: float | None) -> str:
+    """What keeps all methods of a level from having memorised a wrong label that is known."""
+    done = [record for entry in view.rows for pair in view.paired(entry, level).complete for record in pair]
+    audits = [line.get("audit") or {} for record in done for line in record.epochs]
+    if not done:
+        return "No method has finished a (seed, draw) pair."
+    if not any(audit.get("entries") for audit in audits):
+        return "Not audited: no reference labels."
+    if not any(audit.get("wrong") for audit in audits):
+        return "No wrong training labels: there is nothing to memorise."
+    return "Not audited: no method tells what it predicts in training."
 
 
 def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
@@ -99,12 +123,14 @@ def _memorised_at(epoch: int) -> Callable[[Record], float | None]:
 
 
 def draw_curves(data: Curves, path: Path) -> None:
-    """Draw two panels side by side into an SVG or PNG file; the same data give the same bytes.
+    """Draw curves of the test metric, and of what is memorised if anything is, into an SVG or PNG file.
+
+    The same data give the same bytes.
 
     Raises:
         BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
     """
-    save_figure(path, (13, _height(data)), lambda figure: _fill(figure, data))
+    save_figure(path, (8 if data.unmemorised else 13, _height(data)), lambda figure: _fill(figure, data))
 
 
 def _height(data: Curves) -> float:
@@ -114,13 +140,17 @@ def _height(data: Curves) -> float:
 
 def _fill(figure: Any, data: Curves) -> None:
     figure.suptitle(data.title, fontsize=12)
-    left, right = figure.subplots(1, 2)
-    _panel(left, [curve.test for curve in data.curves], data)
-    left.set_title(f"test {data.metric} (%)", loc="left", fontsize=12)
-    _panel(right, [curve.memorised for curve in data.curves], data)
-    right.set_title("wrong training labels memorised (%)", loc="left", fontsize=12)
-    if data.missing:
-        figure.supxlabel(f"without a finished pair: {', '.join(data.missing)}", fontsize=9)
+    panels = [(f"test {data.metric} (%)", [curve.test for curve in data.curves])]
+    if not data.unmemorised:
+        panels.append(("wrong training labels memorised (%)", [curve.memorised for curve in data.curves]))
+    (places,) = figure.subplots(1, len(panels), squeeze=False)
+    for axes, (title, curves) in zip(places, panels, strict=True):
+        _panel(axes, curves, data)
+        axes.set_title(title, loc="left", fontsize=12)
+    below = [f"without a finished pair: {', '.join(data.missing)}"] if data.missing else []
+    below += [data.unmemorised] if data.unmemorised else []
+    if below:
+        figure.supxlabel("\n".join(below), fontsize=9)
 
 
 def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
@@ -137,7 +167,7 @@ def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
         axes.plot(range(1, len(percent) + 1), percent, linewidth=2, marker=marker, **look(number))
         ends.append((percent[-1], number))
     if not ends:
-        axes.text(0.5, 0.5, "not audited: no reference labels", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no method was audited at every epoch", ha="center", transform=axes.transAxes)
         return
     low, high = axes.get_ylim()
     last = max(len(values) for values in curves)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from .records import RULES, Record, comparability_key
 from .report_comparisons import compared
 from .report_ranks import agreements_across, diagrams, ranks_of_block
 from .report_reported import printed_for, printed_only
+from .report_settings import setting_words
 from .tables import RULE_WORDS, long_table
 from .views import Expected, View, at_level, level_words, notes_of, oracle_knowledge, title_of, view_of
 
@@ -84,9 +85,7 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
     views = {key: [_view(block) for block in blocks(grouped[key], allow_mixed=True)] for key in keys}
     across = iter(agreements_across([view for key in keys for view in views[key]]))
     environments = Environments()
-    protocols = [
-        _protocol(key, [_block(view, next(across), context, environments) for view in views[key]]) for key in keys
-    ]
+    protocols = [_protocol(key, views[key], across, context, environments) for key in keys]
     return {
         "format": FORMAT,
         "rules": [{"name": rule, "words": RULE_WORDS[rule]} for rule in RULES],
@@ -126,10 +125,18 @@ def _in_catalog_order(grouped: Mapping[str, Sequence[Record]]) -> list[str]:
     return sorted(grouped, key=lambda key: (order.get(key.rpartition("@")[0], len(order)), key))
 
 
-def _protocol(key: str, found: Sequence[Json]) -> Json:
+def _protocol(
+    key: str,
+    views: Sequence[View],
+    across: Iterator[Sequence[Agreement]],
+    context: Context,
+    environments: Environments,
+) -> Json:
     name = key.rpartition("@")[0]
     known = catalog.PROTOCOLS.get(name)
-    return {"key": key, "name": name, "title": known.title if known else "", "blocks": list(found)}
+    words = setting_words([view.block for view in views])
+    found = [_block(*each, next(across), context, environments) for each in zip(views, words, strict=True)]
+    return {"key": key, "name": name, "title": known.title if known else "", "blocks": found}
 
 
 # --- a block: records of one comparability key
@@ -140,7 +147,7 @@ def _view(block: Block) -> View:
     return view_of(block, Expected(folds=catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()))
 
 
-def _block(view: View, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
+def _block(view: View, words: str, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
     block, identity = view.block, view.identity
     name, profile = identity["protocol"]["name"], identity["profile"]
     own = Expected(folds=view.folds)
@@ -151,7 +158,7 @@ def _block(view: View, across: Sequence[Agreement], context: Context, environmen
     card = context.cards.get((name, profile))
     return {
         "title": title_of(view, "leaderboard"),
-        "words": block_words(identity, block.distinction),
+        "words": words,
         "profile": profile,
         "source": identity["source"],
         "partial": identity["partial"],
@@ -174,16 +181,6 @@ def _block(view: View, across: Sequence[Agreement], context: Context, environmen
     }
 
 
-def block_words(identity: Mapping[str, Any], distinction: str) -> str:
-    """What sets a block apart, for a heading: profile, faces, and what differs from the protocol's other blocks."""
-    parts = [f"{identity['profile']} profile", f"{identity['source']} faces"]
-    parts += ["partial copy of the data"] if identity["partial"] else []
-    parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != "protocol" else []
-    named = ("profile = ", "source = ", "partial = ", "recipe = ", "protocol.fingerprint = ", "settings.", "data.")
-    rest = [part for part in distinction.split("; ") if part and not part.startswith(named)]
-    return ", ".join(parts + rest)
-
-
 def _level(view: View, level: float | None) -> Json:
     curves = view_curves(view, level)
     return {
@@ -196,6 +193,7 @@ def _level(view: View, level: float | None) -> Json:
             for each in curves.curves
         ],
         "without_curve": list(curves.missing),
+        "unmemorised": curves.unmemorised,
     }
 
 

@@ -213,7 +213,8 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
         notes.append(f"Folds: {', '.join(folds)}; a pair enters only when all of them are there.")
     counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
     if counts:
-        notes.append(_pairs_note(counts, spread=any("±" in cell.text for row in cells for cell in row)))
+        spread = any("±" in cell.text for row in cells for cell in row)
+        notes.append(_pairs_note(counts, spread=spread, folds=bool(folds)))
     if any(cell.status and cell.value is not None for row in cells for cell in row):
         notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
     known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
@@ -248,9 +249,9 @@ def _at_rest(view: View) -> list[str]:
     return found
 
 
-def _pairs_note(counts: Sequence[int], *, spread: bool) -> str:
+def _pairs_note(counts: Sequence[int], *, spread: bool, folds: bool) -> str:
     if counts == [1]:
         return "One (seed, draw) pair: no spread."
     number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
-    words = f"over {number} (seed, draw) pairs, each the mean over its folds."
+    words = f"over {number} (seed, draw) pairs{', each the mean over its folds' if folds else ''}."
     return f"± is the standard deviation (n − 1) {words}" if spread else f"Means {words}"

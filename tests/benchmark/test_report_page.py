@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,19 +26,6 @@ METHODS = ("supervised", "ensemble", "cocuring", "nct", "scn", HOSTILE, "=1+1")
 LEVELS = (0.2, 0.3, 0.4)
 TOLD = {"cocuring": ("noise_rate",)}
 VIEWS = ["results", "labels", "levels", "training", "rules", "ranks", "audit", "compute", "card"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-    if path is None:
-        pytest.skip("no chromium here: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def named(method):

@@ -33,6 +33,7 @@ class Trial:
     copies: int = 8
     validation: bool = True
     audit: bool = True
+    wrong: int = 20  # training labels
     profile: str = "small"
     source: str = "real"
     partial: bool = False
@@ -161,14 +162,14 @@ def _best(kind: str, probabilities: list[np.ndarray], labels: np.ndarray) -> int
 
 
 def _audit(trial: Trial, epoch: int) -> dict[str, int]:
-    memorised = round(20 * (1.1 - trial.skill) * (epoch + 1) / trial.epochs)
+    memorised = round(trial.wrong * (1.1 - trial.skill) * (epoch + 1) / trial.epochs)
     return {
         "entries": 100,
-        "wrong": 20,
+        "wrong": trial.wrong,
         "predicted": 100,
-        "predicted_wrong": 20,
+        "predicted_wrong": trial.wrong,
         "memorised": memorised,
-        "recovered": (20 - memorised) // 2,
+        "recovered": (trial.wrong - memorised) // 2,
         "judged": 100,
         "right": 80,
         "targets": 100,

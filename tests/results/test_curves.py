@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results import curves, metrics
+from fernoise_bench.results.cells import blocks
 from fernoise_bench.results.records import load_records
-from fernoise_bench.results.views import Expected
+from fernoise_bench.results.views import Expected, view_of
 
 from .fabricate import Trial, fabricate_all
 
@@ -52,6 +53,29 @@ def test_folds_and_action_units(tmp_path):
     assert all(map(math.isfinite, curve.test))
     assert all(map(math.isnan, curve.memorised))
     curves.draw_curves(data, tmp_path / "figure.svg")
+
+
+@pytest.mark.parametrize(
+    ("trial", "words"),
+    [
+        ({}, ""),
+        ({"audit": False}, "Not audited: no reference labels."),
+        ({"wrong": 0}, "No wrong training labels: there is nothing to memorise."),
+    ],
+)
+def test_what_was_not_memorised_has_a_reason_and_no_panel(tmp_path, trial, words):
+    data = curves.epoch_curves(loaded(tmp_path / "runs", [Trial(method="a", **trial), Trial(method="b", **trial)]))
+    assert data.unmemorised == words
+    curves.draw_curves(data, tmp_path / "figure.svg")
+    drawn = (tmp_path / "figure.svg").read_text()
+    assert drawn.count('<g id="axes_') == (1 if words else 2)
+    assert words in drawn
+
+
+def test_a_page_without_a_finished_pair_says_that(tmp_path):
+    (block,) = blocks(loaded(tmp_path, [Trial(fold="part1"), Trial(fold="part2", state="running")]))
+    data = curves.view_curves(view_of(block, Expected()), 0.2)
+    assert data.unmemorised == "No method has finished a (seed, draw) pair."
 
 
 def test_one_level_at_a_time(tmp_path):

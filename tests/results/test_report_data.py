@@ -189,6 +189,15 @@ def test_commands_are_quoted_and_name_the_setting(page):
     assert command(identity, "a", None, []).endswith("--seeds 1 --profile small --partial --recipe native")
 
 
+def test_means_over_folds_are_said_only_where_there_are_folds(tmp_path):
+    plain = [Trial(seed=seed) for seed in (0, 1)]
+    folds = [Trial(protocol="x", fold=fold, seed=seed) for fold in ("part1", "part2") for seed in (0, 1)]
+    fabricate_all(tmp_path, plain + folds)
+    notes = {each["name"]: each["blocks"][0]["notes"] for each in page_data(load_records(tmp_path)[0])["protocols"]}
+    assert notes["ferplus-sym"] == ["Means over 2 (seed, draw) pairs."]
+    assert "Means over 2 (seed, draw) pairs, each the mean over its folds." in notes["x"]
+
+
 def test_cards_claims_and_remarks(records):
     card = Card("ferplus-sym v1", [("labels", "eight", "FER+")])
     context = Context(
@@ -210,3 +219,25 @@ def test_cards_claims_and_remarks(records):
 def test_no_records_are_refused():
     with pytest.raises(BadInput, match="no trials"):
         page_data([])
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        ([{"precision": "fp32"}, {"precision": "bf16"}], ["precision fp32", "precision bf16"]),
+        ([{"a": {"b": [1, 2]}, "c": 1}, {"a": {"b": [1, 3]}, "c": 2}, {"c": 3}], ["a b [1 2]", "a b [1 3]", "a b –"]),
+    ],
+)
+def test_settings_have_words_of_their_own(tmp_path, apart, words):
+    fabricate_all(tmp_path, [Trial(settings=each) for each in apart])
+    fabricate_all(tmp_path, [Trial(profile="smoke"), Trial(recipe="native")])
+    found = [block["words"] for block in page_data(load_records(tmp_path)[0])["protocols"][0]["blocks"]]
+    shared = "small profile, real faces"
+    others = ["smoke profile, real faces", f"{shared}, native recipe"]
+    assert sorted(found) == sorted([*(f"{shared}, {each}" for each in words), *others])
+
+
+def test_settings_spelt_alike_are_told_apart_still(tmp_path):
+    fabricate_all(tmp_path, [Trial(settings={"steps": 1}), Trial(settings={"steps": "1"})])
+    first, second = (block["words"] for block in page_data(load_records(tmp_path)[0])["protocols"][0]["blocks"])
+    assert first != second

@@ -192,9 +192,13 @@ function toolbar(parts) {
 }
 
 function filterField(table, label = "Filter methods", example = "filter by name") {
-  const input = el("input", { type: "search", value: state.filter, placeholder: example, autocomplete: "off", oninput: () => { state.filter = input.value; table.filter(input.value); } });
+  const input = el("input", { type: "search", value: state.filter, placeholder: example, autocomplete: "off", oninput: () => { state.filter = input.value; announceRows(table.filter(input.value)); } });
   if (state.filter) table.filter(state.filter);
   return el("label", { class: "field" }, el("span", {}, label), input);
+}
+
+function announceRows(count) {
+  if (count) announce(`${count.shown} of ${plural(count.all, "row")}`);
 }
 
 function csvButton(table, name) {

@@ -110,38 +110,68 @@ function shortened(text, most) {
 // points: [{ label, x, y, spread, strong }]
 function scatter(options) {
   const width = Math.max(320, Math.min(options.width, 860));
-  const size = { left: 44, right: width - 24, top: 32, bottom: 330 };
+  const size = { left: 44, right: width - 24, top: 32, bottom: Math.max(330, width < 560 ? 50 + 15 * options.points.length : 0) }; // a line for each name
   if (!options.points.length) return el("p", { class: "empty" }, options.empty);
   const powers = bounds(options.points.map((point) => Math.log2(point.x)), 0.12);
   const doubled = scale(Math.floor(powers[0]), powers[1] + 1, size.left, size.right);
   const x = { at: (value) => doubled.at(Math.log2(value)) };
   const y = scale(...bounds(options.points.map((point) => point.y), 0.1), size.bottom, size.top);
-  const figure = svg("svg", { viewBox: `0 0 ${width} 384`, role: "img", "aria-label": `${options.title}. The numbers are in the table below.` },
+  const figure = svg("svg", { viewBox: `0 0 ${width} ${size.bottom + 54}`, role: "img", "aria-label": `${options.title}. The numbers are in the table below.` },
     axes(size, x, y, { ...options, xTicks: ticks(doubled.low, doubled.high, 8).filter(Number.isInteger).map((power) => 2 ** power) }), pointNodes(options.points, x, y, size));
   return el("figure", {}, figure, el("figcaption", {}, options.title));
 }
 
-// Points that stand one above another have their names beside them, spread so that each can be read.
+// Each name as near to its point as there is room, over no other name and, where that can be, no point.
 function pointNodes(points, x, y, size) {
-  const columns = new Map();
-  for (const point of points) {
-    const key = Math.round(x.at(point.x) / 30);
-    columns.set(key, [...(columns.get(key) || []), point]);
+  const spots = points.map((point) => ({ point, x: x.at(point.x), y: y.at(point.y), words: shortened(point.label, 24) })).sort((a, b) => a.y - b.y);
+  const dots = spots.map((spot) => boxAt(spot.x - 6, spot.y, 12));
+  const names = [];
+  for (const spot of spots) {
+    const places = namePlaces(spot, wideOf(spot.words), size);
+    const free = places.filter((place) => !names.some((other) => touch(place, other, 14)));
+    names.push(free.find((place) => !dots.some((dot) => touch(place, dot, 11))) || free[0] || places[0]);
   }
-  return [...columns.values()].flatMap((members) => {
-    const right = Math.max(...members.map((point) => x.at(point.x)));
-    const left = right + 150 > size.right;
-    const places = spreadOut(members.map((point) => y.at(point.y)), 14, size.top, size.bottom - 4);
-    return members.map((point, at) => pointNode(point, x.at(point.x), y.at(point.y), (left ? -1 : 1) * 16 + (left ? x.at(point.x) : right), places[at]));
-  });
+  return spots.map((spot, at) => pointNode(spot, names[at]));
 }
 
-function pointNode(point, x, y, nameX, nameY) {
-  const left = nameX < x;
+// The boxes a name could have, the nearest first: right or left of the point, or across its column.
+function namePlaces(spot, wide, size) {
+  const end = size.right + 20;
+  const across = Math.min(Math.max(size.left + 2, spot.x - wide / 2), end - wide);
+  const found = [];
+  for (let away = 0; away <= size.bottom - size.top; away += 3) {
+    for (const y of away ? [spot.y - away, spot.y + away] : [spot.y]) {
+      if (y < size.top || y > size.bottom - 6) continue;
+      if (spot.x + 12 + wide <= end) found.push(boxAt(spot.x + 12, y, wide));
+      if (spot.x - 12 - wide >= size.left) found.push(boxAt(spot.x - 12 - wide, y, wide));
+      if (away > 12) found.push(boxAt(across, y, wide));
+    }
+  }
+  return found;
+}
+
+function boxAt(x, y, wide) {
+  return { x, y, wide };
+}
+
+// Boxes whose middles are less than so much apart and that have a place across in common.
+function touch(a, b, high) {
+  return Math.abs(a.y - b.y) < high && a.x < b.x + b.wide + 4 && b.x < a.x + a.wide + 4;
+}
+
+// How wide a text of a figure is.
+function wideOf(words) {
+  wideOf.ruler ??= document.createElement("canvas").getContext("2d");
+  wideOf.ruler.font = '12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
+  return wideOf.ruler.measureText(words).width;
+}
+
+function pointNode({ point, x, y, words }, name) {
+  const near = Math.min(Math.max(x, name.x - 2), name.x + name.wide + 2);
   return svg("g", {}, svg("title", {}, `${point.label}: ${number(point.y, 2)}, ${number(point.x, 2)} forwards`),
-    svg("line", { x1: x, y1: y, x2: left ? nameX + 3 : nameX - 3, y2: nameY, class: "lead" }),
+    svg("line", { x1: x, y1: y, x2: near, y2: name.y, class: "lead" }),
     svg("circle", { cx: x, cy: y, r: 4.5, class: point.front ? "front" : "point" }),
-    svg("text", { x: nameX, y: nameY + 4, "text-anchor": left ? "end" : "start" }, shortened(point.label, 24)));
+    svg("text", { x: name.x, y: name.y + 4 }, words));
 }
 
 // A mean with its standard deviation on a scale all rows share; the numbers stand beside it.

@@ -42,9 +42,7 @@ function resultNotes({ block, state }, rows, others) {
   const where = last.level === null ? "" : ` at ${last.words}`;
   if (shownPrinted(block, state)) {
     sentences.push(`Reported: the papers' numbers; select one for its table and row. ${caution(block)}`);
-    const flags = [...block.rows, ...others].flatMap((row) => row.cells).flatMap((cell) => wholeOf(cell.printed || cell)).flatMap((each) => each.flags);
-    const legend = FLAGS.filter((flag) => flags.includes(flag.kind)).map((flag) => `${flag.mark} ${flag.words}`);
-    if (legend.length) sentences.push(`Beside a reported number: ${legend.join("; ")}. +1: another table prints another.`);
+    sentences.push(...printedLegend([...block.rows, ...others].flatMap((row) => row.cells).map((cell) => wholeOf(cell.printed || cell))));
   }
   if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter are not told apart (Nemenyi's test, last epoch${where}); ${last.comparison.ranking}. First: how often a method has the highest mean when pairs are resampled (last epoch${where}).`);
   if (last.comparison.power) sentences.push(`Against supervised: points over the pairs both have (last epoch${where}, whichever rule is chosen). ${last.comparison.test} ${last.comparison.power}`);
@@ -146,8 +144,30 @@ function flagMarks(printed) {
     sign(flag.mark, "flag", printed.remarks.filter((remark) => remark.startsWith(`${flag.kind}:`)).join(". ") || flag.words));
 }
 
+// The marks that stand in cells of printed numbers, in words; none where there is none.
+function printedLegend(cells) {
+  const flags = cells.flat().flatMap((each) => each.flags);
+  const words = FLAGS.filter((flag) => flags.includes(flag.kind)).map((flag) => `${flag.mark} ${flag.words}`);
+  const more = [...new Set(cells.map((cell) => cell.length - 1).filter((count) => count > 0))].sort((a, b) => a - b);
+  if (more.length) words.push(`${more.map((count) => `+${count}`).join(", ")} printed ${String(more) === "1" ? "once more" : "so many times more"}, in another table or row: select to see`);
+  if (cells.some(([first, ...others]) => first && differing(first, others).length)) words.push(`${DIFFERS} with another number there`);
+  return words.length ? [`Beside a reported number: ${words.join("; ")}.`] : [];
+}
+
+const DIFFERS = "Δ";
+
+function differing(first, others) {
+  return others.filter((each) => each.value !== first.value);
+}
+
+function moreMark(first, others) {
+  if (!others.length) return null;
+  const apart = differing(first, others);
+  return el("small", {}, ` +${others.length}`, apart.length ? sign(DIFFERS, "flag", `another number: ${apart.map((each) => each.text).join(", ")}`) : null, others.map(flagMarks));
+}
+
 function printedNumber(printed, others, title, open) {
-  return { text: printed.text, value: printed.value, mark: [flagMarks(printed), others.length ? el("small", {}, ` +${others.length}`, others.map(flagMarks)) : null],
+  return { text: printed.text, value: printed.value, mark: [flagMarks(printed), moreMark(printed, others)],
     remarks: [printed, ...others].flatMap((each) => each.remarks).join(". "), class: "printed", open, hint: title };
 }
 
@@ -178,12 +198,12 @@ function printedLabels(block, place) {
   const printed = [...block.rows.flatMap((row) => row.cells[place].printed), ...block.printed_only.flatMap((row) => row.cells[place])];
   const places = [...new Set(printed.filter((each) => each.label !== null).map((each) => each.where))];
   return places.map((where) => {
-    const mine = printed.filter((each) => each.where === where);
+    const mine = printed.filter((each) => each.where === where && (each.label === null || block.names.includes(each.label)));
     const cell = (label) => {
       const found = mine.find((each) => each.label === label);
       return found ? printedNumber(found, [], where, () => openPrinted(where, [found])) : { text: "" };
     };
-    return { name: where, class: "reported-only", last: true, cells: [{ text: where, node: chip("reported") }, cell(null), ...block.names.map(cell)] };
+    return { name: where, class: "reported-only", last: true, numbers: mine.map((each) => [each]), cells: [{ text: where, node: chip("reported") }, cell(null), ...block.names.map(cell)] };
   });
 }
 

@@ -49,7 +49,7 @@ function dataTable(options) {
   draw();
   return {
     node: el("div", { class: "datatable" }, scrolling(options.caption, table), count),
-    filter(text) { state.filter = text; draw(); },
+    filter(text) { state.filter = text; draw(); return { shown: shown().length, all: options.rows.length }; },
     csv: () => csvOf(shown(), options),
     sortedBy: () => state.column,
   };
@@ -168,4 +168,18 @@ function printedTable(table, known, positions, keep) {
     return { name: label, oracle, cells: kept.map((place) => (place === named ? { text: label, known: oracle } : row[place])) };
   });
   return { caption: table.title, columns, rows };
+}
+
+// Whether its rows say nothing: a dash in every cell but those that name them.
+function isBlank({ columns, rows }) {
+  return rows.length > 0 && rows.every((row) => row.cells.every((cell, place) => place === 0 || columns[place].label === "noise" || (cell.value === undefined && cell.text === "–")));
+}
+
+// What all cells of a row lack is said beside its name; the download keeps it in each.
+function statusOnce(cells) {
+  const told = [...new Set(cells.map((cell) => cell.status).filter(Boolean))];
+  if (told.length !== 1) return cells;
+  const [name, ...others] = cells;
+  const rest = others.map((cell) => ({ ...cell, text: withoutStatus(cell)[0].replace(told[0], "–"), csv: cell.value === undefined ? cell.text : undefined }));
+  return [{ ...name, node: el("small", { class: "status" }, ` ${told[0]}`) }, ...rest];
 }

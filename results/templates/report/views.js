@@ -41,13 +41,20 @@ function drawLabels(context) {
   const columns = [{ label: "Method" }, { label: block.metric === "F1" ? "mean" : "accuracy", number: true }, ...block.names.map((name) => ({ label: name, number: true }))];
   const rows = block.rows.map((row, at) => ({ name: row.label, oracle: row.oracle, cells: [
     { text: row.label, known: row.oracle },
-    { ...scores[at], text: number(scores[at].value, block.decimals), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "where this comes from" },
+    { ...scores[at], text: withoutSpread(scores[at], block), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "where this comes from" },
     ...shown[at].map((value) => value === null ? { text: "–" } : { text: base ? signed(value, 1) : number(value, 1), value, tint: tint(value) }),
   ] }));
-  if (state.printed && !base) rows.push(...printedLabels(block, place));
+  const printed = state.printed && !base ? printedLabels(block, place) : [];
+  rows.push(...printed);
   const table = dataTable({ caption: `${what} in %, ${context.ruleWords}${levelSuffix(block, place)}${base ? ", difference from supervised in points" : ""}`, columns, rows, sort: rankable(block, place) ? 1 : null, class: "heat" });
-  const note = ["Colour: " + (base ? "blue above supervised, orange below." : "the deeper, the higher."), "A class without a test face shows –; an undefined F1 counts as 0."];
+  const note = ["Colour: " + (base ? "blue above supervised, orange below." : "the deeper, the higher."), ...printedLegend(printed.flatMap((row) => row.numbers)), "A class without a test face shows –; an undefined F1 counts as 0."];
   return { node: [table.node, notes([...note, ...oracleNotes(block)])], table };
+}
+
+// A mean alone; what is missing stays beside it, or in its place.
+function withoutSpread(score, block) {
+  if (score.value === undefined) return score.text;
+  return number(score.value, block.decimals) + (score.status ? ` (${score.status})` : "");
 }
 
 // The notes that say who was told what.
@@ -117,22 +124,24 @@ function drawTraining(context) {
   const level = block.levels[place];
   const colour = (label) => { const found = chosen.findIndex((name) => label === name || label.startsWith(`${name} (`)); return found < 0 ? null : found; };
   const told = (label) => knownOf(block, label.replace(/ \(\d+\/\d+\)$/, ""));
-  const chart = (key, title, empty) => {
+  const unmemorised = level.unmemorised ? el("p", { class: "empty" }, level.unmemorised) : null;
+  const chart = (key, title) => {
     const series = level.curves.map((each) => ({ label: daggered(each.label, told(each.label)), strong: colour(each.label),
       points: each[key].map((value, at) => [at + 1, value]).filter((point) => point[1] !== null) }));
     const longest = Math.max(2, ...level.curves.map((each) => each[key].length));
-    const width = context.width > 1000 ? context.width / 2 - 48 : context.width - 34;
-    return lineChart({ title, series, width, xLabel: "epoch", yLabel: key === "test" ? `${block.metric} (%)` : "memorised (%)", xTicks: ticks(1, longest, 8).filter((tick) => tick >= 1 && Number.isInteger(tick)), xWords: (value) => value, empty });
+    const width = context.width > 1000 && !unmemorised ? context.width / 2 - 48 : context.width - 34;
+    return lineChart({ title, series, width, xLabel: "epoch", yLabel: key === "test" ? `${block.metric} (%)` : "memorised (%)", xTicks: ticks(1, longest, 8).filter((tick) => tick >= 1 && Number.isInteger(tick)), xWords: (value) => value, empty: level.unmemorised });
   };
-  const columns = [{ label: "Method" }, { label: "test, first epoch", number: true }, { label: "test, best epoch", number: true }, { label: "test, last epoch", number: true }, { label: "memorised, last epoch", number: true }];
+  const columns = [{ label: "Method" }, { label: "test, first epoch", number: true }, { label: "best of the mean curve", number: true }, { label: "test, last epoch", number: true }, ...(unmemorised ? [] : [{ label: "memorised, last epoch", number: true }])];
+  const values = (each) => [each.test[0], Math.max(...each.test), each.test.at(-1), ...(unmemorised ? [] : [each.memorised.at(-1)])];
   const rows = level.curves.map((each) => ({ name: each.label, oracle: told(each.label), cells: [{ text: each.label, known: told(each.label) },
-    ...[each.test[0], Math.max(...each.test), each.test.at(-1), each.memorised.at(-1)].map((value) => value === null ? { text: "–" } : { text: number(value, 2), value })] }));
+    ...values(each).map((value) => value === null ? { text: "–" } : { text: number(value, 2), value })] }));
   const table = dataTable({ caption: `Training curves in numbers, %${levelSuffix(block, place)}`, columns, rows, sort: rankable(block, place) ? 3 : null, class: "plainly" });
   const missing = level.without_curve.length ? [`Without a finished pair: ${level.without_curve.join(", ")}.`] : [];
-  return { node: [methodPicker(context), el("div", { class: "pair" },
-    chart("test", `Test ${block.metric} by epoch${levelSuffix(block, place)}`, "No finished trial."),
-    chart("memorised", `Wrong training labels memorised, by epoch${levelSuffix(block, place)}`, "Not audited: no reference labels.")),
-  el("h4", {}, "The numbers"), table.node, notes([...missing, ...oracleNotes(block)])], table };
+  if (!rows.length) return { node: [unmemorised, notes(oracleNotes(block))], table };
+  const test = chart("test", `Test ${block.metric} by epoch${levelSuffix(block, place)}`);
+  const charts = unmemorised ? [test, unmemorised] : el("div", { class: "pair" }, test, chart("memorised", `Wrong training labels memorised, by epoch${levelSuffix(block, place)}`));
+  return { node: [methodPicker(context), charts, el("h4", {}, "The numbers"), table.node, notes([...missing, ...oracleNotes(block)])], table };
 }
 
 // --- the harness's own tables
@@ -162,12 +171,15 @@ function drawAudit(context) {
   const level = context.auditLevel();
   const keep = (row, table) => level === null || !table.columns.includes("noise") || row[table.columns.indexOf("noise")].value === level;
   const about = level === null || context.block.levels.length < 2 ? "" : `noise ${level}`;
-  return ownTables(context.block, context.block.audit, { keep, without: about && "noise", about });
+  const levels = context.block.levels.filter((each) => level === null || each.level === level);
+  const blank = [...new Set(levels.map((each) => each.unmemorised))].filter(Boolean).join(" ") || "Nothing was counted.";
+  return ownTables(context.block, context.block.audit, { keep, without: about && "noise", about, blank });
 }
 
 // Tables of the harness one below the other, to filter and download together; a note is said once.
 // about: what the rows kept are of, without: the column that says it; own: the protocol whose name is not repeated.
-function ownTables(block, tables, { sortBy, positions, keep, without, about, own }) {
+// blank: the sentence in the place of a table without any number.
+function ownTables(block, tables, { sortBy, positions, keep, without, about, own, blank }) {
   const known = new Map(block.rows.map((row) => [row.label, row.oracle]));
   const said = new Set();
   const drawn = tables.map((table) => {
@@ -176,12 +188,18 @@ function ownTables(block, tables, { sortBy, positions, keep, without, about, own
     const sort = printed.columns.findIndex((column) => column.label === sortBy);
     if (about && table.columns.includes(without)) printed.caption += `, ${about}`;
     if (own && !shown) printed.rows = printed.rows.map((row) => ({ ...row, cells: row.cells.map((cell) => withoutOwn(cell, own)) }));
+    if (blank && isBlank(printed)) return { node: el("p", { class: "empty" }, el("strong", {}, printed.caption), el("br"), blank), notes: [] };
+    printed.rows = printed.rows.map((row) => ({ ...row, cells: statusOnce(row.cells) }));
     const fresh = table.notes.filter((note) => !said.has(note));
     fresh.forEach((note) => said.add(note));
     return { ...dataTable({ ...printed, sort: sort < 0 ? null : sort, class: "plainly" }), notes: fresh, named: table.columns.includes("method") };
   });
-  const all = { filter: (text) => drawn.forEach((each) => each.named && each.filter(text)), csv: () => drawn.map((each) => each.csv()).join("\n") };
+  const all = { filter: (text) => total(drawn.filter((each) => each.named).map((each) => each.filter(text))), csv: () => drawn.filter((each) => each.csv).map((each) => each.csv()).join("\n") };
   return { node: drawn.map((each) => [each.node, notes(each.notes)]), table: all };
+}
+
+function total(counts) {
+  return { shown: counts.reduce((sum, each) => sum + each.shown, 0), all: counts.reduce((sum, each) => sum + each.all, 0) };
 }
 
 function withoutOwn(cell, own) {
