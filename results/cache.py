@@ -24,7 +24,7 @@ from typing import Any, overload
 import numpy as np
 
 from ..protocols.errors import BadInput
-from . import metrics, records, store, subjects
+from . import metrics, record_fields, records, store, subjects
 from .records import Record, Score, Scores, comparability_key, load_record, load_records
 from .subjects import Subjects
 
@@ -207,7 +207,8 @@ def _digest(folder: Path) -> str:
 @cache
 def _version() -> str:
     """Of the code that turns files into numbers: what other code made is never used."""
-    sources = (records.__file__, metrics.__file__, store.__file__, subjects.__file__, __file__)
+    readers = (records, record_fields, metrics, store, subjects)
+    sources = (*(str(module.__file__) for module in readers), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
 
 
