@@ -13,6 +13,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -234,6 +235,14 @@ def _slug(name: str) -> str:
 def find_trials(root: Path) -> list[Path]:
     """The trial folders below an output folder, sorted; an output folder that does not exist has none."""
     return sorted(path for path in root.glob("*/*/*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir())
+
+
+def remove(path: Path) -> None:
+    """Remove what stands at a path, if anything does: a folder with what is in it, of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:
