@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,7 +180,19 @@ def of_too_many_epochs(path: Path) -> None:
     torch.save({**state, "next_epoch": 99}, path)
 
 
-@pytest.mark.parametrize("change", [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs])
+def compressed(path: Path) -> None:
+    """As one that unpacks to more than there is memory would be."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+CHANGES = [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs, compressed]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_damaged_checkpoint_is_named_and_its_trial_starts_again(
     change: Callable[[Path], object], tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
