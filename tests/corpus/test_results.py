@@ -162,6 +162,13 @@ def test_names_that_steer_a_terminal_are_never_printed(runs: Path) -> None:
         assert (found.out + found.err).count("control characters") == 2
 
 
+def test_names_that_are_markdown_are_printed_as_names(runs: Path) -> None:
+    fabricate(runs, Trial(method="![x](http://evil/b.png)|<b>"))
+    for words in (("status",), ("table", "ferplus-sym")):
+        told = command(*words, "--runs", str(runs))
+        assert r"![x\](http://evil/b.png)\|\<b>" in told.out
+
+
 # --- packs
 
 PACK_FILES: dict[str, dict[str, Damage]] = {
