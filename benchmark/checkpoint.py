@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import torch
 
 from ..protocols.errors import BadInput
 from ..results.store import write_atomic, write_jsonl
+from . import torch_files
 
 if TYPE_CHECKING:
     from .trainer import Training
@@ -60,11 +60,8 @@ def resume(folder: Path, training: Training) -> bool:
 
 
 def _read(path: Path, device: torch.device) -> Any:
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()  # torch.load does not look at checksums
-    if damaged is not None:
-        raise ValueError(f"{damaged} does not have its checksum")
-    return torch.load(path, map_location=device, weights_only=True)
+    with path.open("rb") as file:
+        return torch_files.load(file, device, checksums=True)
 
 
 def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:

@@ -54,7 +54,11 @@ def status(runs: Path, as_json: bool) -> None:
         return
     from tabulate import tabulate
 
-    click.echo(tabulate(lines, headers="keys", tablefmt="github"))
+    from ..results.render import markdown
+
+    rows = [{name: markdown(str(value)) for name, value in line.items()} for line in lines]
+    sides = ["left" if isinstance(value, str) else "right" for line in lines[:1] for value in line.values()]
+    click.echo(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True, colalign=sides))
     for problem in problems:
         click.echo(f"{problem['state']}: {problem['trial']}: {problem['reason']}")
     for message in damaged:

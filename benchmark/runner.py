@@ -20,7 +20,7 @@ from ..protocols.build import Data, open_data
 from ..protocols.data import CellData
 from ..protocols.errors import BadInput, printable
 from ..results.records import load_record
-from ..results.store import TrialLock, is_locked, read_json, write_arrays, write_json
+from ..results.store import TrialLock, is_locked, read_json, remove, write_arrays, write_json
 from . import checkpoint, teachers, trainer
 from .encoders import CountedEncoder
 from .evaluate import Diverged
@@ -28,7 +28,7 @@ from .trial import Trial
 from .weights import Weights, resolve
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
-RESULTS = ("status.json", "environment.json", "epochs.jsonl", "predictions.npz")
+FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
 # Of the output folder, not of a trial: every other trial would fail of it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -141,11 +141,18 @@ def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[
 
 
 def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
-    """Names what is damaged and makes room for it; the checkpoint stays, which is looked at on its own."""
+    """Names what is damaged and makes room for it; the checkpoint stays, which is looked at on its own.
+
+    A folder in the place of a file goes too, even of the checkpoint: no file could be put there.
+    """
     if state_of(trial) == "damaged":
         report({"warning": damage(trial)})
-        for name in RESULTS:
-            (trial.folder / name).unlink(missing_ok=True)
+        for name in FILES:
+            remove(trial.folder / name)
+    for path in (trial.folder / name for name in (checkpoint.FILE, *FILES)):
+        if path.is_dir() and not path.is_symlink():
+            report({"warning": f"{path} is a folder where a file belongs: it is removed"})
+            remove(path)
 
 
 def discard(trial: Trial) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..protocols.data import Array, CellData, Rows, describe_noise
 from ..protocols.errors import BadInput
-from ..results.store import TrialLock, read_arrays, read_json, write_arrays, write_json
+from ..results.store import TrialLock, read_arrays, read_json, remove, write_arrays, write_json
 from . import checkpoint, trainer
 from .evaluate import Diverged, predict_rows
 from .trial import Trial
@@ -74,6 +74,8 @@ def _ask(
                         return _said(teacher, data)
                     except BadInput as error:
                         report({"warning": f"{error}; the teacher is trained again"})
+                        for name in (PROBABILITIES, "status.json"):
+                            remove(teacher.folder / name)
                 _build(teacher, data, weights, report)
                 return _said(teacher, data)
         time.sleep(POLL_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..protocols.errors import BadInput
+from . import torch_files
 
 MSCELEB_FILES = ("ijba_res18_naive.pth.tar", "res18_naive.pth_MSceleb.tar", "resnet18_msceleb.pth")
 VGGFACE2_STEM = "resnet50_ft_weight"
@@ -126,6 +128,8 @@ def read_checkpoint(path: Path) -> Weights:
         raise BadInput(f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)")
     try:
         content, digest = _read(path)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}; {EXPECTED}") from error
     except Exception as error:  # bytes that are no checkpoint make torch.load raise nearly anything
         if path.suffix in (".pkl", ".pickle"):
             raise BadInput(
@@ -152,7 +156,7 @@ def _read(path: Path) -> tuple[Any, str]:
     if path.suffix == ".safetensors":
         content: Any = safetensors.torch.load(data)
     else:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch_files.load(BytesIO(data), torch.device("cpu"))
     return content, hashlib.sha256(data).hexdigest()
 
 

@@ -23,7 +23,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from . import metrics, records, store, subjects
+from ..protocols.errors import BadInput
+from . import metrics, record_fields, records, store, subjects
 from .records import Record, Score, Scores, comparability_key, load_record, load_records
 from .subjects import Subjects
 
@@ -38,13 +39,6 @@ create table if not exists records (folder text primary key, root text, stamp te
 create index if not exists by_digest on records (digest);
 create index if not exists by_root on records (root);
 """
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-_STRICT = json.JSONDecoder(parse_constant=_refuse)
 
 
 def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], list[str]]:
@@ -103,8 +97,8 @@ class StoredEpochs(Sequence[Mapping[str, Any]]):
     @cached_property
     def _lines(self) -> tuple[Mapping[str, Any], ...]:
         with contextlib.suppress(OSError, ValueError, RecursionError):  # what is wrong is said below, by the store
-            lines = self._path.read_bytes().decode().splitlines()
-            found: list[Mapping[str, Any]] = _STRICT.decode(f"[{','.join(lines)}]")
+            lines = store.read_content(self._path).decode().splitlines()
+            found: list[Mapping[str, Any]] = store.parse(f"[{','.join(lines)}]")
             if len(found) == len(lines) == self._count:
                 return tuple(found)
         return tuple(store.read_jsonl(self._path))
@@ -163,17 +157,21 @@ class _Reader:
         if name in self.known and self.known[name][0] == stamp:
             with contextlib.suppress(*_DAMAGED):
                 return _decoded(inside, folder, self.known[name][1], self.shared)
-        digest = _digest(folder)
-        record = self._moved(inside, folder, digest) or load_record(root, folder)
+        try:
+            digest = _digest(folder)
+        except BadInput:  # of a trial that did not end well this may be no damage: that is for the records to say
+            return load_record(root, folder)
+        record = self._moved(root, inside, folder, digest) or load_record(root, folder)
         if record.done:
             self.found.append((name, stamp, digest, _encoded(record)))
         return record
 
-    def _moved(self, inside: str, folder: Path, digest: str) -> Record | None:
-        """The record of the same files elsewhere, or of before they were touched."""
+    def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:
+        """The record of the same files elsewhere, or of before they were touched; None in a folder of another name."""
         row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
         with contextlib.suppress(*_DAMAGED):
-            return None if row is None else _decoded(inside, folder, row[0], self.shared)
+            record = None if row is None else _decoded(inside, folder, row[0], self.shared)
+            return record if record and store.trial_folder(root, record.identity) == folder else None
         return None
 
 
@@ -202,14 +200,15 @@ def _stamp(folder: str) -> str | None:
 
 
 def _digest(folder: Path) -> str:
-    parts = [_version(), *(hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES)]
+    parts = [_version(), *(hashlib.sha256(store.read_content(folder / name)).hexdigest() for name in FILES)]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 @cache
 def _version() -> str:
     """Of the code that turns files into numbers: what other code made is never used."""
-    sources = (records.__file__, metrics.__file__, store.__file__, subjects.__file__, __file__)
+    readers = (records, record_fields, metrics, store, subjects)
+    sources = (*(str(module.__file__) for module in readers), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
 
 

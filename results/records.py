@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from ..protocols.errors import BadInput, printable
 from . import metrics
+from .record_fields import wrong_counts, wrong_field, wrong_identity
 from .store import canonical_json, find_trials, read_arrays, read_json, read_jsonl, trial_folder
 from .subjects import Subjects, count_by_subject
 
 RULES = ("last", "last_five", "validation", "oracle")
 
 _WITHIN_KEY = ("method", "fold", "level", "draw", "seed", "teachers", "aux")
-_STATES = ("running", "done", "failed", "diverged", "interrupted")
 _STORED = ("last", "validation", "oracle")
 
 Scores = Mapping[str, "Score | None"]
@@ -139,16 +139,16 @@ def load_record(root: Path, folder: Path) -> Record:
 def _load(root: Path, folder: Path) -> Record:
     """`load_record`, raising nearly anything for what a file lacks."""
     identity = read_json(folder / "identity.json")
+    _refuse(folder, wrong_identity(identity))
     if trial_folder(root, identity) != folder:
         raise BadInput(f"{folder} does not carry the name of its identity.json: remove it and run the trial again")
     status: Mapping[str, Any] = {"state": "interrupted"}
     if os.path.lexists(folder / "status.json"):
         status = read_json(folder / "status.json")
-    _require(status["state"] in _STATES, folder, f"unknown state '{status['state']}'")
-    done = status["state"] == "done"
+    done = isinstance(status, dict) and status.get("state") == "done"
     environment = read_json(folder / "environment.json") if done or os.path.lexists(folder / "environment.json") else {}
     epochs = tuple(read_jsonl(folder / "epochs.jsonl")) if done or os.path.lexists(folder / "epochs.jsonl") else ()
-    _require([line["epoch"] for line in epochs] == list(range(len(epochs))), folder, "epochs.jsonl skips an epoch")
+    _refuse(folder, wrong_field(status, environment, epochs))
     record = Record(folder.relative_to(root).as_posix(), identity, environment, status, epochs)
     _check_fields(folder, record)
     if not done:
@@ -239,23 +239,19 @@ def _scores(
 
 
 def _check_fields(folder: Path, record: Record) -> None:
-    """What tables read must be there: a KeyError names what is not."""
-    always = set(_WITHIN_KEY) - {"teachers", "aux"}  # what only some methods have
-    wanted = {"result_version", "protocol", "profile", "source", "partial", "recipe", "settings"} | always
-    _require(wanted <= set(record.identity), folder, "identity.json lacks a field")
-    told = (record.identity, record.environment, record.status)
+    """What is right by itself must fit together, and be fit to be printed."""
+    identity, environment, status, epochs = record.identity, record.environment, record.status, record.epochs
+    told = (identity, environment, status)
     _require(all(map(str.isprintable, _texts(told))), folder, "a name or a reason holds control characters")
-    if not record.done:
-        return
-    wanted = {"task", "device", "engine", "workers", "oracle_knowledge", "unstated", "networks", "rows"}
-    _require(wanted <= set(record.environment), folder, "environment.json lacks a field")
-    task, epochs = record.environment["task"], record.epochs
-    known = (task["kind"], task["metric"]) in (("single", "accuracy"), ("multi", "f1"))
-    _require(known and len(task["names"]) > 0, folder, "environment.json: unknown kind of task or metric")
-    _require(record.environment["rows"]["train"] > 0, folder, "environment.json counts no training rows")
-    _require(all(line["compute"]["forwards"] >= 0 for line in epochs), folder, "epochs.jsonl counts no forwards")
-    _require(len(epochs) == record.status["epochs"] > 0, folder, "epochs.jsonl lacks an epoch of status.json")
-    _require(0 <= record.status["seconds"] < math.inf, folder, "status.json has no seconds")
+    _require([line["epoch"] for line in epochs] == list(range(len(epochs))), folder, "epochs.jsonl skips an epoch")
+    _require(not record.done or len(epochs) == status["epochs"], folder, "epochs.jsonl lacks an epoch of status.json")
+    if environment:
+        task = environment["task"]
+        known = (task["kind"], task["metric"]) in (("single", "accuracy"), ("multi", "f1"))
+        _require(known and len(task["names"]) > 0, folder, "environment.json: unknown kind of task or metric")
+        width = len(task["names"])
+        shape = (width, width if task["kind"] == "single" else 4)
+        _refuse(folder, wrong_counts([line["test"] for line in epochs], shape))
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -291,12 +287,18 @@ def _check_predictions(
             recorded = np.asarray(epochs[epoch]["test"]["confusion"])
             agree = np.array_equal(_counts(kind, probabilities, labels), recorded)
             _require(agree, folder, f"predictions.npz ({rule}) and epoch {epoch} of epochs.jsonl do not agree")
+    told = all(line["test"].get("confusion_without_copies") is not None for line in epochs)
+    _require(told or not predictions["copy"].any(), folder, "epochs.jsonl: confusion_without_copies is missing")
     counts = [np.asarray(line["test"]["confusion"]) for line in epochs]
     alike = {(each.shape, int(each.sum())) for each in counts}
     _require(len(alike) == 1, folder, "epochs.jsonl: the epochs did not test the same rows")
     headlines = [score_of(kind, line["test"]["confusion"]).headline for line in epochs]
     oracle = chosen["oracle"]
     _require(oracle is not None and headlines[oracle] >= max(headlines), folder, "the oracle epoch is not the best")
+
+
+def _refuse(folder: Path, wrong: str) -> None:
+    _require(not wrong, folder, printable(wrong))
 
 
 def _require(condition: bool, folder: Path, what: str) -> None:

@@ -68,6 +68,11 @@ _MATHS = {
 # combining marks, by their code points
 _ACCENTS = {0x300: "`", 0x301: "'", 0x302: "^", 0x303: "~", 0x304: "=", 0x306: "u", 0x307: ".", 0x308: '"', 0x30A: "r"}
 _ACCENTS |= {0x30B: "H", 0x30C: "v", 0x327: "c"}
+# What makes markup of its surroundings: "]" only before a target, "~" only where it closes, "&" only of an entity. With
+# those escaped, "[" and "!" have nothing to open.
+_ACTS = re.compile(
+    r"""[\\|*`] | <(?=[A-Za-z/!?]) | (?<![^\W_])_ | _(?![^\W_]) | \](?=[(\[:]) | (?<=\S)~ | &(?=\#?\w+;)""", re.VERBOSE
+)
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
@@ -99,20 +104,27 @@ def _shown(cell: Cell) -> str:
 
 
 def _github(table: Table) -> str:
-    rows = [[_bold(_markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
-    columns = [_markdown(column) for column in table.columns]
+    rows = [[_bold(markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
+    columns = [markdown(column) for column in table.columns]
     body = tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=_alignment(table))
-    notes = "".join(f"\n- {_markdown(note)}" for note in table.notes)
-    return f"**{_markdown(table.title)}**\n\n{body}\n{notes}" + "\n" * bool(notes)
+    notes = "".join(f"\n- {_note(note)}" for note in table.notes)
+    return f"**{markdown(table.title)}**\n\n{body}\n{notes}" + "\n" * bool(notes)
 
 
 def _bold(text: str, cell: Cell) -> str:
     return f"**{text}**" if cell.best else text
 
 
-def _markdown(text: str) -> str:
-    # tables are read in terminals too: what cannot be markup stays, as underscores inside words and "p < .05" do
-    return re.sub(r"([\\|*`]|<(?=[A-Za-z/!?])|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+def markdown(text: str) -> str:
+    """The text in one line of Markdown that renders as it is. What cannot be markup where it stands stays as it is,
+    since tables are read in terminals too: "[84.6]", "a_b", "~140,000", "p < .05".
+    """
+    return _ACTS.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _note(text: str) -> str:
+    """A line of a list that no heading, quotation or list of its own starts in."""
+    return re.sub(r"^(?=>|#{1,6}(?: |$)|[-+=]+(?: |$)|\[[ xX]\])", r"\\", markdown(text))
 
 
 def _alignment(table: Table) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import secrets
+import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -128,7 +130,7 @@ def read_json(path: Path) -> Any:
         BadInput: the file is missing or damaged; the message names it.
     """
     try:
-        return _parsed(_content(path))
+        return parse(_content(path))
     except UNREADABLE as error:
         raise _damaged(path, error) from error
 
@@ -140,7 +142,19 @@ def read_jsonl(path: Path) -> list[Any]:
         BadInput: the file is missing or damaged; the message names it.
     """
     try:
-        return [_parsed(line) for line in _content(path).splitlines()]
+        return [parse(line) for line in _content(path).splitlines()]
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a file, under the guard of the other readers.
+
+    Raises:
+        BadInput: the file is missing, no regular file, or too large; the message names it.
+    """
+    try:
+        return _content(path)
     except UNREADABLE as error:
         raise _damaged(path, error) from error
 
@@ -154,12 +168,20 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parsed(text: bytes) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+def parse(text: str | bytes) -> Any:
+    """What a JSON text says; ValueError for anything else, NaN and numbers too large to be finite among it."""
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is no finite number")
+    return number
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -213,6 +235,14 @@ def _slug(name: str) -> str:
 def find_trials(root: Path) -> list[Path]:
     """The trial folders below an output folder, sorted; an output folder that does not exist has none."""
     return sorted(path for path in root.glob("*/*/*") if re.fullmatch(r"[0-9a-f]{16}", path.name) and path.is_dir())
+
+
+def remove(path: Path) -> None:
+    """Remove what stands at a path, if anything does: a folder with what is in it, of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,46 @@ def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path)
     message = refusal(lambda: read_checkpoint(path))
     assert message.startswith("weights.pth: not a checkpoint that can be loaded safely (")
     assert message.endswith(EXPECTED)
+
+
+def bomb(path: Path, megabytes: int) -> Path:
+    """A checkpoint whose only storage is deflated zeros; a thousandth of its size."""
+    saved({"state_dict": {"conv1.weight": torch.zeros(1)}}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            with archive.open(name, "w") as entry:
+                entry.write(content)
+                for _ in range(megabytes if "/data/" in name else 0):
+                    entry.write(bytes(1 << 20))
+    return path
+
+
+def test_a_checkpoint_that_unpacks_to_far_more_than_it_is_is_refused_before_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bomb(tmp_path / "bomb.pth", 64)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    message = refusal(lambda: read_checkpoint(path))
+    assert message.startswith("bomb.pth: it holds compressed data, which torch.save never writes")
+    assert path.stat().st_size < 1 << 20
+
+
+def test_entries_that_share_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved({"state_dict": {"conv1.weight": torch.zeros(1000)}}, tmp_path / "shared.pth")
+    found = zipfile.ZipFile(path).infolist() * 3
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda _: found)
+    assert "compressed data" in refusal(lambda: read_checkpoint(path))
+
+
+def test_a_checkpoint_is_read_from_disk_once(backbone: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(plain(backbone), tmp_path / "weights.pth")
+    content, read = path.read_bytes(), []
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or content)
+    path.write_bytes(b"")
+    assert read_checkpoint(path).sha256 == hashlib.sha256(content).hexdigest()
+    assert read == [path]
 
 
 @pytest.mark.parametrize("legacy", [False, True])

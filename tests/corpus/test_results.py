@@ -125,6 +125,7 @@ LINKS: dict[str, Callable[[Path], object]] = {
     "a link out of the root": lambda path: path.symlink_to("/etc/passwd"),
     "a device": lambda path: path.symlink_to("/dev/zero"),
     "a pipe": lambda path: os.mkfifo(path),
+    "a huge file": lambda path: (path.touch(), os.truncate(path, 3 << 30)),
 }
 
 
@@ -132,11 +133,12 @@ LINKS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("file", FILES)
 def test_something_else_in_the_place_of_a_file(file: str, name: str, runs: Path) -> None:
     with instead(first(runs) / file, LINKS[name]):
-        told = command("status", "--runs", str(runs))
-    assert told.ordinary, told
-    assert told.code == 0
-    assert told.out.count("damaged: ") == 1
-    assert "root:" not in told.out
+        for words in (("status",), ("table", "ferplus-sym", "--long"), ("claims",)):
+            told = command(*words, "--runs", str(runs))
+            assert told.ordinary, told
+            assert told.code == 0
+            assert (told.out + told.err).count("damaged: ") == 1
+            assert "root:" not in told.out + told.err
 
 
 def test_a_trial_linked_from_elsewhere_is_not_counted_twice(runs: Path) -> None:
@@ -158,6 +160,13 @@ def test_names_that_steer_a_terminal_are_never_printed(runs: Path) -> None:
         assert found.code == 0
         assert found.ordinary, found.out + found.err
         assert (found.out + found.err).count("control characters") == 2
+
+
+def test_names_that_are_markdown_are_printed_as_names(runs: Path) -> None:
+    fabricate(runs, Trial(method="![x](http://evil/b.png)|<b>"))
+    for words in (("status",), ("table", "ferplus-sym")):
+        told = command(*words, "--runs", str(runs))
+        assert r"![x\](http://evil/b.png)\|\<b>" in told.out
 
 
 # --- packs

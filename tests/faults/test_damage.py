@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from fernoise_bench.benchmark.runner import outcome, state_of
+from fernoise_bench.benchmark.runner import FILES, outcome, state_of
 from fernoise_bench.results.records import comparability_key, differing_fields, load_records
 from fernoise_bench.results.store import trial_folder, write_json
 
@@ -47,7 +49,28 @@ def without(field: str) -> Callable[[Path], None]:
     return change
 
 
+def a_folder(path: Path) -> None:
+    """A folder that is not empty in the place of a file."""
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+
+
+def a_link(path: Path) -> None:
+    """A link to a folder, which is not the trial's to remove."""
+    path.unlink()
+    path.symlink_to(Path(__file__).parent)
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGE = [
+    *((name, a_folder, "a folder") for name in FILES),
+    ("predictions.npz", a_link, "a link"),
+    ("predictions.npz", a_pipe, "a pipe"),
     *(("predictions.npz", cut(share), f"cut to {share}") for share in (0, 0.01, 0.5, 0.99)),
     ("predictions.npz", flip, "flipped"),
     ("predictions.npz", Path.unlink, "lost"),
@@ -81,17 +104,37 @@ def test_a_damaged_result_is_named_and_made_anew_and_never_averaged(
     assert warning == damaged[0]
     found = everything(tmp_path)
     assert found == {place: undisturbed[place] for place in found}
+    assert Path(__file__).exists()
+
+
+def test_a_folder_in_the_place_of_a_file_to_come_is_named_and_makes_room(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    trial = grid(tmp_path)[0]
+    for name in ("epochs.jsonl", "checkpoint.pt"):
+        trial.folder.mkdir(parents=True, exist_ok=True)
+        a_folder(trial.folder / name)
+    assert state_of(trial) == "new"
+    found = warnings_of(run((trial,)))
+    assert [warning.partition(" is a folder where a file belongs")[0].rpartition("/")[2] for warning in found] == [
+        "checkpoint.pt",
+        "epochs.jsonl",
+    ]
+    told = everything(tmp_path)
+    assert told == {place: undisturbed[place] for place in told}
+    assert state_of(trial) == "done"
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
     [
+        ("probabilities.npz", a_folder),
         ("probabilities.npz", cut(0.5)),
         ("status.json", cut(0.5)),
         ("status.json", Path.unlink),
         ("status.json", without("forwards")),
     ],
-    ids=["probabilities cut", "status cut", "status lost", "older version"],
+    ids=["probabilities a folder", "probabilities cut", "status cut", "status lost", "older version"],
 )
 def test_a_damaged_teacher_is_named_and_trained_again(
     name: str, change: Callable[[Path], object], tmp_path: Path, undisturbed: Undisturbed
@@ -137,7 +180,19 @@ def of_too_many_epochs(path: Path) -> None:
     torch.save({**state, "next_epoch": 99}, path)
 
 
-@pytest.mark.parametrize("change", [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs])
+def compressed(path: Path) -> None:
+    """As one that unpacks to more than there is memory would be."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+CHANGES = [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs, compressed]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_damaged_checkpoint_is_named_and_its_trial_starts_again(
     change: Callable[[Path], object], tmp_path: Path, undisturbed: Undisturbed
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sqlite3
 from dataclasses import replace
 
@@ -92,6 +93,16 @@ def test_the_same_trial_elsewhere_is_known_by_its_bytes(runs, kept, monkeypatch)
     records, _ = load_cached(moved, kept)
     assert len(read) == 1
     assert len(records) == len(TRIALS)
+
+
+def test_a_copy_under_another_name_is_damaged_each_time(runs, kept):
+    (first, *others), _ = load_cached(runs, kept)
+    folder = runs / first.folder
+    shutil.copytree(folder, folder.with_name("0123456789abcdef"))
+    for _ in range(2):
+        records, (message,) = load_cached(runs, kept)
+        assert [record.folder for record in records] == [record.folder for record in (first, *others)]
+        assert "0123456789abcdef does not carry the name of its identity.json" in message
 
 
 def test_numbers_made_by_other_code_are_not_used(runs, kept, monkeypatch):

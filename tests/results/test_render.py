@@ -209,6 +209,50 @@ def test_a_terminal_shows_smaller_than_as_it_is():
     assert r"\<img src=x>" in text
 
 
+ACTS = [
+    "![x](http://evil/b.png)",
+    "[c](javascript:alert(1))",
+    "[a][b]",
+    "[a]: http://evil",
+    "[^1]: foot",
+    r"[a\](b)",
+    "[a]b](c)",
+    "~~gone~~ ~gone~",
+    "&lt;b&gt; &#60; &amp",
+    "*a* **b** __c__ _d_ `e`",
+    "<b>x</b> <!-- x --> <http://evil>",
+    "a|b",
+    "# heading",
+    "> quoted",
+    "- listed",
+    "~~~",
+    "---",
+]
+
+
+def rendered(text):
+    """The texts and the tags of Markdown as GitHub reads it, paragraphs, tables, lists and bold type aside."""
+    markdown_it = pytest.importorskip("markdown_it")
+    parser = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    tokens = [part for token in parser.parse(text) for part in (token, *(token.children or ()))]
+    known = {"p", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "strong", "", "br"}
+    texts = ["".join(part.content for part in token.children) for token in parser.parse(text) if token.type == "inline"]
+    return texts, {token.tag for token in tokens} - known
+
+
+@pytest.mark.parametrize("text", [*ACTS, "[84.6]", "[84.6] 3 of 3", "~140,000", "p < .05 & a_b", "x!"])
+def test_markdown_renders_as_the_text(text):
+    texts, tags = rendered(render(Table(text, (text,), ((Cell(text, best=True),), (Cell(text),)), (text,)), "github"))
+    assert texts == [text] * 5
+    assert tags == set()
+
+
+def test_what_is_no_markup_stays_as_it_is():
+    for text in ("[84.6]", "~140,000", "a_b", "p < .05 & x", "Done!", "#: trials", "-1.5"):
+        assert render_module.markdown(text) == text
+        assert render(Table("t", ("a",), (), (text,)), "github").endswith(f"\n- {text}\n")
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_rows_and_several_tables(format):
     empty = Table("t", ("a", "b"), ())
