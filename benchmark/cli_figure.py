@@ -102,8 +102,7 @@ def _of_paper(records: list[Record], name: str, noise: float | None, protocol: s
     def predictions(record: Record) -> dict[str, NDArray[Any]]:
         return read_arrays(runs / record.folder / "predictions.npz")
 
-    shown = {"protocol": protocol, "level": noise, "recipe": recipe}
-    drawn = paper_figure(records, name, predictions, **shown, runs=named(runs))
+    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=named(runs))
     for command in drawn.missing:
         click.echo(f"to fill what is missing: {command}", err=True)
     return lambda file: draw_panels(drawn.panels, file)

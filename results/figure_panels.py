@@ -107,13 +107,21 @@ def paper_figure(
             f"{name}: there are no finished trials to draw it from; run first: {'; '.join(to_run)}"
             + ("" if chosen else " (without the data: --synthetic)")
         )
+    title = figure_title(figure, chosen[0].identity, protocol, level)
+    return Drawn(Panels(title, panels, tuple(_remarks(figure, chosen, places, lacking))), to_run)
+
+
+def _remarks(
+    figure: PaperFigure, chosen: Sequence[Record], places: Sequence[_Place], lacking: Sequence[tuple[str, str]]
+) -> list[str]:
+    """What stands behind a figure, and what it lacks; a sentence each."""
     remarks = [pairs_remark(figure.kind, _pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
-    if recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
+    if chosen[0].identity["recipe"] != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
         remarks.append("Each method under its own paper's recipe: not comparable to each other.")
-    remarks += [f"Not finished: {', '.join(f'{method} on {each}' for each, method in lacking)}."] if lacking else []
-    title = figure_title(figure, chosen[0].identity, protocol, level)
-    return Drawn(Panels(title, panels, tuple(remarks)), to_run)
+    return remarks + (
+        [f"Not finished: {', '.join(f'{method} on {each}' for each, method in lacking)}."] if lacking else []
+    )
 
 
 def _pairs_shown(figure: PaperFigure, places: Sequence[_Place]) -> set[int]:
