@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..protocols import catalog
 from ..protocols.errors import BadInput
-from .cells import Block, Entry, Summary, blocks, refusal, unique
+from .cells import Entry, Summary
+from .figure_places import Place, lacking, level_shown, pairs_shown, records_about, view_for
 from .panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
 from .paper_figures import (
     PROTOCOL_RECIPE,
@@ -25,15 +25,14 @@ from .paper_figures import (
     run_options,
 )
 from .paper_notes import options_of_place
-from .records import Record, audit_share, differing_fields, score_of
+from .records import Record, audit_share, score_of
 from .statistics import spread
-from .views import Expected, View, at_level, level_words, view_of
+from .views import at_level
 
 Predictions = Callable[[Record], Mapping[str, NDArray[Any]]]
 Number = Callable[[Record], float | None]
 
 BINS = 20
-SETTING = ("profile", "source", "partial")
 
 _CORRECTIONS = {
     "relabelled, of all": ("changed", "targets"),
@@ -48,18 +47,6 @@ class Drawn(NamedTuple):
 
     panels: Panels
     missing: tuple[str, ...]
-
-
-class _Place(NamedTuple):
-    """A protocol of a figure: its records as a view, and the noise level shown."""
-
-    protocol: str
-    view: View
-    level: float | None
-
-    @property
-    def words(self) -> str:
-        return self.protocol if self.level is None else f"{self.protocol}, {level_words(self.level)}"
 
 
 def paper_figure(
@@ -90,97 +77,38 @@ def paper_figure(
     figure = find_figure(name)
     if protocol and len({point.protocol for point in figure.points}) > 1:
         raise BadInput(f"{name} compares protocols, so none can stand in for them: leave --protocol out")
-    chosen = _about(records, figure, protocol, recipe)
+    chosen = records_about(records, figure, protocol, recipe)
     views = {
-        each: _view(chosen, each, figure) for each in dict.fromkeys(r.identity["protocol"]["name"] for r in chosen)
+        each: view_for(chosen, each, figure) for each in dict.fromkeys(r.identity["protocol"]["name"] for r in chosen)
     }
     shown = figure.level if level is None else level
     names = [each for each in dict.fromkeys(each for each, _ in asked(figure, protocol)) if each in views]
-    found = [_Place(each, views[each], _level(views[each], shown, figure)) for each in names]
+    found = [Place(each, views[each], level_shown(views[each], shown, figure)) for each in names]
     places = [place for place in found if figure.kind == "levels" or place.level in place.view.levels]
     panels = _BUILDERS[figure.kind](figure, places, predictions)
-    lacking = _lacking(figure, places, protocol)
+    absent = lacking(figure, places, protocol)
     options = run_options(shown, chosen[0].identity if chosen else None) + options_of_place(chosen, runs)
-    to_run = commands(lacking, options)
+    to_run = commands(absent, options)
     if not panels:
         raise BadInput(
             f"{name}: there are no finished trials to draw it from; run first: {'; '.join(to_run)}"
             + ("" if chosen else " (without the data: --synthetic)")
         )
     title = figure_title(figure, chosen[0].identity, protocol, level)
-    return Drawn(Panels(title, panels, tuple(_remarks(figure, chosen, places, lacking))), to_run)
+    return Drawn(Panels(title, panels, tuple(_remarks(figure, chosen, places, absent))), to_run)
 
 
 def _remarks(
-    figure: PaperFigure, chosen: Sequence[Record], places: Sequence[_Place], lacking: Sequence[tuple[str, str]]
+    figure: PaperFigure, chosen: Sequence[Record], places: Sequence[Place], absent: Sequence[tuple[str, str]]
 ) -> list[str]:
     """What stands behind a figure, and what it lacks; a sentence each."""
-    remarks = [pairs_remark(figure.kind, _pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
+    remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
     if chosen[0].identity["recipe"] != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
         remarks.append("Each method under its own paper's recipe: not comparable to each other.")
     return remarks + (
-        [f"Not finished: {', '.join(f'{method} on {each}' for each, method in lacking)}."] if lacking else []
+        [f"Not finished: {', '.join(f'{method} on {each}' for each, method in absent)}."] if absent else []
     )
-
-
-def _pairs_shown(figure: PaperFigure, places: Sequence[_Place]) -> set[int]:
-    """The numbers of finished pairs of what is shown."""
-    found = {
-        len(place.view.paired(entry, level).complete)
-        for place in places
-        for entry in place.view.rows
-        for level in _levels(figure, place)
-    }
-    return found - {0}
-
-
-def _levels(figure: PaperFigure, place: _Place) -> Sequence[float | None]:
-    return place.view.levels if figure.kind == "levels" else (place.level,)
-
-
-def _about(records: Sequence[Record], figure: PaperFigure, protocol: str, recipe: str) -> list[Record]:
-    """The records of a figure, of one setting."""
-    protocols = {each for each, _ in asked(figure, protocol)}
-    methods = {*figure.methods, *(point.method for point in figure.points)}
-    chosen = [
-        r
-        for r in records
-        if r.identity["protocol"]["name"] in protocols and r.method in methods and r.identity["recipe"] == recipe
-    ]
-    settings = [{name: record.identity[name] for name in SETTING} for record in chosen]
-    if fields := differing_fields(settings):
-        raise BadInput(f"{figure.id}: {refusal(fields, 'figure')}")
-    return chosen
-
-
-def _view(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:
-    mine = [record for record in records if record.identity["protocol"]["name"] == protocol]
-    own = mine[0].identity["recipe"] != PROTOCOL_RECIPE  # each method under its own: of one key by itself
-    parts = [[r for r in mine if r.method == method] for method in unique([r.method for r in mine])] if own else [mine]
-    block = Block(tuple(record for part in parts for record in blocks(part, what="figure")[0].records))
-    folds = catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
-    return view_of(block, Expected(methods=figure.methods, folds=folds))
-
-
-def _level(view: View, wanted: float | None, figure: PaperFigure) -> float | None:
-    """The level shown: the one wanted, or the only one there is where none is."""
-    if wanted is not None and view.levels != (None,):
-        return wanted
-    return view.levels[0] if len(view.levels) == 1 or figure.kind == "levels" else wanted
-
-
-def _lacking(figure: PaperFigure, places: Sequence[_Place], protocol: str) -> list[tuple[str, str]]:
-    """What has no finished pair, as (protocol, method)."""
-    done = {
-        (place.protocol, entry.method)
-        for place in places
-        for entry in place.view.rows
-        for level in _levels(figure, place)
-        if place.view.summary(entry, level, _one).values
-    }
-    served = {each for each, _ in done} if figure.stand_ins else set()
-    return [each for each in asked(figure, protocol) if each not in done and each[0] not in served]
 
 
 def _named(figure: PaperFigure, entry: Entry) -> str:
@@ -192,12 +120,8 @@ def _named(figure: PaperFigure, entry: Entry) -> str:
 # --- numbers
 
 
-def _one(record: Record) -> float:
-    return 1.0
-
-
 def _line(
-    figure: PaperFigure, place: _Place, entry: Entry, numbers: Sequence[Number], label: str = "", scale: float = 100.0
+    figure: PaperFigure, place: Place, entry: Entry, numbers: Sequence[Number], label: str = "", scale: float = 100.0
 ) -> Line | None:
     """A number an epoch, its mean and standard deviation over finished pairs; None where there is none."""
     found = [place.view.summary(entry, place.level, number) for number in numbers]
@@ -209,7 +133,7 @@ def _line(
     return Line(f"{label or _named(figure, entry)}{status}", tuple(range(1, len(numbers) + 1)), mean, deviation)
 
 
-def _epochs(place: _Place, entry: Entry) -> int:
+def _epochs(place: Place, entry: Entry) -> int:
     return min((len(r.epochs) for r in at_level(entry, place.level) if r.done), default=0)
 
 
@@ -236,7 +160,7 @@ def _headline(record: Record) -> float | None:
 # --- kinds
 
 
-def _confusions(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _confusions(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         for entry in place.view.rows:
@@ -248,14 +172,14 @@ def _confusions(figure: PaperFigure, places: Sequence[_Place], predictions: Pred
     return tuple(panels)
 
 
-def _finished(place: _Place, entry: Entry) -> list[Record]:
+def _finished(place: Place, entry: Entry) -> list[Record]:
     """The trials of the pairs that have all their folds."""
     mine = [r for r in at_level(entry, place.level) if r.done and r.fold in place.view.folds]
     folds = {pair: {r.fold for r in mine if r.pair == pair} for pair in {r.pair for r in mine}}
     return [r for r in mine if folds[r.pair] == set(place.view.folds)]
 
 
-def _by_epoch(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _by_epoch(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         lines = [_line(figure, place, e, [_test(n) for n in range(_epochs(place, e))]) for e in place.view.rows]
@@ -264,7 +188,7 @@ def _by_epoch(figure: PaperFigure, places: Sequence[_Place], predictions: Predic
     return tuple(panels)
 
 
-def _by_level(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _by_level(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         lines = []
@@ -282,7 +206,7 @@ def _by_level(figure: PaperFigure, places: Sequence[_Place], predictions: Predic
     return tuple(panels)
 
 
-def _sweep(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _sweep(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     if figure.axis == "encoder" and places:
         encoders = {p.view.identity["settings"].get("recipe", {}).get("encoder") for p in places}
         if len(places) > 1 and len(encoders) == 1:
@@ -307,7 +231,7 @@ def _sweep(figure: PaperFigure, places: Sequence[_Place], predictions: Predictio
     return (Lines(title, figure.axis, f"{metric} (%)", tuple(lines), names),)
 
 
-def _at_point(figure: PaperFigure, point: Point, places: Sequence[_Place]) -> Summary | None:
+def _at_point(figure: PaperFigure, point: Point, places: Sequence[Place]) -> Summary | None:
     """A point's number; of a sweep within one protocol, on whichever it is drawn from."""
     within = len({each.protocol for each in figure.points}) == 1
     for place in places:
@@ -319,7 +243,7 @@ def _at_point(figure: PaperFigure, point: Point, places: Sequence[_Place]) -> Su
     return None
 
 
-def _confidence(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _confidence(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         for entry in place.view.rows:
@@ -333,7 +257,7 @@ def _confidence(figure: PaperFigure, places: Sequence[_Place], predictions: Pred
     return tuple(panels)
 
 
-def _corrections(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _corrections(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         for entry in place.view.rows:
@@ -347,7 +271,7 @@ def _corrections(figure: PaperFigure, places: Sequence[_Place], predictions: Pre
     return tuple(panels)
 
 
-def _rates(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _rates(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     """Shares of positives among known test labels, all folds together: every annotated frame tests once."""
     found: dict[str, dict[str, float]] = {}
     for place in places:
@@ -373,7 +297,7 @@ def _au_number(name: str) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else 0, name)
 
 
-def _histograms(figure: PaperFigure, places: Sequence[_Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _histograms(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     edges = np.linspace(0.0, 1.0, BINS + 1)
     for place in places:
@@ -396,7 +320,7 @@ def _percent(counts: NDArray[Any]) -> tuple[float, ...]:
     return tuple((100 * counts / max(1, counts.sum())).tolist())
 
 
-_BUILDERS: dict[str, Callable[[PaperFigure, Sequence[_Place], Predictions], tuple[Panel, ...]]] = {
+_BUILDERS: dict[str, Callable[[PaperFigure, Sequence[Place], Predictions], tuple[Panel, ...]]] = {
     "confusion": _confusions,
     "epochs": _by_epoch,
     "levels": _by_level,
