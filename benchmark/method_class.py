@@ -26,8 +26,8 @@ def check_class(place: str, name: str, cls: type[Method]) -> None:
         raise BadInput(f"{place}: {name}{fault}")
 
 
-def _faults(cls: type[Method]) -> Iterator[str]:
-    """What is wrong, the first first: each look relies on those before it."""
+def _faults(cls: Any) -> Iterator[str]:
+    """What is wrong, the first first: each look relies on those before it, and on no attribute's declared type."""
     for part in ("loss", "predict"):
         if getattr(cls, part) is getattr(Method, part):
             yield f" lacks {part}(); {_PARTS}"
@@ -40,7 +40,7 @@ def _faults(cls: type[Method]) -> Iterator[str]:
         yield ".needs must be a set with 'single' or 'multi', the labels it learns from"
     if not _are_names(cls.needs):
         yield ".needs must be a set of names alone, as in frozenset({'single', 'noise_rate'})"
-    views: object = cls.views
+    views = cls.views
     if not isinstance(views, property) and (type(views) is not int or views < 1):
         yield f".views must be a whole number from 1 on, how often each image is wanted, not {views!r}"
     if not isinstance(cls.Params, type) or not is_dataclass(cls.Params) or any(map(_required, fields(cls.Params))):
@@ -53,14 +53,13 @@ def _faults(cls: type[Method]) -> Iterator[str]:
     for name, variant in cls.variants.items():
         if not isinstance(name, str) or not name.isprintable() or not name:
             yield f".variants: {name!r} is no name for a variant; use letters, digits and '-'"
+        if not isinstance(variant, Variant):
+            yield f".variants['{name}'] must be a Variant(...), of fernoise_bench.methods.base"
         for fault in _variant_faults(cls, variant):
             yield f".variants['{name}'] {fault}"
 
 
-def _variant_faults(cls: type[Method], variant: object) -> Iterator[str]:
-    if not isinstance(variant, Variant):
-        yield "must be a Variant(...), of fernoise_bench.methods.base"
-        return
+def _variant_faults(cls: Any, variant: Any) -> Iterator[str]:
     if not isinstance(variant.about, str):
         yield "must say in text what it is about"
     if not isinstance(variant.params, Mapping):
