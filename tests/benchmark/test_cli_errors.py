@@ -259,9 +259,7 @@ def test_pretrained_weights_that_are_absent(refused: Refused) -> None:
 
 
 def test_pretrained_weights_that_the_profile_has_no_use_for(refused: Refused) -> None:
-    assert refused(*FACES, EVERY, "--weights", "imagenet").startswith(
-        "--weights imagenet: this profile's encoder"
-    )
+    assert refused(*FACES, EVERY, "--weights", "imagenet").startswith("--weights imagenet: this profile's encoder")
 
 
 def test_imagenet_weights_that_cannot_be_fetched(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
