@@ -25,6 +25,7 @@ ROOT = click.option(
 PACKS = click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of packs; default: packs/ in the data root."
 )
+LARGEST_FACE = 256  # a sheet holds over five hundred
 WORKERS = click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 
 
@@ -189,6 +190,8 @@ def data_faces(out: Path, size: int, seed: int) -> None:
 
     if out.suffix.lower() != ".png":
         raise BadInput(f"--out {out}: the sheet is a PNG image; name it like sheet.png")
+    if size > LARGEST_FACE:
+        raise BadInput(f"--size {size}: a sheet has faces of at most {LARGEST_FACE} pixels; ask for fewer")
     drawn = sheet(seed, size)
     try:
         Image.fromarray(drawn).save(out)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,9 +110,11 @@ class MethodSpec:
             offers: what its data offer, where they are open; None: what the protocol promises.
         """
         reason = lacking(self.needs, protocol, protocol.offers if offers is None else offers)
-        if self.teacher and not reason and (why := find(self.teacher).missing(protocol, offers)):
-            return f"needs the teacher {self.teacher}, which {why}"
-        return reason
+        if not self.teacher or reason:
+            return reason
+        teacher = find(self.teacher)
+        why = "needs a teacher itself" if teacher.teacher else teacher.missing(protocol, offers)
+        return f"needs the teacher {self.teacher}, which {why}" if why else ""
 
 
 def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -> str:
@@ -158,21 +161,20 @@ def all_base() -> Iterator[MethodSpec]:
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
     cls = load_class(target)
-    try:
-        params, needs = cls.Params(), frozenset(cls.needs)
-    except Exception as error:  # a user's class may raise anything
-        raise BadInput(f"{name}: {cls.__name__}.Params() raises {type(error).__name__}: {error}") from error
+    if variant and variant not in cls.variants:
+        raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
+    needs, changes = frozenset(cls.needs), {}
+    if variant:
+        chosen = cls.variants[variant]
+        needs, changes = (needs - chosen.without) | chosen.needs, dict(chosen.params)
+    with _blamed(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
+        params = replace(cls.Params(), **changes) if changes else cls.Params()
     try:
         canonical_json(asdict(params))
     except (TypeError, ValueError) as error:
         raise BadInput(
             f"{name}: a hyper-parameter cannot be written down as JSON ({error}); use plain values"
         ) from error
-    if variant:
-        if variant not in cls.variants:
-            raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
-        chosen = cls.variants[variant]
-        params, needs = replace(params, **chosen.params), (needs - chosen.without) | chosen.needs
     return MethodSpec(name, target, variant, params, needs, _digest(cls))
 
 
@@ -191,6 +193,7 @@ def _from_file(name: str) -> MethodSpec:
 def load_class(target: str) -> type[Method]:
     """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is no complete method."""
     from ..methods.base import Method
+    from .method_class import check_class
 
     place, _, class_name = target.rpartition(":")
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
@@ -201,27 +204,13 @@ def load_class(target: str) -> type[Method]:
         raise unknown(f"class in {place}", class_name, [name for name in classes if name != "Method"] or ["no method"])
     if not (isinstance(cls, type) and issubclass(cls, Method)):
         raise BadInput(f"{place}: {class_name} is not a Method; derive it from fernoise_bench.methods.base.Method")
-    for required in ("loss", "predict"):
-        if getattr(cls, required) is getattr(Method, required):
-            raise BadInput(f"{place}: {class_name} lacks {required}(); see CONTRIBUTING.md for a method's parts")
-    if not isinstance(cls.needs, (set, frozenset)) or not cls.needs & {"single", "multi"}:
-        raise BadInput(f"{place}: {class_name}.needs must be a set with 'single' or 'multi', the labels it learns from")
-    if not is_dataclass(cls.Params) or any(_required(f) for f in fields(cls.Params)):
-        raise BadInput(f"{place}: {class_name}.Params must be a dataclass whose every field has a default")
+    check_class(place, class_name, cls)
     return cls
 
 
-def _required(parameter: Field[Any]) -> bool:
-    """Whether a dataclass field has to be given."""
-    return parameter.init and parameter.default is MISSING and parameter.default_factory is MISSING
-
-
 def _load_module(name: str) -> Any:
-    try:
+    with _blamed(f"{name}, a method's module, does not import:", "repair or uninstall the package it comes with"):
         return importlib.import_module(name)
-    except Exception as error:
-        what = f"{name}, a method's module, does not import: {type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{what}; repair or uninstall the package it comes with") from error
 
 
 def _load_file(path: Path) -> Any:
@@ -236,12 +225,24 @@ def _load_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # where dataclasses and inspect look for it
     try:
-        specification.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        what = f"--method {path}: does not import: {type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{what}; to see where: python {path}") from error
+        with _blamed(f"--method {path}: does not import:", f"to see where: python {path}"):
+            specification.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
     return module
+
+
+@contextlib.contextmanager
+def _blamed(what: str, remedy: str) -> Iterator[None]:
+    """One line for whatever a user's code raises, leaving the program included; Ctrl-C is the user's own."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        told = f"{what} {type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"{told}; {remedy}") from error
 
 
 def _digest(cls: type[Method]) -> str:

@@ -11,6 +11,7 @@ from fernoise_bench.benchmark.registry import find
 from fernoise_bench.protocols.base import Kind
 
 from . import test_conformance as conformance
+from .toy import run_epochs, start
 
 Check = Callable[..., None]
 CHEATS: dict[str, tuple[Check, str]] = {
@@ -18,11 +19,20 @@ CHEATS: dict[str, tuple[Check, str]] = {
     "trains_on_test_rows": (conformance.test_learns_from_what_it_is_handed_alone, "reference labels or test rows"),
     "reads_the_data_root": (conformance.test_opens_nothing_while_it_trains, "fer2013"),
     "reads_other_trials": (conformance.test_opens_nothing_while_it_trains, "fernoise-runs"),
+    "cheats_after_a_warm_up": (conformance.test_learns_from_what_it_is_handed_alone, "reference labels or test rows"),
+    "reads_after_a_warm_up": (conformance.test_opens_nothing_while_it_trains, "fernoise-runs"),
+    "answers_with_test_labels": (conformance.test_learns_from_what_it_is_handed_alone, "has found test labels"),
+    "starts_a_shell": (conformance.test_opens_nothing_while_it_trains, "os.system"),
+    "reads_in_a_thread": (conformance.test_opens_nothing_while_it_trains, "ferplus"),
     "draws_from_the_global_generator": (
         conformance.test_does_not_draw_from_the_global_generator,
         "torch's global generator",
     ),
     "keeps_state_elsewhere": (
+        conformance.test_all_state_is_parameters_and_buffers,
+        "state outside parameters and buffers",
+    ),
+    "keeps_state_in_its_module": (
         conformance.test_all_state_is_parameters_and_buffers,
         "state outside parameters and buffers",
     ),
@@ -49,6 +59,6 @@ def test_a_cheat_is_caught_with_the_reason(
 def test_a_cheat_is_a_method_like_any_other(name: str, tmp_path: Path) -> None:
     """It is caught for what it does, not for failing to run."""
     spec = find(f"{FOLDER / name}.py:Cheat")
-    training = conformance._start(f"{FOLDER / name}.py:Cheat", "single", tmp_path)
+    training = start(f"{FOLDER / name}.py:Cheat", "single", tmp_path)
     assert spec.needs == {"single", "multi"}
-    assert conformance._run(training, 1)[0] is not None
+    assert run_epochs(training, (0,))[0] is not None

@@ -5,10 +5,8 @@ A method file of your own: FERNOISE_METHOD=path/to/file.py:Class pytest tests/te
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import gc
-import hashlib
 import os
 import random
 from collections.abc import Iterator
@@ -19,18 +17,19 @@ import numpy as np
 import pytest
 import torch
 
-from fernoise_bench.benchmark import registry, trainer
+from fernoise_bench.benchmark import registry
+from fernoise_bench.benchmark.evaluate import Best
 from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.benchmark.trainer import Training
-from fernoise_bench.benchmark.weights import Weights
 from fernoise_bench.methods.base import Step
 from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.data import CellData, Rows
 from fernoise_bench.results.metrics import accuracy, f1_per_label
 
+from .afresh import resumed_afresh
 from .protocols.miniature_ferplus import write_tables
 from .results.fabricate import Trial, fabricate
-from .toy import ToyWorkplace, ignore, toy_cell, toy_trial
+from .toy import ToyWorkplace, digest, ignore, run_epochs, start, toy_cell, toy_trial
 from .watch import opened
 
 OWN = os.environ.get("FERNOISE_METHOD", "")
@@ -59,30 +58,12 @@ VARIANTS = list(_variants())
 every_method = pytest.mark.parametrize(("name", "kind"), CASES, ids=lambda value: str(value))
 
 
-def _start(name: str, kind: Kind, out: Path, *, data: CellData | None = None, **recipe: int) -> Training:
-    trial = toy_trial(name, out, kind=kind, **recipe)
-    data = data or toy_cell(kind)
-    known = toy_cell(kind, len(data.train)).train.reference  # whatever the references of `data` are
-    teacher = np.where(known > 0, 0.9, 0.1).astype(np.float32) if trial.method.teacher else None
-    return trainer.start(trial, data, Weights("none"), teacher)
-
-
-def _run(training: Training, epochs: int) -> list[float | None]:
-    recipe = training.train_set.sampler.recipe
-    return [trainer.run_epoch(training, recipe, epoch)["loss"] for epoch in range(epochs)]
-
-
-def _digest(method: torch.nn.Module) -> str:
-    content = b"".join(value.numpy().tobytes() for value in method.state_dict().values())
-    return hashlib.sha256(content).hexdigest()
-
-
 @every_method
 def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> None:
     """Far better than chance after a few epochs, wrong labels notwithstanding."""
     data = toy_cell(kind, size=512)
-    training = _start(name, kind, tmp_path, data=data, epochs=6)
-    _run(training, 6)
+    training = start(name, kind, tmp_path, data=data, epochs=6)
+    run_epochs(training, range(6))
     training.evaluator.epoch(training.method, 5)
     predicted = training.evaluator.predictions()["last"]
     if kind == "single":
@@ -95,20 +76,20 @@ def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> No
 def test_same_seed_same_state_other_seed_other_state(name: str, kind: Kind, tmp_path: Path) -> None:
     states = []
     for seed in (0, 0, 1):
-        training = _start(name, kind, tmp_path, seed=seed)
-        _run(training, 2)
-        states.append(_digest(training.method))
+        training = start(name, kind, tmp_path, seed=seed)
+        run_epochs(training, range(2))
+        states.append(digest(training.method))
     assert states[0] == states[1] != states[2]
 
 
 @every_method
 def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path: Path) -> None:
-    training = _start(name, kind, tmp_path)
+    training = start(name, kind, tmp_path)
     torch.manual_seed(1)
     before = torch.get_rng_state()
     numpy_before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is watched
     python_before = random.getstate()
-    _run(training, 2)
+    run_epochs(training, range(2))
     remedy = "draw from Batch.generator"
     assert torch.equal(before, torch.get_rng_state()), f"{name} draws from torch's global generator: {remedy}"
     alike = np.array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
@@ -118,27 +99,19 @@ def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path
 
 @every_method
 def test_all_state_is_parameters_and_buffers(name: str, kind: Kind, tmp_path: Path) -> None:
-    """Construct, prepare, load state, go on: the same as never having stopped."""
-    whole = _start(name, kind, tmp_path)
-    recipe = whole.train_set.sampler.recipe
-    _run(whole, 2)
-    method_state = {key: value.clone() for key, value in whole.method.state_dict().items()}
-    optimizer_state = copy.deepcopy(whole.optimizer.state_dict())
-    resumed = _start(name, kind, tmp_path)
-    resumed.method.load_state_dict(method_state)
-    resumed.optimizer.load_state_dict(optimizer_state)
-    for epoch in (2, 3):
-        trainer.run_epoch(resumed, recipe, epoch)
-    for epoch in (2, 3):
-        trainer.run_epoch(whole, recipe, epoch)
-    same = _digest(whole.method) == _digest(resumed.method)
+    """Construct, prepare, load state, go on in another process: the same as never having stopped."""
+    whole = start(name, kind, tmp_path)
+    run_epochs(whole, (0, 1))
+    resumed = resumed_afresh(whole, name, kind, tmp_path, (2, 3))
+    run_epochs(whole, (2, 3))
+    same = digest(whole.method) == resumed
     assert same, f"{name} keeps state outside parameters and buffers: a resumed trial is another than one never stopped"
 
 
 @every_method
 def test_predicts_probabilities_of_single_images_as_of_batches(name: str, kind: Kind, tmp_path: Path) -> None:
-    training = _start(name, kind, tmp_path)
-    _run(training, 1)
+    training = start(name, kind, tmp_path)
+    run_epochs(training, range(1))
     training.method.eval()
     images = torch.rand(5, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -154,7 +127,7 @@ def test_predicts_probabilities_of_single_images_as_of_batches(name: str, kind: 
 
 @every_method
 def test_says_what_it_trained_on_in_the_agreed_shapes(name: str, kind: Kind, tmp_path: Path) -> None:
-    training = _start(name, kind, tmp_path)
+    training = start(name, kind, tmp_path)
     training.method.train()
     for batch in training.train_set.batches(0, training.method.views):
         step: Step = training.method.loss(batch)
@@ -177,8 +150,8 @@ def test_an_au_without_a_known_label_trains_without_trouble(name: str, tmp_path:
     data = toy_cell("multi")
     given = data.train.given.copy()
     given[:, 1] = 0
-    training = _start(name, "multi", tmp_path, data=dataclasses.replace(data, train=data.train.with_given(given)))
-    losses = _run(training, 2)
+    training = start(name, "multi", tmp_path, data=dataclasses.replace(data, train=data.train.with_given(given)))
+    losses = run_epochs(training, range(2))
     assert all(loss is not None and np.isfinite(loss) for loss in losses)
 
 
@@ -189,7 +162,7 @@ COMPARES_PEERS = frozenset({"mlcr"})
 @every_au_method
 def test_a_batch_of_unknown_labels_teaches_nothing(name: str, tmp_path: Path) -> None:
     """No update, or no gradient; a method that compares views or peers may learn from that alone."""
-    training = _start(name, "multi", tmp_path)
+    training = start(name, "multi", tmp_path)
     if training.method.views > 1 or name in COMPARES_PEERS:
         pytest.skip("compares two views of a row or two networks, which needs no label")
     batch = next(training.train_set.batches(0, 1))
@@ -203,7 +176,7 @@ def test_a_batch_of_unknown_labels_teaches_nothing(name: str, tmp_path: Path) ->
 def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tmp_path: Path) -> None:
     """Walks every object a method can reach from what it was handed."""
     data = toy_cell(kind)
-    training = _start(name, kind, tmp_path, data=data)
+    training = start(name, kind, tmp_path, data=data)
     training.method.begin_epoch(0, training.train_set.view(0))
     forbidden = {
         id(data),
@@ -219,6 +192,10 @@ def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tm
     assert not [item for item in reached if isinstance(item, (CellData, Rows))]
 
 
+# A whole training on few rows: what a method does after its warm-up counts too.
+FEW, WHOLE = 32, 8
+
+
 def _other_references(data: CellData) -> CellData:
     """The same training faces and given labels; other references, other test and validation rows."""
     train = dataclasses.replace(data.train, reference=np.roll(data.train.reference, 1, axis=0))
@@ -226,19 +203,31 @@ def _other_references(data: CellData) -> CellData:
     return dataclasses.replace(data, train=train, validation=other.validation, test=other.test)
 
 
+def _said_of_the_same_faces(training: Training, data: CellData, epoch: int) -> bytes:
+    """Predictions on the faces every toy cell has, as if they were the test faces of `data`, whatever those are."""
+    faces = toy_cell(training.method.task.kind, FEW).test.images
+    shown = dataclasses.replace(data, test=dataclasses.replace(data.test, images=faces))
+    evaluator = dataclasses.replace(training.evaluator, data=shown, best=Best())
+    evaluator.epoch(training.method, epoch)
+    return evaluator.predictions()["last"].tobytes()
+
+
 @every_method
 def test_learns_from_what_it_is_handed_alone(name: str, kind: Kind, tmp_path: Path) -> None:
-    """With other reference labels and other test rows, the very same training."""
+    """With other reference labels and other test rows, the very same training, and the same said of the same faces."""
 
-    def trained(data: CellData) -> str:
-        training = _start(name, kind, tmp_path, data=data)
-        _run(training, 1)
-        return _digest(training.method)
+    def trained(data: CellData) -> tuple[str, list[bytes]]:
+        training, said = start(name, kind, tmp_path, data=data, epochs=WHOLE), []
+        for epoch in range(WHOLE):
+            run_epochs(training, (epoch,))
+            said.append(_said_of_the_same_faces(training, data, epoch))
+        return digest(training.method), said
 
-    states = [trained(toy_cell(kind))]
+    state, said = trained(toy_cell(kind, FEW))
     gc.collect()  # the first cell's rows must not be there to be found
-    states.append(trained(_other_references(toy_cell(kind))))
-    assert states[0] == states[1], f"{name} has found reference labels or test rows: it trains otherwise without them"
+    other_state, other_said = trained(_other_references(toy_cell(kind, FEW)))
+    assert state == other_state, f"{name} has found reference labels or test rows: it trains otherwise without them"
+    assert said == other_said, f"{name} has found test labels: it predicts otherwise without them"
 
 
 @every_method
@@ -249,8 +238,10 @@ def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path, mo
     write_tables(tmp_path / "data" / "ferplus")
     fabricate(tmp_path / "fernoise-runs", Trial())
     with opened() as seen:
-        training = _start(name, kind, tmp_path)
-        _run(training, 1)
+        training = start(name, kind, tmp_path, data=toy_cell(kind, FEW), epochs=WHOLE)
+        for epoch in range(WHOLE):
+            run_epochs(training, (epoch,))
+            training.evaluator.epoch(training.method, epoch)
     assert not seen, f"{name} opens what it was not handed: {', '.join(seen[:3])}"
 
 

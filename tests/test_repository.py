@@ -191,12 +191,25 @@ def test_the_readmes_make_verbs_exist() -> None:
     assert {"demo", "test"} <= verbs <= targets
 
 
+def test_the_readmes_workflow_needs_no_file_and_no_package_that_is_not_there() -> None:
+    """setup-python's cache wants a file of requirements; the project is in no package index."""
+    (workflow,) = re.findall(r"^```yaml\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert not re.search(r"cache: *[\"']?pip", workflow)
+    installed = re.findall(r"pip install (\"[^\"]+\"|\S+)", workflow)
+    assert installed == ['"fernoise-bench @ $FERNOISE"']
+    named = set(re.findall(r"\bsteps\.([a-z]+)\.", workflow))
+    assert named == set(re.findall(r"^ +id: ([a-z]+)$", workflow, flags=re.MULTILINE))
+    (line,) = re.findall(r"- run: \.venv/bin/(fernoise-bench .*)", workflow)
+    _, name, *words = shlex.split(line)
+    assert main.commands[name].make_context(name, words).params["methods"] == ("mine.py:Mine",)
+
+
 def test_every_error_a_user_can_put_right_is_one_kind() -> None:
-    """The command line catches BadInput and nothing wider, so bugs keep their traces."""
+    """The command line catches BadInput, and what the system refuses, and nothing wider, so bugs keep their traces."""
     assert issubclass(BadInput, ValueError)
     caught = [
         ast.unparse(node.type)
         for node in ast.walk(TREES[ROOT / "benchmark" / "cli.py"])
         if isinstance(node, ast.ExceptHandler) and node.type is not None
     ]
-    assert caught == ["BadInput", "KeyboardInterrupt"]
+    assert set(caught) == {"BadInput", "KeyboardInterrupt", "OSError"}

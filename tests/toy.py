@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from fernoise_bench.benchmark import trainer
 from fernoise_bench.benchmark.registry import MethodSpec, find
 from fernoise_bench.benchmark.runner import Workplace
 from fernoise_bench.benchmark.settings import Settings
+from fernoise_bench.benchmark.trainer import Training
 from fernoise_bench.benchmark.trial import Job, Trial
+from fernoise_bench.benchmark.weights import Weights
 from fernoise_bench.protocols.base import Augmentation, Kind, Profile, Protocol, Recipe, Size
 from fernoise_bench.protocols.data import CellData, Rows, describe_noise, join, rows
 from fernoise_bench.protocols.noise import symmetric
@@ -61,7 +67,7 @@ def _images(present: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> CellData:
-    generator = np.random.default_rng(seed)
+    generator, validation = np.random.default_rng(seed), min(32, size // 3)
     if kind == "single":
         labels = generator.integers(0, 3, size=2 * size)
         present = np.eye(3, dtype=bool)[labels]
@@ -72,7 +78,8 @@ def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> Ce
         train = train.with_given(symmetric(train.reference, rate, 3, seed))
         test = everything.take(np.arange(size, 2 * size))
         noise = describe_noise("symmetric", rate, train)
-        return CellData(train, test.take(np.arange(32)), test.take(np.arange(32, size)), noise, AUS)
+        parts = test.take(np.arange(validation)), test.take(np.arange(validation, size))
+        return CellData(train, *parts, noise, AUS)
     present = generator.random((2 * size, 3)) < 0.5
     labels = np.where(present, 1, -1).astype(np.int8)
     everything = rows(_images(present, generator), labels, labels)
@@ -82,8 +89,8 @@ def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> Ce
     test = everything.take(np.arange(size, 2 * size))
     return CellData(
         join(clean, noisy),
-        test.take(np.arange(32)),
-        test.take(np.arange(32, size)),
+        test.take(np.arange(validation)),
+        test.take(np.arange(validation, size)),
         describe_noise("flips", rate, noisy),
     )
 
@@ -114,3 +121,24 @@ class ToyWorkplace(Workplace):
 
 def ignore(event: object) -> None:
     """A report that nobody reads."""
+
+
+def start(name: str, kind: Kind, out: Path, *, data: CellData | None = None, **recipe: int) -> Training:
+    """A training of a method on a toy cell, ready for its first epoch."""
+    trial = toy_trial(name, out, kind=kind, **recipe)
+    data = data or toy_cell(kind)
+    known = toy_cell(kind, len(data.train)).train.reference  # whatever the references of `data` are
+    teacher = np.where(known > 0, 0.9, 0.1).astype(np.float32) if trial.method.teacher else None
+    return trainer.start(trial, data, Weights("none"), teacher)
+
+
+def run_epochs(training: Training, epochs: Iterable[int]) -> list[float | None]:
+    """Trains some epochs; the loss of each."""
+    recipe = training.train_set.sampler.recipe
+    return [trainer.run_epoch(training, recipe, epoch)["loss"] for epoch in epochs]
+
+
+def digest(method: torch.nn.Module) -> str:
+    """Of all its parameters and buffers."""
+    content = b"".join(value.numpy().tobytes() for value in method.state_dict().values())
+    return hashlib.sha256(content).hexdigest()

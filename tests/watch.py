@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import threading
@@ -9,39 +10,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_EVENTS = (
-    "open",
-    "os.listdir",
-    "os.scandir",
-    "os.mkdir",
-    "os.remove",
-    "os.rename",
-    "socket.connect",
-    "subprocess.Popen",
-)
+_FILES = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename")
+# Processes, connections and databases, whatever they are of; by how an event's name begins.
+_BEYOND = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "socket.", "sqlite3.", "subprocess.")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll")
-_TRAINER = ("/proc/self/clear_refs", "/proc/self/status")  # its own measure of memory
+# The trainer's measure of memory; threadpoolctl's look for libraries with threads.
+_PROCESS = ("/proc/self/clear_refs", "/proc/self/status", "/proc/self/maps")
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
 _HOMES = (
     *(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     *(_ROOT / name for name in _PACKAGES),
 )
-_watching: dict[int, list[str]] = {}
+_watching: dict[int, tuple[list[str], frozenset[int]]] = {}
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
-    seen = _watching.get(threading.get_ident())
-    if seen is not None and event in _EVENTS and not _is_code(arguments[0]):
-        seen.append(f"{event} {arguments[0]!r}")
+    if not _watching:
+        return
+    beyond = event.startswith(_BEYOND)
+    if not beyond and not (event in _FILES and not _is_code(arguments[0])):
+        return
+    entry = f"{event} {', '.join(repr(argument) for argument in arguments[: 2 if beyond else 1])}"
+    here = threading.get_ident()
+    for seen, others in list(_watching.values()):
+        if here not in others:
+            seen.append(entry.rstrip())
 
 
 def _is_code(place: object) -> bool:
     """Modules that are imported at first use, and what belongs to the interpreter and its packages."""
     if not isinstance(place, (str, bytes, Path)):
         return isinstance(place, int)  # a file that is open already
-    path = Path(place.decode() if isinstance(place, bytes) else place)
-    if str(path) in _TRAINER or path.parent.suffix in (".egg-info", ".dist-info"):
+    path = Path(os.fsdecode(place))
+    if str(path) in _PROCESS or path.parent.suffix in (".egg-info", ".dist-info"):
         return True
     if (path.is_absolute() and str(path) in sys.path) or str(path).startswith("__editable__"):
         return True  # the search for a module
@@ -53,10 +55,11 @@ sys.addaudithook(_hear)  # for the life of the process: hooks cannot be removed,
 
 @contextmanager
 def opened() -> Iterator[list[str]]:
-    """What is opened in the block, an entry each: the event and its first argument."""
+    """What the block opens, in its thread and in threads it starts, an entry each: the event and what it is of."""
     seen: list[str] = []
-    _watching[threading.get_ident()] = seen
+    here = threading.get_ident()
+    _watching[here] = seen, frozenset(sys._current_frames()) - {here}
     try:
         yield seen
     finally:
-        del _watching[threading.get_ident()]
+        del _watching[here]

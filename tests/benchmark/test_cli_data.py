@@ -118,3 +118,12 @@ def test_the_contact_sheet_is_written_as_png(tmp_path: Path) -> None:
         result = run("faces", "--out", str(bad), "--size", "16")
         assert result.exit_code == 2
         assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", ["-1", "15", "257", "100000"])
+def test_a_sheet_of_faces_too_small_or_too_large_is_one_line(size: str, tmp_path: Path) -> None:
+    result = run("faces", "--out", str(tmp_path / "sheet.png"), "--size", size)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert size in result.stderr
+    assert not list(tmp_path.iterdir())

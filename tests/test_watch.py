@@ -1,0 +1,85 @@
+"""What the conformance suite sees of files, processes and connections."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .watch import opened
+
+
+def _ended(pid: int) -> None:
+    os.waitpid(pid, 0)
+
+
+def _fork(run: Callable[[], object]) -> None:
+    pid = os.fork()
+    if not pid:
+        try:
+            run()
+        finally:
+            os._exit(0)
+    _ended(pid)
+
+
+def _socket() -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+
+
+WAYS: dict[str, Callable[[Path], object]] = {
+    "open": lambda place: place.read_text(),
+    "os.scandir": lambda place: list(os.scandir(place.parent)),
+    "os.system": lambda place: os.system(f"cat {place} > {os.devnull} # a.py"),
+    "os.posix_spawn": lambda place: _ended(os.posix_spawn("/bin/true", ["true"], {})),
+    "os.fork": lambda place: _fork(lambda: None),
+    "subprocess.Popen": lambda place: subprocess.run([sys.executable, "-S", "-c", ""], check=True),
+    "sqlite3.connect": lambda place: sqlite3.connect(":memory:").close(),
+    "socket.getaddrinfo": lambda place: socket.getaddrinfo("127.0.0.1", 80),
+    "socket.bind": lambda place: _socket(),
+}
+
+
+@pytest.mark.parametrize("event", WAYS)
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("in_a_thread", [False, True], ids=["here", "in a thread"])
+def test_every_way_out_is_seen(event: str, in_a_thread: bool, tmp_path: Path) -> None:
+    place = tmp_path / "labels.csv"
+    place.write_text("1")
+    thread = threading.Thread(target=WAYS[event], args=(place,))
+    with opened() as seen:
+        if in_a_thread:
+            thread.start()
+            thread.join()
+        else:
+            WAYS[event](place)
+    assert [entry for entry in seen if entry.split()[0] == event]
+
+
+def test_what_belongs_to_the_packages_is_not_counted() -> None:
+    with opened() as seen:
+        Path(opened.__code__.co_filename).read_bytes()
+    assert not seen
+
+
+def test_a_thread_that_was_there_before_is_not_blamed_on_the_block(tmp_path: Path) -> None:
+    go = threading.Event()
+
+    def look() -> None:
+        go.wait()
+        list(tmp_path.iterdir())
+
+    other = threading.Thread(target=look)
+    other.start()
+    with opened() as seen:
+        go.set()
+        other.join()
+    assert not seen
