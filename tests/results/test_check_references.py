@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fernoise_bench.protocols.check import CHECK_PROTOCOLS
+from fernoise_bench.benchmark.check import SUITES, make_plan
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.check_compare import Reference
 from fernoise_bench.results.check_references import NONE, SHIPPED, References, load, path_of, save
@@ -115,10 +115,10 @@ def test_the_file_has_a_line_for_each_series(tmp_path: Path) -> None:
     assert json.loads(text)["format"] == 1
 
 
-def test_shipped_references_are_of_the_protocols_as_they_are() -> None:
-    """Fails when a check protocol changes and its references are not written anew."""
-    shipped = load(SHIPPED, "smoke")
-    assert shipped.history
+@pytest.mark.parametrize("suite", SUITES)
+def test_shipped_references_are_of_the_protocols_and_methods_as_they_are(suite: str) -> None:
+    """Fails when a check protocol changes or a method comes, and its references are not written anew."""
+    shipped, plan = load(SHIPPED, suite), make_plan(suite, ())
     assert all(note["reason"] for note in shipped.history)
-    now = {name: protocol.fingerprint("smoke") for name, protocol in CHECK_PROTOCOLS.items()}
-    assert shipped.protocols == now
+    assert shipped.protocols == plan.protocols
+    assert shipped.entries.keys() == plan.pairs.keys()
