@@ -84,7 +84,7 @@ def test_no_shell() -> None:
 
 def test_checkpoints_are_read_as_weights_alone() -> None:
     loads = [(place, call) for place, call, what in calls() if what == "torch.load"]
-    assert len(loads) >= 2
+    assert loads
     assert not [place for place, call in loads if keyword(call, "weights_only") is not True]
 
 
