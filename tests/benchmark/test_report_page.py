@@ -359,7 +359,7 @@ def test_claims_are_a_line_a_statement_and_open_to_their_comparisons(open_page):
     assert page.locator("main table").count() == 0
     first = page.locator("details.statement-of", has=page.locator("q")).first
     first.locator("> summary").click()
-    assert first.get_by_role("columnheader", name="Verdict").is_visible()
+    sync_api.expect(first.get_by_role("columnheader", name="Verdict")).to_be_visible()
     page.get_by_label("Filter claims").fill("surely nobody claims this")
     assert page.locator("details.statement-of").count() == 0
 
