@@ -53,3 +53,9 @@ def test_junit_has_a_case_each_and_survives_any_reason() -> None:
     assert failure is not None
     assert failure.attrib["message"] == "seed 0: failed: <a> & | `b`?"
     assert cases["mine"].find("skipped") is not None
+
+
+def test_names_that_xml_has_no_place_for_leave_it_readable() -> None:
+    strange = Finding("check-\x1bau", "m\ud800\uffff", "missing", "gone")
+    (case,) = ElementTree.fromstring(junit("smoke", [strange], 1.0).encode())
+    assert (case.attrib["classname"], case.attrib["name"]) == ("check-?au", "m??")
