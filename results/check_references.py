@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from ..protocols.errors import BadInput, printable
 from .check_compare import CHECKED, SCORE, Reference, Series, rounded
+from .record_fields import is_number
 from .store import read_json, write_atomic
 
 SHIPPED = Path(__file__).parent / "check"
@@ -75,7 +75,7 @@ def load(folder: Path, suite: str) -> References:
             )
         entries = {_pair(name): _entry(content) for name, content in plain["entries"].items()}
         return References(_words(plain["protocols"]), entries, tuple(map(_note, plain["history"])))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path}: not references of a check ({_why(error)}); restore the file") from error
@@ -140,8 +140,8 @@ def _reach(values: list[Any]) -> tuple[float, ...]:
     return reach
 
 
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+def _finite(value: Any) -> float:
+    if not is_number(value):
         raise ValueError(f"{printable(str(value))} is no number")
     return float(value)
 

@@ -75,8 +75,8 @@ def _or_null(part: Check) -> Check:
     return lambda value: "" if value is None else part(value)
 
 
-def _is_number(value: Any) -> bool:
-    """Whole or not; true and false are none, though Python counts with them."""
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a finite number; true and false are none, though Python counts with them."""
     return type(value) is int or (type(value) is float and isfinite(value))
 
 
@@ -85,9 +85,9 @@ _NAME = _kind("a text that says something", lambda value: isinstance(value, str)
 _BOOL = _kind("true or false", lambda value: isinstance(value, bool))
 _COUNT = _kind("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < _LARGEST)
 _SOME = _kind("a whole number from 1 on", lambda value: type(value) is int and 0 < value < _LARGEST)
-_NUMBER = _kind("a finite number", _is_number)
-_AMOUNT = _kind("a number from 0 on", lambda value: _is_number(value) and 0 <= value < _LARGEST)
-_SHARE = _kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+_NUMBER = _kind("a finite number", is_number)
+_AMOUNT = _kind("a number from 0 on", lambda value: is_number(value) and 0 <= value < _LARGEST)
+_SHARE = _kind("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
 _ANY = _object({})
 _LIST = _kind("a list", lambda value: isinstance(value, list))
 

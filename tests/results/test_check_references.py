@@ -85,6 +85,7 @@ def damage(*path, value):
         damage("entries", "p/m", "seeds", 0, "loss", value=[1e999, None]),
         damage("entries", "p/m", "reach", "loss", value=[0.0]),
         damage("entries", "p/m", "reach", "loss", value=[0.0, -1.0]),
+        damage("entries", "p/m", "reach", "loss", value=[0.0, 10**400]),
         damage("entries", "p/m", "reach", "loss", value=[0.0, 1e999]),
         damage("entries", "p/m", "reach", value={"right": [0.2]}),
     ],
