@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .cli_results import PROFILE, RUNS, SOURCE, check_named, named
+from .cli_results import PROFILE, RUNS, SOURCE, fitting, read_records
 
 if TYPE_CHECKING:
     from ..results.records import Record
@@ -39,16 +39,10 @@ def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -
 
 def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[list[Record], list[str], list[str]]:
     """The records that fit the filters, what they are where they are those that ship, and remarks on damaged ones."""
-    from ..results.shipped import records_or_shipped, statement
+    from ..results.shipped import statement
 
-    check_named(runs)
-    records, damaged, told = records_or_shipped(runs, named=bool(named(runs)))
-    source = None if synthetic is None else ("generated" if synthetic else "real")
-    chosen = [
-        record
-        for record in records
-        if profile in (None, record.identity["profile"]) and source in (None, record.identity["source"])
-    ]
+    records, damaged, told = read_records(runs)
+    chosen = fitting(records, profile, synthetic)
     remarks = [f"damaged: {message}" for message in damaged]
     for line in [*([told] if told else []), *remarks]:
         click.echo(line, err=True)

@@ -196,26 +196,29 @@ def named(runs: Path) -> str:
     return "" if runs == DEFAULT_RUNS else str(runs)
 
 
-def check_named(runs: Path) -> None:
-    """BadInput for a folder that was asked for and is none: what ships is not what a mistyped name means."""
+def read_records(runs: Path) -> tuple[list[Record], list[str], str]:
+    """`records_or_shipped`; BadInput for a folder that was asked for and is none: what ships is not what it means."""
+    from ..results.shipped import records_or_shipped
+
     if named(runs) and not runs.is_dir():
         raise BadInput(f"--runs {runs}: no such folder; leave it out for {DEFAULT_RUNS}, or what ships")
+    return records_or_shipped(runs, named=bool(named(runs)))
 
 
 def filtered(runs: Path, profile: str | None, synthetic: bool | None, recipe: str | None = None) -> list[Record]:
     """The records that fit the filters, of the shipped ones where there are no others; damaged trials are named."""
-    from ..results.cache import load_cached
-    from ..results.shipped import records_or_shipped
-
-    check_named(runs)
-    records, damaged = load_cached(runs)
-    told = ""
-    if not records and not damaged:  # else there is no need to look again whether there are any
-        records, damaged, told = records_or_shipped(runs, named=bool(named(runs)))
+    records, damaged, told = read_records(runs)
     if told:
         click.echo(told, err=True)
     for message in damaged:
         click.echo(f"damaged: {message}", err=True)
+    return fitting(records, profile, synthetic, recipe)
+
+
+def fitting(
+    records: Sequence[Record], profile: str | None, synthetic: bool | None, recipe: str | None = None
+) -> list[Record]:
+    """The records that fit the filters."""
     wanted = None if synthetic is None else ("generated" if synthetic else "real")
     return [
         record
