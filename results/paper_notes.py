@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .cells import unique
 from .paper_blocks import PROTOCOL_RECIPE, MeasuredBlock
+from .paper_figures import run_options
 from .records import Record
 from .reported_tables import Flag, ReportedTable
 from .views import DAGGER
@@ -64,13 +65,8 @@ def notes_of_table(
 
 def _command(table: ReportedTable, block: MeasuredBlock, runs: str) -> str:
     """The command that fills the empty cells at the block's setting, with as many seeds as there are."""
-    generated = block.setting.get("source") == "generated"
-    profile = block.setting.get("profile", "paper")
-    command = f"fernoise-bench run --table {table.id}" + (" --synthetic" if generated else "")
-    command += f" --profile {profile}" if profile != ("small" if generated else "paper") else ""
-    recipe = block.setting.get("recipe", PROTOCOL_RECIPE)
-    command += f" --recipe {recipe}" if recipe != PROTOCOL_RECIPE else ""
-    return command + options_of_place(block.records, runs)
+    options = run_options(None, block.setting or None) + options_of_place(block.records, runs)
+    return f"fernoise-bench run --table {table.id}{options}"
 
 
 def options_of_place(records: Sequence[Record], runs: str) -> str:
