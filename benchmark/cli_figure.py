@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +13,6 @@ from ..protocols.errors import BadInput, unknown
 from .cli_results import PROFILE, RECIPE, RUNS, SOURCE, filtered, filters_of, named, of_protocol
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..results.records import Record
 
 Draw = Callable[[Path], None]
@@ -97,11 +96,9 @@ def _of_protocol(records: list[Record], name: str, noise: float | None, *, ranks
 def _of_paper(records: list[Record], name: str, noise: float | None, protocol: str, runs: Path, recipe: str) -> Draw:
     from ..results.figure_panels import paper_figure
     from ..results.panels import draw_panels
-    from ..results.store import read_arrays
+    from ..results.shipped import read_predictions
 
-    def predictions(record: Record) -> dict[str, NDArray[Any]]:
-        return read_arrays(runs / record.folder / "predictions.npz")
-
+    predictions = partial(read_predictions, runs=runs)
     drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=named(runs))
     for command in drawn.missing:
         click.echo(f"to fill what is missing: {command}", err=True)

@@ -83,7 +83,7 @@ def audit_page(
 def _page(view: View) -> Iterator[Table]:
     yield _labels_table(view)
     view = replace(view, not_applicable={})  # said once, below the first table
-    if any("memorised" in (record.epochs[-1].get("audit") or {}) for record in view.block.records if record.done):
+    if any(_memorised(-1)(record) is not None for record in view.block.records if record.done):
         yield _memorised_table(view)
     yield from _class_tables(view)
     if view.metric == "accuracy":

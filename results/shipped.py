@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from .bundle import expanded, write_bundle
 from .cache import cache_folder, load_cached
 from .records import Record
-from .store import find_trials, read_json
+from .store import find_trials, read_arrays, read_json
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -18,11 +20,27 @@ def shipped_records(folder: Path | None = None) -> tuple[list[Record], list[str]
     """The records of every bundle in a folder (that of the package), and a message for each damaged trial."""
     records: list[Record] = []
     damaged: list[str] = []
-    for bundle in sorted((folder or FOLDER).glob("*.zip")):
-        found, wrong = load_cached(expanded(bundle, cache_folder("reference")))
+    for root in _expanded(folder or FOLDER):
+        found, wrong = load_cached(root)
         records += found
         damaged += wrong
     return records, damaged
+
+
+def read_predictions(record: Record, runs: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a record that `records_or_shipped` gave for an output folder, shipped or not.
+
+    Raises:
+        BadInput: they are missing or damaged.
+    """
+    folders = (root / record.folder for root in (runs, *_expanded(FOLDER)))
+    folder = next((folder for folder in folders if folder.is_dir()), runs / record.folder)
+    return read_arrays(folder / "predictions.npz")
+
+
+def _expanded(folder: Path) -> Iterator[Path]:
+    """The output folder that each bundle in a folder stands for."""
+    return (expanded(bundle, cache_folder("reference")) for bundle in sorted(folder.glob("*.zip")))
 
 
 def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:

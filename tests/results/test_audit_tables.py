@@ -63,6 +63,13 @@ def test_a_number_that_one_complete_pair_lacks_is_no_number():
     assert table.rows[0][2].text == "–"
 
 
+def test_no_memorisation_is_shown_where_no_label_is_wrong():
+    titles = [table.title for table in audit_page([with_audit(AU, predicted_wrong=0, memorised=0)])]
+    assert not any("memorised" in title for title in titles)
+    titles = [table.title for table in audit_page([with_audit(AU, predicted_wrong=1, memorised=0)])]
+    assert any("memorised by epoch" in title for title in titles)
+
+
 def test_steps_without_weights_keep_what_they_do_not_change():
     plain = {"entries": 10, "wrong": 4}
     assert with_kept(plain) == {**plain, "right": 6, "kept": 10, "kept_right": 6}

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results import bundle as bundle_module
+from fernoise_bench.results import shipped
 from fernoise_bench.results.bundle import _as_bytes, _as_halves, expand, expanded, write_bundle
 from fernoise_bench.results.records import Record, load_records
 from fernoise_bench.results.shipped import bundle_runs, records_or_shipped, shipped_records
@@ -159,6 +160,21 @@ def test_runs_become_a_bundle_a_protocol_and_seed(tmp_path: Path) -> None:
     assert sorted(path.name for path in written) == wanted
     seeds = {record.identity["seed"] for record in shipped_records(tmp_path / "reference")[0]}
     assert seeds == {0, 1}
+
+
+def test_a_figure_reads_the_predictions_of_what_ships(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(shipped, "FOLDER", bundle.parent)
+    records, _, told = records_or_shipped(tmp_path / "no-runs")
+    assert told
+    for record in records:
+        probabilities = shipped.read_predictions(record, tmp_path / "no-runs")["last"]
+        assert len(probabilities)
+    missing = dataclasses.replace(records[0], folder=f"{records[0].folder}0")
+    with pytest.raises(BadInput, match="no-runs"):
+        shipped.read_predictions(missing, tmp_path / "no-runs")
 
 
 def test_what_ships_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
