@@ -64,10 +64,11 @@ def test_a_number_that_one_complete_pair_lacks_is_no_number():
 
 
 def test_no_memorisation_is_shown_where_no_label_is_wrong():
-    titles = [table.title for table in audit_page([with_audit(AU, predicted_wrong=0, memorised=0)])]
-    assert not any("memorised" in title for title in titles)
-    titles = [table.title for table in audit_page([with_audit(AU, predicted_wrong=1, memorised=0)])]
-    assert any("memorised by epoch" in title for title in titles)
+    record = made(AU)
+    for wrong in (0, 1):
+        last = {**record.epochs[-1], "audit": {"predicted_wrong": wrong, "memorised": 0}}
+        tables = audit_page([replace(record, epochs=(*record.epochs[:-1], last))])
+        assert any("memorised by epoch" in table.title for table in tables) == bool(wrong)
 
 
 def test_steps_without_weights_keep_what_they_do_not_change():
