@@ -88,6 +88,7 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str)
     if (setting["profile"], setting["source"], setting["partial"]) != ("paper", "real", False):
         what = f"the {setting['profile']} profile on {setting['source']} faces"
         what += ", a partial copy of the data" if setting["partial"] else ""
+        what += ", from scratch throughout" if _all_from_scratch(block.records) else ""
         notes.append(f"Measured at {what}: the differences say nothing about the paper.")
     if setting["recipe"] != PROTOCOL_RECIPE:
         notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
@@ -100,6 +101,11 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str)
     if several:
         notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(several)}, kept apart.")
     return notes
+
+
+def _all_from_scratch(records: Sequence[Record]) -> bool:
+    """Whether no network started from weights, whatever a column of the paper says."""
+    return {record.identity["settings"].get("weights") for record in records} == {"none"}
 
 
 def _over(counts: Sequence[int], has_folds: bool) -> str:

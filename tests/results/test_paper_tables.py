@@ -271,6 +271,15 @@ def test_records_of_several_settings_are_refused_or_kept_apart():
     assert small.notes[-1].endswith("fernoise-bench run --table cocuring-2 --synthetic --seeds 1")
 
 
+@pytest.mark.parametrize(("weights", "told"), [("none", True), ("imagenet", False)])
+def test_a_small_table_says_when_nothing_was_pre_trained(weights: str, told: bool):
+    settings = {"recipe": {"batch_size": 32}, "weights": weights}
+    records = runs((0.5,), method="cocuring", protocol="rafdb-sym", level=0.1, profile="small", settings=settings)
+    (table,) = paper_table(records, "cocuring-2")
+    note = next(note for note in table.notes if "say nothing about the paper" in note)
+    assert ("from scratch throughout" in note) == told
+
+
 def test_the_command_that_fills_a_table_adds_to_the_records_there_are():
     records = runs((0.5, 0.6), method="cocuring", protocol="rafdb-sym", level=0.1)
     (table,) = paper_table(records, "cocuring-2", runs="a folder")
