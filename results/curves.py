@@ -12,7 +12,7 @@ from ..protocols.errors import BadInput
 from .cells import Entry, blocks
 from .drawing import GREY, PALE, look, save_figure
 from .records import Record, audit_share, headline_of
-from .views import Expected, View, level_words, title_of, view_of
+from .views import DAGGER, DAGGER_WORDS, Expected, View, level_words, marked, title_of, view_of
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Curve:
 
     Attributes:
         label: the method, with "2/3" when pairs are missing.
+        drawn: the label with a dagger when the method used oracle knowledge.
         test: the protocol's metric on test by epoch, in [0, 1].
         memorised: of the wrong training labels, the share predicted as given, by epoch; NaN where not audited.
     """
 
     label: str
+    drawn: str
     test: tuple[float, ...]
     memorised: tuple[float, ...]
 
@@ -106,7 +108,7 @@ def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
     label = f"{entry.label} ({summary.complete}/{summary.total})" if summary.status else entry.label
     test = tuple(_mean(view, entry, level, _test_at(epoch)) for epoch in epochs)
     memorised = tuple(_mean(view, entry, level, _memorised_at(epoch)) for epoch in epochs)
-    return Curve(label, test, memorised)
+    return Curve(label, marked(entry, label), test, memorised)
 
 
 def _mean(view: View, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> float:
@@ -149,6 +151,7 @@ def _fill(figure: Any, data: Curves) -> None:
         axes.set_title(title, loc="left", fontsize=12)
     below = [f"without a finished pair: {', '.join(data.missing)}"] if data.missing else []
     below += [data.unmemorised] if data.unmemorised else []
+    below += [f"{DAGGER_WORDS}."] if any(DAGGER in curve.drawn for curve in data.curves) else []
     if below:
         figure.supxlabel("\n".join(below), fontsize=9)
 
@@ -174,7 +177,7 @@ def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
     gap = 0.31 / _height(data) * (high - low)
     places = spread_out([end for end, _ in ends], gap, low, high)
     for (end, number), place in zip(ends, places, strict=True):
-        _name(axes, data.curves[number].label, (last, end), (place - low) / (high - low), look(number))
+        _name(axes, data.curves[number].drawn, (last, end), (place - low) / (high - low), look(number))
     axes.set_ylim(low, high)
 
 

@@ -27,7 +27,7 @@ from .paper_figures import (
 from .paper_notes import options_of_place
 from .records import Record, audit_share, score_of
 from .statistics import spread
-from .views import at_level
+from .views import DAGGER_WORDS, at_level, marked, oracle_knowledge
 
 Predictions = Callable[[Record], Mapping[str, NDArray[Any]]]
 Number = Callable[[Record], float | None]
@@ -106,15 +106,16 @@ def _remarks(
     remarks += [figure.remark] if figure.remark else []
     if chosen[0].identity["recipe"] != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
         remarks.append("Each method under its own paper's recipe: not comparable to each other.")
+    remarks += [f"{DAGGER_WORDS}."] if oracle_knowledge(chosen) else []
     return remarks + (
         [f"Not finished: {', '.join(f'{method} on {each}' for each, method in absent)}."] if absent else []
     )
 
 
 def _named(figure: PaperFigure, entry: Entry) -> str:
-    """The paper's name of a method, with its version where there are several."""
+    """The paper's name of a method, with its version where there are several, and a dagger for oracle knowledge."""
     names = dict(figure.names)
-    return f"{names.get(entry.method, entry.method)}{entry.label.removeprefix(entry.method)}"
+    return marked(entry, f"{names.get(entry.method, entry.method)}{entry.label.removeprefix(entry.method)}")
 
 
 # --- numbers

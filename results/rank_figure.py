@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .comparisons import LEAST_PAIRS, Ranking, rank_methods
 from .drawing import GREY, save_figure
 from .records import Record
 from .tables import RULE_WORDS
-from .views import Expected, level_words, title_of, view_of
+from .views import DAGGER, DAGGER_WORDS, Expected, level_words, marked, title_of, view_of
 
 _ROW = 0.28  # inches a label takes
 _BAR = 0.16  # inches a bar takes
@@ -22,7 +23,7 @@ _BAR = 0.16  # inches a bar takes
 def ranking_of(
     records: Sequence[Record], expected: Expected | None = None, *, level: float | None = None, rule: str = "last"
 ) -> tuple[str, Ranking]:
-    """The title and the ranking of one protocol's methods.
+    """The title and the ranking of one protocol's methods, those that used oracle knowledge with a dagger.
 
     Args:
         records: of one comparability key.
@@ -47,7 +48,8 @@ def ranking_of(
         raise BadInput(f"one seed: no ranking; a diagram takes {LEAST_PAIRS} (seed, draw) pairs: run with --seeds 2")
     several = "all levels" if len(levels) > 1 else "" if levels == (None,) else level_words(levels[0])
     what = ", ".join(filter(None, [f"mean ranks by {view.metric_words}", RULE_WORDS[rule], several]))
-    return title_of(view, what), ranking
+    drawn = {entry.label: marked(entry, entry.label) for entry in view.rows}
+    return title_of(view, what), replace(ranking, labels=tuple(drawn[label] for label in ranking.labels))
 
 
 def draw_ranking(title: str, ranking: Ranking, path: Path) -> None:
@@ -80,10 +82,9 @@ def _fill(figure: Any, title: str, ranking: Ranking, height: float) -> None:
             axes.plot(ends, [depth, depth], color="#222222", linewidth=4, solid_capstyle="round")
             depth += _BAR
     _names(axes, ranking, depth + 0.1, margin)
-    if ranking.left_out:
-        axes.text(
-            0, 0, f"not ranked, pairs are missing: {', '.join(ranking.left_out)}", transform=axes.transAxes, size=8
-        )
+    below = [f"not ranked, pairs are missing: {', '.join(ranking.left_out)}"] if ranking.left_out else []
+    below += [DAGGER_WORDS] if any(DAGGER in label for label in ranking.labels) else []
+    axes.text(0, 0, "\n".join(below), transform=axes.transAxes, size=8)
 
 
 def _axis(axes: Any, count: int) -> None:

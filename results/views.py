@@ -27,6 +27,7 @@ from .cells import (
 from .records import Record
 
 DAGGER = "†"
+DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
 
 _DECIMALS = {"accuracy": 2, "f1": 1}
 
@@ -143,11 +144,15 @@ def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(sorted({known for record in records for known in record.environment.get("oracle_knowledge", ())}))
 
 
+def marked(entry: Entry, label: str) -> str:
+    """A row's label as given, with a dagger when it used oracle knowledge."""
+    return f"{label} {DAGGER}" if oracle_knowledge(entry.records) else label
+
+
 def label_cell(entry: Entry) -> Cell:
     """A row's name, with a dagger when it used oracle knowledge."""
-    if not oracle_knowledge(entry.records):
-        return Cell(entry.label)
-    return Cell(f"{entry.label} {DAGGER}", printed=entry.label, flags="oracle knowledge")
+    text = marked(entry, entry.label)
+    return Cell(text, printed=entry.label, flags="oracle knowledge") if text != entry.label else Cell(text)
 
 
 def leading_cells(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
@@ -220,7 +225,7 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
-        notes.append(f"{DAGGER} uses oracle knowledge: {'; '.join(users)}.")
+        notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
     notes.extend(_at_rest(view))
     versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
     if versions:

@@ -166,3 +166,27 @@ def test_the_terminal_shows_p_as_it_is(runs: Path) -> None:
     done = ran("table", "ferplus-sym", "--ranks", "--runs", "runs", "--profile", "small")
     assert "p < .05" in done.output
     assert "\\<" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("ferplus-sym", "--noise", "0.4"), "cocuring"),
+        (("ferplus-sym", "--ranks"), "cocuring"),
+        (("cocuring-fig5", "--protocol", "ferplus-sym"), "Co-curing"),
+    ],
+)
+def test_every_figure_marks_oracle_knowledge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, knows in (("knows", ("noise_rate",)), ("blind", ())):
+        trials = [Trial(method=method, level=0.4, seed=seed) for method in ("ensemble", "nct") for seed in (0, 1)]
+        trials += [Trial(method="cocuring", level=0.4, seed=seed, oracle_knowledge=knows) for seed in (0, 1)]
+        fabricate_all(tmp_path / folder, trials)
+        done = ran("figure", *arguments, "--runs", folder, "--out", f"{folder}.svg")
+        assert done.exit_code == 0, done.output
+    drawn = (tmp_path / "knows.svg").read_text()
+    assert f"{name} †" in drawn
+    assert "† uses oracle knowledge" in drawn
+    assert "†" not in (tmp_path / "blind.svg").read_text()
