@@ -32,7 +32,7 @@ class TrainSet:
     sampler: Sampler
     augmentation: Augmentation
     seed: int
-    method: str
+    method: str  # without its variant
 
     @property
     def device(self) -> torch.device:

@@ -89,6 +89,11 @@ class MethodSpec:
         return load_class(self.target)
 
     @property
+    def base(self) -> str:
+        """The name without the variant: what a method draws is keyed by it, so that its variants draw the same."""
+        return self.name.removesuffix(f":{self.variant}") if self.variant else self.name
+
+    @property
     def teacher(self) -> str:
         """The method whose probabilities it learns from, or an empty string."""
         return next((need.removeprefix(TEACHER) for need in sorted(self.needs) if need.startswith(TEACHER)), "")

@@ -69,7 +69,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     forget_peak_memory(device)
     recipe = settings.recipe
     sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
-    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.name, device, teacher)
+    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.base, device, teacher)
     task = make_task(trial.job.protocol, data, sampler)
     counters = Counters()
     neck = (recipe.neck, task.num_classes)

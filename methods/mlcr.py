@@ -58,7 +58,7 @@ def multi_view_loss(
     """
     one = torch.cat([weight1, bias1[:, None]], dim=1) if with_bias else weight1
     two = torch.cat([weight2, bias2[:, None]], dim=1) if with_bias else weight2
-    cosine = F.cosine_similarity(one, two, dim=1)
+    cosine = F.cosine_similarity(full_precision(one), full_precision(two), dim=1)
     return (cosine.abs() if absolute else cosine).mean()
 
 
@@ -178,6 +178,8 @@ class MLCR(Method):
                 "as the poster prints it: signed cosine of the weights, ReLU, plain adjacency, 1/C",
                 {"slope": 0.0, "normalized": False, "absolute": False, "with_bias": False, "reduction": "mean"},
             ),
+            "no-selective": Variant("supervision without selective learning", {"selective": "none"}),
+            "hand": Variant("selective learning as Hand et al. state it", {"selective": "hand"}),
             "no-graph": Variant("without AU relationship learning: one stage", {"graph": False}),
             "no-multi-view": Variant("without the multi-view loss", {"multi_view_factor": 0.0}),
             "no-co-regularization": Variant("without co-regularisation", {"co_regularization_factor": 0.0}),

@@ -19,7 +19,7 @@ from .selection import balance_targets, positive_frequency, selective_weights, w
 # Epochs of the recipe -> first epoch on refined labels: 30 and 70 of the appendix, 25 of the main paper.
 STATED_REFINEMENT: Mapping[int, int] = MappingProxyType({25: 15, 30: 15, 70: 40})
 # What rows of Table 4 have in common: α = β = γ = 1; neither consistency nor refinement.
-_EQUAL = MappingProxyType({"positive_weight": 1.0, "negative_weight": 1.0, "keep_ratio": 1.0})
+_EQUAL = MappingProxyType({"pos_weight": 1.0, "neg_weight": 1.0, "keep_ratio": 1.0})
 _APART = MappingProxyType({"consistency_factor": 0.0, "refinement": False})
 
 
@@ -27,8 +27,8 @@ _APART = MappingProxyType({"consistency_factor": 0.0, "refinement": False})
 class ReCoTParams:
     """Hyper-parameters of ReCoT."""
 
-    positive_weight: float = sourced(1.0, "appendix Table 1: α; paper Table 4(c)")
-    negative_weight: float = sourced(0.1, "appendix Table 1: β; paper Table 4(c)")
+    pos_weight: float = sourced(1.0, "appendix Table 1: α; paper Table 4(c)")
+    neg_weight: float = sourced(0.1, "appendix Table 1: β; paper Table 4(c)")
     keep_ratio: float = sourced(0.9, "appendix Table 1: γ; paper Table 4(c)")
     fusion_ratio: float = sourced(0.9, "appendix Table 1: μ")
     momentum: float = sourced(0.9, "appendix Table 1: φ")
@@ -178,17 +178,22 @@ class ReCoT(Method):
     variants: ClassVar[Mapping[str, Variant]] = MappingProxyType(
         {
             "net-noisy": Variant("Table 4(b): one view, both nets", {**_EQUAL, **_APART, "two_views": False}),
-            "ensemble": Variant("Table 4(b): two clean nets apart, averaged", {**_APART, "noisy_head": False}),
+            "ensemble": Variant(
+                "Table 4(b): two clean nets apart, a view each, averaged", {**_APART, "noisy_head": False}
+            ),
             "cot": Variant("Table 4(b): two views without noisy nets", {"refinement": False, "noisy_head": False}),
             "cot-net-noisy": Variant("Table 4(b): without refinement, α = β = γ = 1", {**_EQUAL, "refinement": False}),
             "a1-b1-g1": Variant("Table 4(b) last row, 4(c) first row: α = β = γ = 1", {**_EQUAL}),
-            "a1-b1-g0.9": Variant("Table 4(c): α = β = 1, γ = 0.9", {"negative_weight": 1.0}),
-            "a1-b0.5-g0.9": Variant("Table 4(c): α = 1, β = 0.5, γ = 0.9", {"negative_weight": 0.5}),
+            "a1-b1-g0.9": Variant("Table 4(c): α = β = 1, γ = 0.9", {"neg_weight": 1.0}),
+            "a1-b0.5-g0.9": Variant("Table 4(c): α = 1, β = 0.5, γ = 0.9", {"neg_weight": 0.5}),
             "no-tlr": Variant("the full method without temporal label refinement", {"refinement": False}),
             "additive": Variant("appendix: noise added to the clean logits, the method itself", {}),
             "sum": Variant(
                 "clean loss summed over AUs, as in MLCR's code; the others as they are", {"reduction": "sum"}
             ),
+            "no-selective": Variant("clean loss without selective learning", {"selective": "none"}),
+            "hand": Variant("selective learning as Hand et al. state it", {"selective": "hand"}),
+            "hidden": Variant("the two-layer perceptron of §4.2: 512 units between", {"head_hidden": 512}),
             "view1": Variant("appendix: the first view alone predicts", {"predicts": "view1"}),
             "view2": Variant("appendix: the second view alone predicts", {"predicts": "view2"}),
             "multiplicative": Variant(
@@ -247,7 +252,7 @@ class ReCoT(Method):
         if params.noisy_head:
             # A view is trained on what the other one ranks smallest; a single view ranks for itself.
             kept = [small_nll(z[noisy], labels[noisy], params.keep_ratio) for _, z in outputs][::-1]
-            factors = params.positive_weight, params.negative_weight
+            factors = params.pos_weight, params.neg_weight
             each = zip(outputs, kept, strict=True)
             parts = [selective_balanced_loss(z[noisy], labels[noisy], *keep, *factors) for (_, z), keep in each]
             noisy_part = torch.stack(parts).mean()

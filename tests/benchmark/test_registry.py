@@ -364,3 +364,8 @@ def test_digests_are_those_of_the_files_and_do_not_depend_on_the_variant() -> No
     assert len(set(digests.values())) == len(digests)
     assert all(len(value) == 16 and int(value, 16) >= 0 for value in digests.values())
     assert find("recot:no-tlr").digest == digests["recot"]
+
+
+def test_a_variant_keeps_the_name_of_its_method() -> None:
+    assert (find("recot:no-tlr").name, find("recot:no-tlr").base) == ("recot:no-tlr", "recot")
+    assert find("supervised").base == find("supervised").name

@@ -23,6 +23,9 @@ from fernoise_bench.results.store import read_arrays, read_json
 from ..toy import EPOCHS, ToyWorkplace, ignore, toy_cell, toy_trial
 
 
+VIEWS = ("recot:view1", "recot:view2")
+
+
 class Plain(Method):
     """Cross-entropy, with a hook for each test."""
 
@@ -180,3 +183,15 @@ def test_identities_differ_by_what_is_hashed_and_by_nothing_else(tmp_path: Path)
         toy_trial("cocuring", tmp_path, epochs=5),
     ]
     assert len({base.id, *(trial.id for trial in others)}) == 4
+
+
+def test_variants_draw_what_their_method_draws(tmp_path: Path) -> None:
+    """So that what differs between rows of an ablation is the ablation: recot's views predict apart what it trains."""
+    trials = {name: toy_trial(name, tmp_path, kind="multi") for name in ("recot", *VIEWS, "recot:additive")}
+    last = {}
+    for name, trial in trials.items():
+        run_trial(trial, ToyWorkplace(), ignore)
+        last[name] = read_arrays(trial.folder / "predictions.npz")["last"]
+    assert np.array_equal(last["recot"], last["recot:additive"])
+    np.testing.assert_allclose(last["recot"], np.mean([last[view] for view in VIEWS], axis=0), rtol=0, atol=1e-6)
+    assert np.abs(last[VIEWS[0]] - last[VIEWS[1]]).max() > 1e-3

@@ -37,6 +37,15 @@ def test_multi_view_loss_is_the_mean_cosine(absolute: bool, with_bias: bool) -> 
     assert gradcheck(lambda *x: multi_view_loss(*x, absolute=absolute), (w1, b1, w2, b2), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_multi_view_loss_of_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
+    (w, b), (other, c) = classifiers(0), classifiers(1)
+    (w, b), (other, c) = ([x.detach().to(dtype) for x in pair] for pair in ((w, b), (other, c)))
+    assert multi_view_loss(w, b, w, b).item() == pytest.approx(1.0, abs=1e-6)
+    whole = multi_view_loss(w.double(), b.double(), other.double(), c.double()).item()
+    assert multi_view_loss(w, b, other, c).item() == pytest.approx(whole, rel=1e-5)
+
+
 def test_multi_view_loss_by_hand() -> None:
     zero = torch.zeros(2)
     w1, w2 = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[0.0, 2.0], [-1.0, 0.0]])

@@ -180,8 +180,8 @@ def expected_loss(method: ReCoT, batch: Any, labels: Tensor) -> float:
             other = outputs[len(outputs) - 1 - v][1][noisy].detach()
             pos, neg = nll_by_loop(other, labels[noisy], p.keep_ratio)
             z = z_noisy[noisy].detach()
-            part = p.positive_weight * sum(bce(float(z[e]), 1.0) for e in pos) / max(1, len(pos))
-            part += p.negative_weight * sum(bce(float(z[e]), 0.0) for e in neg) / max(1, len(neg))
+            part = p.pos_weight * sum(bce(float(z[e]), 1.0) for e in pos) / max(1, len(pos))
+            part += p.neg_weight * sum(bce(float(z[e]), 0.0) for e in neg) / max(1, len(neg))
             total += p.noisy_factor * part / len(outputs)
     if len(outputs) == 2:
         total += p.consistency_factor * float(js_consistency(outputs[0][0].detach(), outputs[1][0].detach()))
@@ -224,7 +224,7 @@ def test_rows_of_table_four(
     assert (p.noisy_head, p.refinement, p.consistency_factor) == (noisy, refined, factor)
     assert all((network.net_noisy is not None) == noisy for network in method.networks)
     if abg:
-        assert (p.positive_weight, p.negative_weight, p.keep_ratio) == abg
+        assert (p.pos_weight, p.neg_weight, p.keep_ratio) == abg
     assert ReCoT.views == 2
 
 
