@@ -22,7 +22,6 @@ from fernoise_bench.results.store import read_arrays, read_json
 
 from ..toy import EPOCHS, ToyWorkplace, ignore, toy_cell, toy_trial
 
-
 VIEWS = ("recot:view1", "recot:view2")
 
 
