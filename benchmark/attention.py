@@ -80,8 +80,7 @@ class AttentionNeck(nn.Module):
 
     The 14 x 14 map that a ResNet without its last stage makes of 224 px gives the paper's 196 positions; any other
     size of map works too. The learning rates of the paper belong to `convolution` (with the backbone),
-    `self_attention` and `cross_attention`. The head is the method's: one linear head over all tokens, flattened, in
-    place of the paper's dense layer for each AU on that AU's token alone, which is a special case of it.
+    `self_attention` and `cross_attention`. The dense layer of each AU, on that AU's token alone, is the method's head.
 
     Args:
         in_channels: of the backbone's map.
@@ -93,6 +92,7 @@ class AttentionNeck(nn.Module):
 
     def __init__(self, in_channels: int, queries: int, size: int = SIZE) -> None:
         super().__init__()
+        self.queries = queries
         self.num_features = queries * size
         self.convolution = nn.Conv2d(in_channels, size, kernel_size=1)
         self.self_attention = SelfAttention(size)

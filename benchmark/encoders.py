@@ -73,6 +73,7 @@ class CountedEncoder(nn.Module):
         self.model: Any = model
         self.neck = neck
         self.num_features = int(model.num_features) if neck is None else neck.num_features
+        self.tokens = 0 if neck is None else neck.queries
         self._counters = counters
         self._autocast = autocast
         # A function of the model, not a method bound to it: a copied encoder must not run the original.

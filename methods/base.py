@@ -231,13 +231,26 @@ class Method(nn.Module):
         raise TypeError(f"{type(self).__name__} does not define predict(images)")
 
 
+class TokenHeads(nn.Linear):
+    """A linear classifier for each output on that output's own token alone, of tokens [B, num_outputs * D] in a row."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits [B, num_outputs]."""
+        logits: Tensor = (tokens.unflatten(1, (self.out_features, self.in_features)) * self.weight).sum(2) + self.bias
+        return logits
+
+
 class Network(nn.Module):
-    """An encoder and a linear classifier: the network nearly every method is made of."""
+    """An encoder and a linear classifier: the network nearly every method is made of.
+
+    An encoder with a token for each output (`tokens` of them) has a classifier for each token.
+    """
 
     def __init__(self, make_encoder: MakeEncoder, num_outputs: int, peer: int = 0) -> None:
         super().__init__()
         self.encoder = make_encoder(peer=peer)
-        self.head = nn.Linear(self.encoder.num_features, num_outputs)
+        tokens, size = getattr(self.encoder, "tokens", 0), self.encoder.num_features
+        self.head = TokenHeads(size // tokens, num_outputs) if tokens else nn.Linear(size, num_outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, num_outputs] of images [B, 3, H, W] in [0, 1]."""

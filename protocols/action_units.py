@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .base import Profile, Protocol, Recipe, Size, Sources
-from .recipes import RECOT, RECOT_EMOTIONET, RECOT_SCRATCH, RHLS_BP4D, RHLS_DISFA, at_small, at_smoke, with_encoder
+from .recipes import (
+    RECOT,
+    RECOT_EMOTIONET,
+    RECOT_SCRATCH,
+    RHLS_BP4D,
+    RHLS_DISFA,
+    at_small,
+    at_smoke,
+    of_the_appendix,
+    pooled,
+    with_encoder,
+)
 from .subjects import BP4D_AUS, BP4D_PARTS, DISFA_PARTS
 
 BP4D_RATES = (0.211, 0.171, 0.203, 0.462, 0.549, 0.594, 0.562, 0.466, 0.169, 0.344, 0.165, 0.152)
@@ -241,6 +252,41 @@ def _encoded(encoder: str) -> Protocol:
     )
 
 
+def _pool(whole: Protocol, recipe: Recipe) -> Protocol:
+    """Batches from the union of clean and noisy rows, in every profile."""
+    pool = pooled(recipe)
+    return replace(
+        whole,
+        name=f"{whole.name}:pool",
+        version=1,
+        paper=replace(whole.paper, recipe=pool),
+        small=replace(whole.small, recipe=at_small(pool)),
+        smoke=replace(whole.smoke, recipe=at_smoke(pool)),
+        title=f"{whole.title}, batches from one pool",
+        about=(
+            *whole.about[:-1],
+            ("batches", "from clean and noisy rows shuffled together, each row once an epoch; without: half of each"),
+            ("papers", "no table; ReCoT does not say how it samples, and this is the other reading"),
+        ),
+    )
+
+
+def _appendix(whole: Protocol) -> Protocol:
+    """The 30 epochs of ReCoT's appendix at the paper profile; small and smoke keep their own."""
+    return replace(
+        whole,
+        name=f"{whole.name}:30-epochs",
+        version=1,
+        paper=replace(whole.paper, recipe=of_the_appendix(RECOT)),
+        title=f"{whole.title}, 30 epochs",
+        about=(
+            *whole.about[:-1],
+            ("epochs", "30 at the paper profile, as ReCoT's appendix says; small and smoke are the same as without"),
+            ("papers", "no table; ReCoT's paper says 25 epochs, its appendix 30"),
+        ),
+    )
+
+
 AU_PROTOCOLS = (
     EMOTIONET_3SPLIT,
     EMOTIONET_SCRATCH,
@@ -261,4 +307,9 @@ AU_PROTOCOLS = (
     _noisy_set("100k", 2.0),
     _encoded("resnet18"),
     _encoded("resnet50"),
+    _pool(EMOTIONET_3SPLIT, RECOT_EMOTIONET),
+    _pool(BP4D_3FOLD, RECOT),
+    _pool(DISFA_3FOLD, RECOT),
+    _appendix(BP4D_3FOLD),
+    _appendix(DISFA_3FOLD),
 )

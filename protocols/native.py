@@ -141,15 +141,18 @@ MIXUP = replace(
 MLCR = replace(
     RECOT,
     epochs=50,
+    batch_size=10,
+    verified_per_batch=5,
     augmentation=replace(RECOT.augmentation, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0),
     sources=(
         ("encoder, weights", "authors' code, net/resnet_multi_view.py: ResNet-34 of ImageNet"),
         ("epochs", "authors' code: 30, then 20 for the graph, whose number is unstated"),
-        ("augmentation", "authors' code: crop and flip"),
+        ("augmentation", "authors' code: crop and flip; its own channel means are not used, ImageNet's are"),
         ("optimizer", "unstated: Adam, as ReCoT"),
         ("learning_rate, schedule, weight_decay", "authors' code, main.py"),
         ("head_factor, max_steps", "authors' code, main.py: nothing of the kind"),
-        ("batch_size, sampler, verified_per_batch", "authors' code has 10 a batch; unstated share: as ReCoT"),
+        ("batch_size", "authors' code, main.py:18: 10"),
+        ("sampler, verified_per_batch", "unstated: half of a batch, as ReCoT"),
     ),
 )
 

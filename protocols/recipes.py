@@ -108,6 +108,19 @@ RECOT_SCRATCH = replace(
 )
 
 
+def pooled(recipe: Recipe) -> Recipe:
+    """The recipe with batches from the shuffled union of clean and noisy rows, however many of each that gives."""
+    told = tuple(line for line in recipe.sources if line[0] != "sampler, verified_per_batch")
+    words = "ReCoT §4.2: clean and noisy sampled at random; read as one pool, which MLCR's loss takes too"
+    sources = (*told, ("sampler, verified_per_batch", words))
+    return replace(recipe, sampler="shuffle", verified_per_batch=0, sources=sources)
+
+
+def of_the_appendix(recipe: Recipe) -> Recipe:
+    """ReCoT's recipe for BP4D and DISFA with the epochs of its appendix."""
+    return replace(recipe, epochs=30, sources=_told(recipe, "epochs", "ReCoT appendix, Table 1; its §4.2 says 25"))
+
+
 def with_encoder(recipe: Recipe, encoder: str, source: str) -> Recipe:
     """The recipe with another encoder, and where that comes from."""
     return replace(recipe, encoder=encoder, sources=_told(recipe, "encoder", source))
@@ -140,7 +153,10 @@ def _rhls(convolutional_rate: float, aus: int) -> Recipe:
         neck_factors=tuple((part, rate / convolutional_rate) for part, rate in rates.items()),
         sources=(
             ("encoder, weights", "RHLS §3.2: ResNet-50 pre-trained on VGGFace2"),
-            ("neck", "RHLS §3.2: 1x1 convolution to 768, self-attention over 196 tokens, one query an AU"),
+            (
+                "neck",
+                "RHLS §3.2: 1x1 convolution to 768, self-attention over 196 tokens, one query and one dense layer an AU",
+            ),
             ("epochs, batch_size, optimizer, decay", "RHLS §3.2"),
             ("learning_rate", "RHLS §3.2: of the convolutional part"),
             ("neck_factors", "RHLS §3.2: 4e-8 x batch x queries / sqrt(768) over the convolutional rate"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -67,8 +69,22 @@ def test_an_image_of_224_px_gives_196_positions_and_a_token_for_each_au(rhls_net
     assert [tensor.shape for tensor in seen[0]] == [(2, 196, 768)] * 2
     assert maps.shape == (2, 768, 14, 14)
     assert pooled.shape == (2, 12 * 768)
-    assert encoder.num_features == rhls_network.head.in_features == 12 * 768
+    assert encoder.num_features == 12 * 768
     assert torch.equal(maps.flatten(2).transpose(1, 2), seen[0][1])
+
+
+def test_each_au_is_read_off_its_own_token_alone(rhls_network: Network) -> None:
+    """RHLS §3.2: an AU-specific dense layer."""
+    head = rhls_network.head
+    assert (head.weight.shape, head.bias.shape) == ((12, 768), (12,))
+    tokens = torch.randn(3, 12, 768, dtype=torch.float64, requires_grad=True)
+    weight, bias = head.weight.detach().double(), head.bias.detach().double()
+    logits = copy.deepcopy(head).double()(tokens.flatten(1))
+    expected = [[float(tokens[i, k].detach() @ weight[k] + bias[k]) for k in range(12)] for i in range(3)]
+    assert logits.tolist() == pytest.approx(np.array(expected), rel=1e-12)
+    logits[0, 4].backward()
+    assert tokens.grad is not None
+    assert tokens.grad.abs().sum(2).nonzero().tolist() == [[0, 4]]
 
 
 def test_the_last_stage_is_gone(rhls_network: Network) -> None:

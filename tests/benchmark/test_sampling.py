@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fernoise_bench.benchmark.sampling import Sampler, visits
-from fernoise_bench.protocols.base import Augmentation, Recipe
+from fernoise_bench.protocols.base import PROFILES, Augmentation, Recipe
+from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.errors import BadInput
 
 few = settings(max_examples=40, deadline=None)
@@ -34,6 +36,19 @@ def test_shuffle_draws_each_row_at_most_once_and_drops_the_incomplete_batch(size
     assert len(set(rows.ravel().tolist())) == rows.size
     assert set(rows.ravel().tolist()) <= set(range(size))
     assert size - rows.size < wide
+
+
+@pytest.mark.parametrize("name", ["emotionet-3split", "bp4d-3fold", "disfa-3fold"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_pool_draws_clean_and_noisy_rows_as_they_come(name: str, profile: str) -> None:
+    halves, pool = (find(protocol).profile(profile).recipe for protocol in (name, f"{name}:pool"))
+    kept = {"sampler": pool.sampler, "verified_per_batch": 0, "sources": pool.sources}
+    assert (halves.sampler, pool) == ("fixed", replace(halves, **kept))
+    verified = np.arange(500) < 100
+    sampler = Sampler(pool, verified, np.zeros(500, dtype=np.int64), 0)
+    rows = sampler.epoch(0)
+    assert len(set(rows.ravel().tolist())) == rows.size == sampler.steps * pool.batch_size
+    assert len(set(verified[rows].sum(axis=1).tolist())) > 1
 
 
 def test_epochs_and_seeds_shuffle_differently_and_repeatably() -> None:
