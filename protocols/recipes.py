@@ -155,7 +155,7 @@ def _rhls(convolutional_rate: float, aus: int) -> Recipe:
             ("encoder, weights", "RHLS §3.2: ResNet-50 pre-trained on VGGFace2"),
             (
                 "neck",
-                "RHLS §3.2: 1x1 convolution to 768, self-attention over 196 tokens, one query and one dense layer an AU",
+                "RHLS §3.2: 1x1 convolution to 768, self-attention over 196 tokens, a query and a layer for each AU",
             ),
             ("epochs, batch_size, optimizer, decay", "RHLS §3.2"),
             ("learning_rate", "RHLS §3.2: of the convolutional part"),
