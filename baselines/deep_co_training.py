@@ -24,7 +24,9 @@ class DeepCoTrainingParams:
     agreement_factor: float = sourced(10.0, "λ_cot of AlanChou's code @1b56dc1, which follows the paper")
     difference_factor: float = sourced(0.5, "λ_diff of AlanChou's code @1b56dc1, which follows the paper")
     ramp_epochs: int = sourced(80, "AlanChou's code @1b56dc1, which follows the paper: both factors warm up")
-    ramp_stated_for: int = sourced(600, "AlanChou's code @1b56dc1, which follows the paper: length of training")
+    ramp_stated_for: int = sourced(
+        600, "AlanChou's code @1b56dc1: length of training; unstated: ours, that a ramp keeps its share of any other"
+    )
     epsilon: float = sourced(0.02, "AlanChou's code @1b56dc1, which follows the paper: ε, images in [0, 1]")
     adversarial: bool = sourced(True, "paper: view difference constraint; off in this project's simplified variant")
 

@@ -21,7 +21,7 @@ from ..protocols.check import CHECK_PROTOCOLS
 from ..protocols.errors import BadInput
 from ..results.check_compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
 from ..results.check_references import Pair, References
-from ..results.metrics import accuracy_of, f1_of
+from ..results.metrics import accuracy_of, mean_f1_of
 from ..results.store import read_arrays, read_json, read_jsonl
 from . import registry
 from .engines import Listen, run_inline, run_local
@@ -232,7 +232,7 @@ def trace_of(trial: Trial) -> Trace | str:
 
 
 def _metric(protocol: Protocol, counts: Any) -> float:
-    return accuracy_of(counts) if protocol.metric == "accuracy" else float(f1_of(counts).mean())
+    return accuracy_of(counts) if protocol.metric == "accuracy" else mean_f1_of(counts)
 
 
 def _sureness(trial: Trial) -> dict[str, float]:

@@ -11,7 +11,7 @@ import torch
 from ..methods.base import Method
 from ..protocols.base import Augmentation, Kind, Protocol
 from ..protocols.data import Array, CellData, Rows
-from ..results.metrics import accuracy_of, binary_confusion, confusion, f1_of
+from ..results.metrics import accuracy_of, binary_confusion, confusion, mean_f1_of
 from . import augment
 from .pixels import PixelStore, make_store
 
@@ -133,4 +133,4 @@ class Evaluator:
 
     def _score(self, counts: dict[str, Any]) -> float:
         table = counts["confusion"]
-        return accuracy_of(table) if self.protocol.metric == "accuracy" else float(f1_of(table).mean())
+        return accuracy_of(table) if self.protocol.metric == "accuracy" else mean_f1_of(table)

@@ -104,17 +104,25 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
         training = trainer.start(teacher, data, weights)
     label = f"teacher {teacher.method.name}"
     trainer.train(teacher, training, lambda event: report({"teacher": label, **event}))
+    began = trainer.clock(training.train_set.device)
+    said = _predictions(teacher, training)
+    computed = [*(line["compute"] for line in training.lines), training.counters.take()]
+    cost = {kind: sum(each[kind] for each in computed) for kind in ("forwards", "backwards")} | {
+        "seconds": training.seconds + trainer.clock(training.train_set.device) - began
+    }
+    write_json(teacher.folder / "status.json", {"state": "done", **cost})
+    write_arrays(teacher.folder / PROBABILITIES, said)
+    checkpoint.remove(teacher.folder)
+
+
+def _predictions(teacher: Trial, training: trainer.Training) -> dict[str, Array]:
+    """What a trained teacher says, in evaluation mode, of the training rows and of those for validation."""
     training.method.eval()
     width, how = len(teacher.job.protocol.names), teacher.job.settings.recipe.augmentation
     said = {"train": predict_rows(training.method, training.train_set.pixels, how, width)}
     if training.evaluator.validation_pixels is not None:
         said["validation"] = predict_rows(training.method, training.evaluator.validation_pixels, how, width)
-    cost = {kind: sum(line["compute"][kind] for line in training.lines) for kind in ("forwards", "backwards")} | {
-        "seconds": training.seconds
-    }
-    write_json(teacher.folder / "status.json", {"state": "done", **cost})
-    write_arrays(teacher.folder / PROBABILITIES, said)
-    checkpoint.remove(teacher.folder)
+    return said
 
 
 def _labelled(trial: Trial, data: CellData, said: Mapping[str, Array]) -> CellData:

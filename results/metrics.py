@@ -125,6 +125,19 @@ def f1_of(counts: ArrayLike) -> Floats:
     return _divided(2 * hit, 2 * hit + false_alarm + miss, 0.0)
 
 
+def known_f1_of(counts: ArrayLike) -> Floats:
+    """`f1_of`, with NaN for an AU without a known entry: what nobody judged is neither right nor wrong."""
+    table = np.asarray(counts, dtype=np.float64).reshape(-1, 4)
+    return np.where(table.sum(axis=1) > 0, f1_of(table), np.nan)
+
+
+def mean_f1_of(counts: ArrayLike) -> float:
+    """Mean F1 over the AUs with a known entry, from counts [L, 4]; 0 when there is none."""
+    f1 = known_f1_of(counts)
+    known = f1[~np.isnan(f1)]
+    return float(known.mean()) if known.size else 0.0
+
+
 def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
     scores = np.asarray(probabilities, dtype=np.float64)
     given = np.asarray(labels)

@@ -31,8 +31,8 @@ class Score:
     """What one selection rule gives on the test rows; all values in [0, 1].
 
     Attributes:
-        headline: the protocol's metric: accuracy, or the mean of F1 over AUs.
-        per_label: recall of each class (NaN for a class without a test row), or F1 of each AU.
+        headline: the protocol's metric: accuracy, or the mean of F1 over the AUs with a known test label.
+        per_label: recall of each class (NaN for a class without a test row), or F1 of each AU (NaN without a label).
         mean_class: mean recall over the classes present; None for AUs.
     """
 
@@ -170,13 +170,12 @@ def score_of(kind: str, counts: Sequence[Sequence[int]] | NDArray[np.int64]) -> 
     if kind == "single":
         recall = metrics.recall_of(counts)
         return Score(headline_of(kind, counts), tuple(recall.tolist()), metrics.mean_class_accuracy_of(counts))
-    f1 = metrics.f1_of(counts)
-    return Score(float(f1.mean()), tuple(f1.tolist()), None)
+    return Score(headline_of(kind, counts), tuple(metrics.known_f1_of(counts).tolist()), None)
 
 
 def headline_of(kind: str, counts: Sequence[Sequence[int]] | NDArray[np.int64]) -> float:
     """The headline of `score_of`, alone: tables of epochs need no more."""
-    return metrics.accuracy_of(counts) if kind == "single" else float(metrics.f1_of(counts).mean())
+    return metrics.accuracy_of(counts) if kind == "single" else metrics.mean_f1_of(counts)
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

@@ -17,10 +17,11 @@ import pytest
 import torch
 
 from fernoise_bench.benchmark import teachers, trainer
+from fernoise_bench.benchmark.evaluate import predict_rows
 from fernoise_bench.benchmark.runner import Workplace, run_trial
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.weights import Weights
-from fernoise_bench.methods.base import TrainView
+from fernoise_bench.methods.base import Method, TrainView
 from fernoise_bench.protocols.data import CellData, Rows
 from fernoise_bench.results.records import load_records
 from fernoise_bench.results.store import read_arrays, read_json
@@ -104,6 +105,18 @@ def test_exactly_one_half_is_present(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(teachers, "predict_rows", lambda method, pixels, *_: np.tile(says, (len(pixels), 1)))
     train = attend(taught("supervised", tmp_path)).data.train
     assert np.unique(train.given[~train.verified], axis=0).tolist() == [[1, -1, 1]]
+
+
+def test_the_teacher_speaks_in_evaluation_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[bool] = []
+
+    def watched(method: Method, pixels: Any, *rest: Any) -> Any:
+        modes.append(method.training)
+        return predict_rows(method, pixels, *rest)
+
+    monkeypatch.setattr(teachers, "predict_rows", watched)
+    attend(taught("supervised", tmp_path))
+    assert modes == [False, False]
 
 
 def test_the_teacher_trains_on_verified_rows_without_seeing_labels_of_others(
@@ -237,8 +250,11 @@ def test_its_cost_is_in_the_record_of_every_trial_that_used_it(tmp_path: Path) -
         kind: kept[kind] for kind in ("seconds", "forwards", "backwards")
     }
     epochs = [json.loads(text) for text in (the_teacher(trial).folder / "epochs.jsonl").read_text().splitlines()]
-    for kind in ("forwards", "backwards"):
-        assert line[kind] == sum(epoch["compute"][kind] for epoch in epochs) > 0
+    data = cell()
+    assert data.validation is not None
+    looked_at = {"forwards": len(data.train) + len(data.validation), "backwards": 0}
+    for kind, looked in looked_at.items():
+        assert line[kind] - looked == sum(epoch["compute"][kind] for epoch in epochs) > 0
     assert line["seconds"] > 0
     records, damaged = load_records(tmp_path)
     assert (len(records), damaged) == (2, [])  # a teacher is no result

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
 from fernoise_bench.results import metrics
+from fernoise_bench.results.records import score_of
 
 
 @st.composite
@@ -120,3 +121,15 @@ def test_au_labels_outside_their_range_are_refused():
             metrics.f1_per_label([[0.2, 0.3]], [[0, label]])
     with pytest.raises(ValueError, match="do not fit"):
         metrics.f1_per_label([[0.2, 0.3]], [1, 1])
+
+
+def test_an_action_unit_nobody_judged_is_not_in_the_mean():
+    """One that was judged and is never present, or never found, is: it counts 0."""
+    counts = np.array([[2, 0, 0, 5], [0, 0, 0, 0], [0, 1, 1, 3], [0, 0, 0, 4]])
+    assert metrics.f1_of(counts).tolist() == [1.0, 0.0, 0.0, 0.0]
+    np.testing.assert_array_equal(metrics.known_f1_of(counts), [1.0, np.nan, 0.0, 0.0])
+    assert metrics.mean_f1_of(counts) == pytest.approx(1 / 3)
+    assert metrics.mean_f1_of(counts[1:2]) == 0.0
+    score = score_of("multi", counts)
+    assert score.headline == metrics.mean_f1_of(counts)
+    np.testing.assert_array_equal(score.per_label, metrics.known_f1_of(counts))

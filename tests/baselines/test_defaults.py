@@ -1,0 +1,32 @@
+"""The hyper-parameters that papers and authors' code state, once more: a default that moves unnoticed moves a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from fernoise_bench.benchmark.registry import find
+
+STATED = {
+    "asymmetric_loss": {"gamma_negative": 4.0, "gamma_positive": 0.0, "margin": 0.05, "detach_focus": False},
+    "bootstrapping": {"weight": 0.8, "hard": False},
+    "bootstrapping:hard": {"weight": 0.8, "hard": True},
+    "cocuring_multi": {"maximum": 0.9, "beta": 0.65, "ramp_share": 0.9, "margin": 0.7},
+    "deep_co_training": {
+        **{"agreement_factor": 10.0, "difference_factor": 0.5, "epsilon": 0.02},
+        **{"ramp_epochs": 80, "ramp_stated_for": 600, "adversarial": True},
+    },
+    "distillation": {"weight": 0.5, "temperature": 1.0},
+    "jocor_multi": {"co_lambda": 0.9, "ramp_epochs": 10},
+    "jocor_multi:lambda-0.1": {"co_lambda": 0.1},
+    "label_smoothing": {"epsilon": 0.1},
+    "mean_teacher": {"consistency_factor": 10.0, "ramp_share": 0.2, "decay": 0.999, "decay_stated_for": 21_000},
+    "mixup": {"alpha": 1.0},
+    "noise_regularization": {"weight": 1.0},
+    "rhls": {"rhls_beta": 0.25},
+}
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_what_is_stated_is_the_default(name: str) -> None:
+    params = find(name).params_as_json()
+    assert {key: params[key] for key in STATED[name]} == STATED[name]
