@@ -23,7 +23,6 @@ from fernoise_bench.methods.recot import (
     smooth,
 )
 from fernoise_bench.methods.selection import selective_weights
-from fernoise_bench.protocols.catalog import find
 
 from .toy import (
     bce,
@@ -343,19 +342,6 @@ def test_a_repeated_row_is_smoothed_once_in_a_step() -> None:
 def test_refinement_starts_where_the_paper_says(epochs: int, start: int) -> None:
     assert make_method(epochs).refine_from == start
     assert make_method(epochs, refine_from=3).refine_from == 3
-
-
-@pytest.mark.parametrize("name", ["bp4d-3fold", "disfa-3fold"])
-def test_the_epochs_of_the_paper_and_those_of_its_appendix_have_the_same_k(name: str) -> None:
-    for protocol, epochs in ((name, 25), (f"{name}:30-epochs", 30)):
-        assert find(protocol).paper.recipe.epochs == epochs
-        assert make_method(epochs).refine_from == 15
-    assert find(f"{name}:30-epochs").small == find(name).small
-
-
-@pytest.mark.parametrize(("variant", "selective"), [("no-selective", "none"), ("hand", "hand"), (None, "mlcr")])
-def test_selective_learning_is_a_variant(variant: str | None, selective: str) -> None:
-    assert make_method(variant=variant).params.selective == selective
 
 
 def test_prediction_is_the_mean_of_the_clean_nets() -> None:

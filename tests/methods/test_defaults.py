@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fernoise_bench.benchmark.registry import find
+from fernoise_bench.methods.recot import STATED_REFINEMENT
+from fernoise_bench.protocols import catalog
 
 STATED = {
     "asymmetric_loss": {"gamma_negative": 4.0, "gamma_positive": 0.0, "margin": 0.05, "detach_focus": False},
@@ -22,6 +24,16 @@ STATED = {
     "mean_teacher": {"consistency_factor": 10.0, "ramp_share": 0.2, "decay": 0.999, "decay_stated_for": 21_000},
     "mixup": {"alpha": 1.0},
     "noise_regularization": {"weight": 1.0},
+    "mlcr": {"multi_view_factor": 400.0, "co_regularization_factor": 100.0, "slope": 0.2, "selective": "mlcr"},
+    "mlcr:hand": {"selective": "hand"},
+    "mlcr:no-selective": {"selective": "none"},
+    "recot": {
+        **{"pos_weight": 1.0, "neg_weight": 0.1, "keep_ratio": 0.9, "fusion_ratio": 0.9, "momentum": 0.9},
+        **{"noisy_factor": 1.0, "consistency_factor": 100.0, "reduction": "mean", "selective": "mlcr"},
+    },
+    "recot:hand": {"selective": "hand"},
+    "recot:hidden": {"head_hidden": 512},
+    "recot:no-selective": {"selective": "none"},
     "rhls": {"rhls_beta": 0.25},
 }
 
@@ -30,3 +42,11 @@ STATED = {
 def test_what_is_stated_is_the_default(name: str) -> None:
     params = find(name).params_as_json()
     assert {key: params[key] for key in STATED[name]} == STATED[name]
+
+
+@pytest.mark.parametrize("name", ["bp4d-3fold", "disfa-3fold"])
+def test_recot_has_one_k_for_the_epochs_of_its_paper_and_of_its_appendix(name: str) -> None:
+    printed, appendix = catalog.find(name), catalog.find(f"{name}:30-epochs")
+    assert (printed.paper.recipe.epochs, appendix.paper.recipe.epochs) == (25, 30)
+    assert STATED_REFINEMENT[25] == STATED_REFINEMENT[30] == 15
+    assert (appendix.small, appendix.smoke) == (printed.small, printed.smoke)
