@@ -236,7 +236,7 @@ class TokenHeads(nn.Linear):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits [B, num_outputs]."""
-        logits: Tensor = (tokens.unflatten(1, (self.out_features, self.in_features)) * self.weight).sum(2) + self.bias
+        logits: Tensor = (tokens.reshape(-1, self.out_features, self.in_features) * self.weight).sum(2) + self.bias
         return logits
 
 
