@@ -71,19 +71,21 @@ def audit_table(
 
 
 def audit_page(
-    records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
+    records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False, blank: bool = False
 ) -> tuple[Table, ...]:
     """The whole page: the audit of labels, in all and by class, memorisation by epoch, test recall by class, compute.
 
-    Arguments and errors as for `audit_table`. All but the first and the last are there only where records have them.
+    Arguments and errors as for `audit_table`. All but the first and the last are there only where records have them;
+    with `blank`, that of memorisation also where no label was wrong, for a reader that says so in its place.
     """
-    return tuple(table for view in _views(records, expected, allow_mixed) for table in _page(view))
+    return tuple(table for view in _views(records, expected, allow_mixed) for table in _page(view, blank))
 
 
-def _page(view: View) -> Iterator[Table]:
+def _page(view: View, blank: bool) -> Iterator[Table]:
     yield _labels_table(view)
     view = replace(view, not_applicable={})  # said once, below the first table
-    if any(_memorised(-1)(record) is not None for record in view.block.records if record.done):
+    last = [_last(record).get("audit") or {} for record in view.block.records if record.done]
+    if any("memorised" in audit and (blank or audit.get("predicted_wrong")) for audit in last):
         yield _memorised_table(view)
     yield from _class_tables(view)
     if view.metric == "accuracy":

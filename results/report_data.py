@@ -151,7 +151,7 @@ def _block(view: View, words: str, across: Sequence[Agreement], context: Context
     block, identity = view.block, view.identity
     name, profile = identity["protocol"]["name"], identity["profile"]
     own = Expected(folds=view.folds)
-    *audit, compute = audit_page(block.records, own)
+    *audit, compute = audit_page(block.records, own, blank=True)
     ranks = ranks_of_block(view, across)
     found = {entry.method for entry in view.rows}
     refused = context.not_applicable.get(name, {})

@@ -69,6 +69,8 @@ def test_no_memorisation_is_shown_where_no_label_is_wrong():
         last = {**record.epochs[-1], "audit": {"predicted_wrong": wrong, "memorised": 0}}
         tables = audit_page([replace(record, epochs=(*record.epochs[:-1], last))])
         assert any("memorised by epoch" in table.title for table in tables) == bool(wrong)
+        tables = audit_page([replace(record, epochs=(*record.epochs[:-1], last))], blank=True)
+        assert any("memorised by epoch" in table.title for table in tables)
 
 
 def test_steps_without_weights_keep_what_they_do_not_change():
