@@ -20,14 +20,15 @@ Rows = list[tuple[str, str, str]]
 KINDS = {"single": "one label a face", "multi": "action units, each present, absent or unknown"}
 METRICS = {
     "accuracy": "share of test rows whose most probable class is the reference label",
-    "f1": "of the positive class from p ≥ 0.5 on, known entries only; 0 where it is undefined; mean over AUs and folds",
+    "f1": "of the positive class from p ≥ 0.5 on, known entries only; 0 where it is undefined; "
+    "mean over AUs with a known entry, and folds",
 }
 UNSTATED = "unstated: ours"
 
 
 def method_rows(method: MethodSpec) -> Rows:
     """(name, value, source) of each hyper-parameter, then of the recipe of its own paper where there is one."""
-    own = NATIVE.get(method.name.partition(":")[0])
+    own = NATIVE.get(method.base)
     return [
         (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
         for f in fields(method.params)

@@ -21,7 +21,7 @@ from ..protocols.check import CHECK_PROTOCOLS
 from ..protocols.errors import BadInput
 from ..results.check_compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
 from ..results.check_references import Pair, References
-from ..results.metrics import accuracy_of, mean_f1_of
+from ..results.records import headline_of
 from ..results.store import read_arrays, read_json, read_jsonl
 from . import registry
 from .engines import Listen, run_inline, run_local
@@ -223,16 +223,13 @@ def trace_of(trial: Trial) -> Trace | str:
     trace: dict[str, list[float | None]] = {}
     for line in lines:
         audit = {name: count for name, count in line["audit"].items() if name in AUDITED}
-        numbers = {"loss": line["loss"], "metric": _metric(trial.job.protocol, line["test"]["confusion"])}
+        metric = headline_of(trial.job.protocol.kind, line["test"]["confusion"])
+        numbers = {"loss": line["loss"], "metric": metric}
         for name, value in (numbers | line["logs"] | audit | line["compute"]).items():
             trace.setdefault(name, []).append(value)
     trace |= {"networks": [environment["networks"]], "oracle_knowledge": [len(environment["oracle_knowledge"])]}
     trace |= {name: [value] for name, value in _sureness(trial).items()}
     return {name: tuple(series) for name, series in trace.items()}
-
-
-def _metric(protocol: Protocol, counts: Any) -> float:
-    return accuracy_of(counts) if protocol.metric == "accuracy" else mean_f1_of(counts)
 
 
 def _sureness(trial: Trial) -> dict[str, float]:

@@ -11,7 +11,8 @@ import torch
 from ..methods.base import Method
 from ..protocols.base import Augmentation, Kind, Protocol
 from ..protocols.data import Array, CellData, Rows
-from ..results.metrics import accuracy_of, binary_confusion, confusion, mean_f1_of
+from ..results.metrics import binary_confusion, confusion
+from ..results.records import headline_of
 from . import augment
 from .pixels import PixelStore, make_store
 
@@ -132,5 +133,4 @@ class Evaluator:
         return confusion(probabilities, labels) if kind == "single" else binary_confusion(probabilities, labels)
 
     def _score(self, counts: dict[str, Any]) -> float:
-        table = counts["confusion"]
-        return accuracy_of(table) if self.protocol.metric == "accuracy" else mean_f1_of(table)
+        return headline_of(self.protocol.kind, counts["confusion"])

@@ -110,9 +110,8 @@ RECOT_SCRATCH = replace(
 
 def pooled(recipe: Recipe) -> Recipe:
     """The recipe with batches from the shuffled union of clean and noisy rows, however many of each that gives."""
-    told = tuple(line for line in recipe.sources if line[0] != "sampler, verified_per_batch")
     words = "ReCoT §4.2: clean and noisy sampled at random; read as one pool, which MLCR's loss takes too"
-    sources = (*told, ("sampler, verified_per_batch", words))
+    sources = _told(recipe, "sampler, verified_per_batch", words)
     return replace(recipe, sampler="shuffle", verified_per_batch=0, sources=sources)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def read_predictions(record: Record, runs: Path) -> dict[str, NDArray[Any]]:
     Raises:
         BadInput: they are missing or damaged.
     """
-    folders = (root / record.folder for root in (runs, *_expanded(FOLDER)))
+    folders = (root / record.folder for root in chain([runs], _expanded(FOLDER)))  # own trials expand no bundle
     folder = next((folder for folder in folders if folder.is_dir()), runs / record.folder)
     return read_arrays(folder / "predictions.npz")
 
