@@ -59,11 +59,12 @@ def rows_of(records: list[Record]) -> dict[str, list[str]]:
     return dict(sorted(rows.items(), key=lambda row: -float(row[1][0].strip("*").split()[0])))
 
 
-@pytest.fixture
-def ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Record]:
+@pytest.fixture(scope="module")
+def ships(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     """Every record that ships."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    found, damaged = shipped_records(Path(bundle.__file__).parent / "reference")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        found, damaged = shipped_records(Path(bundle.__file__).parent / "reference")
     assert not damaged
     return found
 
