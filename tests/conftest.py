@@ -10,6 +10,7 @@ import torch
 from hypothesis import Phase, settings
 
 from fernoise_bench.results import shipped
+from fernoise_bench.results.records import Record
 
 torch.set_num_threads(1)
 
@@ -27,6 +28,17 @@ settings.register_profile(
 # `pytest --hypothesis-profile=default`.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+REFERENCE = shipped.FOLDER  # where it is, whatever a test puts in its place
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], list[str]]:
+    """The records that ship, expanded into a cache of their own, and a message for each damaged one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("reference")))
+        return shipped.shipped_records(REFERENCE)
 
 
 @pytest.fixture(autouse=True)

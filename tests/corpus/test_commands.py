@@ -22,7 +22,7 @@ BAD_WORDS = {
     "a path": "../../../etc/passwd",
     "a wildcard": "*",
     "an option": "-",
-    "steering": STEER,
+    "terminal codes": STEER,
     "long": "x" * 100_000,
     "a surrogate": "\udcff",
     "a NUL": "ferplus\0sym",

@@ -14,7 +14,6 @@ from hypothesis.extra import numpy as hnp
 
 from fernoise_bench.benchmark.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results import bundle as bundle_module
 from fernoise_bench.results import shipped
 from fernoise_bench.results.bundle import _as_bytes, _as_halves, expand, expanded, write_bundle
 from fernoise_bench.results.records import Record, load_records
@@ -177,9 +176,8 @@ def test_a_figure_reads_the_predictions_of_what_ships(
         shipped.read_predictions(missing, tmp_path / "no-runs")
 
 
-def test_what_ships_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    records, damaged = shipped_records(Path(bundle_module.__file__).parent / "reference")
+def test_what_ships_can_be_read(reference: tuple[list[Record], list[str]]) -> None:
+    records, damaged = reference
     assert damaged == []
     assert records
     assert all(record.done and record.identity["profile"] == "small" for record in records)
