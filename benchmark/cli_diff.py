@@ -78,6 +78,7 @@ def _plain(found: tuple[Difference, ...]) -> dict[str, Any]:
             "limit": _number(each.limit),
             "pairs": each.pairs,
             "lost": each.lost,
+            "gained": each.gained,
             "fields": each.fields,
         }
         for each in found

@@ -1,5 +1,6 @@
-"""Finished trials of a protocol as one compact file, for results that are shipped: `<name>.zip`.
+"""Trials of a protocol that ended as one compact file, for results that are shipped: `<name>.zip`.
 
+Those that diverged are there too, without predictions: a mean over the others is one over survivors.
 Probabilities become bytes (of the validation-best and test-best epochs only what they predict), what all trials share
 is kept once. Expanding one gives ordinary trial folders, from which every number of a table comes out the same.
 """
@@ -38,25 +39,27 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_bundle(root: Path, folders: Iterable[Path], target: Path) -> None:
-    """Writes finished trials as a bundle, atomically; the same trials give the same bytes.
+    """Writes trials that ended as a bundle, atomically; the same trials give the same bytes.
 
     Args:
         root: the output folder.
-        folders: trial folders below it, each done.
+        folders: trial folders below it, each done or diverged.
         target: the bundle.
 
     Raises:
-        BadInput: a trial's predictions are missing or damaged.
+        BadInput: the predictions of a trial that is done are missing or damaged.
     """
     entries: dict[str, bytes] = {}
     for folder in sorted(folders):
         name = folder.relative_to(root).as_posix()
+        entries |= {f"{name}/{text}": _plain(folder / text) for text in TEXTS if (folder / text).is_file()}
+        if not _is_done(entries[f"{name}/status.json"]):
+            continue
         predictions = read_arrays(folder / "predictions.npz")
         shared = _packed({key: predictions[key] for key in SHARED})
         shared_name = f"shared/{hashlib.sha256(shared).hexdigest()[:16]}.npz"
         entries[shared_name] = shared
         entries[f"{name}/predictions.npz"] = _packed(_compact(predictions))
-        entries |= {f"{name}/{text}": _plain(folder / text) for text in TEXTS}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(entries):
@@ -77,7 +80,7 @@ def expand(bundle: Path, folder: Path) -> None:
                 known = _ENTRY.fullmatch(info.filename) or _SHARED_ENTRY.fullmatch(info.filename)
                 if not known or info.file_size > LARGEST or ".." in info.filename.split("/"):
                     raise ValueError(f"unexpected entry {info.filename[:80]!r}")
-            _refuse_half_trials(names)
+            _refuse_half_trials(archive)
             shared = {name: _unpacked(archive.read(name)) for name in names if _SHARED_ENTRY.fullmatch(name)}
             for name in names:
                 if name in shared:
@@ -93,14 +96,20 @@ def expand(bundle: Path, folder: Path) -> None:
         raise BadInput(f"{bundle} is damaged or no bundle of trials ({error}): fetch it again") from error
 
 
-def _refuse_half_trials(names: Iterable[str]) -> None:
+def _refuse_half_trials(archive: zipfile.ZipFile) -> None:
     """ValueError where an entry of a trial is missing, as where the list of entries is damaged."""
     found: dict[str, set[str]] = {}
-    for folder, _, file in (name.rpartition("/") for name in names if not _SHARED_ENTRY.fullmatch(name)):
+    trials = (name for name in archive.namelist() if not _SHARED_ENTRY.fullmatch(name))
+    for folder, _, file in (name.rpartition("/") for name in trials):
         found.setdefault(folder, set()).add(file)
-    half = [folder for folder, files in found.items() if files != {*TEXTS, "predictions.npz"}]
-    if half:
-        raise ValueError(f"{half[0]} lacks a file")
+    for folder, files in found.items():
+        done = "status.json" not in files or _is_done(archive.read(f"{folder}/status.json"))
+        if not files >= ({*TEXTS, "predictions.npz"} if done else {"identity.json", "status.json"}):
+            raise ValueError(f"{folder} lacks a file")
+
+
+def _is_done(status: bytes) -> bool:
+    return bool(json.loads(status)["state"] == "done")
 
 
 def expanded(bundle: Path, cache: Path) -> Path:

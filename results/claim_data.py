@@ -24,7 +24,7 @@ PAPERS = ("recot", "cocuring", "ulcag", "rhls", "mlcr")
 
 GAINS = "gains more on real noise"
 
-# ">": left is above right · "<": left is below right · ">=": left is not below right, "comparable" · "by at least":
+# ">": left is above right · "<": left is below right · ">=": left is above right less COMPARABLE · "by at least":
 # above by the size the words name; "around 5.5" and "a significant improvement of 2.9" are held to that size, strictly
 # "falls with noise": left loses from the lowest to the highest level · "falls less with noise": less than right
 # GAINS: left's lead over right is larger on real noise than on synthetic noise, the mean over its levels
@@ -123,6 +123,11 @@ class Claim:
     unknown_rate: bool = False
 
     @property
+    def margin(self) -> float:
+        """Points by which the contrast may lie below zero with the claim still holding."""
+        return margin(self.relation)
+
+    @property
     def words(self) -> str:
         """The comparison in a few words, such as "cocuring > nct"."""
         if self.unmeasured:
@@ -147,6 +152,11 @@ class Claim:
         if self.right is not None and len(right) < len(left):
             return None
         return round(float(contrast(self.relation, left, right)), PRINTED_DECIMALS)
+
+
+def margin(relation: str) -> float:
+    """Points by which a relation's contrast may lie below zero where it holds; what it is tested against."""
+    return COMPARABLE if relation == ">=" else 0.0
 
 
 def contrast(relation: str, left: Mapping[Level, Any], right: Mapping[Level, Any]) -> Any:
@@ -354,7 +364,7 @@ def _against_itself(claim: Claim) -> list[str]:
     """Where the paper's own numbers contradict its words: at most a sentence."""
     places = []
     for protocol, numbers in claim.printed.items():
-        least = claim.at_least.get(protocol, -COMPARABLE if claim.relation == ">=" else 1e-9)
+        least = claim.at_least.get(protocol, -claim.margin or 1e-9)
         for levels in [tuple(numbers)] if "noise" in claim.relation else [(level,) for level in numbers]:
             printed = claim.printed_difference(protocol, levels)
             if printed is not None and printed < least - (_ROUNDING if claim.at_least else 0.0):

@@ -18,7 +18,6 @@ from .views import oracle_knowledge
 _SOURCES = ("real", "generated")
 _PROFILES = ("paper", "small", "smoke")
 _RATE = "noise_rate"
-_LOST = ("diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Setting:
 
     def lost(self, method: str, level: Level) -> int:
         """Trials of a method at a noise level that diverged or failed."""
-        return sum(record.state in _LOST for record in self.trials(method, level))
+        return sum(record.lost for record in self.trials(method, level))
 
     def lacking(self, side: Side, level: Level, asked: Sequence[Pair]) -> str:
         """Which pairs have no measure at a level: "1 of 8 diverged, 2 of 8 not run"; "" where all have one."""

@@ -11,12 +11,14 @@ from typing import Any
 
 from .cells import MISSING, Cell, Table, unique
 from .claim_verdicts import VERDICTS, Verdict
-from .claim_words import noise_words, points
+from .claim_words import noise_words, p_words, points
+from .comparisons import p_cell
 
 HOW = (
     "Differences are in points, positive where the claim holds, with their 95% interval. One label a face: sign-flip "
     "test over (seed, draw) pairs, each the mean over folds and noise levels. AUs: subjects resampled within folds. "
-    "p is two-sided, Holm over the claims of one statement on one protocol. The intervals are not: each is for its "
+    "p is two-sided, Holm over the claims of one statement on one protocol; what is called comparable (>=) is tested "
+    "against −1 point instead of 0. The intervals are not: each is for its "
     "comparison alone, so that one may leave out zero where p does not reject. Beyond the paper profile on real faces, "
     "and on a stand-in, a verdict is about the claim's direction there, not about the paper's own numbers."
 )
@@ -108,7 +110,8 @@ def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list
 
 def _figures(verdict: Verdict) -> Iterator[str]:
     yield f"{_points(verdict.difference):>6} {_interval(verdict)}"
-    yield f"p {_p(verdict)}"
+    if verdict.p is not None:
+        yield p_words(verdict.p, margin=verdict.claim.margin)
     yield f"{verdict.pairs} pair{'s' * (verdict.pairs != 1)}"
     if verdict.subjects:
         yield f"{verdict.subjects} subjects"
@@ -148,7 +151,7 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
         _number(verdict.right, "{:.2f}"),
         Cell(_points(verdict.difference), verdict.difference),
         Cell(_interval(verdict) if verdict.verdict != "not run" else MISSING),
-        _number(verdict.p, "{:.3f}"),
+        Cell(MISSING) if verdict.p is None else p_cell(verdict.p),
         Cell(str(verdict.pairs), float(verdict.pairs)),
         Cell(str(verdict.subjects), float(verdict.subjects)) if verdict.subjects else Cell(MISSING),
         Cell(_points(verdict.printed), verdict.printed),
@@ -183,10 +186,6 @@ def _interval(verdict: Verdict) -> str:
     if verdict.low is None or verdict.high is None:
         return "[no interval]"
     return f"[{points(verdict.low)}, {points(verdict.high)}]"
-
-
-def _p(verdict: Verdict) -> str:
-    return MISSING if verdict.p is None else f"{verdict.p:.3f}"
 
 
 # --- plain data

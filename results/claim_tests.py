@@ -2,7 +2,8 @@
 
 One label a face: the differences of pairs, each the mean over its folds and over the noise levels tried; a two-sided
 sign-flip test, and the interval that inverts it. AUs: subjects resampled within folds, since the frames of one person
-are no independent sample; trainings are averaged over. Numbers are in points (percent).
+are no independent sample; trainings are averaged over. "Comparable" is tested against the margin below zero. Numbers
+are in points (percent).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import claim_measures, subjects
 from .cells import Pair, unique
-from .claim_data import GAINS, Level, Side, contrast, gains, is_enough
+from .claim_data import GAINS, Level, Side, contrast, gains, is_enough, margin
 from .claim_settings import Setting
 from .records import Record
 from .statistics import EXACT_PAIRS, sign_flip_family
@@ -61,6 +62,7 @@ class Sample:
         missing: the levels asked for that did not enter.
         values: the contrast of each pair, or of each resample of subjects.
         low, high: 95% interval of this one contrast; None where there are too few pairs for one.
+        margin: the contrast is tested against so many points below zero.
         p: two-sided, unadjusted; NaN, and no interval, before `with_significance`.
     """
 
@@ -77,6 +79,7 @@ class Sample:
     values: NDArray[np.float64] = field(compare=False, repr=False)
     low: float | None = None
     high: float | None = None
+    margin: float = 0.0
     p: float = math.nan
 
 
@@ -87,14 +90,15 @@ def with_significance(samples: Sequence[Sample]) -> list[Sample]:
     """The samples with their p values and intervals; those of one size share sign assignments, which is faster."""
     flipped = [sample.values for sample in samples if not sample.subjects]
     intervals = iter(sign_flip_intervals(flipped))
-    batches = (flipped[start : start + _TOGETHER] for start in range(0, len(flipped), _TOGETHER))
+    shifted = [sample.values + sample.margin for sample in samples if not sample.subjects]
+    batches = (shifted[start : start + _TOGETHER] for start in range(0, len(shifted), _TOGETHER))
     p_values = itertools.chain.from_iterable(map(sign_flip_family, batches))
     return [_resampled(sample) if sample.subjects else _flipped(sample, intervals, p_values) for sample in samples]
 
 
 def _resampled(sample: Sample) -> Sample:
     low, high = subjects.bootstrap_interval(sample.values)
-    return replace(sample, low=low, high=high, p=subjects.bootstrap_p(sample.values))
+    return replace(sample, low=low, high=high, p=subjects.bootstrap_p(sample.values + sample.margin))
 
 
 def _flipped(sample: Sample, intervals: Iterator[Interval | None], p_values: Iterator[float]) -> Sample:
@@ -185,6 +189,7 @@ def measured(relation: str, left: Side, right: Side | None, where: Where) -> Sam
         lost_right=0 if right is None else _lost(right, where),
         missing=missing,
         values=differences if resamples is None else resamples[0],
+        margin=margin(relation),
     )
 
 

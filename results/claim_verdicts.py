@@ -4,12 +4,14 @@ The claims of one statement on one protocol, tried at one setting, are one famil
 anything was run, and Holm's correction runs over those of them that could be tested. A verdict is
 
     supported       the difference has the claim's sign at every level tried, adjusted p < .05, and it is not below the
-                    size the words name; "comparable": the interval ends above -1 point
+                    size the words name
     direction only  as the claim says, but not by the size, not at every level, or with a level missing
     not separated   the design could have decided and did not; or lost trials may have made the difference
     contradicted    adjusted p < .05 and the other sign
     underpowered    so few pairs or subjects that no outcome could have been significant
     not run         no records, or no paired ones; or only those of a method that is told what the claim calls unknown
+
+"Comparable" (>=): a point below zero takes the place of zero, in the test and in what counts as the sign.
 
 The size: words such as "around 5.5%" or "a significant improvement of 2.9%" are held to that size strictly. A measured
 difference below it, by however little and whatever its interval, is at most "direction only".
@@ -27,15 +29,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .cells import unique
-from .claim_data import COMPARABLE, Claim, Level, Place, claims
+from .claim_data import Claim, Level, Place, claims
 from .claim_measures import survivors_flatter
 from .claim_settings import Setting, Spot, settings_of, spots, told_the_rate
 from .claim_tests import Missing, Sample, measured, with_significance
-from .claim_words import MINUS, figures, noise_words
+from .claim_words import figures, noise_words
 from .records import Record
-from .statistics import holm, pairs_needed
+from .statistics import holm, minimum_p, pairs_needed
 
 VERDICTS = ("supported", "direction only", "not separated", "contradicted", "underpowered", "not run")
 
@@ -104,6 +107,14 @@ class _Trial:
     refused: bool = False
 
 
+class _Adjusted(NamedTuple):
+    """Holm's p of a trial in its family, the size of the family, and Holm's p were every comparison of it won."""
+
+    p: float = 1.0
+    family: int = 0
+    least: float = 1.0
+
+
 def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -> list[Verdict]:
     """A verdict for every claim and each of the protocols it can be tried on, in the papers' order.
 
@@ -124,7 +135,7 @@ def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -
     )
     adjusted = _adjusted(tried)
     return [
-        _verdict(trial, *adjusted.get(position, (1.0, 0)))
+        _verdict(trial, adjusted.get(position, _Adjusted()))
         for position, trial in enumerate(tried)
         if not trial.place.stand_in or trial.sample is not None or trial.refused
     ]
@@ -157,31 +168,33 @@ def _tested(tried: Sequence[_Trial]) -> list[_Trial]:
     return [trial if trial.sample is None else replace(trial, sample=next(samples)) for trial in tried]
 
 
-def _adjusted(tried: Sequence[_Trial]) -> dict[int, tuple[float, int]]:
-    """By position, the p adjusted over its family and the family's size."""
-    families: dict[tuple[object, ...], dict[int, float]] = {}
+def _adjusted(tried: Sequence[_Trial]) -> dict[int, _Adjusted]:
+    """By position, what a trial's family makes of its p."""
+    families: dict[tuple[object, ...], dict[int, Sample]] = {}
     for position, trial in enumerate(tried):
         if trial.sample is not None and trial.spot is not None:
             key = (trial.claim.paper, trial.claim.statement, trial.place, *map(id, trial.spot.settings))
-            families.setdefault(key, {})[position] = trial.sample.p
-    result: dict[int, tuple[float, int]] = {}
+            families.setdefault(key, {})[position] = trial.sample
+    result: dict[int, _Adjusted] = {}
     for members in families.values():
-        values = holm(list(members.values()))
-        result.update((at, (float(p), len(members))) for at, p in zip(members, values, strict=True))
+        values = holm([sample.p for sample in members.values()])
+        least = holm([minimum_p(sample.subjects or sample.pairs) for sample in members.values()])
+        found = (_Adjusted(float(p), len(members), float(best)) for p, best in zip(values, least, strict=True))
+        result.update(zip(members, found, strict=True))
     return result
 
 
 # --- the verdict
 
 
-def _verdict(trial: _Trial, p: float, family: int) -> Verdict:
+def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
     claim, place, spot, found = trial.claim, trial.place, trial.spot, trial.sample
     if found is None or spot is None:
         words = f"Not run: {trial.reason}."
         return Verdict(claim, "not run", words, place.protocol, beside=place.beside, stand_in=place.stand_in)
-    name, because = _judged(claim, place, found, p, family)
+    name, because = _judged(claim, place, found, adjusted)
     told = _told(spot, claim)
-    parts = [figures(found, p, family), because, *_circumstances(spot, claim, found), *told]
+    parts = [figures(found, adjusted.p, adjusted.family), because, *_circumstances(spot, claim, found), *told]
     return Verdict(
         claim=claim,
         verdict=name,
@@ -196,10 +209,10 @@ def _verdict(trial: _Trial, p: float, family: int) -> Verdict:
         difference=found.difference,
         low=found.low,
         high=found.high,
-        p=p,
+        p=adjusted.p,
         pairs=found.pairs,
         subjects=found.subjects,
-        family=family,
+        family=adjusted.family,
         stand_in=place.stand_in,
         levels=found.levels,
         missing=found.missing,
@@ -208,25 +221,21 @@ def _verdict(trial: _Trial, p: float, family: int) -> Verdict:
     )
 
 
-def _judged(claim: Claim, place: Place, found: Sample, p: float, family: int) -> tuple[str, str]:
+def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> tuple[str, str]:
     """The verdict, and what it rests on where the figures do not say it."""
-    ahead = found.difference > 0
-    short = _too_small(found, family)
-    alike = claim.relation == ">=" and found.low is not None and found.low > -COMPARABLE
-    alike = alike and not (short and found.subjects)
-    lost, whose = _lost(claim, found, ahead or alike)
-    if short and not (alike and not lost):
+    ahead = found.difference > -claim.margin
+    if short := _too_small(found, adjusted):
         return "underpowered", short
-    if p >= _SIGNIFICANT and not alike:
+    if adjusted.p >= _SIGNIFICANT:
         return "not separated", ""
+    lost, whose = _lost(claim, found, ahead)
     if lost:
         return "not separated", f"{whose} lost trials ({lost}), so that its mean is one over survivors"
-    if not ahead and not alike:
+    if not ahead:
         return "contradicted", ""
-    short_of = _short_of(claim, place, found, alike)
-    if short_of:
+    if short_of := _short_of(claim, place, found):
         return "direction only", "; ".join(short_of)
-    return "supported", f"the interval ends above {MINUS}{COMPARABLE:g} point, which counts as comparable" * alike
+    return "supported", ""
 
 
 def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
@@ -242,10 +251,10 @@ def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
     return found.lost_left + found.lost_right * together, "a side" if together else _methods(claim)[0]
 
 
-def _short_of(claim: Claim, place: Place, found: Sample, alike: bool) -> list[str]:
+def _short_of(claim: Claim, place: Place, found: Sample) -> list[str]:
     """What keeps a difference of the claim's sign from supporting it, a clause each."""
     clauses = []
-    against = [level for level, difference in found.by_level.items() if difference <= 0 and not alike]
+    against = [level for level, difference in found.by_level.items() if difference <= -claim.margin]
     if against:
         clauses.append(f"not so at noise {noise_words(against)}")
     least = claim.at_least.get(place.protocol, min(claim.at_least.values(), default=0.0))
@@ -258,15 +267,15 @@ def _short_of(claim: Claim, place: Place, found: Sample, alike: bool) -> list[st
     return clauses
 
 
-def _too_small(found: Sample, family: int) -> str:
+def _too_small(found: Sample, adjusted: _Adjusted) -> str:
     """Why no outcome could have been significant; empty when one could."""
-    needed = pairs_needed(family)
-    together = f"for {family} comparisons together" if family > 1 else "for one comparison"
-    if not found.subjects:
-        return f"{needed} pairs are needed {together}" if found.pairs < needed else ""
-    if found.pairs < 2:
+    if found.subjects and found.pairs < 2:
         return "one training of each says nothing of another: two pairs are needed"
-    return f"{needed} subjects are needed {together}" if found.subjects < needed else ""
+    if adjusted.least < _SIGNIFICANT:
+        return ""
+    what, family = "subjects" if found.subjects else "pairs", adjusted.family
+    together = f"for {family} comparisons together" if family > 1 else "for one comparison"
+    return f"{pairs_needed(family)} {what} are needed {together}"
 
 
 # --- what must be known

@@ -8,6 +8,7 @@ from .claim_data import Level
 from .claim_tests import Sample
 
 MINUS = "−"
+_SMALLEST = 0.001  # p that is printed as a number
 
 
 def figures(found: Sample, p: float, family: int) -> str:
@@ -16,10 +17,16 @@ def figures(found: Sample, p: float, family: int) -> str:
     interval = (
         "no 95% interval" if found.low is None or found.high is None else f"[{points(found.low)}, {points(found.high)}]"
     )
-    over = f"p = {p:.3f}" + (f" (Holm over {family})" if family > 1 else "")
+    over = p_words(p, " = ", found.margin) + (f" (Holm over {family})" if family > 1 else "")
     sample_of = f"{found.pairs} pair{'s' * (found.pairs != 1)}"
     sample_of += f", {found.subjects} subjects resampled" if found.subjects else ""
     return f"{sides}: {points(found.difference)} {interval}, {over}, {sample_of}"
+
+
+def p_words(p: float, equals: str = " ", margin: float = 0.0) -> str:
+    """Such as "p 0.008", or "p < 0.001"; where zero is not what was tested against, what was: "against −1 point"."""
+    number = f"p{equals}{p:.3f}" if p >= _SMALLEST else f"p < {_SMALLEST}"
+    return number + (f" against {MINUS}{margin:g} point" if margin else "")
 
 
 def noise_words(levels: Sequence[Level]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +17,7 @@ from . import subjects
 from .cells import MISSING, Cell, Entry, Pair
 from .ranks import cliques, critical_difference, first_probability, ranks_of
 from .records import Record
-from .statistics import (
-    POWER,
-    SIGNIFICANT,
-    detectable_effect,
-    holm,
-    minimum_p,
-    pairs_needed,
-    sign_flip_family,
-    spread,
-    what_the_design_can_show,
-)
+from .statistics import SIGNIFICANT, holm, minimum_p, pairs_needed, sign_flip_family, spread
 from .views import View, at_level
 
 REFERENCE = "supervised"  # what every method is compared with
@@ -81,6 +70,7 @@ class Comparison:
         adjusted: Holm's p over the family it was made in.
         by_subject: AUs: the test that decides; None for one label a face, or where trials tested different subjects.
         family: comparisons made together that have a pair.
+        least: Holm's p were every pair of every comparison of the family won; NaN without a pair.
     """
 
     label: str
@@ -91,6 +81,7 @@ class Comparison:
     adjusted: float
     by_subject: BySubject | None = None
     family: int = 1
+    least: float = math.nan
 
     @property
     def mean(self) -> float:
@@ -116,7 +107,7 @@ class Comparison:
     def can_decide(self) -> bool:
         """Whether any outcome of the test that decides could be significant; one training says nothing of another."""
         if self.by_subject is None:
-            return self.family * minimum_p(len(self.differences)) < SIGNIFICANT
+            return self.least < SIGNIFICANT
         return len(self.differences) >= LEAST_PAIRS and self.by_subject.subjects >= pairs_needed(self.family)
 
     @property
@@ -130,13 +121,14 @@ class Ranking:
     """Methods ranked over (seed, draw) pairs, best first.
 
     Attributes:
-        labels: methods that finished every pair at every level; by name where a single pair ranks nothing.
+        labels: methods that finished all of `ranked_pairs` at every level; by name where a single pair ranks nothing.
         mean_ranks: within a pair the mean over levels, then the mean over pairs; 1 is best. NaN for a single pair.
         first: bootstrap probability of having the highest mean score; NaN for a single pair.
         groups: positions of methods that Nemenyi's test does not tell apart, best first; none for a single pair.
         critical: its critical difference; NaN for a single method or pair.
         pairs: how many.
-        left_out: methods that lack a pair.
+        left_out: methods that lack one of them.
+        set_aside: pairs that most methods were not tried on.
     """
 
     labels: tuple[str, ...]
@@ -146,6 +138,7 @@ class Ranking:
     critical: float
     pairs: int
     left_out: tuple[str, ...]
+    set_aside: int = 0
 
 
 def compare(
@@ -170,9 +163,10 @@ def compare(
     tested = iter(sign_flip_family([each for each in differences if each]))
     p_values = [next(tested) if each else math.nan for each in differences]
     family = sum(map(bool, differences))
+    least = _holm([minimum_p(len(each)) if each else math.nan for each in differences])
     found = [
-        Comparison(entry.label, reference.label, each, len(pairs), p, adjusted, family=family)
-        for entry, each, p, adjusted in zip(entries, differences, p_values, _holm(p_values), strict=True)
+        Comparison(entry.label, reference.label, each, len(pairs), *p, family=family, least=best)
+        for entry, each, *p, best in zip(entries, differences, p_values, _holm(p_values), least, strict=True)
     ]
     if view.metric != "f1" or rule != _BY_SUBJECT:
         return tuple(found)
@@ -225,8 +219,8 @@ def _counts(
 
 
 def against_supervised(view: View, level: float | None, rule: str = "last") -> Mapping[str, Comparison]:
-    """Every other method against supervised at one level, by label; empty without one version of supervised."""
-    reference = one_entry(view, REFERENCE)
+    """Every other method against supervised at one level, by label; empty without supervised."""
+    reference = main_entry(view, REFERENCE)
     if reference is None:
         return {}
     others = [entry for entry in view.rows if entry.method != REFERENCE and at_level(entry, level)]
@@ -236,10 +230,10 @@ def against_supervised(view: View, level: float | None, rule: str = "last") -> M
 def predeclared(view: View, rule: str = "last") -> tuple[Comparison, ...]:
     """The pre-declared family: each paper's method against the two-network ensemble, blocked over the levels of all.
 
-    Empty without one version of the ensemble, without any paper's method, or without a level that all have.
+    Empty without the ensemble, without any paper's method, or without a level that all have.
     """
-    reference = one_entry(view, FAMILY_REFERENCE)
-    found = [next((e for name in names if (e := one_entry(view, name))), None) for names in FAMILY]
+    reference = main_entry(view, FAMILY_REFERENCE)
+    found = [next((e for name in names if (e := main_entry(view, name))), None) for names in FAMILY]
     members = [entry for entry in found if entry is not None]
     if reference is None or not members:
         return ()
@@ -247,24 +241,37 @@ def predeclared(view: View, rule: str = "last") -> tuple[Comparison, ...]:
     return compare(view, members, reference, levels, rule) if levels else ()
 
 
-def one_entry(view: View, method: str) -> Entry | None:
-    """A method's row where it has records of exactly one version."""
+def main_entry(view: View, method: str) -> Entry | None:
+    """A method's row; of several versions that with most trials, the first of those. None where it has no records."""
     found = [entry for entry in view.rows if entry.method == method and entry.records]
-    return found[0] if len(found) == 1 else None
+    return max(found, key=lambda entry: len(entry.records), default=None)
+
+
+def ranked_pairs(view: View, levels: Levels) -> tuple[Pair, ...]:
+    """The pairs that methods are ranked over: those expected, else those most methods were tried on at all levels.
+
+    What a few methods alone were tried on says nothing of the others, and a method that lacks a pair is not ranked.
+    """
+    pairs = _asked(view, levels)
+    if view.expected_pairs:
+        return pairs
+    by_level = ([{record.pair for record in at_level(entry, level)} for level in levels] for entry in view.rows)
+    tried = [set.intersection(*each) for each in by_level if all(each)]
+    return tuple(pair for pair in pairs if 2 * sum(pair in each for each in tried) > len(tried))
 
 
 def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
-    """Methods ranked by their scores at some levels; those that lack a pair there are left out."""
-    pairs = _asked(view, levels)
-    entries = [entry for entry in view.rows if any(at_level(entry, level) for level in levels)]
-    by_level = {entry.label: [scores_by_pair(view, entry, (level,), rule) for level in levels] for entry in entries}
-    labels = [label for label, found in by_level.items() if pairs and all(set(pairs) <= set(each) for each in found)]
-    left_out = tuple(label for label in by_level if label not in labels)
+    """Methods ranked by their scores at some levels, over `ranked_pairs`; those that lack one there are left out."""
+    pairs, by_level = ranked_pairs(view, levels), ranked_scores(view, levels, rule)
+    labels = list(by_level)
+    there = [entry.label for entry in view.rows if any(at_level(entry, level) for level in levels)]
+    left_out = tuple(label for label in there if label not in by_level)
+    counts = len(pairs), left_out, len(_asked(view, levels)) - len(pairs)
     if not labels:
-        return Ranking((), (), (), (), math.nan, len(pairs), left_out)
+        return Ranking((), (), (), (), math.nan, *counts)
     if len(pairs) < LEAST_PAIRS:
         none = (math.nan,) * len(labels)
-        return Ranking(tuple(sorted(labels)), none, none, (), math.nan, len(pairs), left_out)
+        return Ranking(tuple(sorted(labels)), none, none, (), math.nan, *counts)
     # [levels, pairs, methods]
     scores = np.array([[[by_level[label][n][pair] for label in labels] for pair in pairs] for n in range(len(levels))])
     ranks = np.mean([ranks_of(level) for level in scores], axis=0).mean(axis=0)
@@ -274,7 +281,22 @@ def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
     critical = critical_difference(len(labels), len(pairs)) if len(labels) > 1 else math.nan
     groups = cliques(mean_ranks, critical) if len(labels) > 1 else ((0,),)
     chances = tuple(float(first[i]) for i in order)
-    return Ranking(tuple(labels[i] for i in order), mean_ranks, chances, groups, critical, len(pairs), left_out)
+    return Ranking(tuple(labels[i] for i in order), mean_ranks, chances, groups, critical, *counts)
+
+
+def ranked_scores(view: View, levels: Levels, rule: str) -> dict[str, list[dict[Pair, float]]]:
+    """By label, a method's headlines by pair at each level, of the methods that can be ranked.
+
+    They finished every one of `ranked_pairs` at every level and lost no other one there, by diverging or failing.
+    """
+    pairs = set(ranked_pairs(view, levels))
+    found = {}
+    for entry in view.rows:
+        of_levels = [scores_by_pair(view, entry, (level,), rule) for level in levels]
+        lost = any(record.lost for level in levels for record in at_level(entry, level))
+        if pairs and not lost and all(pairs <= set(each) for each in of_levels):
+            found[entry.label] = of_levels
+    return found
 
 
 def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[Pair, float]:
@@ -287,48 +309,6 @@ def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[
     by_level = [view.paired(entry, level).by_pair(number) for level in levels]
     pairs = [pair for pair in (by_level[0] if by_level else {}) if all(pair in found for found in by_level)]
     return {pair: math.fsum(found[pair] for found in by_level) / len(by_level) for pair in pairs}
-
-
-def power_words(comparisons: Sequence[Comparison]) -> str:
-    """What a family of comparisons can show, in a sentence or two; empty without one that has a pair.
-
-    It speaks of the test that decides. The size of a difference it would find is reckoned with the median standard
-    deviation of its differences.
-    """
-    made = [each for each in comparisons if each.differences]
-    apart = [each.by_subject for each in made if each.by_subject is not None]
-    if not made:
-        return ""
-    pairs = min(len(each.differences) for each in made)
-    if apart:
-        return _power_by_subject(pairs, apart)
-    words = f"Power: {what_the_design_can_show(pairs, len(made))}."
-    effect = detectable_effect(pairs, len(made))
-    deviations = [each.spread for each in made if not math.isnan(each.spread)]
-    return words + (_detectable(effect * float(np.median(deviations))) if deviations else "")
-
-
-def _power_by_subject(pairs: int, made: Sequence[BySubject]) -> str:
-    """The same where subjects decide: with the normal approximation of the resampled differences."""
-    family, people = len(made), min(each.subjects for each in made)
-    needed = pairs_needed(family)
-    words = f"Power: {people} subjects decide, {family} comparison{'s' * (family != 1)}, Holm counted"
-    if pairs < LEAST_PAIRS:
-        return f"{words}; but one training of each says nothing of another: {LEAST_PAIRS} pairs are needed."
-    if people < needed:
-        return f"{words}; this design cannot reach p < .05, {needed} subjects could."
-    normal = NormalDist()
-    effect = normal.inv_cdf(1 - SIGNIFICANT / (2 * family)) + normal.inv_cdf(POWER)
-    return f"{words}." + _detectable(effect * float(np.median([each.error for each in made])))
-
-
-def _detectable(difference: float) -> str:
-    if not math.isfinite(difference):
-        return ""
-    return (
-        f" With the spread seen here a true difference of about {100 * difference:.1f} points is found four times in "
-        "five; no significance does not mean no difference."
-    )
 
 
 def words_of_test(comparisons: Sequence[Comparison], metric: str, family: str) -> str:

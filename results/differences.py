@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal, NamedTuple
+
+from scipy.special import stdtrit
 
 from .cells import MISSING, Cell, Pair, Table
 from .records import Record, differing_fields
@@ -17,6 +18,7 @@ Verdict = Literal["same bytes", "within", "beyond", "unjudged", "new", "missing"
 VERDICTS: tuple[Verdict, ...] = ("beyond", "unjudged", "missing", "new", "within", "same bytes")
 
 _CHANCE = 0.05  # of calling any cell beyond noise where all changes are noise
+_ENOUGH = 6  # degrees of freedom with which a method's spread is its own: four seeds on either side
 _DECIMALS = {"accuracy": 2, "f1": 1}
 
 
@@ -34,8 +36,13 @@ class Key(NamedTuple):
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """Cells whose spread over seeds is taken to be the same."""
+        """Cells whose spread over seeds is pooled where a method's own are too few to tell."""
         return self.protocol, self.profile, self.source
+
+    @property
+    def own_group(self) -> tuple[str, str, str, str]:
+        """Those of one method, at all its levels and folds."""
+        return *self.group, self.method
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Difference:
         left, right: mean over the trials both have, or over each one's own where they share none; NaN for none.
         limit: how far apart the means may lie by chance; NaN where nothing tells.
         pairs: finished (seed, draw) pairs left and right.
-        lost: pairs that are finished on the left alone.
+        lost, gained: pairs that are finished on the left alone, on the right alone.
         fields: names of the identity's fields that differ between the trials of the two.
     """
 
@@ -61,6 +68,7 @@ class Difference:
     limit: float
     pairs: tuple[int, int]
     lost: tuple[Pair, ...]
+    gained: tuple[Pair, ...]
     fields: tuple[str, ...]
 
     @property
@@ -87,7 +95,8 @@ def differences(
     """What changed from one set of records to the other, cell by cell, in order of protocol and method.
 
     A cell has changed beyond noise when its means lie further apart than two draws of that many seeds would in one of
-    twenty comparisons of as many changed cells. The spread over seeds is pooled over a protocol's cells, both sides.
+    twenty comparisons of as many changed cells. The spread over seeds is pooled over a method's levels and folds, both
+    sides, or where those are too few over all methods of the protocol; Student's t.
 
     Args:
         left, right: the records; unfinished ones count as not there, of several versions of one the newest counts.
@@ -97,12 +106,15 @@ def differences(
     keys = sorted({*sides[0], *sides[1]})
     before, after = ({key: side.get(key, _Side({})) for key in keys} for side in sides)
     changed = [key for key in keys if _is_changed(before[key], after[key], bytes_of)]
-    spreads = _pooled(before, after)
-    width = NormalDist().inv_cdf(1 - _CHANCE / 2 / max(1, len(changed)))
-    return tuple(
-        _difference(key, before[key], after[key], key in changed, width * spreads.get(key.group, math.nan))
-        for key in keys
-    )
+    own, shared = (_pooled(group, before, after) for group in (lambda key: key.own_group, lambda key: key.group))
+    chance = _CHANCE / 2 / max(1, len(changed))
+
+    def reach(key: Key) -> float:
+        spread = own.get(key.own_group, _UNKNOWN)
+        spread = spread if spread.freedom >= _ENOUGH else shared.get(key.group, _UNKNOWN)
+        return spread.deviation * float(stdtrit(spread.freedom, 1 - chance)) if spread.freedom else math.nan
+
+    return tuple(_difference(key, before[key], after[key], key in changed, reach(key)) for key in keys)
 
 
 def _by_cell(records: Sequence[Record]) -> dict[Key, _Side]:
@@ -139,24 +151,38 @@ def _is_changed(before: _Side, after: _Side, bytes_of: Mapping[tuple[str, str], 
     )
 
 
-def _pooled(*sides: Mapping[Key, _Side]) -> dict[tuple[str, str, str], float]:
-    """Standard deviation over seeds within cells, by group; groups without two seeds in any cell are absent."""
-    squares: dict[tuple[str, str, str], float] = {}
-    freedom: Counter[tuple[str, str, str]] = Counter()
+class _Spread(NamedTuple):
+    """A standard deviation over seeds, and its degrees of freedom."""
+
+    deviation: float
+    freedom: int
+
+
+_UNKNOWN = _Spread(math.nan, 0)
+
+
+def _pooled(group_of: Callable[[Key], tuple[str, ...]], *sides: Mapping[Key, _Side]) -> dict[tuple[str, ...], _Spread]:
+    """The spread over seeds within cells, by group; groups without two seeds in any cell are absent."""
+    squares: dict[tuple[str, ...], float] = {}
+    freedom: Counter[tuple[str, ...]] = Counter()
     for side in sides:
         for key, cell in side.items():
-            scores = cell.scores(cell.trials)
+            scores, group = cell.scores(cell.trials), group_of(key)
             if len(scores) > 1:
                 mean = math.fsum(scores) / len(scores)
                 around = math.fsum((score - mean) ** 2 for score in scores)
-                squares[key.group] = squares.get(key.group, 0.0) + around
-                freedom[key.group] += len(scores) - 1
-    return {group: math.sqrt(squares[group] / count) for group, count in freedom.items()}
+                squares[group] = squares.get(group, 0.0) + around
+                freedom[group] += len(scores) - 1
+    return {group: _Spread(math.sqrt(squares[group] / count), count) for group, count in freedom.items()}
 
 
 def _difference(key: Key, before: _Side, after: _Side, changed: bool, reach: float) -> Difference:
     common = [pair for pair in sorted(before.trials) if pair in after.trials]
-    lost = tuple(pair for pair in sorted(before.trials) if pair not in after.trials) if after.trials else ()
+    both = bool(before.trials and after.trials)
+    lost, gained = (
+        tuple(sorted(one.trials.keys() - other.trials.keys())) if both else ()
+        for one, other in ((before, after), (after, before))
+    )
     left, right = (side.scores(common or sorted(side.trials)) for side in (before, after))
     limit = reach * math.sqrt(1 / len(left) + 1 / len(right)) if left and right else math.nan
     means = [math.fsum(scores) / len(scores) if scores else math.nan for scores in (left, right)]
@@ -170,6 +196,7 @@ def _difference(key: Key, before: _Side, after: _Side, changed: bool, reach: flo
         limit,
         (len(before.trials), len(after.trials)),
         lost,
+        gained,
         tuple(_fields(before, after, common)),
     )
 
@@ -199,19 +226,19 @@ def _fields(before: _Side, after: _Side, common: Sequence[Pair]) -> list[str]:
 
 
 def difference_table(found: Sequence[Difference], names: tuple[str, str]) -> Table:
-    """The cells that are not the same to the byte, what needs looking at first, and how many there are of each kind.
+    """The cells that are not the same to the byte or have other trials, what needs looking at first; how many of each.
 
     Args:
         found: as `differences` returns them.
         names: of the two sets of records.
     """
-    shown = sorted((each for each in found if each.verdict != "same bytes" or each.lost), key=_gravity)
+    shown = sorted((e for e in found if e.verdict != "same bytes" or e.lost or e.gained), key=_gravity)
     counts = Counter(each.verdict for each in found)
     notes = [
         "Cells: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]) + ".",
         "In %, means over the (seed, draw) pairs both have. Limit: what chance alone keeps all changed cells within, "
-        "19 times in 20; from the spread over seeds of a protocol's cells. Unjudged: no cell of the protocol has two "
-        "seeds.",
+        "19 times in 20; from the spread over seeds of the method, or where those are few of the protocol's cells. "
+        "Unjudged: no cell of the protocol has two seeds.",
     ]
     columns = ("verdict", "protocol", "method", "cell", *names, "difference", "limit", "trials", "identity differs in")
     return Table(f"From {names[0]} to {names[1]}", columns, tuple(map(_row, shown)), tuple(notes))
@@ -230,7 +257,8 @@ def _row(found: Difference) -> tuple[Cell, ...]:
         "" if key.recipe == "protocol" else key.recipe,
     ]
     place = [key.fold, "" if key.level < 0 else f"noise {key.level:g}"]
-    trials = f"{found.pairs[0]} → {found.pairs[1]}" + (f", {len(found.lost)} lost" if found.lost else "")
+    trials = f"{found.pairs[0]} → {found.pairs[1]}"
+    trials += "".join(f", {len(of)} {what}" for of, what in ((found.lost, "lost"), (found.gained, "gained")) if of)
     return (
         Cell(found.verdict),
         Cell(f"{key.protocol}, {', '.join(filter(None, setting))}"),

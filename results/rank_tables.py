@@ -19,11 +19,13 @@ from .comparisons import (
     columns_of_test,
     difference_cell,
     p_cell,
-    power_words,
     predeclared,
     rank_methods,
+    ranked_pairs,
+    ranked_scores,
     words_of_test,
 )
+from .power import power_words
 from .ranks import kendall, kendall_interval, letters, spearman
 from .records import RULES, Record
 from .tables import RULE_WORDS
@@ -181,6 +183,9 @@ def _ranking_notes(ranking: Ranking) -> list[str]:
         notes.append(f"{_pairs(ranking)} cannot tell any two of so many methods apart.")
     elif not math.isnan(ranking.critical):
         notes.append(f"ranks {ranking.critical:.1f} apart differ; {_pairs(ranking)}.")
+    if ranking.set_aside:
+        more = f"{ranking.set_aside} more pair{'s' * (ranking.set_aside != 1)}"
+        notes.append(f"{more} that most methods were not tried on: set aside.")
     if ranking.left_out:
         notes.append(f"not ranked, pairs are missing: {', '.join(ranking.left_out)}.")
     return notes
@@ -231,18 +236,15 @@ def _comparison_row(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
 
 
 def settings_of(view: View, rule: str) -> tuple[Setting, ...]:
-    """The settings of a view, one a noise level, with the mean score of each method that finished every pair."""
+    """The settings of a view, one a noise level, with the mean score of each method that can be ranked there."""
     protocol = view.identity["protocol"]["name"]
     found = []
     for level in view.levels:
         words = protocol if level is None else f"{protocol}, {level_words(level)}"
-        means = {}
-        for entry in view.rows:
-            summary = view.summary(entry, level, lambda record: _headline(record, rule))
-            if summary.values and not summary.status:
-                means[entry.label] = math.fsum(summary.values) / len(summary.values)
+        pairs, ranked = ranked_pairs(view, (level,)), ranked_scores(view, (level,), rule)
+        means = {label: math.fsum(own[pair] for pair in pairs) / len(pairs) for label, (own,) in ranked.items()}
         kind, noise = _noise_of(view, level)
-        found.append(Setting(words, view.metric, means, kind, noise, len(view.pairs(level))))
+        found.append(Setting(words, view.metric, means, kind, noise, len(pairs)))
     return tuple(found)
 
 
@@ -364,8 +366,3 @@ def _number(value: float, decimals: int) -> Cell:
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
-
-
-def _headline(record: Record, rule: str) -> float | None:
-    score = record.scores.get(rule)
-    return None if score is None else score.headline

@@ -98,6 +98,11 @@ class Record:
         """Whether it finished and has scores."""
         return self.state == "done"
 
+    @property
+    def lost(self) -> bool:
+        """Whether it ended without a score, so that a mean over the others is one over survivors."""
+        return self.state in ("diverged", "failed")
+
 
 def load_records(root: Path, load: Callable[[Path, Path], Record] | None = None) -> tuple[list[Record], list[str]]:
     """Read every trial below an output folder, in the order of their folders.

@@ -13,10 +13,10 @@ from .comparisons import (
     difference_cell,
     interval_words,
     p_cell,
-    power_words,
     rank_methods,
     words_of_test,
 )
+from .power import power_words
 from .ranks import letters
 from .views import View
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from .cells import MISSING, Block, Cell, Table
-from .comparisons import LEAST_PAIRS
+from .comparisons import LEAST_PAIRS, ranked_pairs
 from .rank_tables import Agreement, agreements, answers, rank_tables, settings_of
 from .ranks import cliques, critical_difference
 from .views import Expected, View, level_words, title_of
@@ -96,7 +96,7 @@ def diagrams(table: Table, view: View) -> list[dict[str, Any]]:
 def _pairs(view: View, setting: str) -> int:
     """The pairs a setting of the table of ranks stands on: those of its level, or those of all levels alike."""
     levels = view.levels if setting == _ALL else [each for each in view.levels if level_words(each) == setting]
-    return len(set.intersection(*(set(view.pairs(level)) for level in levels))) if levels else 0
+    return len(ranked_pairs(view, levels)) if levels else 0
 
 
 def _agreement_table(view: View, found: Sequence[Agreement], within: Sequence[tuple[Cell, ...]]) -> Table:

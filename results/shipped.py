@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..protocols.errors import BadInput
 from .bundle import expanded, write_bundle
 from .cache import cache_folder, load_cached
 from .records import Record
@@ -45,17 +46,20 @@ def _expanded(folder: Path) -> Iterator[Path]:
 
 
 def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
-    """Writes the finished trials of an output folder as the bundles that ship, one a protocol and seed.
+    """Writes the trials of an output folder that are done or diverged as bundles that ship, one a protocol and seed.
 
     Returns:
         The bundles written.
 
     Raises:
-        BadInput: a trial is damaged.
+        BadInput: a trial is damaged, or one failed.
     """
     groups: dict[str, list[Path]] = {}
     for trial in find_trials(runs):
-        if (trial / "status.json").is_file() and read_json(trial / "status.json")["state"] == "done":
+        state = read_json(trial / "status.json")["state"] if (trial / "status.json").is_file() else "not run"
+        if state == "failed":
+            raise BadInput(f"{trial} failed: run it again, since without it the others would be survivors")
+        if state in ("done", "diverged"):
             identity = read_json(trial / "identity.json")
             groups.setdefault(_bundle_name(identity), []).append(trial)
     folder.mkdir(exist_ok=True)

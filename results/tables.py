@@ -17,9 +17,9 @@ from .comparisons import (
     cells_of_test,
     columns_of_test,
     difference_cell,
-    power_words,
     words_of_test,
 )
+from .power import power_words
 from .records import RULES, Record, Score
 from .views import (
     Expected,

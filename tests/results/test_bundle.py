@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import zipfile
 from pathlib import Path
 
@@ -159,6 +160,24 @@ def test_runs_become_a_bundle_a_protocol_and_seed(tmp_path: Path) -> None:
     assert sorted(path.name for path in written) == wanted
     seeds = {record.identity["seed"] for record in shipped_records(tmp_path / "reference")[0]}
     assert seeds == {0, 1}
+
+
+def test_a_trial_that_diverged_ships_without_predictions(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for method in ("supervised", "ensemble"):
+        run_trial(toy_trial(method, out, epochs=1), ToyWorkplace(), ignore)
+    lost = next(folder for folder in find_trials(out) if "ensemble" in folder.as_posix())
+    status = json.loads((lost / "status.json").read_text())
+    (lost / "status.json").write_text(json.dumps({**status, "state": "diverged", "reason": "the loss is nan"}))
+    (lost / "predictions.npz").unlink()
+    (made,) = bundle_runs(out, tmp_path / "reference")
+    expand(made, tmp_path / "again")
+    found, damaged = load_records(tmp_path / "again")
+    assert not damaged
+    assert {record.method: record.state for record in found} == {"supervised": "done", "ensemble": "diverged"}
+    (lost / "status.json").write_text(json.dumps({**status, "state": "failed", "reason": "out of memory"}))
+    with pytest.raises(BadInput, match="failed: run it again"):
+        bundle_runs(out, tmp_path / "reference")
 
 
 def test_a_figure_reads_the_predictions_of_what_ships(

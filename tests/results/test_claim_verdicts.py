@@ -83,10 +83,16 @@ def test_direction_only_where_a_level_says_otherwise() -> None:
     assert "not so at noise 0.4" in found.words
 
 
-def test_comparable_needs_an_interval_above_minus_one_point() -> None:
+def test_comparable_is_tested_against_minus_one_point() -> None:
     a_little_below = [-each / 4 for each in EIGHT]
-    assert only(ahead(a_little_below), claim(">=")).verdict == "supported"
+    found = only(ahead(a_little_below), claim(">="))
+    assert (found.verdict, found.p) == ("supported", 2 / 256)
+    assert "p = 0.008 against −1 point" in found.words
     assert only(ahead([-2 * each for each in EIGHT]), claim(">=")).verdict == "contradicted"
+    below_zero_alone = [-0.002, -0.005, -0.006, -0.007, -0.009, -0.008, -0.012, -0.016]
+    found = only(ahead(below_zero_alone), claim(">="))
+    assert found.high < 0
+    assert (found.verdict, round(found.difference, 4)) == ("not separated", -0.8125)
     lost = [*ahead(EIGHT), record(method="cocuring", seed=8, state="diverged"), record(method="nct", seed=8)]
     assert only(lost, claim(">=")).verdict == "not separated"
     below = [*ahead(a_little_below), record(method="cocuring", seed=8, state="diverged"), record(method="nct", seed=8)]
@@ -127,6 +133,23 @@ def test_holm_runs_over_the_claims_of_one_statement_on_one_protocol() -> None:
     crowded = verdicts(*rivals(7, EIGHT))
     assert {verdict.verdict for verdict in crowded} == {"underpowered"}
     assert "9 pairs are needed for 7 comparisons together" in crowded[0].words
+
+
+def test_a_rival_with_fewer_pairs_may_be_rejected_at_a_later_step_of_holms() -> None:
+    records, made = rivals(6, EIGHT)
+    records = [each for each in records if each.method != "rival0" or each.identity["seed"] < 7]
+    found = verdicts(records, made)
+    assert {verdict.verdict for verdict in found} == {"supported"}
+    assert (found[0].pairs, found[0].p) == (7, pytest.approx(6 * 2 / 256))
+
+
+def test_comparable_counts_in_its_family_too() -> None:
+    """Ahead of each of four by as much: against −1 point six pairs have the least p there is, and four times that."""
+    names = [f"rival{index}" for index in range(4)]
+    records = runs([0.7 + each for each in EIGHT[:6]], method="cocuring")
+    records += [one for name in names for one in runs([0.7] * 6, method=name)]
+    found = verdicts(records, [claim(">=", right=name, id=name) for name in names])
+    assert {(verdict.verdict, verdict.p) for verdict in found} == {("underpowered", 4 * 2 / 64)}
 
 
 def test_other_statements_and_claims_that_were_not_run_do_not_count() -> None:

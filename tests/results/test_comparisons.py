@@ -11,13 +11,13 @@ from fernoise_bench.results.comparisons import (
     against_supervised,
     compare,
     difference_cell,
-    one_entry,
+    main_entry,
     p_cell,
-    power_words,
     predeclared,
     rank_methods,
     words_of_test,
 )
+from fernoise_bench.results.power import power_words
 from fernoise_bench.results.report_comparisons import compared
 from fernoise_bench.results.subjects import Subjects
 from fernoise_bench.results.views import Expected, view_of
@@ -86,11 +86,40 @@ def test_without_the_reference_or_a_common_level_there_is_no_family():
     assert against_supervised(view({("a", 0.4): [0.5]}), 0.4) == {}
 
 
-def test_two_versions_of_the_reference_are_no_reference():
-    records = [made(Trial(seed=seed, digest=digest)) for seed, digest in enumerate(("old", "new"))]
-    seen = view_of(Block((*records, made(Trial(method="a")))), Expected())
-    assert one_entry(seen, "supervised") is None
-    assert against_supervised(seen, 0.2) == {}
+def test_of_two_versions_of_the_reference_that_with_most_trials_counts():
+    records = [made(Trial(seed=seed, digest=digest)) for seed, digest in ((0, "old"), (1, "new"), (2, "new"))]
+    seen = view_of(Block((*records, *(made(Trial(method="a", seed=seed)) for seed in range(3)))), Expected())
+    reference = main_entry(seen, "supervised")
+    assert [record.identity["seed"] for record in reference.records] == [1, 2]
+    assert reference.label.startswith("supervised #")
+    found = against_supervised(seen, 0.2)
+    assert [(each.label, each.against, len(each.differences)) for each in found.values()] == [("a", reference.label, 2)]
+
+
+def test_a_papers_method_in_two_versions_stays_in_the_family():
+    records = [made(Trial(method=name, seed=seed)) for name in ("ensemble", "ulc_ag:no-auxiliary") for seed in range(3)]
+    records += [made(Trial(method="cocuring", seed=seed, digest="old" if seed else "new")) for seed in range(3)]
+    found = predeclared(view_of(Block(tuple(records)), Expected()))
+    assert [(each.label.partition(" #")[0], len(each.differences), each.family) for each in found] == [
+        ("cocuring", 2, 2),
+        ("ulc_ag:no-auxiliary", 3, 2),
+    ]
+
+
+def test_fewer_pairs_decide_where_holms_later_steps_let_them():
+    """Eight pairs carry six comparisons and seven three; among better ones seven are enough, since .0156 comes last."""
+    scores = {("supervised", 0.4): [0.5] * 8} | {(name, 0.4): [0.6] * 8 for name in "abcde"}
+    found = against_supervised(view(scores | {("f", 0.4): [0.6] * 7 + [None]}), 0.4)
+    assert found["f"].adjusted == pytest.approx(6 * 2 / 256)
+    assert all(each.separated for each in found.values())
+    words = power_words(list(found.values()))
+    assert "8 pairs, 6 comparisons" in words
+    assert "With fewer pairs" not in words
+    three = [0.6] * 3 + [None] * 5
+    found = against_supervised(view(scores | {("f", 0.4): three}), 0.4)
+    assert [each.can_decide for each in found.values()] == [True] * 5 + [False]
+    words = power_words(list(found.values()))
+    assert "a method that wins every pair can reach p < .05. With fewer pairs, which cannot: f." in words
 
 
 def test_ranks_are_means_over_levels_and_pairs():
@@ -111,6 +140,17 @@ def test_ranks_are_means_over_levels_and_pairs():
     # means over levels: .5 against .5, then .7 against .6: one of four resamples draws the tie alone
     assert found.first == pytest.approx((0.875, 0.125), abs=0.01)
     assert found.pairs == 2
+
+
+def test_pairs_of_a_few_methods_keep_no_other_out():
+    scores = {(name, 0.2): [0.5, 0.6] for name in "abc"} | {("d", 0.2): [0.9, 0.9, 0.1]}
+    found = rank_methods(view(scores), (0.2,))
+    assert (sorted(found.labels), found.left_out, found.pairs, found.set_aside) == (list("abcd"), (), 2, 1)
+    lost = rank_methods(view({**scores, ("a", 0.2): [0.5, None]}), (0.2,))
+    assert (lost.left_out, lost.pairs) == (("a",), 2)
+    seeds = [(seed, seed) for seed in range(3)]
+    asked = rank_methods(view(scores, Expected(pairs=seeds)), (0.2,))
+    assert (asked.labels, asked.pairs, asked.set_aside) == (("d",), 3, 0)
 
 
 def test_a_single_method_has_a_rank_and_no_critical_difference():
@@ -145,7 +185,7 @@ def test_power_in_words():
 
 def test_cells():
     seen = view({("supervised", 0.4): [0.5] * 3, ("a", 0.4): [0.49, 0.48, None]})
-    entry, reference = one_entry(seen, "a"), one_entry(seen, "supervised")
+    entry, reference = main_entry(seen, "a"), main_entry(seen, "supervised")
     (found,) = compare(seen, [entry], reference, (0.4,))
     cell = difference_cell(found)
     assert cell.text == "−1.50 ± 0.71 (2/3)"

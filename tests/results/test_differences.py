@@ -44,12 +44,20 @@ def test_every_verdict():
 
 def test_the_limit_by_hand():
     found = compared({"a": [0.50, 0.52, 0.54], "b": [0.5]}, {"a": [0.51, 0.53, 0.55], "b": [0.55]})
-    # pooled: squares 0.0008 twice over four degrees; two changed cells: z of 1.25% either side
+    # pooled: squares 0.0008 twice over four degrees; two changed cells: Student's t of 1.25% either side
     spread = math.sqrt(0.0016 / 4)
-    assert found["a"].limit == pytest.approx(2.2414 * spread * math.sqrt(2 / 3), rel=1e-4)
-    assert found["b"].limit == pytest.approx(2.2414 * spread * math.sqrt(2), rel=1e-4)
+    assert found["a"].limit == pytest.approx(3.4954 * spread * math.sqrt(2 / 3), rel=1e-4)
+    assert found["b"].limit == pytest.approx(3.4954 * spread * math.sqrt(2), rel=1e-4)
     assert (found["a"].left, found["a"].right) == (pytest.approx(0.52), pytest.approx(0.53))
     assert found["b"].verdict == "within"
+
+
+def test_a_method_with_enough_seeds_has_a_spread_of_its_own():
+    steady, wild = [0.500, 0.502, 0.504, 0.506], [0.2, 0.5, 0.3, 0.6]
+    found = compared({"a": steady, "b": wild}, {"a": [s - 0.05 for s in steady], "b": [w - 0.05 for w in wild]})
+    assert (found["a"].verdict, found["b"].verdict) == ("beyond", "within")
+    # squares 0.00002 twice over six degrees, two changed cells
+    assert found["a"].limit == pytest.approx(2.9687 * math.sqrt(0.00004 / 6) * math.sqrt(1 / 2), rel=1e-4)
 
 
 def test_one_seed_everywhere_cannot_be_judged():
@@ -63,7 +71,10 @@ def test_lost_trials_alarm_and_means_are_over_common_pairs():
     assert (found.verdict, found.lost, found.alarming) == ("same bytes", ((1, 1),), True)
     assert (found.left, found.right, found.pairs) == (0.5, 0.5, (2, 1))
     more = compared({"a": [0.5, None]}, {"a": [0.5, 0.9]}, same=("a",))["a"]
-    assert (more.verdict, more.lost, more.alarming) == ("same bytes", (), False)
+    assert (more.verdict, more.lost, more.gained, more.alarming) == ("same bytes", (), ((1, 1),), False)
+    (row,) = texts(difference_table([more], ("old", "new")))
+    assert row[0] == "same bytes"
+    assert "1 → 2, 1 gained" in row
 
 
 def test_other_seeds_are_compared_by_their_means():

@@ -21,7 +21,7 @@ function drawClaims(panel) {
       filterField({ filter: () => { draw(); return { shown: claimsShown(shown, state.filter).length, all: claimsShown(shown, "").length }; } }, "Filter claims", "filter by words"), every, csvButton({ csv: () => claimsCsv(claimsShown(shown, state.filter)) }, "claims")]),
     holder,
     notes(["A stand-in is a protocol anybody can run in the place of the paper's own. A verdict from it, from a smaller profile or from generated faces is about this setting, not about the paper.",
-      "Supported: of the claim's sign at every level, p < .05, and as large as the words say. Direction only: significant, but smaller, or not at every level. Contradicted: significant, the other way. Not separated: the design could have decided and did not. Underpowered: no outcome of so few pairs could have decided.",
+      "Supported: of the claim's sign at every level, p < .05, and as large as the words say. Direction only: significant, but smaller, or not at every level. Contradicted: significant, the other way. What is called comparable (>=) is tested against −1 point instead of 0. Not separated: the design could have decided and did not. Underpowered: no outcome of so few pairs could have decided.",
       `${DAGGER} a side of the comparison uses oracle knowledge.`]));
   draw();
 }
