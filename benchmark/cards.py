@@ -9,10 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..protocols import catalog
 from ..protocols.au import subjects_of
 from ..protocols.base import PROFILES, Protocol, Recipe, Size
 from ..protocols.build import open_data
-from ..protocols.native import NATIVE
+from ..protocols.native import native_recipe
 from .registry import MethodSpec
 
 Rows = list[tuple[str, str, str]]
@@ -27,12 +28,27 @@ UNSTATED = "unstated: ours"
 
 
 def method_rows(method: MethodSpec) -> Rows:
-    """(name, value, source) of each hyper-parameter, then of the recipe of its own paper where there is one."""
-    own = NATIVE.get(method.base)
-    return [
+    """(name, value, source) of each hyper-parameter, then of the recipes of its own paper where there are any."""
+    rows = [
         (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
         for f in fields(method.params)
-    ] + [(f"native {name}", value, source) for name, value, source in (rows_of(own) if own else ())]
+    ]
+    recipes = _native_recipes(method)
+    for recipe, data in recipes.items():
+        twice = any(other is not recipe and set(others) & set(data) for other, others in recipes.items())
+        on = f", {', '.join(data)}" * (len(recipes) > 1) + f" from {recipe.weights}" * twice
+        rows += [(f"native {name}{on}", value, source) for name, value, source in rows_of(recipe)]
+    return rows
+
+
+def _native_recipes(method: MethodSpec) -> dict[Recipe, list[str]]:
+    """The recipes of a method's own paper, each with the data sets it is for."""
+    found: dict[Recipe, list[str]] = {}
+    for protocol in catalog.PROTOCOLS.values():
+        recipe = native_recipe(method.base, protocol) if protocol.kind in method.needs else None
+        if recipe is not None and protocol.data[0] not in found.setdefault(recipe, []):
+            found[recipe].append(protocol.data[0])
+    return found
 
 
 def protocol_rows(protocol: Protocol, profile: str) -> Rows:

@@ -152,7 +152,8 @@ def _refuse_failures(measured: Mapping[Pair, Measured]) -> None:
     for (protocol, method), found in measured.items():
         for trace in found.seeds.values():
             if isinstance(trace, str):
-                raise BadInput(f"--update: {method} on {protocol} did not reach its end ({trace}); nothing is written")
+                what = f"{method} on {protocol} did not reach its end ({trace})"
+                raise BadInput(f"--update: {what}; nothing is written: mend it, or leave it out by --method")
 
 
 def notes(plan: Plan, references: References) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ _OPTIONS = (
     click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True),
     click.option("--compile", "compiled", is_flag=True,
                  help="torch.compile the encoders: for large ones on a GPU; never in a column with others."),
-    click.option("--weights", metavar="WORD|FILE", help="Initial weights, not the recipe's: none, imagenet, a file."),
+    click.option("--weights", metavar="WORD|FILE",
+                 help="Initial weights, not the recipe's: none, imagenet, msceleb, vggface2, a file."),
     click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,
                  help="The protocol's recipe for all, or each method's own paper's; never in one column."),
     click.option("--partial", is_flag=True, help="Allow data that differ from the published set; tables say so."),
@@ -184,14 +185,9 @@ def _plan_suite(
     from .plan_suite import SEEDS, reckon, speeds_of, suite, text
     from .settings import check_precision, choose_device
 
-    asked = {"--table": table, **{f"--{name}": options[name] for name in ("protocol", "noise", "folds", "recipe")}}
-    asked |= {"--method": options["methods"], "--all-methods": options["all_methods"], "--without": options["without"]}
-    asked |= {
-        "--compile": options["compiled"],
-        "--synthetic": options["synthetic"],
-        "--profile": options["profile"],
-        "--weights": options["weights"],
-    }
+    names = ("protocol", "noise", "recipe", "without", "synthetic", "profile", "weights")
+    asked = {"--table": table, **{f"--{name}": options[name] for name in names}, "--fold": options["folds"]}
+    asked |= {"--method": options["methods"], "--all-methods": options["all_methods"], "--compile": options["compiled"]}
     if narrow := [name for name, value in asked.items() if value not in (None, "", (), False, "protocol", "paper")]:
         raise BadInput(f"--all plans every paper's table in full; leave out {', '.join(narrow)}")
     device = "cuda" if gpu else choose_device(options["device"])

@@ -180,7 +180,7 @@ def _whole_model(name: str, weights: Weights) -> nn.Module:
             reason = textwrap.shorten(str(error) or type(error).__name__, 120, placeholder="…")
             raise BadInput(
                 f"ImageNet weights for {name} could not be fetched ({reason}): connect once, put them in timm's cache, "
-                "or train from scratch with --weights none (another comparability key)"
+                "or train from scratch with --weights none (in no column with others)"
             ) from error
         finally:
             logging.disable(logging.NOTSET)

@@ -226,7 +226,7 @@ def _load_file(path: Path) -> Any:
         return sys.modules[name]
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:
-        raise BadInput(f"--method {path}: not a Python file")
+        raise BadInput(f"--method {path}: not a Python file; give path/to/file.py:Class")
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # where dataclasses and inspect look for it
     try:

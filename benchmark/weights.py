@@ -108,7 +108,7 @@ def _find(folder: Path, names: tuple[str, ...], what: str, link: str) -> Path:
     if not found:
         raise BadInput(
             f"this protocol starts from {what}: none of {', '.join(names)} is in {folder}; {link}, or pass "
-            "--weights FILE, or --weights none to train from scratch (another comparability key)"
+            "--weights FILE, or --weights none to train from scratch (in no column with others)"
         )
     return found[0]
 

@@ -67,7 +67,8 @@ class RHLS(Method):
     """Binary cross-entropy on targets smoothed for the majority class of each AU.
 
     Reference: Tallec, Dapogny & Bailly, "Fighting noise and imbalance in action unit detection problems". The rates
-    follow from the training labels once; the network is the protocol's, not the paper's attention network.
+    follow from the training labels once. The network is the recipe's: the paper's attention network at profile paper of
+    the `-plain` protocols and under its native recipe, a plain encoder elsewhere.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})

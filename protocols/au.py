@@ -154,7 +154,7 @@ def _real(protocol: Protocol, size: Size, data_root: Path, *, partial: bool) -> 
         wanted &= _some_of_each(pack.group, frames, protocol) if frames else True
     annotated = annotated.take(wanted)
     if not len(annotated):
-        raise BadInput(f"{data_root / protocol.data[0]}: no annotated row is left")
+        raise BadInput(f"{data_root / protocol.data[0]}: no annotated row is left; see data verify {protocol.data[0]}")
     wild = annotated.take(np.zeros(0, dtype=np.int64))
     if size.noisy:
         wild = _wild(_noisy_set(protocol, size, packs, data_root))
@@ -168,7 +168,8 @@ def _noisy_set(protocol: Protocol, size: Size, packs: dict, data_root: Path) -> 
     if not len(automatic) and protocol.noisy_labels_from:
         automatic = np.arange(len(pack))
     if not len(automatic):
-        raise BadInput(f"{data_root / 'emotionet'}: no picture with automatic labels; {protocol.name} trains on them")
+        lack = f"{data_root / 'emotionet'}: no picture with automatic labels, which {protocol.name} trains on"
+        raise BadInput(f"{lack}; ask its owners for them, or see data verify emotionet")
     chosen = automatic[fixed_choice(len(automatic), size.noisy, protocol.noise_seed)]
     nothing = np.zeros((len(chosen), len(protocol.names)), np.int8)
     given = nothing if protocol.noisy_labels_from else _columns(pack.labels[chosen], pack.names, protocol.names)

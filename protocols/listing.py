@@ -102,6 +102,6 @@ def absent(dataset: str, root: Path, ask: str, what: str = "") -> BadInput:
     """The error for a data set that is not there: name, where it was looked for, where to ask, and `--synthetic`."""
     detail = f" ({what})" if what else ""
     return BadInput(
-        f"{dataset}: nothing usable in {root}{detail}; ask for it at {ask}, or add --synthetic to run the "
-        "same protocol on generated faces"
+        f"{dataset}: nothing usable in {root}{detail}; ask for it at {ask}, or run protocols on generated "
+        "faces, with --synthetic"
     )

@@ -41,6 +41,7 @@ NAMES = tuple(f"AU{au}" for au in AUS)
 _COUNTS = "17 + 18"
 _EXTENSION = re.compile(r"\.(jpe?g|png|bmp|tiff?|csv)$", re.IGNORECASE)
 _NOBODY, _SHARED = -1, -2
+_LEAST_MATCHED = 0.1  # share of the pictures; fewer, with more strangers than that, are names of another kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +140,11 @@ def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
     if set(found) <= {_NOBODY}:
         example = f", not even {shown(faces[0].picture)}" if faces else ""
         raise BadInput(f"{source}: no row is of a picture of {dataset}{example}; {AGAIN}")
+    matched, strange = len(set(found) - {_NOBODY}), found.count(_NOBODY)
+    if strange > matched and matched < _LEAST_MATCHED * len(paths):  # else nearly all labels were unknown, unsaid
+        stranger = shown(faces[found.index(_NOBODY)].picture)
+        what = f"only {matched:,} of {len(paths):,} pictures of {dataset} have a row"
+        raise BadInput(f"{source}: {what}, and {strange:,} rows are of others, the first {stranger}; {AGAIN}")
     return found
 
 

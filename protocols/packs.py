@@ -32,8 +32,10 @@ def open_for(protocol: Protocol, dataset: str, data_root: Path, *, partial: bool
         _refuse(protocol, dataset, folder, data_root)
     pack = open_pack(folder)
     if pack.partial and not partial:
+        wrong = next(check for check in pack.checks if not check.ok)
         raise BadInput(
-            f"{folder}: made from a copy that differs from the published {dataset} (see data verify {dataset}); "
+            f"{folder}: made from a copy that differs from the published {dataset}, first in {wrong.what}: "
+            f"{wrong.found} instead of {wrong.expected} (all of it: data verify {dataset}); "
             "add --partial to run on it all the same"
         )
     return pack

@@ -59,7 +59,8 @@ class Splits:
         """
         for name in needs:
             if not len(getattr(self, name)):
-                raise BadInput(f"{place}: no {name} row is left; the protocol needs {', '.join(needs)}")
+                what = f"no {name} row is left; the protocol needs {', '.join(needs)}"
+                raise BadInput(f"{place}: {what}: data verify says what lacks")
         return replace(
             self,
             train=self.train.take(fixed_choice(len(self.train), size.train, seed)),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .cells import MISSING, Cell, Entry, Table, blocks, percent_cell, unique
+from .cells import MISSING, Cell, Entry, Table, blocks, mean_cell, percent_cell, unique
 from .records import Record, audit_share
 from .views import (
     Expected,
@@ -291,13 +291,13 @@ def _compute_cells(entry: Entry, level: float | None, devices: Sequence[str]) ->
     for device in devices:
         mine = [record for record in done if record.environment["device"] == device]
         peaks = [record.status.get("peak_memory_mb") for record in mine]
-        cost.append(_mean([record.status["seconds"] for record in mine], 1))
-        cost.append(_mean([peak for peak in peaks if peak is not None], 0))
+        cost.append(mean_cell([record.status["seconds"] for record in mine], 1))
+        cost.append(mean_cell([peak for peak in peaks if peak is not None], 0))
     return [
         _most(record.environment["networks"] for record in done),
         _most(record.environment.get("views", 1) for record in done),
-        _mean([_per_sample(record, "forwards") for record in done], 2),
-        _mean([_per_sample(record, "backwards") for record in done], 2),
+        mean_cell([_per_sample(record, "forwards") for record in done], 2),
+        mean_cell([_per_sample(record, "backwards") for record in done], 2),
         *cost,
         _teacher_cell(done),
         Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING)),
@@ -309,7 +309,7 @@ def _teacher_cell(records: Sequence[Record]) -> Cell:
     seconds = [math.fsum(teacher["seconds"] for teacher in teachers_of(record)) for record in records]
     if not any(teachers_of(record) for record in records):
         return Cell("none" if records else MISSING)
-    return _mean(seconds, 1)
+    return mean_cell(seconds, 1)
 
 
 def teachers_of(record: Record) -> Sequence[Mapping[str, Any]]:
@@ -340,10 +340,3 @@ def _per_sample(record: Record, what: str) -> float:
 def _most(values: Iterator[int]) -> Cell:
     found = list(values)
     return count_cell(max(found)) if found else Cell(MISSING)
-
-
-def _mean(values: Sequence[float], decimals: int) -> Cell:
-    if not values:
-        return Cell(MISSING)
-    mean = math.fsum(values) / len(values)
-    return Cell(f"{mean:.{decimals}f}", mean)

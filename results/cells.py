@@ -309,6 +309,14 @@ def _pair_state(members: Sequence[Record | None]) -> str:
     return "incomplete" if states else "not run"
 
 
+def mean_cell(values: Sequence[float], decimals: int) -> Cell:
+    """The mean of some numbers, or "–" of none."""
+    if not values:
+        return Cell(MISSING)
+    mean = math.fsum(values) / len(values)
+    return Cell(f"{mean:.{decimals}f}", mean)
+
+
 def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cell:
     """Shares as a cell in percent: "71.20 ± 0.40", "71.20 ± 0.40 (2/3, 1 diverged)", "0/3, 3 failed", or "–".
 

@@ -165,8 +165,8 @@ def compare(
     family = sum(map(bool, differences))
     least = _holm([minimum_p(len(each)) if each else math.nan for each in differences])
     found = [
-        Comparison(entry.label, reference.label, each, len(pairs), *p, family=family, least=best)
-        for entry, each, *p, best in zip(entries, differences, p_values, _holm(p_values), least, strict=True)
+        Comparison(entry.label, reference.label, each, len(pairs), p, adjusted, family=family, least=best)
+        for entry, each, p, adjusted, best in zip(entries, differences, p_values, _holm(p_values), least, strict=True)
     ]
     if view.metric != "f1" or rule != _BY_SUBJECT:
         return tuple(found)

@@ -5,12 +5,11 @@ Only records of one comparability key share a table. Scores are in percent.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from ..protocols.errors import unknown
 from .audit_tables import audit_table, notes_on_seconds
-from .cells import MISSING, Cell, Entry, Table, blocks, mark_best, percent_cell, unique
+from .cells import MISSING, Cell, Entry, Table, blocks, mark_best, mean_cell, percent_cell, unique
 from .comparisons import (
     Comparison,
     against_supervised,
@@ -213,22 +212,15 @@ def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence
     networks = {int(record.environment["networks"]) for record in done}
     return [
         *(
-            _mean_cell([record.status["seconds"] for record in done if _device(record) == device], 1)
+            mean_cell([record.status["seconds"] for record in done if _device(record) == device], 1)
             for device in devices
         ),
-        _mean_cell([_forwards(record) for record in done], 2),
+        mean_cell([_forwards(record) for record in done], 2),
         count_cell(max(networks)) if networks else Cell(MISSING),
         Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING)),
         unstated_cell(entry),
         Cell(f"{len(done)} of {asked}", float(len(done)), n_ok=len(done), n_all=asked),
     ]
-
-
-def _mean_cell(values: Sequence[float], decimals: int) -> Cell:
-    if not values:
-        return Cell(MISSING)
-    mean = math.fsum(values) / len(values)
-    return Cell(f"{mean:.{decimals}f}", mean)
 
 
 def _difference(minuend: str, subtrahend: str) -> Number:

@@ -133,7 +133,7 @@ def test_a_native_recipe_is_shown_with_the_source_of_each_value(name: str) -> No
     """No source is lost, and what trains is not said to be this project's choice."""
     rows = [row for row in method_rows(registry.find(name)) if row[0].startswith("native ")]
     assert {source for _, source in NATIVE[name].sources} <= {source for _, _, source in rows}
-    sources = {what.removeprefix("native "): source for what, _, source in rows}
+    sources = {what.removeprefix("native ").partition(",")[0]: source for what, _, source in rows}
     trains = (
         "encoder",
         "weights",
@@ -145,6 +145,17 @@ def test_a_native_recipe_is_shown_with_the_source_of_each_value(name: str) -> No
         "augmentation.flip",
     )
     assert "unstated: ours" not in {sources[what] for what in trains}
+
+
+def test_a_papers_recipes_for_several_data_sets_are_all_shown() -> None:
+    epochs = {what: value for what, value, _ in method_rows(registry.find("recot")) if what.startswith("native epochs")}
+    assert epochs == {
+        "native epochs, emotionet from imagenet": "70",
+        "native epochs, emotionet from none": "70",
+        "native epochs, bp4d, disfa": "25",
+    }
+    rates = {what: value for what, value, _ in method_rows(registry.find("rhls")) if "native learning_rate" in what}
+    assert rates == {"native learning_rate, emotionet, bp4d": "5e-05", "native learning_rate, disfa": "1e-05"}
 
 
 def test_subjects_of_each_fold_add_up() -> None:

@@ -295,6 +295,14 @@ def test_output_of_another_data_set_is_refused(tmp_path: Path) -> None:
     assert "rafdb.csv: no row is of a picture of rafdb, not even 'x.jpg'" in refusal(tmp_path)
 
 
+def test_output_that_hardly_matches_is_refused(tmp_path: Path) -> None:
+    many = [f"{number}.jpg" for number in range(21)]
+    mini.write_named(tmp_path, "rafdb", [*many[:2], "x.jpg", "y.jpg", "z.jpg"])
+    said = refusal(tmp_path, listing(many))
+    assert "only 2 of 21 pictures of rafdb have a row, and 3 rows are of others, the first 'x.jpg'" in said
+    assert check(read(tmp_path, listing(many[:20])), "pictures with a row").found == 2
+
+
 def changed(column: str, value: str) -> list[list[str]]:
     """Named rows with one cell of the second picture, on line 3, changed."""
     header = mini.image_header("file", "success")

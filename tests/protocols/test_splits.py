@@ -202,7 +202,7 @@ def test_a_profile_takes_the_same_rows_for_everybody_and_refuses_nothing_at_all(
     again = everything.cut(Size(train=100, validation=20, test=30), 0, Path("place"), ("train",))
     np.testing.assert_array_equal(again.train.sample_id, cut.train.sample_id)
     empty = replace(everything, test=everything.test.take(np.zeros(0, np.int64)))
-    with pytest.raises(BadInput, match=r"^place: no test row is left; the protocol needs train, test$"):
+    with pytest.raises(BadInput, match=r"^place: no test row is left; the protocol needs train, test: data verify"):
         empty.cut(Size(), 0, Path("place"), ("train", "test"))
     assert len(empty.cut(Size(), 0, Path("place"), ("train",)).test) == 0
 
