@@ -44,7 +44,7 @@ function resultNotes({ block, state }, rows, others) {
     sentences.push(`Reported: the papers' numbers; select one for its table and row. ${caution(block)}`);
     sentences.push(...printedLegend([...block.rows, ...others].flatMap((row) => row.cells).map((cell) => wholeOf(cell.printed || cell))));
   }
-  if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter are not told apart (Nemenyi's test, last epoch${where}); ${last.comparison.ranking}. First: how often a method has the highest mean when pairs are resampled (last epoch${where}).`);
+  if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter are not told apart (Nemenyi's test of ranks, all methods with all, last epoch${where}: another test than p); ${last.comparison.ranking}. First: how often a method has the highest mean when pairs are resampled (last epoch${where}).`);
   if (last.comparison.power) sentences.push(`Against supervised: points over the pairs both have (last epoch${where}, whichever rule is chosen). ${last.comparison.test} ${last.comparison.power}`);
   return sentences;
 }
