@@ -35,6 +35,13 @@ RESAMPLES = 2_000
 LEAST_METHODS = 4  # in common, for a correlation to say anything
 LEAST_TO_TELL = 5  # of one order in both settings: by chance 2 in 5!, below .05
 
+AGREEMENT_COLUMNS = ("setting", "other setting", "methods", "Kendall τ", "95% interval", "Spearman ρ")
+AGREEMENT_NOTE = (
+    "Does one kind of noise rank methods as another does? 1: the same order, 0: unrelated, −1: reversed. Interval: "
+    "95%, methods resampled (variants with their method), so about new methods too; fewer than four methods have "
+    "none. Scores are means over pairs: their own noise pulls the correlation towards 0."
+)
+
 _SEED = 20_240_229
 _SETTING = ("profile", "source", "partial", "recipe")
 # what protocols call the noise that people and coders made, not we
@@ -335,7 +342,14 @@ def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[Se
 
 
 def _agreement_table(view: View, found: Sequence[Agreement], rule: str) -> Table:
-    rows = tuple(
+    title = title_of(view, f"rank correlation between settings, {RULE_WORDS[rule]}")
+    notes = (*answers(found), AGREEMENT_NOTE)
+    return Table(title, AGREEMENT_COLUMNS, agreement_rows(found), notes, headers=2)
+
+
+def agreement_rows(found: Sequence[Agreement]) -> tuple[tuple[Cell, ...], ...]:
+    """A row of AGREEMENT_COLUMNS for each two settings."""
+    return tuple(
         (
             Cell(each.left),
             Cell(each.right),
@@ -346,15 +360,6 @@ def _agreement_table(view: View, found: Sequence[Agreement], rule: str) -> Table
         )
         for each in found
     )
-    notes = [
-        *answers(found),
-        "Does one kind of noise rank methods as another does? 1: the same order, 0: unrelated, −1: reversed. Interval: "
-        "95%, methods resampled (variants with their method), so about new methods too; fewer than four methods have "
-        "none. Scores are means over pairs: their own noise pulls the correlation towards 0.",
-    ]
-    title = title_of(view, f"rank correlation between settings, {RULE_WORDS[rule]}")
-    columns = ("setting", "other setting", "methods", "Kendall τ", "95% interval", "Spearman ρ")
-    return Table(title, columns, rows, tuple(notes), headers=2)
 
 
 # --- cells

@@ -6,15 +6,23 @@ A ranking needs more than one (seed, draw) pair: a single one has none.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .cells import MISSING, Block, Cell, Table
+from .cells import Block, Cell, Table
 from .comparisons import LEAST_PAIRS, ranked_pairs
-from .rank_tables import Agreement, agreements, answers, rank_tables, settings_of
+from .rank_tables import (
+    AGREEMENT_COLUMNS,
+    AGREEMENT_NOTE,
+    Agreement,
+    agreement_rows,
+    agreements,
+    answers,
+    rank_tables,
+    settings_of,
+)
 from .ranks import cliques, critical_difference
 from .views import Expected, View, level_words, title_of
 
@@ -22,13 +30,7 @@ RULE = "last"  # the headline: no other rule has tests of its own
 
 _ALL = "all levels"
 _SETTING = ("profile", "source", "partial", "recipe")
-_COLUMNS = ("setting", "other setting", "methods", "Kendall τ", "95% interval", "Spearman ρ")
-_NOTES = (
-    "Does one kind of noise rank methods as another does? 1: the same order, 0: unrelated, "
-    "−1: reversed. Interval: 95%, methods resampled (variants with their method), so about new methods too; fewer than "
-    "four methods have none. Scores are means over pairs: their own noise pulls the correlation towards 0.",
-    "Other protocols enter at the same profile, source of the faces, completeness and recipe.",
-)
+_OTHERS = "Other protocols enter at the same profile, source of the faces, completeness and recipe."
 
 
 def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:
@@ -62,8 +64,8 @@ def ranks_of_block(view: View, across: Sequence[Agreement]) -> tuple[Table, ...]
     first, *rest = rank_tables(view.block.records, Expected(folds=view.folds))
     rows = tuple(row for row in first.rows if _pairs(view, row[0].text) >= LEAST_PAIRS)
     tables = [replace(first, rows=rows)] if rows else []
-    tables += [table for table in rest if table.columns != _COLUMNS]
-    within = next((table.rows for table in rest if table.columns == _COLUMNS), ())
+    tables += [table for table in rest if table.columns != AGREEMENT_COLUMNS]
+    within = next((table.rows for table in rest if table.columns == AGREEMENT_COLUMNS), ())
     return (*tables, _agreement_table(view, across, within)) if across or within else tuple(tables)
 
 
@@ -101,24 +103,6 @@ def _pairs(view: View, setting: str) -> int:
 
 def _agreement_table(view: View, found: Sequence[Agreement], within: Sequence[tuple[Cell, ...]]) -> Table:
     """Other protocols first, then the protocol's own settings among each other."""
-    rows = [
-        (
-            Cell(each.left),
-            Cell(each.right),
-            Cell(str(each.methods), float(each.methods)),
-            _correlation(each.tau),
-            Cell(MISSING if math.isnan(each.low) else _minus(f"{each.low:.2f} to {each.high:.2f}")),
-            _correlation(each.rho),
-        )
-        for each in found
-    ]
     title = title_of(replace(view, block=Block(view.block.records)), "rank correlation between settings, last epoch")
-    return Table(title, _COLUMNS, (*rows, *within), (*answers(found), *_NOTES), headers=2)
-
-
-def _correlation(value: float) -> Cell:
-    return Cell(MISSING) if math.isnan(value) else Cell(_minus(f"{value:.2f}"), value)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    notes = (*answers(found), AGREEMENT_NOTE, _OTHERS)
+    return Table(title, AGREEMENT_COLUMNS, (*agreement_rows(found), *within), notes, headers=2)
