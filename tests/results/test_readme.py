@@ -8,12 +8,16 @@ from statistics import fmean, stdev
 import pytest
 from tabulate import tabulate
 
+from fernoise_bench.results.cells import Block
+from fernoise_bench.results.comparisons import Comparison, against_supervised, predeclared
 from fernoise_bench.results.records import Record, audit_share
-from fernoise_bench.results.views import oracle_knowledge
+from fernoise_bench.results.statistics import pairs_needed
+from fernoise_bench.results.views import Expected, View, oracle_knowledge, view_of
 
 README = Path(__file__).parents[2] / "README.md"
 TIMED_ON = "CPU, AVX512"  # what the README names: seconds of other machines do not count
 PROTOCOLS = ("fer2013-real", "ferplus-sym")
+LEVELS = (None, 0.4)  # theirs
 HEADERS = [
     "method",
     "real noise: last epoch",
@@ -95,3 +99,29 @@ def test_the_oracle_flatters_as_much_as_it_says(records: list[Record]) -> None:
     text = " ".join(README.read_text(encoding="utf-8").split())
     assert f"it flatters plain training by {gap('supervised'):.0f} points and Co-curing by less than one" in text
     assert 0 <= gap("cocuring") < 1
+
+
+def view(records: list[Record], protocol: str) -> View:
+    return view_of(Block(tuple(r for r in records if r.identity["protocol"]["name"] == protocol)), Expected())
+
+
+def against_the_ensemble(found: Comparison) -> tuple[str, str]:
+    side = "ahead" if found.mean > 0 else "behind"
+    seeds = f"({found.wins} of {len(found.differences)} seeds, p = {found.adjusted:.3f})"
+    return f"{abs(100 * found.mean):.1f} points {side}", seeds
+
+
+def test_what_it_says_of_the_comparisons(records: list[Record]) -> None:
+    """Those with the ensemble as they came out; those with plain training where none could be significant."""
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    families = [predeclared(view(records, protocol)) for protocol in PROTOCOLS]
+    for name, (real, made) in zip(("Co-curing", "ULC-AG without its branch"), zip(*families, strict=True), strict=True):
+        (much, real_seeds), (more, made_seeds) = against_the_ensemble(real), against_the_ensemble(made)
+        assert f"{name} is {much} on real noise {real_seeds} and {more} under 40 % {made_seeds}" in text
+    plain = [against_supervised(view(records, name), level) for name, level in zip(PROTOCOLS, LEVELS, strict=True)]
+    seeds, family = {one.asked for each in plain for one in each.values()}, {len(each) for each in plain}
+    assert not any(one.can_decide for each in plain for one in each.values())
+    said = f"With plain training there are {family.pop()} comparisons, for which {seeds.pop()} seeds are too few"
+    assert f"{said}: {pairs_needed(len(plain[0]))} could" in text
+    assert not family
+    assert not seeds

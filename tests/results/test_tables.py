@@ -290,7 +290,7 @@ def test_the_long_table_compares_with_supervised_on_common_pairs():
     (table,) = long_table(ahead + base + less)
     assert [cell.text for cell in column(table, "− supervised")] == ["+12.50 ± 1.87", "+0.00 ± 0.00 (3/6)", "–"]
     assert [cell.text for cell in column(table, "p (Holm)")] == ["0.062", "1.000", "–"]
-    assert any("Power: 3 pairs, 2 comparisons" in note for note in table.notes)
+    assert any("Power: 6 pairs, 2 comparisons" in note for note in table.notes)
 
 
 def test_levels_of_action_units_are_tables_apart():
