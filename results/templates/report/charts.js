@@ -195,7 +195,7 @@ function rankChart({ title, diagram, width }) {
   const narrow = wide < 560;
   const methods = diagram.methods;
   const half = narrow ? methods.length : Math.ceil(methods.length / 2); // the better half is named at the left
-  const size = { left: narrow ? 150 : 190, right: wide - (narrow ? 14 : 190), top: 66 };
+  const size = { left: narrow ? 174 : 190, right: wide - (narrow ? 14 : 190), top: 66 };
   const x = scale(1, methods.length, size.left + 12, size.right - 12);
   const names = size.top + 14 + BAR_ROW * diagram.bars.length;
   const bars = diagram.bars.map(([first, last], at) => svg("line", { class: "clique", y1: size.top + 12 + BAR_ROW * at, y2: size.top + 12 + BAR_ROW * at,
