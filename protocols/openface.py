@@ -137,10 +137,10 @@ def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
             what = f"several pictures of {dataset} are called {shown(face.picture)}"
             raise BadInput(f"{face.place}: {what}; write their folders before the file names")
         found.append(row)
-    if set(found) <= {_NOBODY}:
+    matched, strange = len(set(found) - {_NOBODY}), found.count(_NOBODY)
+    if not matched:
         example = f", not even {shown(faces[0].picture)}" if faces else ""
         raise BadInput(f"{source}: no row is of a picture of {dataset}{example}; {AGAIN}")
-    matched, strange = len(set(found) - {_NOBODY}), found.count(_NOBODY)
     if strange > matched and matched < _LEAST_MATCHED * len(paths):  # else nearly all labels were unknown, unsaid
         stranger = shown(faces[found.index(_NOBODY)].picture)
         what = f"only {matched:,} of {len(paths):,} pictures of {dataset} have a row"

@@ -175,6 +175,17 @@ def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Ent
     return tuple(result)
 
 
+def most_tried(found: Sequence[Entry]) -> dict[str, Entry]:
+    """By method, the entry that counts where only one can: of several versions that with most trials, the first of
+    those. Methods without records are absent.
+    """
+    chosen: dict[str, Entry] = {}
+    for entry in found:
+        if len(entry.records) > (len(chosen[entry.method].records) if entry.method in chosen else 0):
+            chosen[entry.method] = entry
+    return chosen
+
+
 def unique(items: Sequence[T]) -> tuple[T, ...]:
     """The items without repetitions, in order."""
     return tuple(dict.fromkeys(items))

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..protocols import catalog
 from . import claim_measures
-from .cells import Fold, Pair, Paired, blocks, entries, folds_of, pair_up, pairs_of
+from .cells import Fold, Pair, Paired, blocks, entries, folds_of, most_tried, pair_up, pairs_of
 from .claim_data import Claim, Level, Place, Side
 from .records import Record
 from .views import oracle_knowledge
@@ -99,11 +99,8 @@ def settings_of(records: Sequence[Record]) -> dict[str, tuple[Setting, ...]]:
 
 def setting(records: Sequence[Record]) -> Setting:
     """The setting of records of one comparability key, at least one."""
-    methods: dict[str, tuple[Record, ...]] = {}
     found = entries(records)
-    for entry in found:
-        if len(entry.records) > len(methods.get(entry.method, ())):
-            methods[entry.method] = entry.records
+    methods = {method: entry.records for method, entry in most_tried(found).items()}
     several = frozenset(entry.method for entry in found if entry.label != entry.method)
     name = records[0].identity["protocol"]["name"]
     folds = catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from .claim_data import Level
 from .claim_tests import Sample
+from .comparisons import SMALLEST_P
 
 MINUS = "−"
-_SMALLEST = 0.001  # p that is printed as a number
 
 
 def figures(found: Sample, p: float, family: int) -> str:
@@ -25,7 +25,7 @@ def figures(found: Sample, p: float, family: int) -> str:
 
 def p_words(p: float, equals: str = " ", margin: float = 0.0) -> str:
     """Such as "p 0.008", or "p < 0.001"; where zero is not what was tested against, what was: "against −1 point"."""
-    number = f"p{equals}{p:.3f}" if p >= _SMALLEST else f"p < {_SMALLEST}"
+    number = f"p{equals}{p:.3f}" if p >= SMALLEST_P else f"p < {SMALLEST_P}"
     return number + (f" against {MINUS}{margin:g} point" if margin else "")
 
 

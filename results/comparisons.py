@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import subjects
-from .cells import MISSING, Cell, Entry, Pair
+from .cells import MISSING, Cell, Entry, Pair, most_tried
 from .ranks import cliques, critical_difference, first_probability, ranks_of
 from .records import Record
 from .statistics import SIGNIFICANT, holm, minimum_p, pairs_needed, sign_flip_family, spread
@@ -32,6 +32,7 @@ FAMILY: tuple[tuple[str, ...], ...] = (
 )
 
 RESAMPLES = 10_000
+SMALLEST_P = 0.001  # that is printed as a number
 LEAST_PAIRS = 2  # that rank anything: resampled, a single pair only repeats itself
 _SEED = 20_240_229
 _BY_SUBJECT = "last"  # the selection rule whose counts are kept by subject
@@ -243,8 +244,7 @@ def predeclared(view: View, rule: str = "last") -> tuple[Comparison, ...]:
 
 def main_entry(view: View, method: str) -> Entry | None:
     """A method's row; of several versions that with most trials, the first of those. None where it has no records."""
-    found = [entry for entry in view.rows if entry.method == method and entry.records]
-    return max(found, key=lambda entry: len(entry.records), default=None)
+    return most_tried(view.rows).get(method)
 
 
 def ranked_pairs(view: View, levels: Levels) -> tuple[Pair, ...]:
@@ -262,7 +262,8 @@ def ranked_pairs(view: View, levels: Levels) -> tuple[Pair, ...]:
 
 def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
     """Methods ranked by their scores at some levels, over `ranked_pairs`; those that lack one there are left out."""
-    pairs, by_level = ranked_pairs(view, levels), ranked_scores(view, levels, rule)
+    pairs = ranked_pairs(view, levels)
+    by_level = ranked_scores(view, levels, rule, pairs)
     labels = list(by_level)
     there = [entry.label for entry in view.rows if any(at_level(entry, level) for level in levels)]
     left_out = tuple(label for label in there if label not in by_level)
@@ -284,17 +285,16 @@ def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
     return Ranking(tuple(labels[i] for i in order), mean_ranks, chances, groups, critical, *counts)
 
 
-def ranked_scores(view: View, levels: Levels, rule: str) -> dict[str, list[dict[Pair, float]]]:
-    """By label, a method's headlines by pair at each level, of the methods that can be ranked.
+def ranked_scores(view: View, levels: Levels, rule: str, pairs: Sequence[Pair]) -> dict[str, list[dict[Pair, float]]]:
+    """By label, a method's headlines by pair at each level, of the methods that can be ranked over some pairs.
 
-    They finished every one of `ranked_pairs` at every level and lost no other one there, by diverging or failing.
+    They finished every one of these at every level and lost no other one there, by diverging or failing.
     """
-    pairs = set(ranked_pairs(view, levels))
     found = {}
     for entry in view.rows:
         of_levels = [scores_by_pair(view, entry, (level,), rule) for level in levels]
         lost = any(record.lost for level in levels for record in at_level(entry, level))
-        if pairs and not lost and all(pairs <= set(each) for each in of_levels):
+        if pairs and not lost and all(pair in each for each in of_levels for pair in pairs):
             found[entry.label] = of_levels
     return found
 
@@ -367,7 +367,7 @@ def difference_cell(found: Comparison) -> Cell:
 
 def p_cell(p: float) -> Cell:
     """A p value: "0.008", or "<0.001"."""
-    return Cell(MISSING) if math.isnan(p) else Cell("<0.001" if p < 0.001 else f"{p:.3f}", p)
+    return Cell(MISSING) if math.isnan(p) else Cell(f"<{SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}", p)
 
 
 def _asked(view: View, levels: Levels) -> tuple[Pair, ...]:

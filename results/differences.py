@@ -178,11 +178,6 @@ def _pooled(group_of: Callable[[Key], tuple[str, ...]], *sides: Mapping[Key, _Si
 
 def _difference(key: Key, before: _Side, after: _Side, changed: bool, reach: float) -> Difference:
     common = [pair for pair in sorted(before.trials) if pair in after.trials]
-    both = bool(before.trials and after.trials)
-    lost, gained = (
-        tuple(sorted(one.trials.keys() - other.trials.keys())) if both else ()
-        for one, other in ((before, after), (after, before))
-    )
     left, right = (side.scores(common or sorted(side.trials)) for side in (before, after))
     limit = reach * math.sqrt(1 / len(left) + 1 / len(right)) if left and right else math.nan
     means = [math.fsum(scores) / len(scores) if scores else math.nan for scores in (left, right)]
@@ -195,10 +190,15 @@ def _difference(key: Key, before: _Side, after: _Side, changed: bool, reach: flo
         means[1],
         limit,
         (len(before.trials), len(after.trials)),
-        lost,
-        gained,
+        _alone(before, after),
+        _alone(after, before),
         tuple(_fields(before, after, common)),
     )
+
+
+def _alone(one: _Side, other: _Side) -> tuple[Pair, ...]:
+    """Pairs finished on one side alone; none where the other has nothing to compare with."""
+    return tuple(sorted(one.trials.keys() - other.trials.keys())) if other.trials else ()
 
 
 def _verdict(before: _Side, after: _Side, changed: bool, difference: float, limit: float) -> Verdict:

@@ -248,7 +248,8 @@ def settings_of(view: View, rule: str) -> tuple[Setting, ...]:
     found = []
     for level in view.levels:
         words = protocol if level is None else f"{protocol}, {level_words(level)}"
-        pairs, ranked = ranked_pairs(view, (level,)), ranked_scores(view, (level,), rule)
+        pairs = ranked_pairs(view, (level,))
+        ranked = ranked_scores(view, (level,), rule, pairs)
         means = {label: math.fsum(own[pair] for pair in pairs) / len(pairs) for label, (own,) in ranked.items()}
         kind, noise = _noise_of(view, level)
         found.append(Setting(words, view.metric, means, kind, noise, len(pairs)))

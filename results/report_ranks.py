@@ -62,7 +62,8 @@ def ranks_of_block(view: View, across: Sequence[Agreement]) -> tuple[Table, ...]
         across: how alike other protocols rank.
     """
     first, *rest = rank_tables(view.block.records, Expected(folds=view.folds))
-    rows = tuple(row for row in first.rows if _pairs(view, row[0].text) >= LEAST_PAIRS)
+    settings = {setting for setting in {row[0].text for row in first.rows} if _pairs(view, setting) >= LEAST_PAIRS}
+    rows = tuple(row for row in first.rows if row[0].text in settings)
     tables = [replace(first, rows=rows)] if rows else []
     tables += [table for table in rest if table.columns != AGREEMENT_COLUMNS]
     within = next((table.rows for table in rest if table.columns == AGREEMENT_COLUMNS), ())
