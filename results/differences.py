@@ -106,7 +106,10 @@ def differences(
     keys = sorted({*sides[0], *sides[1]})
     before, after = ({key: side.get(key, _Side({})) for key in keys} for side in sides)
     changed = [key for key in keys if _is_changed(before[key], after[key], bytes_of)]
-    own, shared = (_pooled(group, before, after) for group in (lambda key: key.own_group, lambda key: key.group))
+    # trials that are the same on both sides tell of a spread once
+    once = {key: before[key] if key in changed else _Side({**before[key].trials, **after[key].trials}) for key in keys}
+    again = {key: after[key] for key in changed}
+    own, shared = (_pooled(group, once, again) for group in (lambda key: key.own_group, lambda key: key.group))
     chance = _CHANCE / 2 / max(1, len(changed))
 
     def reach(key: Key) -> float:

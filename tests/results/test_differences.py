@@ -60,6 +60,12 @@ def test_a_method_with_enough_seeds_has_a_spread_of_its_own():
     assert found["a"].limit == pytest.approx(2.9687 * math.sqrt(0.00004 / 6) * math.sqrt(1 / 2), rel=1e-4)
 
 
+def test_trials_that_are_the_same_on_both_sides_tell_of_a_spread_once():
+    found = compared({"a": [0.5, 0.6], "s": [0.4, 0.5, 0.6]}, {"a": [0.6, 0.7], "s": [0.4, 0.5, 0.6]}, same=("s",))
+    # squares 0.005 twice and 0.02 once, over one degree twice and two once; Student's t of 2.5% either side
+    assert found["a"].limit == pytest.approx(2.7764 * math.sqrt(0.03 / 4), rel=1e-4)
+
+
 def test_one_seed_everywhere_cannot_be_judged():
     found = compared({"a": [0.5], "b": [0.5]}, {"a": [0.6], "b": [0.5]})
     assert (found["a"].verdict, found["a"].alarming) == ("unjudged", True)
