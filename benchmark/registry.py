@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import hashlib
+import functools
 import importlib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
 from ..results.store import canonical_json
+from .method_source import source_digest, source_files
 
 if TYPE_CHECKING:
     from ..methods.base import Method
@@ -70,7 +69,7 @@ class MethodSpec:
         variant: the variant's name, or "".
         params: the frozen dataclass of its hyper-parameters, the variant's changes made.
         needs: what it needs of a protocol, with the variant's changes made.
-        digest: of the method's source (comments and docstrings do not count).
+        digest: of the method's code when it was loaded, as `method_source` has it.
     """
 
     name: str
@@ -82,10 +81,19 @@ class MethodSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sent to a worker by name: a user's file is loaded there, since its classes cannot be imported by name."""
-        return _specification, (self.name, self.target, self.variant)
+        return _received, (self.name, self.target, self.variant, self.digest)
 
     def load(self) -> type[Method]:
-        """The method's class."""
+        """The method's class.
+
+        Raises:
+            BadInput: its code is no longer the one of the digest: one mean would be of two codes.
+        """
+        if {_loaded_digest(self.target), _digest_on_disk(self.target)} != {self.digest}:
+            raise BadInput(
+                f"{self.name}: its code is not what it was when the run began (edited since, or this machine has "
+                "another version): run again to train the code there is now"
+            )
         return load_class(self.target)
 
     @property
@@ -165,6 +173,28 @@ def all_base() -> Iterator[MethodSpec]:
 
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
+    return _specified(name, target, variant, _loaded_digest(target))
+
+
+def _loaded_digest(target: str) -> str:
+    """Of the code that would train: of an installed module as it was imported, of a user's file as it is now."""
+    place = target.rpartition(":")[0]
+    return _digest_on_disk(target) if place.endswith(".py") else _import(place)[1]
+
+
+def _digest_on_disk(target: str) -> str:
+    place = target.rpartition(":")[0]
+    if not place.endswith(".py"):
+        with _blamed(f"{place}, a method's module, cannot be read:", "repair or uninstall the package it comes with"):
+            return source_digest(target)
+    if not Path(place).is_file():
+        raise BadInput(f"--method {place}: no such file")
+    with _blamed(f"--method {place}: does not import:", f"to see where: python {place}"):
+        return source_digest(target)
+
+
+@functools.lru_cache(maxsize=1024)
+def _specified(name: str, target: str, variant: str, digest: str) -> MethodSpec:
     cls = load_class(target)
     if variant and variant not in cls.variants:
         raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
@@ -180,7 +210,17 @@ def _specification(name: str, target: str, variant: str) -> MethodSpec:
         raise BadInput(
             f"{name}: a hyper-parameter cannot be written down as JSON ({error}); use plain values"
         ) from error
-    return MethodSpec(name, target, variant, params, needs, _digest(cls))
+    return MethodSpec(name, target, variant, params, needs, digest)
+
+
+def _received(name: str, target: str, variant: str, digest: str) -> MethodSpec:
+    """What another process sent; where its code is not the same here, `load` says so."""
+    try:
+        return replace(_specification(name, target, variant), digest=digest)
+    except BadInput:
+        from ..methods.base import NoParams
+
+        return MethodSpec(name, target, variant, NoParams(), frozenset(), digest)
 
 
 def _from_file(name: str) -> MethodSpec:
@@ -214,28 +254,48 @@ def load_class(target: str) -> type[Method]:
 
 
 def _load_module(name: str) -> Any:
+    return _import(name)[0]
+
+
+@functools.cache
+def _import(name: str) -> tuple[Any, str]:
+    """A method's module, and the digest of its code as it was imported."""
     with _blamed(f"{name}, a method's module, does not import:", "repair or uninstall the package it comes with"):
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+    return module, source_digest(f"{name}:")
 
 
 def _load_file(path: Path) -> Any:
-    if not path.is_file():
-        raise BadInput(f"--method {path}: no such file")
-    name = f"fernoise_user_{path.stem}_{hashlib.sha256(str(path).encode() + path.read_bytes()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    specification = importlib.util.spec_from_file_location(name, path)
+    digest = _digest_on_disk(f"{path}:")
+    with _blamed(f"--method {path}: does not import:", f"to see where: python {path}"):
+        return _executed(path, digest)
+
+
+@functools.cache
+def _executed(path: Path, digest: str) -> Any:
+    """The module of a user's file, which finds the modules beside it, as they are now, as a script would."""
+    specification = importlib.util.spec_from_file_location(f"fernoise_user_{path.stem}_{digest[:8]}", path)
     if specification is None or specification.loader is None:
         raise BadInput(f"--method {path}: not a Python file; give path/to/file.py:Class")
     module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # where dataclasses and inspect look for it
+    for name in _modules_beside(path):
+        sys.modules.pop(name, None)  # of an earlier version, or of another file's folder
+    folder = str(path.parent)
+    sys.path[:] = [folder, *(place for place in sys.path if place != folder)]
+    sys.modules[module.__name__] = module  # where dataclasses and inspect look for it
     try:
-        with _blamed(f"--method {path}: does not import:", f"to see where: python {path}"):
-            specification.loader.exec_module(module)
+        specification.loader.exec_module(module)
     except BaseException:
-        sys.modules.pop(name, None)
+        sys.modules.pop(module.__name__, None)
         raise
     return module
+
+
+def _modules_beside(path: Path) -> list[str]:
+    """The names under which a user's file imports the modules beside it."""
+    files = [file for file in source_files(f"{path}:")[1:] if file.is_relative_to(path.parent)]
+    places = [file.parent if file.name == "__init__.py" else file.with_suffix("") for file in files]
+    return [".".join(place.relative_to(path.parent).parts) for place in places]
 
 
 @contextlib.contextmanager
@@ -248,43 +308,3 @@ def _blamed(what: str, remedy: str) -> Iterator[None]:
     except BaseException as error:
         told = f"{what} {type(error).__name__}: {error}".splitlines()[0]
         raise BadInput(f"{told}; {remedy}") from error
-
-
-def _digest(cls: type[Method]) -> str:
-    """First 16 hex digits of the SHA-256 of the syntax trees of a class's file and of the methods' it derives from.
-
-    Comments, docstrings and the source texts of hyper-parameters do not count.
-    """
-    from ..methods.base import Method
-
-    owners = [owner for owner in cls.__mro__ if issubclass(owner, Method) and owner is not Method]
-    try:
-        files = dict.fromkeys(Path(inspect.getfile(owner)) for owner in owners)
-    except (TypeError, OSError) as error:
-        raise BadInput(f"{cls.__name__}: its source cannot be found ({error}); define it in a file") from error
-    return hashlib.sha256("".join(map(_code_of, files)).encode()).hexdigest()[:16]
-
-
-def _code_of(path: Path) -> str:
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            del body[0]
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sourced":
-            del node.args[1:]
-    return repr(_plain(tree))
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _plain(node: Any) -> Any:
-    """A syntax tree as nested tuples that do not depend on the Python version: empty fields are left out."""
-    if isinstance(node, ast.AST):
-        parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return (type(node).__name__, *parts)
-    if isinstance(node, list):
-        return tuple(_plain(item) for item in node)
-    return node

@@ -85,8 +85,10 @@ def damage(trial: Trial) -> str:
 def outcome(trial: Trial) -> Mapping[str, Any]:
     """State and reason of a trial by the disk, whoever ran it."""
     state = state_of(trial)
-    if state in ("new", "damaged"):
-        return {"state": "not run", "reason": damage(trial) if state == "damaged" else "never started"}
+    if state == "new":
+        return {"state": "not run", "reason": _changed(trial) or "never started"}
+    if state == "damaged":
+        return {"state": "not run", "reason": damage(trial)}
     found: Mapping[str, Any] = read_json(trial.folder / "status.json")
     if found["state"] != "running":
         return found
@@ -94,11 +96,23 @@ def outcome(trial: Trial) -> Mapping[str, Any]:
     return {**found, "state": "unfinished", "reason": reason}
 
 
+def _changed(trial: Trial) -> str:
+    """Why the code of a trial's method can no longer be trained, as one line; an empty string where it can."""
+    try:
+        trial.method.load()
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
 def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
     """Trains a trial to its end, from its checkpoint where there is one. Returns its status.
 
-    A failure is the trial's own: it is written down with its reason and never stops the run.
+    A failure is the trial's own: it is written down with its reason and never stops the run. A trial whose method is no
+    longer the code that was asked for is neither run nor written down.
     """
+    if changed := _changed(trial):
+        return {"state": "failed", "reason": changed, "seconds": None}
     with TrialLock(trial.folder) as acquired:
         if not acquired:
             return {"state": "skipped", "reason": "another run is working on it"}

@@ -1,4 +1,4 @@
-"""What a method is handed, what it hands back, and the class it derives from.
+"""The contract: what a method is handed, what it hands back, and the class it derives from. No maths: see networks.py.
 
 A method sees given labels only. Reference labels and test rows live with the evaluator and the auditor,
 to which nothing here has a reference.
@@ -9,12 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..protocols.base import Kind
+from .networks import Encoder, MakeEncoder, Network, TokenHeads, mean_probabilities, to_probabilities
+
+__all__ = [
+    "Batch",
+    "Encoder",
+    "MakeEncoder",
+    "Method",
+    "Network",
+    "NoParams",
+    "Step",
+    "Task",
+    "TokenHeads",
+    "TrainView",
+    "Variant",
+    "mean_probabilities",
+    "sourced",
+    "to_probabilities",
+]
 
 T = TypeVar("T")
 
@@ -81,28 +99,6 @@ class Task:
         them. It is the stated value itself where the lengths agree.
         """
         return value if self.epochs in stated_for else round(value * self.epochs / stated_for[0])
-
-
-class Encoder(Protocol):
-    """A backbone: images [B, 3, H, W] in [0, 1] to (pooled [B, D], maps [B, D, h, w]). Normalisation lives inside."""
-
-    num_features: int
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of a batch of images."""
-        ...
-
-
-class MakeEncoder(Protocol):
-    """Makes one encoder. Peer 0 starts as the single network of every method starts, peer 1 as every second one.
-
-    After a call the construction's random stream stands at the start of that peer's own stream, so that a head built
-    next also starts alike in every method.
-    """
-
-    def __call__(self, peer: int = 0) -> Any:
-        """A new encoder (an `nn.Module` that is an `Encoder`)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -229,41 +225,3 @@ class Method(nn.Module):
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, C] of images [B, 3, H, W] in [0, 1]. Required."""
         raise TypeError(f"{type(self).__name__} does not define predict(images)")
-
-
-class TokenHeads(nn.Linear):
-    """A linear classifier for each output on that output's own token alone, of tokens [B, num_outputs * D] in a row."""
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits [B, num_outputs]."""
-        logits: Tensor = (tokens.reshape(-1, self.out_features, self.in_features) * self.weight).sum(2) + self.bias
-        return logits
-
-
-class Network(nn.Module):
-    """An encoder and a linear classifier: the network nearly every method is made of.
-
-    An encoder with a token for each output (`tokens` of them) has a classifier for each token.
-    """
-
-    def __init__(self, make_encoder: MakeEncoder, num_outputs: int, peer: int = 0) -> None:
-        super().__init__()
-        self.encoder = make_encoder(peer=peer)
-        tokens, size = getattr(self.encoder, "tokens", 0), self.encoder.num_features
-        self.head = TokenHeads(size // tokens, num_outputs) if tokens else nn.Linear(size, num_outputs)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, num_outputs] of images [B, 3, H, W] in [0, 1]."""
-        pooled, _ = self.encoder(images)
-        logits: Tensor = self.head(pooled)
-        return logits
-
-
-def to_probabilities(logits: Tensor, kind: Kind) -> Tensor:
-    """Softmax over classes, or a sigmoid for each AU."""
-    return logits.softmax(dim=1) if kind == "single" else logits.sigmoid()
-
-
-def mean_probabilities(logits1: Tensor, logits2: Tensor, kind: Kind) -> Tensor:
-    """The mean of two networks' probabilities, [B, C]."""
-    return (to_probabilities(logits1, kind) + to_probabilities(logits2, kind)) / 2

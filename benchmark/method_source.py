@@ -1,0 +1,157 @@
+"""The code a method's numbers come from, and its digest, which is part of every trial's identity.
+
+It is what the method's own file says and what it imports, transitively, of `methods/` and `baselines/`, or of the
+modules beside a user's file. What is imported by a name made at run time (`importlib.import_module(...)`) is not seen.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..protocols.errors import BadInput
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGE = "fernoise_bench"
+_SHARED = (_ROOT / "methods", _ROOT / "baselines")
+# What a method is handed and hands back, without maths of its own: what it means is the harness's RESULT_VERSION.
+_CONTRACT = _ROOT / "methods" / "base.py"
+
+
+def source_digest(target: str) -> str:
+    """First 16 hex digits of the SHA-256 of the syntax trees of a method's files, as they are on disk now.
+
+    Import statements, comments, docstrings, the source texts of hyper-parameters, and the order and places of the
+    files imported do not count; what they compute does.
+
+    Args:
+        target: "module:Class", or "path/to/file.py:Class".
+
+    Raises:
+        BadInput: the module has no file.
+        OSError, SyntaxError: a file cannot be read, or is no Python.
+    """
+    own, *others = source_files(target)
+    codes = [_code_of(own), *sorted({_code_of(path) for path in others} - {_code_in(b"", "")})]
+    return hashlib.sha256("\n".join(codes).encode()).hexdigest()[:16]
+
+
+def source_files(target: str) -> tuple[Path, ...]:
+    """The files a method's numbers come from, its own first; the contract of `methods/base.py` is none of them.
+
+    Raises:
+        BadInput: the module has no file.
+    """
+    place = target.rpartition(":")[0]
+    own = Path(place) if place.endswith(".py") else _file_of_module(place)
+    home = own.parent if place.endswith(".py") else _home_of_module(own, place)
+    found: dict[Path, None] = {}
+    waiting = [own]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = None
+            waiting += _imported(path, home)
+    return tuple(path for path in found if path != _CONTRACT)
+
+
+def _file_of_module(name: str) -> Path:
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or not found.origin or not Path(found.origin).is_file():
+        raise BadInput(f"{name}: its source cannot be found; define the method in a file")
+    return Path(found.origin)
+
+
+def _home_of_module(own: Path, name: str) -> Path:
+    """The folder of the package a module is of, or the module's file where it is of none."""
+    top, *inside = name.split(".")
+    if top == _PACKAGE or not (inside or own.name == "__init__.py"):
+        return own
+    return own.parents[len(inside) - (own.name != "__init__.py")]
+
+
+def _imported(path: Path, home: Path) -> Iterator[Path]:
+    """The files that a file imports of those that count."""
+    try:
+        names = _names_imported(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # said where the file is digested or imported
+        return
+    for level, parts in names:
+        places = (path.parents[level - 1],) if level else (_ROOT,) if parts[0] == _PACKAGE else (home, home.parent)
+        inside = parts[1:] if not level and parts[0] == _PACKAGE else parts
+        for place in places:
+            for depth in range(1, len(inside) + 1):
+                file = _file_in(place, inside[:depth])
+                if file is not None and any(file.is_relative_to(counted) for counted in (*_SHARED, home)):
+                    yield file
+
+
+@functools.lru_cache(maxsize=256)
+def _names_imported(content: bytes) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """(level, parts) of each dotted name that a file's import statements may mean as a module."""
+    found: dict[tuple[int, tuple[str, ...]], None] = {}
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            found |= {(0, tuple(alias.name.split("."))): None for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            found |= {(node.level, (*module, alias.name)): None for alias in node.names}
+    return tuple(name for name in found if name[0] or name[1][0] not in sys.stdlib_module_names)
+
+
+def _file_in(folder: Path, parts: Sequence[str]) -> Path | None:
+    base = folder.joinpath(*parts)
+    candidates = (base.parent / f"{base.name}.py", base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _code_of(path: Path) -> str:
+    return _code_in(path.read_bytes(), path.name)
+
+
+@functools.lru_cache(maxsize=256)
+def _code_in(content: bytes, name: str) -> str:
+    """A file's code in one spelling, which does not depend on the Python version."""
+    tree = ast.parse(content, name)
+    originals = _original_names(tree)
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "handlers", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                if name == "body" and block and _is_docstring(block[0]):
+                    del block[0]
+                block[:] = [each for each in block if not isinstance(each, ast.Import | ast.ImportFrom)]
+        if isinstance(node, ast.Name):
+            node.id = originals.get(node.id, node.id)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sourced":
+            del node.args[1:]
+    return repr(_plain(tree))
+
+
+def _original_names(tree: ast.AST) -> dict[str, str]:
+    """What names that an import gave stand for: `from m import a as f` and `from m import b as f` differ."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
+    return {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as nested tuples: empty fields, of which each Python version has others, are left out."""
+    if isinstance(node, ast.AST):
+        parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return (type(node).__name__, *parts)
+    if isinstance(node, list):
+        return tuple(_plain(item) for item in node)
+    return node
