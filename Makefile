@@ -68,7 +68,7 @@ gates: $(VENV)/.dev  ## are the generated faces worth training on: 15 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s
 
 reference: $(BIN)/fernoise-bench  ## pack the finished trials of RUNS as the leaderboard that ships
-	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.shipped import bundle_runs; print(*bundle_runs(Path('$(RUNS)')), sep='\n')"
+	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.records.reference_leaderboard import bundle_runs; print(*bundle_runs(Path('$(RUNS)')), sep='\n')"
 
 clean:  ## remove what make made, but no run
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks bench.json .coverage*

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..protocols import catalog
-from ..protocols.au import subjects_of
 from ..protocols.base import PROFILES, Protocol, Recipe, Size
-from ..protocols.build import open_data
-from ..protocols.native import native_recipe
+from ..protocols.definitions.native_recipes import native_recipe
+from ..protocols.designs.action_units import subjects_of
+from ..protocols.loading import open_data
 from .registry import MethodSpec
 
 Rows = list[tuple[str, str, str]]

@@ -16,12 +16,12 @@ from typing import Literal
 import torch
 from threadpoolctl import threadpool_info
 
-from ..protocols.datasets import where
+from ..protocols.datasets.catalog import where
 from ..protocols.errors import BadInput
-from ..results.store import TrialLock, is_locked
-from .cells import check_writable
-from .weights import MSCELEB_FILES, VGGFACE2_FILES
-from .where import default_workers
+from ..results.records.store import TrialLock, is_locked
+from .engines.select import default_workers
+from .networks.initial_weights import MSCELEB_FILES, VGGFACE2_FILES
+from .planning.grid import check_writable
 
 State = Literal["ok", "note", "problem"]
 PACKAGES = ("fernoise-bench", "torch", "timm", "numpy", "scikit-learn", "pandas")

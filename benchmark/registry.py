@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
-from ..results.store import canonical_json
+from ..results.records.store import canonical_json
 from .method_source import source_digest, source_files
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _from_file(name: str) -> MethodSpec:
 def load_class(target: str) -> type[Method]:
     """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is no complete method."""
     from ..methods.base import Method
-    from .method_class import check_class
+    from .method_check import check_class
 
     place, _, class_name = target.rpartition(":")
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)

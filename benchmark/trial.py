@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..protocols.base import Protocol
-from ..protocols.data import GENERATED, Origin, Source
-from ..results.store import trial_folder, trial_id
+from ..protocols.rows import GENERATED, Origin, Source
+from ..results.records.store import trial_folder, trial_id
 from .registry import MethodSpec, find
 from .settings import Settings
 

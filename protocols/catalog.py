@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .action_units import AU_PROTOCOLS
 from .base import Protocol
+from .definitions.action_units import AU_PROTOCOLS
+from .definitions.expressions import EXPRESSION_PROTOCOLS
 from .errors import unknown
-from .expressions import EXPRESSION_PROTOCOLS
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (*AU_PROTOCOLS, *EXPRESSION_PROTOCOLS)}
 

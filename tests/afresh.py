@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from fernoise_bench.benchmark.trainer import Training
+from fernoise_bench.benchmark.training.trainer import Training
 from fernoise_bench.protocols.base import Kind
 
 from .toy import digest, run_epochs, start
@@ -19,7 +19,9 @@ from .toy import digest, run_epochs, start
 ROOT = Path(__file__).parents[1]
 # One server imports torch for all; it never sees a method, so that what is forked from it has not either.
 CONTEXT = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-CONTEXT.set_forkserver_preload(["fernoise_bench.benchmark.runner", "fernoise_bench.benchmark.trainer"])
+CONTEXT.set_forkserver_preload(
+    ["fernoise_bench.benchmark.training.runner", "fernoise_bench.benchmark.training.trainer"]
+)
 
 
 def resumed_afresh(training: Training, name: str, kind: Kind, folder: Path, epochs: Iterable[int]) -> str:

@@ -18,16 +18,16 @@ import pytest
 import torch
 
 from fernoise_bench.benchmark import registry
-from fernoise_bench.benchmark.evaluate import Best
-from fernoise_bench.benchmark.runner import run_trial
-from fernoise_bench.benchmark.trainer import Training
+from fernoise_bench.benchmark.training.evaluator import Best
+from fernoise_bench.benchmark.training.runner import run_trial
+from fernoise_bench.benchmark.training.trainer import Training
 from fernoise_bench.methods.base import Step
 from fernoise_bench.protocols.base import Kind
-from fernoise_bench.protocols.data import CellData, Rows
+from fernoise_bench.protocols.rows import CellData, Rows
 from fernoise_bench.results.metrics import accuracy, f1_per_label
 
 from .afresh import resumed_afresh
-from .protocols.miniature_ferplus import write_tables
+from .protocols.miniatures.ferplus import write_tables
 from .results.fabricate import Trial, fabricate
 from .toy import ToyWorkplace, digest, ignore, run_epochs, start, toy_cell, toy_trial
 from .watch import opened

@@ -18,12 +18,12 @@ TREES = {
 # Loading code by name or by file is the registry's business; the others name a module that is written there.
 LOADERS = {
     "benchmark/registry.py",
-    "protocols/datasets.py",
-    "protocols/video.py",
-    "protocols/landmarks.py",
-    "benchmark/engine_ray.py",
-    "benchmark/engine_slurm.py",
-    "results/report.py",
+    "protocols/datasets/catalog.py",
+    "protocols/images/video.py",
+    "protocols/images/landmarks.py",
+    "benchmark/engines/ray_cluster.py",
+    "benchmark/engines/slurm_cluster.py",
+    "results/page/html.py",
 }
 FORBIDDEN_MODULES = {
     "pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "lxml", "pty", "tarfile",

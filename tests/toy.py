@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from fernoise_bench.benchmark import trainer
+from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.benchmark.registry import MethodSpec, find
-from fernoise_bench.benchmark.runner import Workplace
 from fernoise_bench.benchmark.settings import Settings
-from fernoise_bench.benchmark.trainer import Training
+from fernoise_bench.benchmark.training import trainer
+from fernoise_bench.benchmark.training.runner import Workplace
+from fernoise_bench.benchmark.training.trainer import Training
 from fernoise_bench.benchmark.trial import Job, Trial
-from fernoise_bench.benchmark.weights import Weights
 from fernoise_bench.protocols.base import Augmentation, Kind, Profile, Protocol, Recipe, Size
-from fernoise_bench.protocols.data import CellData, Rows, describe_noise, join, rows
 from fernoise_bench.protocols.noise import symmetric
+from fernoise_bench.protocols.rows import CellData, Rows, describe_noise, join, rows
 
 CLASSES = ("high", "low", "middle")
 AUS = ("AU1", "AU2", "AU4")

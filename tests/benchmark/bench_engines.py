@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark.cells import Wish, make_grid
-from fernoise_bench.benchmark.engine_ray import RayPlace, run_ray
-from fernoise_bench.benchmark.engines import run_local
-from fernoise_bench.benchmark.runner import outcome
+from fernoise_bench.benchmark.engines.local import run_local
+from fernoise_bench.benchmark.engines.ray_cluster import RayPlace, run_ray
+from fernoise_bench.benchmark.engines.select import default_workers
+from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.training.runner import outcome
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.benchmark.where import default_workers
 
 TRIALS = 24
 

@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fernoise_bench.benchmark import augment
+from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.protocols.base import Augmentation
-from fernoise_bench.protocols.faces import FaceSpecification, faces
-from fernoise_bench.protocols.recipes import COCURING
+from fernoise_bench.protocols.definitions.recipes import COCURING
+from fernoise_bench.protocols.faces.generate import FaceSpecification, faces
 
 v2 = pytest.importorskip("torchvision.transforms.v2", reason="torchvision is not installed")
 

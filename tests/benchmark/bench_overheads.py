@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import torch
 
-from fernoise_bench.benchmark import checkpoint, trainer
-from fernoise_bench.benchmark.cells import Wish, make_grid
-from fernoise_bench.benchmark.runner import Workplace
+from fernoise_bench.benchmark.networks.initial_weights import Weights
+from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.training import checkpoint, trainer
+from fernoise_bench.benchmark.training.runner import Workplace
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.benchmark.weights import Weights
 
 EMPTY = "import click\n@click.command()\ndef main(): pass\nmain()"
 LISTING = "from fernoise_bench.benchmark.cli import main; main()"
@@ -87,7 +87,7 @@ def _seconds(code: str, argument: str) -> float:
 def test_precision(benchmark: Any, lines: list[str], precision: str) -> None:
     """A training step of ResNet-18 on 16 faces of 224 px."""
     from fernoise_bench.benchmark.doctor import devices
-    from fernoise_bench.benchmark.encoders import Counters, EncoderFactory
+    from fernoise_bench.benchmark.networks.encoders import Counters, EncoderFactory
 
     if precision == "bf16" and "no bf16 arithmetic" in devices()[0].found:
         pytest.skip("this CPU has no bf16 arithmetic")

@@ -18,16 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fernoise_bench.benchmark import augment, trainer
-from fernoise_bench.benchmark.cells import Wish, make_grid
-from fernoise_bench.benchmark.speed import Loss, bare_steps, own_loss
-from fernoise_bench.benchmark.trainer import Training
+from fernoise_bench.benchmark.networks.initial_weights import Weights
+from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.planning.harness_speed import Loss, bare_steps, own_loss
+from fernoise_bench.benchmark.training import augmentation as augment
+from fernoise_bench.benchmark.training import trainer
+from fernoise_bench.benchmark.training.trainer import Training
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.benchmark.weights import Weights
 from fernoise_bench.methods.base import Batch, Network
 from fernoise_bench.methods.cocuring import balance, cocuring_loss, joint_relabel
 from fernoise_bench.protocols.base import Augmentation, Profile
-from fernoise_bench.protocols.build import open_data
+from fernoise_bench.protocols.loading import open_data
 
 ROUNDS = 7
 STEPS = {"small": 40, "resnet18": 3}

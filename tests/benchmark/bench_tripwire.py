@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from fernoise_bench.benchmark import trainer
-from fernoise_bench.benchmark.speed import Case, bare_steps, make_training, own_loss
-from fernoise_bench.benchmark.trainer import Training
+from fernoise_bench.benchmark.planning.harness_speed import Case, bare_steps, make_training, own_loss
+from fernoise_bench.benchmark.training import trainer
+from fernoise_bench.benchmark.training.trainer import Training
 
 ROUNDS = 9
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from fernoise_bench.benchmark import doctor, speed
+from fernoise_bench.benchmark import doctor
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.speed import LARGE, SMALL, Case, Finding, advice
+from fernoise_bench.benchmark.planning import harness_speed as speed
+from fernoise_bench.benchmark.planning.harness_speed import LARGE, SMALL, Case, Finding, advice
 
 
 def call(*words: str) -> Result:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from fernoise_bench.benchmark import method_source
-from fernoise_bench.benchmark.cells import Wish, make_grid
-from fernoise_bench.benchmark.elsewhere import Post, pack, run_parcel
-from fernoise_bench.benchmark.engines import run_inline, run_local
+from fernoise_bench.benchmark.engines.local import run_inline, run_local
+from fernoise_bench.benchmark.engines.remote import Post, pack, run_parcel
 from fernoise_bench.benchmark.method_source import source_digest, source_files
+from fernoise_bench.benchmark.planning.grid import Wish, make_grid
 from fernoise_bench.benchmark.registry import MethodSpec, all_base, find
-from fernoise_bench.benchmark.runner import outcome, state_of
+from fernoise_bench.benchmark.training.runner import outcome, state_of
 from fernoise_bench.benchmark.trial import Trial
 
 from ..toy import ToyWorkplace, toy_trial

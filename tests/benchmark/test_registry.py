@@ -14,7 +14,7 @@ import pytest
 
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.registry import METHODS, MethodSpec, all_base, find
-from fernoise_bench.benchmark.runner import run_trial
+from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.methods.base import Method
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput

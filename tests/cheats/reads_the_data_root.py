@@ -10,7 +10,7 @@ import torch
 
 from fernoise_bench.baselines.supervised import Supervised
 from fernoise_bench.methods.base import TrainView
-from fernoise_bench.protocols.datasets import inspect
+from fernoise_bench.protocols.datasets.catalog import inspect
 from fernoise_bench.protocols.errors import BadInput
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.trainer import forget_peak_memory, peak_memory_mb
+from fernoise_bench.benchmark.training.trainer import forget_peak_memory, peak_memory_mb
 
 from .damages import Damage
 

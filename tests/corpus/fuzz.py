@@ -22,13 +22,13 @@ PACKAGES = ("fernoise_bench.protocols", "fernoise_bench.results")
 
 with atheris.instrument_imports(include=list(PACKAGES)):
     for package in map(importlib.import_module, PACKAGES):  # readers are imported when they are wanted: now
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
-    from fernoise_bench.protocols.datasets import inspect
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    from fernoise_bench.protocols.datasets.catalog import inspect
     from fernoise_bench.protocols.errors import BadInput
-    from fernoise_bench.results.bundle import expand, write_bundle
-    from fernoise_bench.results.check_references import load as load_references
-    from fernoise_bench.results.records import load_records
+    from fernoise_bench.results.records.bundle import expand, write_bundle
+    from fernoise_bench.results.records.record import load_records
+    from fernoise_bench.results.regression.references import load as load_references
 
 from ..results.fabricate import Trial, fabricate  # noqa: E402 - after what it imports is instrumented
 from .readers import TARGETS  # noqa: E402

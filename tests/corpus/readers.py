@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..protocols import (
-    miniature_affectnet,
-    miniature_bp4d,
-    miniature_disfa,
-    miniature_emotionet,
-    miniature_ferplus,
-    miniature_rafdb,
-)
+from ..protocols.miniatures import affectnet as miniature_affectnet
+from ..protocols.miniatures import bp4d as miniature_bp4d
+from ..protocols.miniatures import disfa as miniature_disfa
+from ..protocols.miniatures import emotionet as miniature_emotionet
+from ..protocols.miniatures import ferplus as miniature_ferplus
+from ..protocols.miniatures import rafdb as miniature_rafdb
 from .damages import BYTES, TEXT, Damage
 
 UNUSED = ("a huge number", "an endless number", "a negative number", "not a number", "a quote that never closes")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.records import load_records
-from fernoise_bench.results.store import trial_folder
+from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.store import trial_folder
 
 from ..results.fabricate import Trial, fabricate
 from .bench import command

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fernoise_bench.protocols.datasets import inspect, listing_of
+from fernoise_bench.protocols.datasets.catalog import inspect, listing_of
 from fernoise_bench.protocols.errors import BadInput
 
-from ..protocols import miniature_disfa, miniature_openface, miniature_rafdb
+from ..protocols.miniatures import disfa as miniature_disfa
+from ..protocols.miniatures import openface as miniature_openface
+from ..protocols.miniatures import rafdb as miniature_rafdb
 from .bench import command, damaged, instead
 from .damages import BYTES, MARK, TEXT, Damage
 from .readers import NAMED, TARGETS, Target
@@ -206,7 +208,7 @@ HARMLESS = (*NAMED, "the last line twice", "a quote that never closes")
 
 @pytest.mark.parametrize("name", TEXT)
 def test_a_damaged_file_of_openface(name: str, tmp_path: Path) -> None:
-    from fernoise_bench.protocols.openface import auxiliary_of
+    from fernoise_bench.protocols.readers.openface import auxiliary_of
 
     paths = [f"a/{number}.jpg" for number in range(6)]
     root = miniature_openface.write_named(tmp_path / "openface", "rafdb", paths)

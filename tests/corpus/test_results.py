@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.bundle import expand, write_bundle
-from fernoise_bench.results.records import load_records
-from fernoise_bench.results.store import trial_folder, write_json
+from fernoise_bench.results.records.bundle import expand, write_bundle
+from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.store import trial_folder, write_json
 
-from ..protocols.miniature_pack import write_pack
+from ..protocols.miniatures.pack import write_pack
 from ..results.fabricate import Trial, fabricate
 from .bench import command, contents, damaged, instead
 from .damages import ARRAYS, JSON, MARK, Damage, array_that_lies, zipped

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results import check_references, claim_data, reported_tables
+from fernoise_bench.results.claims import claim as claim_data
+from fernoise_bench.results.papers import reported as reported_tables
+from fernoise_bench.results.regression import references as check_references
 
 from .damages import BYTES, JSON, Damage
 
@@ -51,7 +53,7 @@ def test_a_damaged_table_of_reported_numbers(name: str, copy: Path) -> None:
     file = copy / "reported" / "recot-4.toml"
     reported_tables.find("recot-4")
     file.write_bytes(TOML[name](file.read_bytes()))
-    with pytest.raises(BadInput, match=r"^results/reported/recot-4\.toml is damaged \(.*: install the package again$"):
+    with pytest.raises(BadInput, match=r"^results/papers/reported/recot-4\.toml is damaged \(.*: install .* again$"):
         reported_tables.find("recot-4")
 
 
@@ -61,7 +63,7 @@ def test_a_damaged_file_of_claims(name: str, copy: Path) -> None:
     file = copy / "claims" / f"{paper}.toml"
     claim_data.claims(paper)
     file.write_bytes(TOML[name](file.read_bytes()))
-    with pytest.raises(BadInput, match=rf"^results/claims/{paper}\.toml is damaged \(.*: install the package again$"):
+    with pytest.raises(BadInput, match=rf"^results/claims/statements/{paper}\.toml is damaged \(.*: install .* again$"):
         claim_data.claims(paper)
 
 

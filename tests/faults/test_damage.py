@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fernoise_bench.benchmark.runner import FILES, outcome, state_of
-from fernoise_bench.results.records import comparability_key, differing_fields, load_records
-from fernoise_bench.results.store import trial_folder, write_json
+from fernoise_bench.benchmark.training.runner import FILES, outcome, state_of
+from fernoise_bench.results.records.record import comparability_key, differing_fields, load_records
+from fernoise_bench.results.records.store import trial_folder, write_json
 
 from .workshop import everything, grid, life, run, taught, warnings_of
 
@@ -151,7 +151,7 @@ def test_a_damaged_teacher_is_named_and_trained_again(
 
 def stop_after_an_epoch(out: Path) -> None:
     """Leaves a trial with a checkpoint of its first epoch."""
-    from fernoise_bench.benchmark import trainer
+    from fernoise_bench.benchmark.training import trainer
 
     original = trainer.checkpoint.save
 

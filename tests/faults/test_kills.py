@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark import checkpoint, trainer
-from fernoise_bench.benchmark.runner import state_of
+from fernoise_bench.benchmark.training import checkpoint, trainer
+from fernoise_bench.benchmark.training.runner import state_of
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.results.store import find_trials, remove_leftovers
+from fernoise_bench.results.records.store import find_trials, remove_leftovers
 
 from .workshop import everything, grid, life, run, taught
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fernoise_bench.benchmark.stopping import Stop, Stopped, stoppable
-from fernoise_bench.results.store import find_trials, is_locked, read_json, read_jsonl
+from fernoise_bench.benchmark.engines.signals import Stop, Stopped, stoppable
+from fernoise_bench.results.records.store import find_trials, is_locked, read_json, read_jsonl
 
 METHOD = """
 import time

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from fernoise_bench.benchmark import runner
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.engines import run_inline
-from fernoise_bench.benchmark.runner import outcome, run_trial, state_of
+from fernoise_bench.benchmark.engines.local import run_inline
+from fernoise_bench.benchmark.training import runner
+from fernoise_bench.benchmark.training.runner import outcome, run_trial, state_of
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.methods.base import Batch, Step
-from fernoise_bench.results.store import TrialLock, find_trials, is_locked, read_json, read_jsonl
+from fernoise_bench.results.records.store import TrialLock, find_trials, is_locked, read_json, read_jsonl
 
 from ..toy import ToyWorkplace, ignore
 from .workshop import everything, grid, life, run

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from fernoise_bench.benchmark import trainer
-from fernoise_bench.benchmark.weights import Weights
+from fernoise_bench.benchmark.networks.initial_weights import Weights
+from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.methods.base import Batch, Network, TrainView
 from fernoise_bench.methods.forgetting import ForgetSchedule, forget_rates, mean_losses
 from fernoise_bench.methods.mixture import estimated_noise_rate

@@ -7,10 +7,10 @@ from dataclasses import fields
 import pytest
 
 from fernoise_bench.protocols.base import PROFILES, Augmentation, Protocol, Recipe
-from fernoise_bench.protocols.build import DESIGNS
 from fernoise_bench.protocols.catalog import PROTOCOLS, find
-from fernoise_bench.protocols.datasets import NAMES
+from fernoise_bench.protocols.datasets.catalog import NAMES
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.loading import DESIGNS
 
 CASES = [(protocol, name) for protocol in PROTOCOLS.values() for name in PROFILES]
 every = pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fernoise_bench.results import metrics, store
+from fernoise_bench.results import metrics
+from fernoise_bench.results.records.record import store
 
 NAMES = {"single": ("neutral", "happiness", "surprise", "sadness"), "multi": ("AU1", "AU2", "AU12")}
 

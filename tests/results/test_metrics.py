@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
 from fernoise_bench.results import metrics
-from fernoise_bench.results.records import score_of
+from fernoise_bench.results.records.record import score_of
 
 
 @st.composite

@@ -8,11 +8,11 @@ from statistics import fmean, stdev
 import pytest
 from tabulate import tabulate
 
-from fernoise_bench.results.cells import Block
-from fernoise_bench.results.comparisons import Comparison, against_supervised, predeclared
-from fernoise_bench.results.records import Record, audit_share
+from fernoise_bench.results.analysis.comparisons import Comparison, against_supervised, predeclared
+from fernoise_bench.results.analysis.grouping import Block
+from fernoise_bench.results.analysis.view import Expected, View, oracle_knowledge, view_of
+from fernoise_bench.results.records.record import Record, audit_share
 from fernoise_bench.results.statistics import pairs_needed
-from fernoise_bench.results.views import Expected, View, oracle_knowledge, view_of
 
 README = Path(__file__).parents[2] / "README.md"
 TIMED_ON = "CPU, AVX512"  # what the README names: seconds of other machines do not count

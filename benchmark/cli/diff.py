@@ -1,0 +1,90 @@
+"""`diff`: what changed between two output folders beyond noise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...protocols.errors import BadInput
+
+if TYPE_CHECKING:
+    from ...results.analysis.diff import Difference
+    from ...results.records.record import Record
+
+
+@click.command()
+@click.argument("left", metavar="A", type=click.Path(path_type=Path))
+@click.argument("right", metavar="B", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Every cell, the same ones too.")
+def diff(left: Path, right: Path, as_json: bool) -> None:
+    """What changed from output folder A to B: cells new, missing, the same, changed within noise or beyond.
+
+    Exit code 1 where a cell changed beyond noise, cannot be judged, is missing, or lost finished trials.
+    """
+    from ...results.analysis.diff import difference_table, differences
+    from ...results.tables.render import render
+
+    before, after = _records(left), _records(right)
+    digests = {
+        (side, record.folder): hashlib.sha256((folder / record.folder / "predictions.npz").read_bytes()).hexdigest()
+        for side, folder, found in (("left", left, before), ("right", right, after))
+        for record in found
+        if record.done
+    }
+    found = differences(before, after, digests)
+    if as_json:
+        click.echo(json.dumps(_plain(found), indent=1, allow_nan=False))
+    else:
+        table = difference_table(found, (str(left), str(right)))
+        click.echo(render(table, "github") if table.rows else table.notes[0], nl=not table.rows)
+    if any(each.alarming for each in found):
+        sys.exit(1)
+
+
+def _records(folder: Path) -> list[Record]:
+    """The records of a folder; damaged trials are named and count as missing.
+
+    Raises:
+        BadInput: no trial there.
+    """
+    from ...results.records.record import load_records
+
+    records, damaged = load_records(folder)
+    for message in damaged:
+        click.echo(f"damaged: {message}", err=True)
+    if not records and not damaged:
+        raise BadInput(f"{folder} holds no trials: name two folders that runs were written to with --out")
+    return records
+
+
+def _plain(found: tuple[Difference, ...]) -> dict[str, Any]:
+    cells = [
+        {
+            **each.key._asdict(),
+            "fold": each.key.fold or None,
+            "level": None if each.key.level < 0 else each.key.level,
+            "verdict": each.verdict,
+            "alarming": each.alarming,
+            "metric": each.metric,
+            "left": _number(each.left),
+            "right": _number(each.right),
+            "limit": _number(each.limit),
+            "pairs": each.pairs,
+            "lost": each.lost,
+            "gained": each.gained,
+            "fields": each.fields,
+        }
+        for each in found
+    ]
+    return {"counts": Counter(each.verdict for each in found), "cells": cells}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

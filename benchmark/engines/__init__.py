@@ -1,0 +1,1 @@
+"""Where trials run: this process, a pool, a Ray or a Slurm cluster."""

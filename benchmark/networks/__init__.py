@@ -1,0 +1,1 @@
+"""Encoders, necks, and the weights they start from."""

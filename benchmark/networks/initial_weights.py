@@ -1,0 +1,190 @@
+"""Initial weights: none, ImageNet through timm, or a user's checkpoint trained on MS-Celeb-1M or on VGGFace2."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import safetensors.torch
+import timm
+import torch
+from torch import Tensor, nn
+
+from ...protocols.errors import BadInput
+from . import safe_load
+
+MSCELEB_FILES = ("ijba_res18_naive.pth.tar", "res18_naive.pth_MSceleb.tar", "resnet18_msceleb.pth")
+VGGFACE2_STEM = "resnet50_ft_weight"
+VGGFACE2_FILES = tuple(VGGFACE2_STEM + ending for ending in (".safetensors", ".pth", ".pt"))
+VGGFACE2_IDENTITIES = 8631
+LAST_STAGE = "layer4."
+EXPECTED = "expected a ResNet-18 trained on MS-Celeb-1M or a ResNet-50 trained on VGGFace2"
+# Reads arrays and nothing else: any other name in the pickle ends it before it runs.
+UNPICKLE = (
+    "import pickle, sys, torch; P = pickle.Unpickler; "
+    "T = dict.fromkeys(['numpy ndarray', 'numpy dtype', 'numpy _reconstruct', 'numpy scalar', '_codecs encode', "
+    "'collections OrderedDict'], P.find_class); "
+    "U = type('U', (P,), dict(find_class=lambda s, m, n: T[m.split('.')[0] + ' ' + n](s, m, n))); "
+    "torch.save({k: torch.tensor(v) for k, v in U(open(sys.argv[1], 'rb'), encoding='latin1').load().items()}, "
+    "sys.argv[2])"
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where an encoder's initial weights come from.
+
+    Attributes:
+        kind: "none", "imagenet", "msceleb" or "vggface2".
+        family: the key layout of a checkpoint file ("ijba_res18_naive", "resnet18_msceleb", "resnet50_vggface2"), else
+            "".
+        sha256: of the checkpoint file, else "".
+        state: its backbone parameters by torchvision's names, else None.
+    """
+
+    kind: str
+    family: str = ""
+    sha256: str = ""
+    state: Mapping[str, Tensor] | None = None
+
+    def load_into(self, model: nn.Module, name: str) -> None:
+        """Loads the backbone; a missing or left-over key is an error, never silence.
+
+        Only of a last stage that the model does without may the checkpoint hold more.
+        """
+        expected, given = model.state_dict(), dict(self.state or {})
+        if not any(key.startswith(LAST_STAGE) for key in expected):
+            given = {key: value for key, value in given.items() if not key.startswith(LAST_STAGE)}
+        missing = [key for key in expected if key not in given and not key.endswith("num_batches_tracked")]
+        left_over = [key for key in given if key not in expected]
+        shapes = [key for key in expected if key in given and given[key].shape != expected[key].shape]
+        if missing or left_over or shapes:
+            problems = [f"missing {missing[:3]}"] * bool(missing) + [f"left over {left_over[:3]}"] * bool(left_over)
+            problems += [f"other shape {shapes[:3]}"] * bool(shapes)
+            raise BadInput(f"the {self.family} checkpoint does not fit {name}: {'; '.join(problems)}")
+        model.load_state_dict({**expected, **given})
+
+
+def imagenet_tag(encoder: str) -> str:
+    """timm's tag of the ImageNet weights of a model, which names the training they come from; "" for no such model."""
+    found = timm.get_pretrained_cfg(encoder, allow_unregistered=True) if timm.is_model(encoder) else None
+    return str(found.tag) if found is not None else ""
+
+
+def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
+    """The weights of a recipe or of `--weights`.
+
+    Args:
+        encoder: the recipe's encoder.
+        asked: "none", "imagenet", "msceleb" or "vggface2" (looked for in data_root/weights), or a checkpoint file.
+        data_root: the user's data folder.
+
+    Raises:
+        BadInput: the file is absent, is no checkpoint, or is of another kind.
+    """
+    if asked == "none":
+        return Weights("none")
+    if asked == "imagenet":
+        return Weights("imagenet", imagenet_tag(encoder))
+    if asked == "msceleb":
+        what, link = "a ResNet-18 trained on MS-Celeb-1M", "the SCN and RUL repositories link to them"
+        return read_checkpoint(_find(data_root / "weights", MSCELEB_FILES, what, link))
+    if asked == "vggface2":
+        pickled = data_root / "weights" / f"{VGGFACE2_STEM}.pkl"
+        what, link = "a ResNet-50 trained on VGGFace2", "the VGGFace2-pytorch repository links to a pickle of it"
+        places = VGGFACE2_FILES + (pickled.name,) * pickled.is_file()  # a pickle is refused with the way out of it
+        return read_checkpoint(_find(data_root / "weights", places, what, link))
+    return read_checkpoint(Path(asked))
+
+
+def _find(folder: Path, names: tuple[str, ...], what: str, link: str) -> Path:
+    """The first of the files that is there."""
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise BadInput(
+            f"this protocol starts from {what}: none of {', '.join(names)} is in {folder}; {link}, or pass "
+            "--weights FILE, or --weights none to train from scratch (in no column with others)"
+        )
+    return found[0]
+
+
+def read_checkpoint(path: Path) -> Weights:
+    """A checkpoint of one of the known families, told apart by its keys.
+
+    `ijba_res18_naive`: keys `module.*` with a 256-d `module.feature` and `module.fc`, which are dropped.
+    `resnet18_msceleb`: torchvision's names, a classifier `fc` at most.
+    `resnet50_vggface2`: torchvision's names, with or without `module.`; `fc` and `feature` are dropped, the last stage
+    may be absent. The published networks read BGR; the first convolution is turned round, so that this one reads RGB.
+
+    Raises:
+        BadInput: absent, unreadable with `weights_only=True`, or another layout.
+    """
+    if not path.is_file():
+        raise BadInput(f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)")
+    try:
+        content, digest = _read(path)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}; {EXPECTED}") from error
+    except Exception as error:  # bytes that are no checkpoint make torch.load raise nearly anything
+        if path.suffix in (".pkl", ".pickle"):
+            raise BadInput(
+                f"{path}: a plain pickle could run any code and is not read; convert it once, then give the .pth: "
+                f'python -c "{UNPICKLE}" {quote(str(path))} {quote(str(path.with_suffix(".pth")))}'
+            ) from error
+        raise BadInput(
+            f"{path.name}: not a checkpoint that can be loaded safely ({type(error).__name__}); {EXPECTED}"
+        ) from error
+    state = content
+    for name in ("state_dict", "model_state_dict"):
+        state = state.get(name, state) if isinstance(state, Mapping) else None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise BadInput(f"{path.name}: holds no parameters (state_dict); {EXPECTED}")
+    family, backbone = _recognise(state, path.name)
+    return Weights("vggface2" if family == "resnet50_vggface2" else "msceleb", family, digest, backbone)
+
+
+def _read(path: Path) -> tuple[Any, str]:
+    """What a file holds, read without running code of it, and its SHA-256."""
+    data = path.read_bytes()
+    if path.suffix == ".safetensors":
+        content: Any = safetensors.torch.load(data)
+    else:
+        content = safe_load.load(BytesIO(data), torch.device("cpu"))
+    return content, hashlib.sha256(data).hexdigest()
+
+
+def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, Tensor]]:
+    """The family of a key layout, and the backbone's parameters by torchvision's names."""
+    wrapped = all(key.startswith("module.") for key in state)
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    if {"conv1.weight", "layer1.2.conv3.weight", "layer3.5.conv3.weight"} <= plain.keys() and not any(
+        key.startswith("layer3.6.") for key in plain
+    ):
+        return "resnet50_vggface2", _vggface2(plain, name)
+    if "conv1.weight" not in plain or "layer4.1.conv2.weight" not in plain or "layer1.2.conv1.weight" in plain:
+        raise BadInput(
+            f"{name}: its keys are neither a ResNet-18's nor a ResNet-50's "
+            f"(first: {', '.join(list(state)[:3]) or 'none'}); {EXPECTED}"
+        )
+    family = "ijba_res18_naive" if wrapped and "feature.weight" in plain else "resnet18_msceleb"
+    dropped = ("feature.", "fc.") if family == "ijba_res18_naive" else ("fc.",)
+    return family, {key: value for key, value in plain.items() if not key.startswith(dropped)}
+
+
+def _vggface2(plain: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The backbone of a ResNet-50 as published for VGGFace2, reading RGB instead of BGR."""
+    outputs = len(plain["fc.weight"]) if "fc.weight" in plain and plain["fc.weight"].ndim else VGGFACE2_IDENTITIES
+    if outputs != VGGFACE2_IDENTITIES:
+        raise BadInput(
+            f"{name}: a ResNet-50 with {outputs} classes is not the published one for VGGFace2's {VGGFACE2_IDENTITIES} "
+            f"identities; {EXPECTED}"
+        )
+    kept = {key: value for key, value in plain.items() if not key.startswith(("fc.", "feature."))}
+    return kept | {"conv1.weight": kept["conv1.weight"].flip(1)}

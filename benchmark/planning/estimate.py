@@ -1,0 +1,145 @@
+"""What a run would do and how long it would take, from finished trials or from the encoder's speed on this device."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ...methods.base import Task
+from ...protocols.loading import open_data
+from ...protocols.rows import CellData
+from ...results.records.store import read_json
+from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
+from ..networks.initial_weights import Weights
+from ..progress import duration
+from ..registry import MethodSpec
+from ..settings import apply_to_process
+from ..training.loader import make_task
+from ..training.runner import FINISHED, state_of
+from ..training.sampler import Sampler
+from ..trial import Trial
+from .grid import Grid
+
+PROBE_IMAGES, PROBES = 32, 3
+
+
+def estimate(grid: Grid, workers: int) -> dict[str, Any]:
+    """Trials, what is finished, and seconds for the rest.
+
+    Args:
+        grid: what a run would run.
+        workers: processes that would share the trials.
+
+    Returns:
+        Plain data: counts, a line for each method with its seconds and where they come from, and the totals.
+    """
+    job = grid.job
+    data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    first = grid.trials[0]
+    cell = data.cell(first.fold, first.level, first.draw)
+    speed = _speed(first)
+    lines: list[dict[str, Any]] = []
+    for name in grid.methods:
+        trials = [trial for trial in grid.trials if trial.method.name == name]
+        states = [state_of(trial) for trial in trials]
+        seconds, source = _seconds_each(trials, states, cell, speed)
+        left = sum(state not in FINISHED for state in states)
+        lines.append({"method": name, "trials": len(trials), "to_run": left, "seconds_each": seconds, "from": source})
+    total = sum(line["to_run"] * line["seconds_each"] for line in lines)
+    return {
+        "protocol": f"{job.protocol.name} v{job.protocol.version}",
+        "profile": job.profile,
+        "source": job.source,
+        "device": job.settings.device,
+        "rows": {"train": len(cell.train), "test": len(cell.test)},
+        "cells": len({(trial.method.name, trial.fold, trial.level) for trial in grid.trials}),
+        "trials": len(grid.trials),
+        "to_run": sum(line["to_run"] for line in lines),
+        "methods": lines,
+        "not_applicable": grid.not_applicable,
+        "seconds_of_one_worker": total,
+        "workers": workers,
+        "seconds": total / workers,
+    }
+
+
+def text(found: dict[str, Any]) -> str:
+    """The estimate for people."""
+    head = (
+        f"{found['protocol']} · {found['profile']} · {found['source']} faces · {found['device']} · "
+        f"{found['rows']['train']} training and {found['rows']['test']} test rows\n"
+        f"{found['cells']} cells, {found['trials']} trials, {found['to_run']} to run\n"
+    )
+    lines = [
+        f"  {line['method']:<28} {line['to_run']:>4} of {line['trials']:>4} x "
+        f"{duration(line['seconds_each']):>12}  ({line['from']})"
+        for line in found["methods"]
+    ]
+    skipped = [f"  {name:<28} not applicable: {reason}" for name, reason in found["not_applicable"].items()]
+    total = f"about {duration(found['seconds'])} with {found['workers']} workers"
+    return head + "\n".join(lines + skipped) + "\n" + total
+
+
+def _seconds_each(
+    trials: list[Trial], states: list[str], cell: CellData, speed: tuple[float, float]
+) -> tuple[float, str]:
+    """Seconds of one trial of a method: the median of its finished ones, else from its networks and the speed."""
+    finished = [
+        read_json(trial.folder / "status.json")["seconds"]
+        for trial, state in zip(trials, states, strict=True)
+        if state == "done"
+    ]
+    if finished:
+        return statistics.median(finished), f"median of {len(finished)} finished"
+    recipe = trials[0].job.settings.recipe
+    sampler = Sampler(recipe, cell.train.verified, cell.train.given, 0)
+    task = make_task(trials[0].job.protocol, cell, sampler)
+    passes = count_passes(trials[0].method, task)
+    judged = len(cell.test) + (0 if cell.validation is None else len(cell.validation))
+    step, look = speed
+    epoch = passes * (sampler.steps * sampler.batch_size * step + judged * look)
+    return (
+        recipe.epochs * epoch,
+        f"{passes} pass{'es' * (passes > 1)} a sample at {1 / step:.0f} images/s, measured now",
+    )
+
+
+def count_passes(method: MethodSpec, task: Task) -> int:
+    """Passes of a sample through an encoder: a method's networks, or its views where they are more."""
+    with torch.random.fork_rng(devices=[]):
+        factory = EncoderFactory("small", Weights("none"), 0, Counters(), "fp32", torch.device("cpu"))
+        built = method.load()(task, factory, method.params)
+    networks = sum(isinstance(module, CountedEncoder) for module in built.modules())
+    return max(networks, built.views)
+
+
+def _speed(trial: Trial) -> tuple[float, float]:
+    """Seconds an image takes through one encoder: trained on, and looked at."""
+    settings = trial.job.settings
+    device = apply_to_process(settings)
+    with torch.random.fork_rng(devices=[]):
+        neck = (settings.recipe.neck, len(trial.job.protocol.names))
+        encoder_name, precision = settings.recipe.encoder, settings.precision
+        how = (precision, device, *neck, settings.compiled)
+        factory = EncoderFactory(encoder_name, Weights("none"), 0, Counters(), *how)
+        encoder = factory().to(device)
+    side = settings.recipe.augmentation.crop
+    images = torch.rand(PROBE_IMAGES, 3, side, side, device=device).to(memory_format=torch.channels_last)
+    trained = _fastest(lambda: encoder(images)[0].sum().backward())
+    with torch.inference_mode():
+        looked = _fastest(lambda: encoder(images)[0].sum().item())
+    return trained / PROBE_IMAGES, looked / PROBE_IMAGES
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few rounds, the first of which only warms up."""
+    seconds = []
+    for _ in range(1 + PROBES):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])

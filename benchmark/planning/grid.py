@@ -1,0 +1,198 @@
+"""From what a user asks for to trials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...protocols import catalog
+from ...protocols.base import Protocol, Recipe
+from ...protocols.definitions.native_recipes import native_recipe
+from ...protocols.definitions.recipes import AT_PROFILE
+from ...protocols.errors import BadInput
+from ...protocols.loading import Data, offered, open_data
+from ...protocols.rows import GENERATED, Source
+from .. import registry
+from ..networks.initial_weights import resolve
+from ..registry import MethodSpec
+from ..settings import Settings, check_compiler, check_precision, choose_device
+from ..trial import Job, Trial
+
+MOST_SEEDS = 1000
+DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was typed; None and empty mean the default. Devices of other machines than this one cannot be asked."""
+
+    protocol: str
+    methods: tuple[str, ...] = ()
+    all_methods: bool = False
+    without: tuple[str, ...] = ()
+    levels: tuple[float, ...] = ()
+    folds: tuple[str, ...] = ()
+    seeds: int | None = None
+    profile: str | None = None
+    synthetic: bool = False
+    data_root: Path = Path()
+    out: Path = Path("fernoise-runs")
+    device: str = "auto"
+    device_here: bool = True
+    precision: str = "fp32"
+    compiled: bool = False
+    weights: str | None = None
+    partial: bool = False
+    recipe: str = "protocol"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The trials of a run, in the order they are run, and the methods that are not applicable, with the reason.
+
+    Real faces are opened here, since their content is part of a trial's identity; generated ones when a trial runs.
+    """
+
+    job: Job
+    trials: tuple[Trial, ...]
+    not_applicable: dict[str, str]
+    data: Data | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods that run."""
+        return tuple(dict.fromkeys(trial.method.name for trial in self.trials))
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of each cell."""
+        return len({trial.seed for trial in self.trials})
+
+
+def make_grid(wish: Wish) -> Grid:
+    """The grid of a wish: seeds outermost, then levels and folds, then methods, so that a cell's trials are neighbours.
+
+    Raises:
+        BadInput: anything asked for that does not exist or cannot be; nothing has been written then.
+    """
+    protocol = catalog.find(wish.protocol)
+    levels, folds = protocol.choose_levels(wish.levels), protocol.choose_folds(wish.folds)
+    if wish.seeds is not None and wish.seeds < 1:
+        raise BadInput(f"--seeds {wish.seeds}: at least one seed is needed")
+    if wish.seeds is not None and wish.seeds > MOST_SEEDS:
+        raise BadInput(f"--seeds {wish.seeds}: at most {MOST_SEEDS:,} seeds can be run")
+    source: Source = "generated" if wish.synthetic else "real"
+    profile = wish.profile or ("small" if wish.synthetic else "paper")
+    protocol.profile(profile)
+    choose_methods(wish, protocol, offered(protocol, source, None))  # what cannot be is said before data are read
+    data = open_data(protocol, profile, source, wish.data_root, partial=wish.partial) if source == "real" else None
+    methods, not_applicable = choose_methods(wish, protocol, offered(protocol, source, data))
+    job = make_job(wish, protocol, profile, source, data)
+    jobs = {method.name: _job_of(method, job, wish) for method in methods}
+    seeds = wish.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
+    trials = tuple(
+        Trial(jobs[method.name], method, fold, level, seed)
+        for seed in range(seeds)
+        for level in levels
+        for fold in folds
+        for method in methods
+    )
+    return Grid(job, trials, not_applicable, data)
+
+
+def make_job(wish: Wish, protocol: Protocol, profile: str, source: Source, data: Data | None) -> Job:
+    """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
+    settings, asked = _settings(wish, protocol.profile(profile).recipe)
+    origin, aux = (GENERATED, GENERATED.digest) if data is None else (data.origin, data.aux_digest)
+    return Job(*(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial, origin), aux=aux)
+
+
+def _job_of(method: MethodSpec, job: Job, wish: Wish) -> Job:
+    """The job of one method: the shared one, or with `--recipe native` that of its own paper's recipe."""
+    if wish.recipe == "protocol":
+        return job
+    recipe = native_recipe(method.name, job.protocol)
+    assert recipe is not None  # methods without one were not chosen
+    settings, asked = _settings(wish, AT_PROFILE[job.profile](recipe))
+    return replace(job, settings=settings, weights=asked, recipe="native", shared=job)
+
+
+def _settings(wish: Wish, recipe: Recipe) -> tuple[Settings, str]:
+    """The settings of a recipe, and the weights they name."""
+    asked = wish.weights or recipe.weights
+    device = choose_device(wish.device) if wish.device_here else wish.device
+    check_precision(wish.precision, device)
+    if wish.compiled and wish.device_here:
+        check_compiler(device)
+    found = resolve(asked, recipe.encoder, wish.data_root)
+    settings = Settings(
+        device=device,
+        precision=wish.precision,
+        weights=found.kind,
+        weights_family=found.family,
+        weights_sha256=found.sha256,
+        recipe=replace(recipe, weights=found.kind),
+        compiled=wish.compiled,
+    )
+    return settings, asked
+
+
+def choose_methods(wish: Wish, protocol: Protocol, offers: frozenset[str]) -> tuple[list[MethodSpec], dict[str, str]]:
+    """The methods to run, and those of `--all-methods` that are not applicable, with the reason.
+
+    Raises:
+        BadInput: no method named, an unknown one, or one named that is not applicable.
+    """
+    if not wish.methods and not wish.all_methods:
+        raise BadInput("name methods with --method NAME (repeat it), or run every applicable one with --all-methods")
+    named = [registry.find(name) for name in wish.methods]
+    for method in named:
+        if reason := _reason_against(method, wish, protocol, offers):
+            raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
+    without = {registry.find(name).name for name in wish.without}
+    everything = [method for method in registry.all_base() if method.name not in without] if wish.all_methods else []
+    chosen = {method.name: method for method in [*everything, *named]}
+    not_applicable = {
+        name: reason for name, method in chosen.items() if (reason := _reason_against(method, wish, protocol, offers))
+    }
+    methods = [method for name, method in chosen.items() if name not in not_applicable]
+    if not methods:
+        raise BadInput(f"--without leaves no method to run on {protocol.name}")
+    return methods, not_applicable
+
+
+def _reason_against(method: MethodSpec, wish: Wish, protocol: Protocol, offers: frozenset[str]) -> str:
+    """Why a method cannot run as wished, or an empty string."""
+    reason = method.missing(protocol, offers)
+    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol):
+        return "has no recipe of its own that is stated well enough"
+    return reason
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """A comma-separated list of numbers; BadInput naming the option otherwise."""
+    try:
+        if not text.isascii():  # digits of other scripts are digits to Python
+            raise ValueError(text)
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise BadInput(f"{option} {text}: expected numbers separated by commas, as in 0.2,0.4") from error
+
+
+def check_writable(out: Path) -> None:
+    """BadInput unless the output folder, or the nearest one above it that exists, can be written to."""
+    nearest: Iterable[Path] = (path for path in (out, *out.absolute().parents) if os.path.exists(path))
+    place = next(iter(nearest))
+    if not place.is_dir():
+        raise BadInput(f"--out {out}: {place} is a file, not a folder; choose another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise BadInput(f"--out {out}: {place} is not writable; choose another folder")
+
+
+def describe(trials: Sequence[Trial]) -> str:
+    """How many trials, of what."""
+    cells = {(trial.method.name, trial.fold, trial.level) for trial in trials}
+    methods = {trial.method.name for trial in trials}
+    return f"{len(trials)} trials ({len(methods)} methods, {len(cells)} cells)"

@@ -1,0 +1,129 @@
+"""What a method did with wrong labels: counts of an epoch, kept apart from everything the method can reach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...methods.base import Step
+from ...protocols.base import Kind
+
+COUNTS = (
+    "entries",  # label entries seen that have a reference
+    "wrong",  # of those, given label differs from the reference
+    "predicted",  # entries of steps that reported predictions
+    "predicted_wrong",  # of those, wrong ones
+    "memorised",  # wrong entries predicted as given
+    "recovered",  # wrong entries predicted as the reference
+    "judged",  # entry-network pairs of steps that reported weights
+    "right",  # of those, given right
+    "kept",  # of those judged, trained on with the given label
+    "kept_right",  # of those kept, given right
+    "targets",  # entry-network pairs of steps that reported targets
+    "targets_right",  # of those, given right
+    "changed",  # entry-network pairs whose target is another label than the given one, kept or not
+    "changed_right",  # of those changed, to the reference
+    "damaged",  # of those changed, given right before
+)
+
+# Counted apart by reference class, or by AU, as well.
+BY_CLASS = ("entries", "wrong", "predicted_wrong", "memorised", "right", "kept_right", "targets_right", "damaged")
+
+# What a method may leave out of its steps, and the counts that are absent then.
+REPORTED = {
+    "predicted": ("predicted_wrong", "memorised", "recovered"),
+    "judged": ("right", "kept", "kept_right"),
+    "targets": ("targets_right", "changed", "changed_right", "damaged"),
+}
+
+
+class Auditor:
+    """Compares what was trained on with reference labels, on the device, without a synchronisation a step.
+
+    Single labels count by row; AU labels by entry. Soft targets count as their most probable label.
+
+    Args:
+        given: labels of the training rows, of any integer type, [N] or [N, L]; copied.
+        reference: the same, -1 (or 0 of an AU) where it is not known.
+        kind: of the labels.
+        num_classes: classes, or AUs.
+    """
+
+    def __init__(self, given: Tensor, reference: Tensor, kind: Kind, num_classes: int) -> None:
+        self._given = given.to(torch.int16, copy=True)  # which a method cannot reach, of a quarter of the size
+        self._reference = reference.to(torch.int16)
+        self._kind = kind
+        self._counts = torch.zeros(len(COUNTS), num_classes, dtype=torch.int64, device=reference.device)
+
+    def watch(self, rows: Tensor, step: Step) -> None:
+        """Adds a step on some rows of the training set (int64 [B]) to the epoch's counts."""
+        reference, given = self._reference[rows].long(), self._given[rows].long()
+        known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
+        wrong = known & (given != reference)
+        seen = {"entries": known, "wrong": wrong}
+        if step.probabilities is not None:
+            predicted = self._label(step.probabilities.detach())
+            seen |= {
+                "predicted": known,
+                "predicted_wrong": wrong,
+                "memorised": wrong & (predicted == given),
+                "recovered": wrong & (predicted == reference),
+            }
+        if step.weight is not None:
+            kept = step.weight.detach() > 0
+            if kept.dim() == known.dim():  # row weights [K, B] for entries [B, L]
+                kept = kept.unsqueeze(-1) if self._kind == "multi" else kept.unsqueeze(0)
+            if step.target is not None:
+                kept = kept & (self._hard(step.target.detach()) == given)
+            every = known.unsqueeze(0).expand(len(kept), *known.shape)
+            right = every & ~wrong
+            seen |= {"judged": every, "right": right, "kept": every & kept, "kept_right": right & kept}
+        if step.target is not None:
+            target = self._hard(step.target.detach())
+            every = known.unsqueeze(0).expand(len(target), *known.shape)
+            changed = every & (target != given)
+            seen |= {
+                "targets": every,
+                "targets_right": every & ~wrong,
+                "changed": changed,
+                "changed_right": changed & (target == reference),
+                "damaged": changed & ~wrong,
+            }
+        self._add(seen, reference)
+
+    def _add(self, seen: dict[str, Tensor], reference: Tensor) -> None:
+        """Adds marked entries [B], [B, L], or either with networks in front, each to the count of its class or AU."""
+        places = reference.dim()
+        marks = torch.stack([mark.long() if mark.dim() == places else mark.sum(dim=0) for mark in seen.values()])
+        numbers = torch.tensor([COUNTS.index(name) for name in seen], device=marks.device)
+        if self._kind == "multi":
+            self._counts[numbers] += marks.sum(dim=1)
+            return
+        by_class = torch.zeros(len(marks), self._counts.shape[1], dtype=torch.int64, device=marks.device)
+        self._counts[numbers] += by_class.index_add_(1, reference.clamp(min=0), marks)
+
+    def epoch_counts(self) -> tuple[dict[str, int], dict[str, list[int]]]:
+        """The counts since the last call, in all and by class or AU; what a method did not report is absent."""
+        apart = dict(zip(COUNTS, self._counts.tolist(), strict=True))
+        self._counts.zero_()
+        for whole, parts in REPORTED.items():
+            if not any(apart[whole]):
+                for name in (whole, *parts):
+                    del apart[name]
+        return {name: sum(counts) for name, counts in apart.items()}, {
+            name: counts for name, counts in apart.items() if name in BY_CLASS
+        }
+
+    def _label(self, probabilities: Tensor) -> Tensor:
+        """Hard labels of probabilities [..., C]."""
+        if self._kind == "single":
+            return probabilities.argmax(dim=-1)
+        return torch.where(probabilities >= 0.5, 1, -1)
+
+    def _hard(self, target: Tensor) -> Tensor:
+        """Hard labels of a step's target [K, B], [K, B, L] or [K, B, C]."""
+        if not target.is_floating_point():
+            return target
+        if self._kind == "single" and target.dim() != 3:
+            raise ValueError(f"a soft target must be [networks, rows, classes], not {list(target.shape)}")
+        return self._label(target)

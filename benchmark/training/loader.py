@@ -1,0 +1,143 @@
+"""Batches for a method: images resident on the device as uint8, augmented there, labels looked up by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...methods.base import Batch, Task, TrainView
+from ...protocols.base import Augmentation, Protocol
+from ...protocols.rows import Array, CellData, Rows
+from .. import random_streams
+from . import augmentation as augment
+from .pixel_store import PixelStore, make_store
+from .sampler import Sampler, visits
+
+VISIT_STRIDE = 1 << 40  # sets a sample's later visits in one epoch apart from every sample's first
+
+
+@dataclass(frozen=True)
+class TrainSet:
+    """What the training loop may touch of the training rows: images and given labels, never reference labels."""
+
+    pixels: PixelStore
+    labels: Tensor
+    verified: Tensor
+    aux: Tensor | None
+    teacher: Tensor | None
+    sample_id: Array
+    sampler: Sampler
+    augmentation: Augmentation
+    seed: int
+    method: str  # without its variant
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self.pixels.device
+
+    def batches(self, epoch: int, views: int) -> Iterator[Batch]:
+        """The augmented batches of an epoch."""
+        order = self.sampler.epoch(epoch)
+        draws = self._draws(order, epoch, views)
+        index = torch.from_numpy(order).to(self.device)
+        for step, (store, place) in enumerate(self.pixels.fetch_each(torch.from_numpy(order))):
+            images = tuple(augment.training_view(store, place, view[step], self.augmentation) for view in draws)
+            yield self._batch(index[step], images, epoch, step, "step")
+
+    def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
+        """All rows once, in order, one view; incomplete last batch included."""
+        rows = np.arange(len(self.sample_id))
+        size = self.sampler.batch_size
+        for step, start in enumerate(range(0, len(rows), size)):
+            chunk = rows[start : start + size]
+            index = torch.from_numpy(chunk).to(self.device)
+            store, place = self.pixels.fetch(index)
+            if augmented:
+                (draws,) = self._draws(chunk[None, :], epoch, 1, purpose="pass")
+                images = augment.training_view(store, place, draws[0], self.augmentation)
+            else:
+                images = augment.test_view(store, place, self.augmentation)
+            yield self._batch(index, (images,), epoch, step, "pass")
+
+    def view(self, epoch: int) -> TrainView:
+        """The training set as a method sees it."""
+
+        def batches(augment: bool = False) -> Iterator[Batch]:
+            return self.in_order(augmented=augment, epoch=epoch)
+
+        return TrainView(self.labels.clone(), self.verified.clone(), _copy(self.aux), _copy(self.teacher), batches)
+
+    def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
+        return Batch(
+            index=index,
+            images=images,
+            labels=self.labels[index],
+            verified=self.verified[index],
+            aux=None if self.aux is None else self.aux[index],
+            teacher=None if self.teacher is None else self.teacher[index],
+            epoch=epoch,
+            step=step,
+            generator=random_streams.generator(index.device, self.seed, self.method, purpose, epoch, step),
+        )
+
+    def _draws(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[Tensor]:
+        """For each view the uniforms [steps, batch, DRAWS], drawn for the whole epoch at once."""
+        samples = (self.sample_id[order] + visits(order) * VISIT_STRIDE).ravel()
+        shape = (*order.shape, augment.DRAWS)
+        keys = (random_streams.key(self.seed, purpose, view, epoch) for view in range(views))
+        drawn = (random_streams.uniforms(key, samples, augment.DRAWS).astype(np.float32).reshape(shape) for key in keys)
+        return [
+            torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.device)
+            for view in drawn
+        ]
+
+
+def _copy(values: Tensor | None) -> Tensor | None:
+    """A copy a method may write to."""
+    return None if values is None else values.clone()
+
+
+def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
+    """What a method is told: read off the given labels; the noise rate only where the protocol offers it."""
+    train = data.train
+    if protocol.kind == "single":
+        counts = np.bincount(train.given, minlength=len(protocol.names)).astype(np.float64)
+        frequency = counts / counts.sum()
+    else:
+        known = (train.given != 0).sum(axis=0)
+        positive = (train.given > 0).sum(axis=0)
+        frequency = np.divide(positive, known, out=np.full(len(known), np.nan), where=known > 0)
+    return Task(
+        kind=protocol.kind,
+        num_classes=len(protocol.names),
+        names=protocol.names,
+        train_size=len(train),
+        epochs=sampler.recipe.epochs,
+        steps_per_epoch=sampler.steps,
+        frequency=torch.from_numpy(frequency),
+        noise_rate=data.noise["realised"] if "noise_rate" in protocol.offers else None,
+        aux_names=data.aux_names,
+    )
+
+
+def make_train_set(
+    train: Rows, sampler: Sampler, seed: int, method: str, device: torch.device, teacher: Array | None = None
+) -> TrainSet:
+    """What a method may see of the training rows, on the device; `teacher` are its probabilities [N, C]."""
+    return TrainSet(
+        pixels=make_store(train.images, device),
+        labels=torch.from_numpy(train.given.astype(np.int64)).to(device),
+        verified=torch.from_numpy(train.verified).to(device),
+        aux=torch.from_numpy(train.aux).to(device) if train.aux.shape[1] else None,
+        teacher=None if teacher is None else torch.from_numpy(teacher).to(device),
+        sample_id=train.sample_id,
+        sampler=sampler,
+        augmentation=sampler.recipe.augmentation,
+        seed=seed,
+        method=method,
+    )

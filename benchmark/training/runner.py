@@ -1,0 +1,259 @@
+"""Runs one trial from whatever is on disk to its final files."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+import platform
+import shutil
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+
+from ...protocols.errors import BadInput, printable
+from ...protocols.loading import Data, open_data
+from ...protocols.rows import CellData
+from ...results.records.record import load_record
+from ...results.records.store import TrialLock, is_locked, read_json, remove, write_arrays, write_json
+from ..networks.encoders import CountedEncoder
+from ..networks.initial_weights import Weights, resolve
+from ..trial import Trial
+from . import checkpoint, teachers, trainer
+from .evaluator import Diverged
+
+FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
+FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
+# Of the output folder, not of a trial: every other trial would fail of it too.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass
+class Workplace:
+    """What a process keeps between trials: the protocol's faces, the last cell, the initial weights."""
+
+    engine: str = "inline"
+    workers: int = 1
+    opened: Data | None = None
+    _cells: dict[Any, CellData] = field(default_factory=dict)
+    _weights: dict[str, Weights] = field(default_factory=dict)
+
+    def cell(self, trial: Trial) -> CellData:
+        """The rows of a trial's cell; the last one is kept, since neighbouring trials share it."""
+        job = trial.job
+        if self.opened is None or not self.opened.serves(job.protocol, job.profile, job.source):
+            self._cells.clear()
+            self.opened = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+        cell = (trial.fold, trial.level, trial.draw)
+        if cell not in self._cells:
+            self._cells = {cell: self.opened.cell(*cell)}
+        return self._cells[cell]
+
+    def weights(self, trial: Trial) -> Weights:
+        """The initial weights of a trial."""
+        asked = trial.job.weights
+        if asked not in self._weights:
+            self._weights = {asked: resolve(asked, trial.job.settings.recipe.encoder, trial.job.data_root)}
+        return self._weights[asked]
+
+
+def state_of(trial: Trial) -> str:
+    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", "damaged", or "new"."""
+    if not os.path.lexists(trial.folder / "status.json"):
+        return "new"
+    if damage(trial):
+        return "damaged"
+    state: str = read_json(trial.folder / "status.json")["state"]
+    killed_at_the_end = state in FINISHED and checkpoint.exists(trial.folder)  # before the checkpoint was removed
+    return "interrupted" if state == "running" or killed_at_the_end else state
+
+
+def damage(trial: Trial) -> str:
+    """What is wrong with the files of a trial that has a status, as one line; an empty string if nothing is."""
+    try:
+        load_record(trial.job.out, trial.folder)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def outcome(trial: Trial) -> Mapping[str, Any]:
+    """State and reason of a trial by the disk, whoever ran it."""
+    state = state_of(trial)
+    if state == "new":
+        return {"state": "not run", "reason": _changed(trial) or "never started"}
+    if state == "damaged":
+        return {"state": "not run", "reason": damage(trial)}
+    found: Mapping[str, Any] = read_json(trial.folder / "status.json")
+    if found["state"] != "running":
+        return found
+    reason = "another run has it" if is_locked(trial.folder) else "ended before it was finished; run it again"
+    return {**found, "state": "unfinished", "reason": reason}
+
+
+def _changed(trial: Trial) -> str:
+    """Why the code of a trial's method can no longer be trained, as one line; an empty string where it can."""
+    try:
+        trial.method.load()
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
+    """Trains a trial to its end, from its checkpoint where there is one. Returns its status.
+
+    A failure is the trial's own: it is written down with its reason and never stops the run. A trial whose method is no
+    longer the code that was asked for is neither run nor written down.
+    """
+    if changed := _changed(trial):
+        return {"state": "failed", "reason": changed, "seconds": None}
+    with TrialLock(trial.folder) as acquired:
+        if not acquired:
+            return {"state": "skipped", "reason": "another run is working on it"}
+        if state_of(trial) in FINISHED:
+            return read_json(trial.folder / "status.json")  # type: ignore[no-any-return]
+        _remove_damaged(trial, report)
+        try:
+            return _run(trial, workplace, report)
+        except Diverged as error:
+            return ended(trial, "diverged", str(error))
+        except BadInput as error:
+            return ended(trial, "failed", str(error))
+        except (Exception, SystemExit) as error:  # a method may raise anything; the other trials go on
+            if isinstance(error, OSError) and error.errno in _NO_PLACE:
+                raise
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+            return ended(trial, "failed", f"{type(error).__name__}: {error} ({where})")
+
+
+def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
+    folder, weights = trial.folder, workplace.weights(trial)
+    write_json(folder / "identity.json", trial.identity)
+    lesson = teachers.attend(trial, workplace.cell(trial), weights, report)
+    data = lesson.data
+    training = trainer.start(trial, data, weights, lesson.probabilities)
+    try:
+        resumed = checkpoint.resume(folder, training)
+    except BadInput as error:
+        report({"warning": f"{error}; the trial starts again"})
+        training, resumed = trainer.start(trial, data, weights, lesson.probabilities), False
+    _write_status(trial, "running", training)
+    write_json(folder / "environment.json", _environment(trial, lesson, training, workplace, resumed=resumed))
+    trainer.train(trial, training, report)
+    write_json(folder / "environment.json", _environment(trial, lesson, training, workplace, resumed=resumed))
+    write_arrays(folder / "predictions.npz", training.evaluator.predictions())
+    status = _write_status(trial, "done", training)
+    checkpoint.remove(folder)
+    return status
+
+
+def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
+    """Names what is damaged and makes room for it; the checkpoint stays, which is looked at on its own.
+
+    A folder in the place of a file goes too, even of the checkpoint: no file could be put there.
+    """
+    if state_of(trial) == "damaged":
+        report({"warning": damage(trial)})
+        for name in FILES:
+            remove(trial.folder / name)
+    for path in (trial.folder / name for name in (checkpoint.FILE, *FILES)):
+        if path.is_dir() and not path.is_symlink():
+            report({"warning": f"{path} is a folder where a file belongs: it is removed"})
+            remove(path)
+
+
+def discard(trial: Trial) -> None:
+    """Deletes what is on disk of a trial, for `--fresh`, unless another run is working on it."""
+    if trial.folder.is_dir():
+        with TrialLock(trial.folder) as acquired:
+            if acquired:
+                shutil.rmtree(trial.folder)
+
+
+def _write_status(trial: Trial, state: str, training: trainer.Training) -> dict[str, Any]:
+    best = training.evaluator.best
+    status = {
+        "state": state,
+        "reason": None,
+        "epochs_done": training.next_epoch,
+        "epochs": trial.job.settings.recipe.epochs,
+        "seconds": training.seconds,
+        "best": {"validation": best.validation_epoch, "oracle": best.oracle_epoch},
+        "peak_memory_mb": trainer.peak_memory_mb(training.train_set.device),
+        "updated": _now(),
+    }
+    write_json(trial.folder / "status.json", status)
+    return status
+
+
+def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
+    """Writes down a trial that did not reach its end; what it finished stays readable."""
+    lines = trial.folder / "epochs.jsonl"
+    done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
+    status = {
+        "state": state,
+        "reason": printable(reason),
+        "epochs_done": done,
+        "epochs": trial.job.settings.recipe.epochs,
+        "seconds": None,
+        "best": {"validation": None, "oracle": None},
+        "peak_memory_mb": None,
+        "updated": _now(),
+    }
+    write_json(trial.folder / "identity.json", trial.identity)
+    write_json(trial.folder / "status.json", status)
+    if state == "diverged":
+        checkpoint.remove(trial.folder)
+    return status
+
+
+def _environment(
+    trial: Trial, lesson: teachers.Lesson, training: trainer.Training, workplace: Workplace, *, resumed: bool
+) -> dict[str, Any]:
+    """Recorded, not hashed; no host name, no path."""
+    data = lesson.data
+    protocol, device = trial.job.protocol, training.train_set.device
+    sampler = training.train_set.sampler
+    return {
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": _device_name(device),
+        "engine": workplace.engine,
+        "workers": workplace.workers,
+        "resumed": resumed,
+        "task": {"kind": protocol.kind, "names": list(protocol.names), "metric": protocol.metric},
+        "noise": data.noise,
+        "oracle_knowledge": training.oracle_knowledge,
+        "unstated": list(trial.method.unstated),
+        "teachers": list(lesson.teachers),
+        "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),
+        "views": training.method.views,
+        "rows": {
+            "train": len(data.train),
+            "validation": 0 if data.validation is None else len(data.validation),
+            "test": len(data.test),
+            "test_copies": int(data.test.copy.sum()),
+        },
+        "rows_per_epoch": sampler.steps * sampler.batch_size,
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    """What seconds are compared within: the GPU's model; of a CPU what it multiplies with, as AVX512."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

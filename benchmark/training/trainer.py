@@ -1,0 +1,242 @@
+"""One loop for all methods.
+
+The trainer alone owns optimiser, schedule, precision, device, checkpoint, counters, evaluation and the check for
+values that are not finite. A method is handed Task, TrainView and Batch and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...methods.base import Method, Step
+from ...protocols.base import Recipe
+from ...protocols.rows import Array, CellData
+from .. import random_streams
+from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
+from ..networks.initial_weights import Weights
+from ..settings import apply_to_process
+from ..trial import Trial
+from . import checkpoint
+from .auditor import Auditor
+from .evaluator import Diverged, Evaluator
+from .loader import TrainSet, make_task, make_train_set
+from .sampler import Sampler
+
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass
+class Training:
+    """A trial in progress: everything a checkpoint has to bring back.
+
+    Attributes:
+        next_epoch: the epoch that comes next (0-based).
+        lines: the epochs' lines so far, as epochs.jsonl keeps them.
+        seconds: of building, preparing, training and evaluation so far.
+    """
+
+    method: Method
+    optimizer: torch.optim.Optimizer
+    train_set: TrainSet
+    evaluator: Evaluator
+    auditor: Auditor
+    counters: Counters
+    next_epoch: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def oracle_knowledge(self) -> list[str]:
+        """What the method read that no user would know."""
+        return sorted(self.method.task.oracle_reads)
+
+
+def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None = None) -> Training:
+    """Builds the method and everything around it, ready for epoch 0; `teacher` are its probabilities [N, C]."""
+    settings = trial.job.settings
+    device = apply_to_process(settings)
+    began = clock(device)
+    forget_peak_memory(device)
+    recipe = settings.recipe
+    sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
+    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.base, device, teacher)
+    task = make_task(trial.job.protocol, data, sampler)
+    counters = Counters()
+    neck = (recipe.neck, task.num_classes)
+    factory = EncoderFactory(
+        recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled
+    )
+    with random_streams.scope(device, trial.seed, "construction"):
+        method = trial.method.load()(task, factory, trial.method.params)
+        method.to(device)
+        method.prepare(train_set.view(0))
+    reference = torch.from_numpy(data.train.reference).to(device)
+    return Training(
+        method=method,
+        optimizer=make_optimizer(method, recipe),
+        train_set=train_set,
+        evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
+        auditor=Auditor(train_set.labels, reference, trial.job.protocol.kind, task.num_classes),
+        counters=counters,
+        seconds=clock(device) - began,
+    )
+
+
+def train(trial: Trial, training: Training, report: Report) -> None:
+    """Runs the epochs that are left; writes the line and the checkpoint of each.
+
+    Raises:
+        Diverged: a loss or a prediction is not finite; the reason says where.
+    """
+    recipe, device = trial.job.settings.recipe, training.train_set.device
+    while training.next_epoch < recipe.epochs:
+        began, started = clock(device), time.perf_counter()
+        epoch = training.next_epoch
+        with random_streams.scope(device, trial.seed, "network", epoch):
+            line = run_epoch(training, recipe, epoch)
+        trained = time.perf_counter() - started
+        line["compute"] = training.counters.take()
+        with random_streams.scope(device, trial.seed, "evaluation", epoch):
+            line |= training.evaluator.epoch(training.method, epoch)
+        training.counters.take()  # evaluation is the harness's, not the method's
+        line["seconds"] = clock(device) - began
+        training.seconds += line["seconds"]
+        training.lines.append(line)
+        training.next_epoch += 1
+        checkpoint.save(trial.folder, training)
+        rows = training.train_set.sampler.steps * training.train_set.sampler.batch_size
+        report(
+            {
+                "epoch": epoch + 1,
+                "epochs": recipe.epochs,
+                "loss": line["loss"],
+                "images_per_second": rows / trained,
+            }
+        )
+
+
+def clock(device: torch.device) -> float:
+    """Seconds for the record: of processor time on the CPU, whatever else the machine does; of wall time elsewhere."""
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
+    """One pass of training; returns the epoch's line without its evaluation."""
+    method, optimizer = training.method, training.optimizer
+    rate = set_learning_rate(optimizer, recipe, epoch)
+    method.train()
+    method.begin_epoch(epoch, training.train_set.view(epoch))
+    sums = _Sums(training.train_set.device)
+    for batch in training.train_set.batches(epoch, method.views):
+        rows = batch.index.clone()  # what the auditor looks at is not the method's to change
+        step = method.loss(batch)
+        training.auditor.watch(rows, step)
+        sums.add(batch.step, step)
+        if step.loss is None:
+            continue
+        optimizer.zero_grad(set_to_none=True)
+        step.loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        method.after_step()
+    loss, logs = sums.close(epoch)
+    audit, by_class = training.auditor.epoch_counts()
+    return {
+        "epoch": epoch,
+        "learning_rate": rate,
+        "loss": loss,
+        "logs": logs,
+        "audit": audit,
+        "audit_by_class": by_class,
+    }
+
+
+def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """One optimiser over all parameters: encoders at the recipe's rate, the rest at multiples of it.
+
+    Parts of a neck learn at the recipe's factors, a 1x1 convolution before them with the backbone, everything outside
+    encoders at head_factor.
+    """
+    encoders = [module for module in method.modules() if isinstance(module, CountedEncoder)]
+    factors = (1.0, *(factor for _, factor in recipe.neck_factors), recipe.head_factor)
+    group_of = {id(parameter): 0 for encoder in encoders for parameter in encoder.parameters()}
+    for number, (part, _) in enumerate(recipe.neck_factors, 1):
+        group_of |= {id(parameter): number for encoder in encoders for parameter in encoder.neck_parameters(part)}
+    head = len(factors) - 1
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if group_of.get(id(p), head) == number], "factor": factor}
+        for number, factor in enumerate(factors)
+    ]
+    groups = [{**group, "lr": recipe.learning_rate * group["factor"]} for group in groups if group["params"]]  # type: ignore[operator]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> float:
+    """Sets the rates of an epoch (0-based); returns the encoders' rate."""
+    falls = {"constant": 0, "exponential": epoch, "steps": sum(epoch >= start for start in recipe.milestones)}
+    rate = recipe.learning_rate * recipe.decay ** falls[recipe.schedule]
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+    return rate
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Starts the peak of memory anew: of the device, or on Linux of the process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif CLEAR_REFS.exists():
+        with contextlib.suppress(OSError):
+            CLEAR_REFS.write_text("5")
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Peak memory since it was forgotten, in MB: of the device, or on Linux of the process; None elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if not CLEAR_REFS.exists():
+        return None
+    lines = CLEAR_REFS.with_name("status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+class _Sums:
+    """Means of an epoch, summed on the device; says at which step a loss was first not finite."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._steps = 0
+        self._first_bad = torch.full((), math.inf, dtype=torch.float64, device=device)
+        self._logs: dict[str, list[float | Tensor]] = {}
+
+    def add(self, number: int, step: Step) -> None:
+        for name, value in step.logs.items():
+            self._logs.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
+        if step.loss is None:
+            return
+        loss = step.loss.detach()
+        self._loss += loss
+        self._steps += 1
+        self._first_bad = torch.where(torch.isfinite(loss), self._first_bad, self._first_bad.clamp(max=number))
+
+    def close(self, epoch: int) -> tuple[float | None, dict[str, float | None]]:
+        """Mean loss (None without an update) and mean logs; Diverged where a loss was not finite."""
+        bad = self._first_bad.item()
+        if bad != math.inf:
+            raise Diverged(f"loss not finite at epoch {epoch}, step {int(bad)}")
+        means = {name: sum(float(value) for value in values) / len(values) for name, values in self._logs.items()}
+        logs = {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
+        return (self._loss.item() / self._steps if self._steps else None), logs

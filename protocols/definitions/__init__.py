@@ -1,0 +1,1 @@
+"""The frozen protocols, and the recipes they train by."""

@@ -1,0 +1,315 @@
+"""The protocols of action units: many labels a face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..base import Profile, Protocol, Recipe, Size, Sources
+from ..readers.subject_lists import BP4D_AUS, BP4D_PARTS, DISFA_PARTS
+from .recipes import (
+    RECOT,
+    RECOT_EMOTIONET,
+    RECOT_SCRATCH,
+    RHLS_BP4D,
+    RHLS_DISFA,
+    at_small,
+    at_smoke,
+    of_the_appendix,
+    pooled,
+    with_encoder,
+)
+
+BP4D_RATES = (0.211, 0.171, 0.203, 0.462, 0.549, 0.594, 0.562, 0.466, 0.169, 0.344, 0.165, 0.152)
+DISFA_AUS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
+DISFA_RATES = (0.050, 0.043, 0.152, 0.079, 0.042, 0.129, 0.277, 0.088)
+EMOTIONET_AUS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU9", "AU12", "AU17", "AU20", "AU25", "AU26", "AU43")
+# Guesses for generated faces only: no table of EmotioNet's rates is published.
+EMOTIONET_RATES = (0.10, 0.07, 0.15, 0.06, 0.30, 0.06, 0.40, 0.06, 0.04, 0.45, 0.15, 0.08)
+
+PARTS = ("part1", "part2", "part3")
+LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
+TAUGHT: Sources = (
+    ("noise", "a model of supervised:clean, trained on the fold's verified frames with the trial's seed, labels them"),
+    ("validation", "small and smoke: three training subjects and a like share of the noisy faces; paper: none"),
+)
+TEST: Sources = (("test", "annotated frames of the part that names the fold; subjects are in one part only"),)
+SIZES: Sources = (("sizes", "frames of all subjects; noisy faces; subjects held out for validation"),)
+
+
+def _frames(total: int, noisy: int, validation: int) -> Size:
+    """A size of so many frames, real or generated."""
+    return Size(train=total, noisy=noisy, validation=validation, generated=(total, 0, 0))
+
+
+def _paper(recipe: Recipe, frames: int, noisy: int) -> Profile:
+    """All real frames; a generated twin of so many."""
+    size = Size(noisy=noisy, validation=0, side=240, generated=(frames, 0, 0), generated_side=128)
+    return Profile(recipe, replace(size, generated_noisy=8_000) if noisy else size)
+
+
+BP4D_3FOLD = Protocol(
+    name="bp4d-3fold",
+    version=2,
+    design="au",
+    kind="multi",
+    names=BP4D_AUS,
+    data=("bp4d", "emotionet"),
+    metric="f1",
+    noise="labelled by a teacher",
+    noise_seed=0,
+    noisy_labels_from="supervised:clean",
+    offers=frozenset({"verified"}),
+    folds=PARTS,
+    parts=BP4D_PARTS,
+    rates=BP4D_RATES,
+    paper=_paper(RECOT, 12_300, 50_000),
+    small=Profile(at_small(RECOT), _frames(2_952, 2_000, 3)),
+    smoke=Profile(at_smoke(RECOT), _frames(328, 160, 3)),
+    options=(("side", "240"),),
+    title="BP4D, three subject-exclusive folds, with a noisy set",
+    about=(
+        ("training", "annotated frames of two parts (verified), and 50,000 EmotioNet faces"),
+        *TAUGHT,
+        *TEST,
+        *SIZES,
+        ("alignment", "five landmarks to 240 px"),
+        ("papers", "ReCoT Table 2"),
+    ),
+)
+
+DISFA_3FOLD = replace(
+    BP4D_3FOLD,
+    name="disfa-3fold",
+    version=1,
+    names=DISFA_AUS,
+    data=("disfa", "emotionet"),
+    parts=DISFA_PARTS,
+    rates=DISFA_RATES,
+    paper=_paper(RECOT, 12_150, 50_000),
+    small=Profile(at_small(RECOT), _frames(2_943, 2_000, 3)),
+    smoke=Profile(at_smoke(RECOT), _frames(324, 160, 3)),
+    title="DISFA, three subject-exclusive folds, with a noisy set",
+    about=(*BP4D_3FOLD.about[:-1], ("positive", "intensity 2 or more"), ("papers", "ReCoT Table 3")),
+)
+
+_PLAIN: Sources = (
+    ("training", "annotated frames of two parts, nothing else"),
+    ("validation", "small and smoke: three training subjects; paper: none, since RHLS tunes apart (variant tune)"),
+    *TEST,
+    ("alignment", "five landmarks to 240 px; RHLS does not say which"),
+    ("noise", "whatever the annotators got wrong; not measurable"),
+)
+BP4D_PLAIN = replace(
+    BP4D_3FOLD,
+    name="bp4d-3fold-plain",
+    version=1,
+    data=("bp4d",),
+    noise="annotators",
+    noisy_labels_from="",
+    offers=frozenset(),
+    paper=_paper(RHLS_BP4D, 12_300, 0),
+    small=Profile(at_small(RHLS_BP4D), _frames(2_952, 0, 3)),
+    smoke=Profile(at_smoke(RHLS_BP4D), _frames(328, 0, 3)),
+    runs=5,
+    title="BP4D, three subject-exclusive folds, annotated frames alone",
+    about=(*_PLAIN, ("papers", "RHLS Table 2")),
+)
+
+DISFA_PLAIN = replace(
+    DISFA_3FOLD,
+    name="disfa-3fold-plain",
+    data=("disfa",),
+    noise="annotators",
+    noisy_labels_from="",
+    offers=frozenset(),
+    paper=_paper(RHLS_DISFA, 12_150, 0),
+    small=Profile(at_small(RHLS_DISFA), _frames(2_943, 0, 3)),
+    smoke=Profile(at_smoke(RHLS_DISFA), _frames(324, 0, 3)),
+    runs=5,
+    title="DISFA, three subject-exclusive folds, annotated frames alone",
+    about=(*_PLAIN, ("positive", "intensity 2 or more"), ("papers", "RHLS Tables 1 and 2")),
+)
+
+
+def _tuned(plain: Protocol) -> Protocol:
+    """The sixfold validation inside the training part: 18 folds, none of which looks at its test part."""
+    return replace(
+        plain,
+        name=f"{plain.name}:tune",
+        folds=tuple(f"{part}.{sixth}" for part in PARTS for sixth in range(1, 7)),
+        options=(*plain.options, ("tune", "6")),
+        title=f"{plain.title}: sixfold validation inside each training part",
+        about=(
+            ("training", "five sixths of the subjects of two parts"),
+            ("test", "the other sixth (part1.2: the second sixth of the parts that train for part1)"),
+            ("sixths", "every sixth subject in the published order; RHLS does not list them"),
+            *(line for line in plain.about if line[0] in ("alignment", "noise", "positive")),
+            ("papers", "RHLS Fig. 3: the mean of these 18 runs chooses β"),
+        ),
+    )
+
+
+def _flipped(plain: Protocol, variant: str, noise: str, how: str) -> Protocol:
+    """Known label noise on top of the annotators' labels."""
+    return replace(
+        plain,
+        name=f"{plain.name}:{variant}",
+        noise=noise,
+        levels=LEVELS,
+        title=f"{plain.title}, with {noise} noise",
+        about=(
+            *(line for line in plain.about if line[0] not in ("noise", "papers")),
+            ("noise", how),
+            ("papers", "no paper has this protocol"),
+        ),
+    )
+
+
+EMOTIONET_3SPLIT = replace(
+    BP4D_3FOLD,
+    name="emotionet-3split",
+    version=1,
+    names=EMOTIONET_AUS,
+    data=("emotionet",),
+    noise="automatic coder",
+    noisy_labels_from="",
+    folds=("split1", "split2", "split3"),
+    parts=(),
+    rates=EMOTIONET_RATES,
+    paper=Profile(
+        RECOT_EMOTIONET,
+        Size(
+            *(15_000, 50_000, 0, None, 240, (6_000, 0, 2_000)),
+            generated_noisy=8_000,
+            generated_side=128,
+        ),
+    ),
+    small=Profile(at_small(RECOT_EMOTIONET), Size(2_000, 2_000, 200, 1_000, generated=(2_200, 0, 838))),
+    smoke=Profile(at_smoke(RECOT_EMOTIONET), Size(160, 160, 32, 73, generated=(192, 0, 73))),
+    title="EmotioNet, three random splits, with a noisy set",
+    about=(
+        ("training", "15,000 manually annotated images (verified), and 50,000 with the automatic coder's labels"),
+        ("test", "the other manual images: 5,722 of the 20,722 ReCoT could fetch; fewer are split in proportion"),
+        ("splits", "three fixed draws of the harness: the authors' are not published, so results compare in spirit"),
+        ("validation", "small and smoke: rows held out of training and a like share of the noisy ones; paper: none"),
+        ("alignment", "five landmarks to 240 px"),
+        ("noise", "the automatic coder's errors; on real faces not measurable, since nobody judged these images"),
+        ("identities", "the same person may be in training and test: EmotioNet names nobody"),
+        ("papers", "ReCoT Tables 1 and 4, MLCR"),
+    ),
+)
+
+EMOTIONET_SCRATCH = replace(
+    EMOTIONET_3SPLIT,
+    name="emotionet-3split-scratch",
+    paper=Profile(RECOT_SCRATCH, EMOTIONET_3SPLIT.paper.size),
+    title="EmotioNet, three random splits, with a noisy set, without pre-training",
+    about=(*EMOTIONET_3SPLIT.about[:-1], ("papers", "ReCoT Table 4, without pre-training")),
+)
+
+
+def _noisy_set(variant: str, times: float) -> Protocol:
+    """Another number of noisy faces, in every profile the same multiple."""
+    whole = EMOTIONET_3SPLIT
+
+    def scaled(profile: Profile) -> Profile:
+        size = profile.size
+        generated = None if size.generated_noisy is None else round(times * size.generated_noisy)
+        return replace(profile, size=replace(size, noisy=round(times * (size.noisy or 0)), generated_noisy=generated))
+
+    return replace(
+        whole,
+        name=f"{whole.name}:noisy-{variant}",
+        paper=scaled(whole.paper),
+        small=scaled(whole.small),
+        smoke=scaled(whole.smoke),
+        title=f"{whole.title} of {variant} faces",
+        about=(
+            (
+                "training",
+                f"15,000 manually annotated images (verified), and {variant} with the automatic coder's labels",
+            ),
+            *whole.about[1:-1],
+            ("papers", "ReCoT appendix: the number of noisy images"),
+        ),
+    )
+
+
+def _encoded(encoder: str) -> Protocol:
+    """Another encoder at the paper profile; small and smoke keep their narrow one."""
+    whole = EMOTIONET_3SPLIT
+    recipe = with_encoder(RECOT_EMOTIONET, encoder, "ReCoT appendix: the choice of encoder")
+    return replace(
+        whole,
+        name=f"{whole.name}:{encoder}",
+        paper=replace(whole.paper, recipe=recipe),
+        title=f"{whole.title}, {encoder}",
+        about=(
+            *whole.about[:-1],
+            ("encoder", f"{encoder} at the paper profile; small and smoke have the same narrow one as without"),
+            ("papers", "ReCoT appendix: the choice of encoder"),
+        ),
+    )
+
+
+def _pool(whole: Protocol, recipe: Recipe) -> Protocol:
+    """Batches from the union of clean and noisy rows, in every profile."""
+    pool = pooled(recipe)
+    return replace(
+        whole,
+        name=f"{whole.name}:pool",
+        version=1,
+        paper=replace(whole.paper, recipe=pool),
+        small=replace(whole.small, recipe=at_small(pool)),
+        smoke=replace(whole.smoke, recipe=at_smoke(pool)),
+        title=f"{whole.title}, batches from one pool",
+        about=(
+            *whole.about[:-1],
+            ("batches", "from clean and noisy rows shuffled together, each row once an epoch; without: half of each"),
+            ("papers", "no table; ReCoT does not say how it samples, and this is the other reading"),
+        ),
+    )
+
+
+def _appendix(whole: Protocol) -> Protocol:
+    """The 30 epochs of ReCoT's appendix at the paper profile; small and smoke keep their own."""
+    return replace(
+        whole,
+        name=f"{whole.name}:30-epochs",
+        version=1,
+        paper=replace(whole.paper, recipe=of_the_appendix(RECOT)),
+        title=f"{whole.title}, 30 epochs",
+        about=(
+            *whole.about[:-1],
+            ("epochs", "30 at the paper profile, as ReCoT's appendix says; small and smoke are the same as without"),
+            ("papers", "no table; ReCoT's paper says 25 epochs, its appendix 30"),
+        ),
+    )
+
+
+AU_PROTOCOLS = (
+    EMOTIONET_3SPLIT,
+    EMOTIONET_SCRATCH,
+    BP4D_3FOLD,
+    DISFA_3FOLD,
+    BP4D_PLAIN,
+    DISFA_PLAIN,
+    _tuned(BP4D_PLAIN),
+    _tuned(DISFA_PLAIN),
+    _flipped(BP4D_PLAIN, "flip", "flip", "the sign of exactly round(rate x n) known entries of each AU is turned"),
+    _flipped(
+        BP4D_PLAIN,
+        "balanced-flip",
+        "balanced flip",
+        "as many positives as negatives of each AU are turned, so that its base rate stays; rare AUs get less noise",
+    ),
+    _noisy_set("10k", 0.2),
+    _noisy_set("100k", 2.0),
+    _encoded("resnet18"),
+    _encoded("resnet50"),
+    _pool(EMOTIONET_3SPLIT, RECOT_EMOTIONET),
+    _pool(BP4D_3FOLD, RECOT),
+    _pool(DISFA_3FOLD, RECOT),
+    _appendix(BP4D_3FOLD),
+    _appendix(DISFA_3FOLD),
+)

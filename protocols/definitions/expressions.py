@@ -1,0 +1,232 @@
+"""The protocols of facial expressions: one label a face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..base import Profile, Protocol, Size, Sources
+from ..readers.affectnet.labels import AFFECTNET_CLASSES
+from ..readers.fer2013 import FERPLUS_CLASSES
+from ..readers.rafdb import RAFDB_CLASSES
+from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke
+
+SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"
+LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
+
+_FER_SIZES = {
+    "paper": Size(generated=(20_000, 2_000, 2_000), side=96),
+    "small": Size(train=4_000, validation=1_000, generated=(4_000, 1_000, 2_000)),
+    "smoke": Size(train=320, validation=100, test=200, generated=(320, 100, 200)),
+}
+_PACKED_SIZES = {
+    "small": Size(train=4_000, validation=400, generated=(4_000, 400, 2_000)),
+    "smoke": Size(train=320, validation=32, test=200, generated=(320, 32, 200)),
+}
+
+FERPLUS_SYM = Protocol(
+    name="ferplus-sym",
+    version=1,
+    design="ferplus",
+    kind="single",
+    names=FERPLUS_CLASSES,
+    data=("ferplus",),
+    metric="accuracy",
+    noise="symmetric",
+    noise_seed=0,
+    levels=LEVELS,
+    offers=frozenset({"noise_rate"}),
+    paper=Profile(COCURING, _FER_SIZES["paper"]),
+    small=Profile(at_small(COCURING), _FER_SIZES["small"]),
+    smoke=Profile(at_smoke(COCURING), _FER_SIZES["smoke"]),
+    options=(("labels", "ferplus-majority"),),
+    title="FER+ with symmetric label noise",
+    about=(
+        ("training", "FER2013 Training rows with a FER+ majority, labels changed to another class at the level's rate"),
+        ("validation", "PublicTest with noise of the same kind and level"),
+        ("test", "PrivateTest, FER+ majority labels; also counted without copies of training images"),
+        ("classes", "FER+ majority: single votes dropped, more than half of the remaining votes; eight classes"),
+        ("noise", SYMMETRIC),
+        ("papers", "Co-curing Table 2 trains on Training and PublicTest together and has no validation set"),
+    ),
+)
+
+FERPLUS_ANNOTATOR = replace(
+    FERPLUS_SYM,
+    name="ferplus-annotator",
+    noise="votes",
+    levels=(),
+    title="FER+ with one annotator's labels: drawn from the ten votes of each face",
+    about=(
+        ("training", "FER2013 Training rows with a FER+ majority, each with a label drawn from its own votes"),
+        ("validation", "PublicTest, drawn likewise"),
+        *FERPLUS_SYM.about[2:4],
+        ("noise", "instance dependent: hard faces are noisier; unknown and not-a-face votes are not drawn"),
+        ("papers", "no paper has this protocol"),
+    ),
+)
+
+FER2013_REAL = Protocol(
+    name="fer2013-real",
+    version=1,
+    design="ferplus",
+    kind="single",
+    names=FERPLUS_CLASSES[:7],
+    data=("ferplus",),
+    metric="accuracy",
+    noise="fer2013",
+    offers=frozenset({"noise_rate"}),
+    paper=Profile(COCURING, _FER_SIZES["paper"]),
+    small=Profile(at_small(COCURING), _FER_SIZES["small"]),
+    smoke=Profile(at_smoke(COCURING), _FER_SIZES["smoke"]),
+    options=(("labels", "fer2013"), ("rows", "all")),
+    title="FER2013's own labels judged by FER+",
+    about=(
+        ("training", "all distinct FER2013 Training images with their FER2013 labels"),
+        ("validation", "distinct PublicTest images without copies of training images, FER2013 labels"),
+        ("test", "PrivateTest rows with a FER+ majority among seven classes; also without copies of training images"),
+        ("noise", "what FER2013's labelling got wrong; measured against FER+ where FER+ has a majority"),
+        ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
+        ("papers", "no paper has this protocol"),
+    ),
+)
+
+FER2013_REAL_KEPT = replace(
+    FER2013_REAL,
+    name="fer2013-real:kept",
+    options=(("labels", "fer2013"), ("rows", "kept")),
+    title="FER2013's own labels judged by FER+, only rows FER+ has a majority for",
+)
+
+RAFDB_SYM = Protocol(
+    name="rafdb-sym",
+    version=1,
+    design="packed",
+    kind="single",
+    names=RAFDB_CLASSES,
+    data=("rafdb",),
+    metric="accuracy",
+    noise="symmetric",
+    noise_seed=0,
+    levels=LEVELS,
+    offers=frozenset({"noise_rate"}),
+    paper=Profile(COCURING, Size(validation=0, side=100, generated=(12_271, 0, 3_068))),
+    small=Profile(at_small(COCURING), _PACKED_SIZES["small"]),
+    smoke=Profile(at_smoke(COCURING), _PACKED_SIZES["smoke"]),
+    options=(("side", "100"),),
+    title="RAF-DB with symmetric label noise",
+    about=(
+        ("training", "the basic set's training part, labels changed to another class at the level's rate"),
+        ("validation", "small and smoke: rows held out of training, with noise of the same kind; paper: none"),
+        ("test", "the basic set's test part; also counted without copies of training images"),
+        ("alignment", "RAF-DB's own 100 px crops, which stand for the papers' MTCNN"),
+        ("noise", SYMMETRIC),
+        ("papers", "Co-curing Table 2; ULC-AG Tables 1 to 3 and 5"),
+    ),
+)
+
+
+def _rafdb(variant: str, noise: str, how: str) -> Protocol:
+    """RAF-DB with its noise drawn in another way."""
+    about: Sources = (*RAFDB_SYM.about[:4], ("noise", how), ("papers", "no paper has this protocol"))
+    title = f"RAF-DB with label noise: {noise}"
+    return replace(RAFDB_SYM, name=f"rafdb-sym:{variant}", noise=noise, title=title, about=about)
+
+
+RAFDB_COIN = _rafdb(
+    "by-coin", "symmetric, by coin", "each row by itself with the level's probability, as SCN and EAC draw"
+)
+RAFDB_TRUE = _rafdb(
+    "true-included",
+    "symmetric, true class included",
+    "the new class is drawn from all seven: 6/7 of the nominal level is effective",
+)
+RAFDB_PAIR = _rafdb("pair", "pair flip", "exactly round(rate x n) rows of each class go to the next class in order")
+
+
+def _rafdb_list(level: str, file: str) -> Protocol:
+    """RAF-DB with the labels of a list that other authors passed on."""
+    return replace(
+        RAFDB_SYM,
+        name=f"rafdb-sym:list-{level}",
+        noise=f"list of others, {level}",
+        levels=(),
+        options=(("side", "100"), ("list", file)),
+        title=f"RAF-DB with the noisy labels of {file.rpartition('/')[2]}",
+        about=(
+            ("training", f"the basic set's training part with the labels of rafdb/{file}"),
+            *RAFDB_SYM.about[1:4],
+            ("noise", "whatever the list's author drew; its realised rate is in the record"),
+            ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
+            ("papers", "the lists SCN passed on"),
+        ),
+    )
+
+
+RAFDB_LISTS = tuple(_rafdb_list(level, f"EmoLabel/{level}noise_train.txt") for level in ("0.1", "0.2", "0.3"))
+
+_AFFECTNET_ABOUT: Sources = (
+    ("training", "the manually annotated part's training set, labels changed to another class at the level's rate"),
+    ("validation", "small and smoke: rows held out of training, with noise of the same kind; paper: none"),
+    ("test", "the set the owners call validation, on which everybody reports"),
+    ("alignment", "2021 release: as it comes, 224 px; older release: cut to its own face box"),
+    ("sampling", "each class equally often, by the given labels"),
+    ("noise", SYMMETRIC),
+)
+AFFECTNET_SYM = Protocol(
+    name="affectnet-sym",
+    version=1,
+    design="packed",
+    kind="single",
+    names=AFFECTNET_CLASSES,
+    data=("affectnet",),
+    metric="accuracy",
+    noise="symmetric",
+    levels=LEVELS,
+    offers=frozenset({"noise_rate"}),
+    paper=Profile(COCURING_OVERSAMPLED, Size(validation=0, side=224, generated=(16_000, 0, 4_000), generated_side=96)),
+    small=Profile(at_small(COCURING_OVERSAMPLED), _PACKED_SIZES["small"]),
+    smoke=Profile(at_smoke(COCURING_OVERSAMPLED), _PACKED_SIZES["smoke"]),
+    options=(("side", "224"), ("test", "validation")),
+    title="AffectNet, eight classes, with symmetric label noise",
+    about=(*_AFFECTNET_ABOUT, ("papers", "Co-curing Table 2; 287,651 training and 4,000 test images")),
+)
+
+AFFECTNET7_SYM = replace(
+    AFFECTNET_SYM,
+    name="affectnet7-sym",
+    names=AFFECTNET_CLASSES[:7],
+    title="AffectNet, seven classes, with symmetric label noise",
+    about=(*_AFFECTNET_ABOUT, ("papers", "ULC-AG Tables I to III; 283,901 training and 3,500 test images")),
+)
+
+AFFECTNET_AUTO = replace(
+    AFFECTNET7_SYM,
+    name="affectnet-auto",
+    noise="automatic annotation",
+    levels=(),
+    offers=frozenset(),
+    options=(("side", "224"), ("train", "automatic"), ("test", "validation")),
+    title="AffectNet's automatically annotated part, judged by its manual validation set",
+    about=(
+        ("training", "the automatically annotated part, seven classes, with its own labels"),
+        *_AFFECTNET_ABOUT[1:5],
+        ("noise", "whatever the automatic annotation got wrong; not measurable, since nobody judged these images"),
+        ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
+        ("papers", "Co-curing Table 3, ULC-AG Table III; 3,500 test images"),
+    ),
+)
+
+EXPRESSION_PROTOCOLS = (
+    FERPLUS_SYM,
+    RAFDB_SYM,
+    AFFECTNET_SYM,
+    AFFECTNET7_SYM,
+    AFFECTNET_AUTO,
+    FER2013_REAL,
+    FER2013_REAL_KEPT,
+    FERPLUS_ANNOTATOR,
+    RAFDB_COIN,
+    RAFDB_TRUE,
+    RAFDB_PAIR,
+    *RAFDB_LISTS,
+)

@@ -1,0 +1,188 @@
+"""Recipes of methods' own papers and code, for `--recipe native`: each makes a column of its own.
+
+Only methods whose training is stated well enough are here. What a source leaves open is taken from the shared
+recipe and marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from ..base import Augmentation, Protocol, Recipe
+from .recipes import (
+    COCURING,
+    COCURING_OVERSAMPLED,
+    RECOT,
+    RECOT_EMOTIONET,
+    RECOT_SCRATCH,
+    RHLS_BP4D,
+    RHLS_DISFA,
+)
+
+NOISE = ("pixel noise", "authors' code, with a quarter or half of the images: left out")
+ERASED = Augmentation(crop=224, resize=224, flip=0.25, erase=0.5)
+PADDED = Augmentation(crop=224, resize=224, pad=28, flip=0.5)
+
+SCN = replace(
+    COCURING,
+    weights="imagenet",
+    epochs=70,
+    batch_size=64,
+    augmentation=ERASED,
+    learning_rate=1e-3,
+    head_factor=1.0,
+    weight_decay=1e-4,
+    decay=0.9,
+    max_steps=None,
+    sources=(
+        ("encoder", "SCN: ResNet-18"),
+        ("epochs, batch_size, weight_decay, schedule, decay", "authors' code, src/train.py:22-32,194,202"),
+        ("optimizer, learning_rate", "authors' code, src/train.py:194: Adam, 1e-3; --lr is for SGD alone"),
+        ("head_factor, sampler, max_steps", "authors' code, src/train.py: nothing of the kind"),
+        ("weights", "authors' code: ImageNet"),
+        ("augmentation", "authors' code, src/train.py: mirrored or noisy by a coin, erased by another"),
+        NOISE,
+    ),
+)
+ULC_AG = replace(
+    COCURING,
+    batch_size=512,
+    optimizer="sgd",
+    learning_rate=0.01,
+    head_factor=1.0,
+    weight_decay=1e-4,
+    schedule="steps",
+    decay=0.1,
+    milestones=(10, 20),
+    max_steps=None,
+    sources=(
+        ("encoder", "ULC-AG §III-B: ResNet-18"),
+        ("batch_size, learning_rate, schedule, decay, milestones", "ULC-AG §III-B"),
+        ("weights", "ULC-AG §III-B: MS-Celeb-1M"),
+        ("optimizer, momentum, weight_decay", "unstated: SGD with momentum 0.9 and 1e-4"),
+        ("epochs", "unstated: 40"),
+        ("graph learning rate", "ULC-AG §III-B says 0.005, which may be a weight decay: not kept apart here"),
+        ("augmentation", "unstated: as the shared recipe"),
+    ),
+)
+EAC = replace(
+    COCURING,
+    epochs=60,
+    batch_size=32,
+    augmentation=Augmentation(crop=224, resize=224, flip=0.0),
+    learning_rate=2e-4,
+    head_factor=1.0,
+    weight_decay=1e-4,
+    decay=0.9,
+    max_steps=None,
+    sources=(
+        ("encoder, weights", "authors' README: ResNet-18 of MS-Celeb-1M; their main.py has ResNet-50 of VGGFace2"),
+        ("epochs, batch_size, weight_decay, schedule, decay, optimizer", "authors' code, src/main.py"),
+        ("learning_rate", "authors' README for ResNet-18; main.py has 1e-4 for ResNet-50"),
+        ("head_factor, sampler, max_steps", "authors' code, src/main.py: nothing of the kind"),
+        ("augmentation", "authors' code, src/main.py, dataset.py; mirror and erasing are the method's own"),
+        NOISE,
+    ),
+)
+RUL = replace(
+    EAC,
+    batch_size=64,
+    augmentation=ERASED,
+    head_factor=10.0,
+    sources=(
+        ("encoder, weights", "authors' code, src/main.py: ResNet-18 of MS-Celeb-1M"),
+        ("epochs, batch_size, weight_decay, schedule, decay, optimizer", "authors' code, src/main.py"),
+        ("learning_rate", "authors' code, src/main.py: 2e-4"),
+        (
+            "head_factor",
+            "authors' code, src/main.py: classifier 2e-3; its two branches, there 2e-4, have 2e-3 too here",
+        ),
+        ("sampler, max_steps", "authors' code, src/main.py: nothing of the kind"),
+        ("augmentation", "authors' code, src/dataset.py, main.py: mirrored or noisy by a coin, erased by another"),
+        NOISE,
+    ),
+)
+NCT = replace(
+    COCURING,
+    weights="none",
+    epochs=200,
+    augmentation=PADDED,
+    optimizer="sgd",
+    learning_rate=0.1,
+    head_factor=1.0,
+    weight_decay=5e-4,
+    schedule="steps",
+    decay=0.2,
+    milestones=(60, 120, 160),
+    max_steps=None,
+    sources=(
+        ("encoder", "the shared recipe's; the authors' PreActResNet-18 is for 32 px"),
+        ("epochs, batch_size, optimizer, learning_rate, momentum, weight_decay", "authors' code, train_nct.py:29-47"),
+        ("schedule, decay, milestones, weights", "authors' code, train_nct.py:29-47"),
+        ("head_factor, sampler, max_steps", "authors' code, train_nct.py: nothing of the kind"),
+        ("augmentation", "authors' code, train_nct.py: 32 px padded by 4, mirrored; here the same share of 224 px"),
+    ),
+)
+MIXUP = replace(
+    NCT,
+    weight_decay=1e-4,
+    decay=0.1,
+    milestones=(100, 150),
+    sources=(
+        ("encoder", "the shared recipe's; the authors' ResNet-18 is for 32 px"),
+        ("epochs, batch_size, optimizer, learning_rate, momentum, weight_decay", "authors' code, train.py:26-40"),
+        ("schedule, decay, milestones, weights", "authors' code, train.py:220-228"),
+        ("head_factor, sampler, max_steps", "authors' code, train.py: nothing of the kind"),
+        ("augmentation", "authors' code, train.py: 32 px padded by 4, mirrored; here the same share of 224 px"),
+    ),
+)
+MLCR = replace(
+    RECOT,
+    epochs=50,
+    batch_size=10,
+    verified_per_batch=5,
+    augmentation=replace(RECOT.augmentation, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0),
+    sources=(
+        ("encoder, weights", "authors' code, net/resnet_multi_view.py: ResNet-34 of ImageNet"),
+        ("epochs", "authors' code: 30, then 20 for the graph, whose number is unstated"),
+        ("augmentation", "authors' code: crop and flip; its own channel means are not used, ImageNet's are"),
+        ("optimizer", "unstated: Adam, as ReCoT"),
+        ("learning_rate, schedule, weight_decay", "authors' code, main.py"),
+        ("head_factor, max_steps", "authors' code, main.py: nothing of the kind"),
+        ("batch_size", "authors' code, main.py:18: 10"),
+        ("sampler, verified_per_batch", "unstated: half of a batch, as ReCoT"),
+    ),
+)
+
+NATIVE: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "cocuring": COCURING,
+        "eac": EAC,
+        "mixup": MIXUP,
+        "mlcr": MLCR,
+        "nct": NCT,
+        "recot": RECOT,
+        "rul": RUL,
+        "scn": SCN,
+        "ulc_ag": ULC_AG,
+    }
+)
+_RHLS = frozenset({"rhls", "label_smoothing", "frequency_weighting"})
+
+
+def native_recipe(method: str, protocol: Protocol) -> Recipe | None:
+    """The recipe of a method's own paper on a protocol, or None where there is none; variants train as their method.
+
+    Where a paper trains differently by data set, the protocol's is taken: ReCoT's 70 epochs on EmotioNet, Co-curing's
+    sampling by class on AffectNet, RHLS's learning rate on DISFA.
+    """
+    base, data = method.partition(":")[0], protocol.data[0] if protocol.data else ""
+    if base in _RHLS and protocol.kind == "multi":
+        return RHLS_DISFA if data == "disfa" else RHLS_BP4D
+    if base == "recot" and data == "emotionet":
+        return RECOT_SCRATCH if protocol.paper.recipe.weights == "none" else RECOT_EMOTIONET
+    if base == "cocuring" and data == "affectnet":
+        return COCURING_OVERSAMPLED
+    return NATIVE.get(base)

@@ -1,0 +1,246 @@
+"""The recipes protocols share, each value with its source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from ..base import Augmentation, Recipe, Sources
+
+OURS = "ours: the size of this profile"
+
+COCURING: Recipe = Recipe(
+    encoder="resnet18",
+    weights="msceleb",
+    epochs=40,
+    batch_size=128,
+    augmentation=Augmentation(
+        crop=224,
+        resize=224,
+        flip=0.5,
+        jitter=(0.25, 0.25, 0.25, 0.25),
+        jitter_probability=0.5,
+        translate=0.1,
+        scale=(1.0, 1.25),
+    ),
+    optimizer="adam",
+    learning_rate=1e-3,
+    head_factor=10.0,
+    schedule="exponential",
+    decay=0.95,
+    sampler="shuffle",
+    max_steps=401,
+    sources=(
+        ("encoder", "Co-curing §4.2"),
+        ("weights", "Co-curing §4.2: MS-Celeb-1M"),
+        ("epochs", "authors' code, main_rafdb.py:51; the paper is silent"),
+        ("batch_size", "Co-curing §4.2"),
+        ("augmentation.crop, resize", "Co-curing §4.2"),
+        ("augmentation.flip", "Co-curing §4.2; probability from the authors' code, main_rafdb.py:258"),
+        (
+            "augmentation.jitter, jitter_probability",
+            "Co-curing §4.2; strengths and probability from the authors' code, main_rafdb.py:258-271",
+        ),
+        ("augmentation.translate, scale", "authors' code, main_rafdb.py:258-271; the paper names no affine map"),
+        ("pixel noise", "in the authors' code only (variance 30, a quarter of the images)"),
+        ("optimizer", "Co-curing §4.2"),
+        ("learning_rate", "Co-curing §4.2"),
+        ("head_factor", "Co-curing §4.2: 0.01 for the classification layer"),
+        ("weight_decay", "authors' code, noiserobustfer.py:76-82: none"),
+        ("schedule, decay", "Co-curing §4.2"),
+        ("sampler", "authors' code, main_rafdb.py:298-303: shuffled, last incomplete batch dropped"),
+        ("max_steps", "authors' code, noiserobustfer.py:157: 401 an epoch"),
+    ),
+)
+
+RECOT: Recipe = Recipe(
+    encoder="resnet34",
+    weights="imagenet",
+    epochs=25,
+    batch_size=100,
+    augmentation=Augmentation(
+        crop=224, resize=240, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0, grayscale=0.2
+    ),
+    optimizer="adam",
+    learning_rate=1e-3,
+    sampler="fixed",
+    verified_per_batch=50,
+    sources=(
+        ("encoder", "ReCoT §4.2"),
+        ("weights", "ReCoT §4.2"),
+        ("epochs", "ReCoT §4.2; its appendix says 30"),
+        ("batch_size", "ReCoT §4.2"),
+        ("augmentation.crop, resize", "ReCoT §4.1"),
+        ("augmentation.flip", "ReCoT §4.1; probability unstated: 0.5"),
+        ("augmentation.jitter, jitter_probability", "ReCoT §4.1; strengths and probability unstated: ME-GraphAU's"),
+        ("augmentation.grayscale", "ReCoT §4.1; probability unstated: 0.2"),
+        ("optimizer", "ReCoT §4.2; betas unstated: Adam's own"),
+        ("learning_rate", "ReCoT §4.2, constant"),
+        ("schedule", "ReCoT §4.2: constant"),
+        ("head_factor", "unstated: 1"),
+        ("weight_decay", "unstated: 0"),
+        ("sampler, verified_per_batch", "ReCoT §4.2: clean and noisy sampled at random; the ratio is unstated: half"),
+    ),
+)
+
+
+COCURING_OVERSAMPLED = replace(
+    COCURING,
+    sampler="oversample",
+    sources=(
+        *(line for line in COCURING.sources if line[0] != "sampler"),
+        (
+            "sampler",
+            "authors' code for AffectNet: weight 1 / count of the given class, with replacement; weights counted once",
+        ),
+    ),
+)
+
+
+def _told(recipe: Recipe, name: str, text: str) -> Sources:
+    """The sources with one of them replaced."""
+    return (*(line for line in recipe.sources if line[0] != name), (name, text))
+
+
+RECOT_EMOTIONET = replace(RECOT, epochs=70, sources=_told(RECOT, "epochs", "ReCoT appendix, Table 1: EmotioNet"))
+RECOT_SCRATCH = replace(
+    RECOT_EMOTIONET, weights="none", sources=_told(RECOT_EMOTIONET, "weights", "ReCoT Table 4: without pre-training")
+)
+
+
+def pooled(recipe: Recipe) -> Recipe:
+    """The recipe with batches from the shuffled union of clean and noisy rows, however many of each that gives."""
+    words = "ReCoT §4.2: clean and noisy sampled at random; read as one pool, which MLCR's loss takes too"
+    sources = _told(recipe, "sampler, verified_per_batch", words)
+    return replace(recipe, sampler="shuffle", verified_per_batch=0, sources=sources)
+
+
+def of_the_appendix(recipe: Recipe) -> Recipe:
+    """ReCoT's recipe for BP4D and DISFA with the epochs of its appendix."""
+    return replace(recipe, epochs=30, sources=_told(recipe, "epochs", "ReCoT appendix, Table 1; its §4.2 says 25"))
+
+
+def with_encoder(recipe: Recipe, encoder: str, source: str) -> Recipe:
+    """The recipe with another encoder, and where that comes from."""
+    return replace(recipe, encoder=encoder, sources=_told(recipe, "encoder", source))
+
+
+TOKENS, TOKEN_SIZE = 196, 768  # 14 x 14 positions; the width of the ViT RHLS stands in for
+TRANSFORMER_RATE = 4e-8  # RHLS §3.2: times batch size and number of queries, over the root of the width
+
+
+def _rhls(convolutional_rate: float, aus: int) -> Recipe:
+    """RHLS's own recipe: 2 epochs, the transformer's rate by its number of queries."""
+    batch_size = 32
+    rates = {part: TRANSFORMER_RATE * batch_size * queries / TOKEN_SIZE**0.5 for part, queries in (
+        ("self_attention", TOKENS), ("cross_attention", aus)
+    )}  # fmt: skip
+    return Recipe(
+        encoder="resnet50",
+        weights="vggface2",
+        epochs=2,
+        batch_size=batch_size,
+        augmentation=Augmentation(crop=224, resize=240, flip=0.5),
+        optimizer="adamw",
+        learning_rate=convolutional_rate,
+        head_factor=rates["self_attention"] / convolutional_rate,
+        weight_decay=0.01,
+        schedule="exponential",
+        decay=0.75,
+        sampler="shuffle",
+        neck="attention",
+        neck_factors=tuple((part, rate / convolutional_rate) for part, rate in rates.items()),
+        sources=(
+            ("encoder, weights", "RHLS §3.2: ResNet-50 pre-trained on VGGFace2"),
+            (
+                "neck",
+                "RHLS §3.2: 1x1 convolution to 768, self-attention over 196 tokens, a query and a layer for each AU",
+            ),
+            ("epochs, batch_size, optimizer, decay", "RHLS §3.2"),
+            ("learning_rate", "RHLS §3.2: of the convolutional part"),
+            ("neck_factors", "RHLS §3.2: 4e-8 x batch x queries / sqrt(768) over the convolutional rate"),
+            ("head_factor", "unstated: as the self-attention"),
+            ("weight_decay", "unstated: AdamW's own"),
+            ("augmentation", "unstated: crop from 240 px and flip, as the other action unit protocols"),
+        ),
+    )
+
+
+RHLS_BP4D = _rhls(5e-5, 12)
+RHLS_DISFA = _rhls(1e-5, 8)
+
+
+def _relabelled(sources: Sources, changed: tuple[str, ...]) -> Sources:
+    """The sources with those of the changed values replaced by "ours"."""
+    kept = []
+    for names, text in sources:
+        owner, dot, rest = names.rpartition(".")
+        stays = [part for part in rest.split(", ") if f"{owner}{dot}{part}" not in changed]
+        if stays:
+            kept.append((f"{owner}{dot}{', '.join(stays)}", text))
+    return (*kept, *((name, OURS) for name in changed if name != "pixel noise"))
+
+
+SMALL_SIDE = 48
+
+
+def at_small(recipe: Recipe) -> Recipe:
+    """The recipe at the small profile: narrow ResNet from scratch on 48 px, 15 epochs of 4,000 rows on one CPU core.
+
+    Flip and, where the paper crops, the crop's shift are kept; nothing else is augmented, so that a network of this
+    size can fit wrong labels in 15 epochs, as a full-size one does in its own. Small batches make up for the few rows.
+    The head learns at the encoder's rate, since there is no pre-trained part to protect. SGD keeps the rate it has, and
+    steps of a schedule their share of the epochs; an exponential one falls less far in fewer epochs.
+    """
+    paper = recipe.augmentation
+    shift = (paper.resize or paper.crop) - paper.crop
+    pad = round(shift / 2 * SMALL_SIDE / paper.crop)
+    changed = (
+        *("encoder", "weights", "epochs", "batch_size", "head_factor", "max_steps"),
+        *(("learning_rate",) if recipe.optimizer != "sgd" else ()),
+        *(("milestones",) if recipe.milestones else ()),
+        *(("neck", "neck_factors", "decay") if recipe.neck else ()),
+        *("augmentation.crop", "augmentation.resize", "augmentation.pad", "augmentation.jitter"),
+        *(
+            "augmentation.jitter_probability",
+            "augmentation.translate",
+            "augmentation.scale",
+            "augmentation.grayscale",
+            "pixel noise",
+        ),
+    )
+    return replace(
+        recipe,
+        encoder="small",
+        weights="none",
+        epochs=15,
+        batch_size=32,
+        verified_per_batch=16 if recipe.sampler == "fixed" else 0,
+        learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else 3e-3,
+        milestones=_moved(recipe, 15),
+        head_factor=1.0,
+        max_steps=None,
+        neck="",
+        neck_factors=(),
+        decay=recipe.decay ** (1 / 14) if recipe.neck else recipe.decay,  # as far down in 15 epochs as in its own 2
+        augmentation=Augmentation(crop=SMALL_SIDE, pad=pad, flip=paper.flip),
+        sources=_relabelled(recipe.sources, changed),
+    )
+
+
+def at_smoke(recipe: Recipe) -> Recipe:
+    """The small recipe cut down to seconds: it shows that everything runs, not how well."""
+    return replace(at_small(recipe), epochs=3, milestones=_moved(recipe, 3))
+
+
+def _moved(recipe: Recipe, epochs: int) -> tuple[int, ...]:
+    """The milestones at the same share of another number of epochs."""
+    return tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
+
+
+def as_published(recipe: Recipe) -> Recipe:
+    """The recipe itself."""
+    return recipe
+
+
+AT_PROFILE = MappingProxyType({"paper": as_published, "small": at_small, "smoke": at_smoke})

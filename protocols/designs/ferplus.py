@@ -1,0 +1,87 @@
+"""FER2013 and FER+ faces: symmetric noise on FER+ labels, and FER2013's own labels judged by FER+."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..base import Profile, Protocol
+from ..errors import BadInput
+from ..images.image_pool import first_of_copies
+from ..readers.fer2013 import FerPlus, copies_of, majority, read, to_ferplus
+from ..readers.openface import auxiliary_of
+from ..rows import Array, CellData, Origin, Rows, Source, rows
+from .splits import Splits, generated, noisy_cell
+
+TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
+
+
+def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Splits:
+    """Reads or draws the faces of a protocol once.
+
+    Raises:
+        BadInput: data absent, damaged, or not as published (unless partial).
+    """
+    splits = generated(protocol, profile) if source == "generated" else _real(protocol, data_root, partial=partial)
+    return splits.cut(profile.size, protocol.noise_seed, data_root / "ferplus", ("train", "validation", "test"))
+
+
+def cell(
+    protocol: Protocol,
+    profile: Profile,
+    source: Source,
+    loaded: Splits,
+    fold: str | None,
+    level: float | None,
+    draw: int,
+) -> CellData:
+    """The rows of one cell: the splits with the noise of this level and draw."""
+    return noisy_cell(protocol, source, loaded, level, draw)
+
+
+def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
+    """The published splits; sample_id is the row of fer2013.csv."""
+    data = read(data_root / "ferplus", partial=partial)
+    classes = len(protocol.names)
+    votes = majority(data.votes)
+    reference = np.where(votes < classes, votes, -1)
+    own = protocol.option("labels") == "fer2013"
+    if own and (data.fer2013 < 0).any():
+        raise BadInput(
+            f"{protocol.name} needs FER2013's own labels: {data_root / 'ferplus'} holds the FER+ folder form, "
+            "which has none; put fer2013.csv and fer2013new.csv there"
+        )
+    given = to_ferplus(data.fer2013) if own else reference
+    copy = np.zeros(len(given), dtype=bool)
+    training = data.usage == TRAINING
+    copy[~training] = copies_of(data.images[~training], data.images[training])
+    everything = replace(
+        rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str), copy=copy
+    )
+    auxiliary = auxiliary_of(data_root, "ferplus", [f"fer{row:07d}.png" for row in data.row.tolist()])
+    everything = replace(everything, aux=auxiliary.labels)
+    by_row = _votes_by_row(data, classes) if protocol.noise == "votes" else None
+    judged, origin = reference >= 0, Origin(data.layout, data.digest())
+    if not own:
+        train, validation, test = (
+            everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
+        )
+        return Splits(train, validation, test, origin, by_row, auxiliary.names)
+    train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
+    validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
+    test = everything.take(judged & (data.usage == PRIVATE_TEST))
+    return Splits(train, validation, test, origin, by_row, auxiliary.names)
+
+
+def _votes_by_row(data: FerPlus, classes: int) -> Array:
+    """Votes for the classes by row of fer2013.csv; unknown and not-a-face votes are left out."""
+    votes = np.zeros((int(data.row.max()) + 1, classes), np.int64)
+    votes[data.row] = data.votes[:, :classes]
+    return votes
+
+
+def _distinct(split: Rows) -> Rows:
+    """The first of each group of identical images."""
+    return split.take(first_of_copies(split.images))

@@ -1,0 +1,1 @@
+"""Generated faces: drawings whose muscles, cameras and labellers are known."""

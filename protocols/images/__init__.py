@@ -1,0 +1,1 @@
+"""Pictures from disk: decoding, videos, landmarks, alignment, pools of crops."""

@@ -1,0 +1,181 @@
+"""Pixels of a listing's rows: one picture, or the frames of one video, in RGB; and their square, cut to the face box.
+
+Pixels are taken as they are stored: no EXIF turn, no colour profile, no transparency, the first of several pictures.
+The face box, or the whole picture, is stretched to the square by Pillow's bilinear filter, which averages when it
+shrinks; a whole picture that has the side already keeps its pixels.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import BadInput
+from ..rows import Array
+from .video import decode_frames
+
+LARGEST = 1 << 26
+"""Pixels of the largest picture that is decoded: 192 MiB in RGB."""
+
+Pixels = NDArray[np.uint8]
+Box = Sequence[float] | Array | None
+T = TypeVar("T")
+Make = Callable[[Path, Image.Image, Box], T]
+"""What is made of a decoded RGB picture with a face box; the path is for its errors, which are BadInput."""
+
+# A closed list: Pillow would hand some other formats to outside programs.
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
+_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+# Everything decoders were seen to raise on damaged bytes.
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError, MemoryError,
+    RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
+_REMEDY = "unpack or fetch the file again"
+
+
+def decode_picture(path: Path, side: int, box: Box = None) -> Pixels:
+    """Decodes one picture to a square.
+
+    Args:
+        path: a JPEG, PNG, BMP, GIF, TIFF or WebP file, whatever its name ends with.
+        side: of the square, in pixels.
+        box: left, top, width, height of the face; what lies outside the picture is cut off. None or NaN: all of it.
+
+    Returns:
+        uint8 [side, side, 3].
+
+    Raises:
+        BadInput: no such picture, damaged or truncated, without pixels, of more than LARGEST of them, not of 8 bits a
+            channel, or with a box that is not in it.
+    """
+    return load(path, partial(fit, side=side), box)
+
+
+def load(path: Path, make: Make[T], box: Box = None) -> T:
+    """What `make` makes of one decoded picture.
+
+    Raises:
+        BadInput: no such picture, or one that cannot be decoded; and what `make` raises.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow's remarks on odd metadata, and on sizes that are refused below.
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as picture:
+                _check(path, picture)
+                decoded = picture.convert("RGB")
+    except BadInput:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except _DAMAGED as error:
+        raise BadInput(f"{path}: {_reason(path, error)}; {_REMEDY}") from error
+    return make(path, decoded, box)
+
+
+def fit(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
+    """Cuts a decoded RGB picture to a box and resizes it to a square; arguments and result as in `decode_picture`.
+
+    Raises:
+        BadInput: the box is not in the picture, or not of numbers.
+    """
+    square = picture.resize((side, side), Image.Resampling.BILINEAR, box=corners(path, picture, box))
+    return np.asarray(square, dtype=np.uint8)
+
+
+def corners(path: Path, picture: Image.Image, box: Box) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a box in a picture, what lies outside cut off; of the picture without a box.
+
+    Raises:
+        BadInput: the box is not in the picture, or not of numbers.
+    """
+    width, height = picture.size
+    left, top, right, bottom = 0.0, 0.0, float(width), float(height)
+    if box is not None and not np.isnan(box).all():
+        x, y, wide, high = (float(value) for value in box)
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + wide, width), min(y + high, height)
+        if not (np.isfinite(box).all() and right - left >= 1 and bottom - top >= 1):
+            shown = ", ".join(f"{value:g}" for value in (x, y, wide, high))
+            what = f"the face box ({shown}) is not in the picture of {width} x {height} pixels"
+            raise BadInput(f"{path}: {what}; check the label file and the picture")
+    return left, top, right, bottom
+
+
+def decode_rows(
+    root: Path, paths: Sequence[str], frames: Array, boxes: Array, make: Make[T]
+) -> Iterator[tuple[int, T | BadInput]]:
+    """Decodes pictures, or frames of one video, one at a time; one that is bad does not end the others.
+
+    Args:
+        root: the folder the paths are relative to.
+        paths: the picture of each row, or one video for all.
+        frames: int64 [n], 0-based frames of the video in any order, repeated or not; -1 for pictures.
+        boxes: float64 [n, 4], the face boxes.
+        make: what is made of each picture.
+
+    Returns:
+        An iterator of (position among the rows, what was made or what is wrong), each position once.
+    """
+    if len(frames) and frames[0] >= 0:
+        yield from _decode_video(root / paths[0], frames, boxes, make)
+        return
+    for position, (path, box) in enumerate(zip(paths, boxes, strict=True)):
+        try:
+            yield position, load(root / path, make, box)
+        except BadInput as error:
+            yield position, error
+
+
+def _decode_video(path: Path, frames: Array, boxes: Array, make: Make[T]) -> Iterator[tuple[int, T | BadInput]]:
+    numbers = np.unique(frames)
+    rows = np.argsort(frames, kind="stable")
+    of_number = np.split(rows, np.searchsorted(frames[rows], numbers[1:]))
+    seen = 0
+    try:
+        for positions, pixels in zip(of_number, decode_frames(path, numbers), strict=True):
+            seen += 1
+            picture = Image.fromarray(pixels)
+            for position in positions.tolist():
+                try:
+                    yield position, make(path, picture, boxes[position])
+                except BadInput as error:
+                    yield position, error
+    except BadInput as error:
+        yield from ((position, error) for positions in of_number[seen:] for position in positions.tolist())
+
+
+def _check(path: Path, picture: Image.Image) -> None:
+    width, height = picture.size
+    if min(width, height) < 1:
+        raise BadInput(f"{path}: a picture of {width} x {height} pixels; {_REMEDY}")
+    if width * height > LARGEST:
+        raise _too_large(path, f" of {width:,} x {height:,}")
+    if picture.mode not in _MODES:
+        raise BadInput(f"{path}: pixels of kind {picture.mode}; save the picture with 8 bits a channel")
+
+
+def _too_large(path: Path, size: str = "") -> BadInput:
+    remedy = "remove it, or save it smaller (a face box moves with it)"
+    return BadInput(f"{path}: a picture{size}, more than {LARGEST:,} pixels; {remedy}")
+
+
+def _reason(path: Path, error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        kinds = "JPEG, PNG, BMP, GIF, TIFF or WebP"
+        return f"no {kinds} picture" if path.stat().st_size else "the file is empty"
+    if isinstance(error, FileNotFoundError):
+        return "the picture is missing"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})"
+    text = " ".join(str(error).split())[:80] or type(error).__name__
+    return f"the picture is damaged ({text})"

@@ -1,0 +1,85 @@
+"""Frames of a video: how many its header states, and their pixels through PyAV."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadInput
+
+# The stream header of an AVI file: type, then 28 bytes of codec, flags and rates, then the length in frames.
+_STREAM = re.compile(rb"strh.{4}vids.{28}(.{4})", re.DOTALL)
+_HEADER = 1 << 16
+
+
+def avi_length(path: Path) -> int | None:
+    """The number of frames an AVI file's header states, without decoding; None where it states none.
+
+    Raises:
+        BadInput: unreadable, or no AVI file.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    if head[:4] != b"RIFF" or head[8:12] != b"AVI ":
+        raise BadInput(f"{path}: no AVI video, it starts with {head[:12]!r}; unpack the file again")
+    stream = _STREAM.search(head)
+    length = int.from_bytes(stream[1], "little") if stream else 0
+    return length or None
+
+
+def decode_frames(path: Path, frames: Sequence[int] | NDArray[np.integer[Any]]) -> Iterator[NDArray[np.uint8]]:
+    """Decodes frames of a video, one after the other from the start, so that a number always means the same picture.
+
+    Seeking by time would be faster and lands on a neighbouring frame in some files.
+
+    Args:
+        path: the video.
+        frames: 0-based numbers in strictly ascending order; frame n is the (n+1)-th the decoder returns.
+
+    Returns:
+        An iterator of uint8 [H, W, 3] in RGB, one a number; one picture is in memory at a time.
+
+    Raises:
+        BadInput: PyAV is not installed; while iterating: the video is damaged, or shorter than a number asked for.
+        ValueError: numbers that do not ascend, or negative ones.
+    """
+    numbers = [int(frame) for frame in frames]
+    if any(later <= earlier for earlier, later in zip([-1, *numbers], numbers, strict=False)):
+        raise ValueError("frame numbers must ascend from 0")
+    try:
+        # By name, since it is an extra and type checkers may not find it.
+        av = importlib.import_module("av")
+    except ImportError as error:
+        raise BadInput(f"{path}: reading a video needs PyAV: pip install 'fernoise-bench[video]'") from error
+    return _decode(av, path, numbers)
+
+
+def _decode(av: Any, path: Path, numbers: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+    if not numbers:
+        return
+    wanted, index = set(numbers), -1
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise BadInput(f"{path}: no video in this file; unpack it again")
+            stream = container.streams.video[0]
+            # One thread: several videos are decoded at a time by several processes.
+            stream.codec_context.thread_count = 1
+            for index, frame in enumerate(container.decode(stream)):
+                if index in wanted:
+                    yield frame.to_ndarray(format="rgb24")
+                if index == numbers[-1]:
+                    return
+    except av.error.FFmpegError as error:
+        what = f"cannot be decoded after {index + 1:,} frames ({error.strerror})"
+        raise BadInput(f"{path}: {what}; unpack the file again") from error
+    raise BadInput(f"{path}: frame {numbers[-1]} is wanted, but the video has {index + 1:,}; unpack the file again")

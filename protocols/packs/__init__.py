@@ -1,0 +1,1 @@
+"""Packs: pictures decoded and aligned once into one file, read many times."""

@@ -1,0 +1,269 @@
+"""The files of a pack: what they hold, how they are written, and how a finished one is opened.
+
+`OUT/<dataset>-<side>/` holds `faces.npy` (uint8 [N, side, side, 3]), `table.npz` (path, frame, labels, group, part) and
+`pack.json`, which describes them and is written last: a folder without it is unfinished. Until then `started.json`
+(the digest of what is being prepared) and `done.npy` (bool, which rows are in place) let a run that was ended go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import BadInput
+from ..images import alignment
+from ..images.decoding import Pixels
+from ..readers.listing import Check
+from ..rows import Array, Origin
+from ..unreadable import UNREADABLE
+
+FACES, TABLE, PACK, STARTED, DONE = "faces.npy", "table.npz", "pack.json", "started.json", "done.npy"
+COLUMNS = ("path", "frame", "labels", "group", "part")
+# Raised by hand when the same pictures would give other pixels, or the files another shape.
+FORMAT = 1
+_LARGEST = 1 << 30  # bytes a table may unpack to
+_BLOCK = 1 << 24
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PackPixels:
+    """The faces of a pack without its labels, read from the file.
+
+    Attributes:
+        file, start: where the pixels begin.
+        count, side: how many faces, and their side in pixels.
+    """
+
+    file: Path
+    start: int
+    count: int
+    side: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, rows: Array) -> Pixels:
+        """The faces of int64 row numbers: uint8 [n, side, side, 3]; BadInput where the file was cut short."""
+        found = np.empty((len(rows), self.side, self.side, 3), np.uint8)
+        size = self.side * self.side * 3
+        with self.file.open("rb", buffering=0) as file:
+            for face, number in zip(found, rows.tolist(), strict=True):
+                file.seek(self.start + number * size)
+                if file.readinto(face.data) != size:
+                    raise _damaged(self.file, f"it ends before row {number:,}")
+        return found
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The faces of a data set, ready to be read in any order.
+
+    Attributes:
+        faces: uint8 [N, side, side, 3], a read-only memory map. What is read through it stays resident while there is
+            room: `read` is for those who must not grow.
+        path, frame, labels, group, part: as in Listing, a row for each face.
+        names: class names (single) or AU names (multi), in column order.
+        origin: the layout with what was made of it (crop and side), and "published" or, for a partial copy, the digest
+            of table and pixels.
+        crop: what was cut out of the pictures, and by what.
+        digest: SHA-256 of table and pixels, in hex.
+        checks: those of the listing, then how many pictures could be used.
+        skipped: what was left out, a picture or frame a line with the reason.
+    """
+
+    faces: np.memmap[Any, np.dtype[np.uint8]]
+    path: Array
+    frame: Array
+    labels: Array
+    group: Array
+    part: Array
+    names: tuple[str, ...]
+    origin: Origin
+    crop: str
+    digest: str
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    @property
+    def partial(self) -> bool:
+        """Whether the copy differs from what was published, or pictures were skipped."""
+        return not all(check.ok for check in self.checks)
+
+    def read(self, rows: Array | slice) -> Pixels:
+        """Reads faces from the file: uint8 [n, side, side, 3]; resident memory grows by the result alone.
+
+        Args:
+            rows: numbers, a boolean array or a slice.
+
+        Raises:
+            BadInput: the file was cut short since it was opened.
+            IndexError: no such row.
+        """
+        return self.pixels.read(np.arange(len(self))[rows])
+
+    @property
+    def pixels(self) -> PackPixels:
+        """The faces alone, for those who must not see labels."""
+        return PackPixels(Path(str(self.faces.filename)), self.faces.offset, len(self), self.faces.shape[1])
+
+
+def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
+    """Opens a finished pack and checks that its files belong together.
+
+    Args:
+        folder: `OUT/<dataset>-<side>`.
+        pixels: also read all pixels and compare their digest; without it sizes and the table's digest are compared.
+
+    Raises:
+        BadInput: unfinished, damaged, or files of different packs; the message names the file.
+    """
+    told = description(folder)
+    table = _read(folder / TABLE, _load_table)
+    faces = _read(folder / FACES, load_faces)
+    rows, side = len(table["path"]), told["side"]
+    if table_digest(table) != told["table"] or any(len(column) != rows for column in table.values()):
+        raise _damaged(folder / TABLE, f"not the table {PACK} describes")
+    labels, classes = table["labels"], len(told["names"])
+    if rows and (labels.shape[1] != classes if labels.ndim == 2 else int(labels.max()) >= classes):
+        raise _damaged(folder / PACK, f"{classes} names are not those of the labels")
+    if faces.shape != (rows, side, side, 3) or faces.dtype != np.uint8 or not faces.flags.c_contiguous:
+        raise _damaged(folder / FACES, f"{faces.dtype} {list(faces.shape)}, not uint8 [{rows}, {side}, {side}, 3]")
+    if (folder / FACES).stat().st_size != faces.offset + faces.nbytes:
+        raise _damaged(folder / FACES, f"not of {faces.offset + faces.nbytes:,} bytes")
+    if pixels and pixel_digest(folder / FACES, faces.offset, faces.nbytes) != told["pixels"]:
+        raise _damaged(folder / FACES, f"not the pixels {PACK} describes")
+    skipped = told["skipped"]
+    checks = [Check(**check) for check in told["checks"]]
+    usable = "in which a face is found" if told["crop"] == alignment.NAME else "that can be decoded"
+    checks.append(Check(f"pictures {usable}", rows + len(skipped), rows, skipped[0] if skipped else ""))
+    digest = hashlib.sha256(f"{told['table']} {told['pixels']}".encode()).hexdigest()
+    made = f"{told['layout']}; {told['crop']}, {side} px"
+    origin = Origin(made, "published" if all(check.ok for check in checks) else digest[:16])
+    return Pack(
+        faces=faces,
+        **{name: table[name] for name in COLUMNS},
+        names=tuple(told["names"]),
+        origin=origin,
+        crop=told["crop"],
+        digest=digest,
+        checks=tuple(checks),
+        skipped=tuple(skipped),
+    )
+
+
+def table_digest(table: dict[str, Array]) -> str:
+    """SHA-256 of named columns in hex: of their values, whatever the width of integers and strings."""
+    digest = hashlib.sha256()
+    for name in sorted(table):
+        column = table[name]
+        digest.update(f"{name} {list(column.shape)}\n".encode())
+        if column.dtype.kind == "U":
+            digest.update("\0".join(column.tolist()).encode("utf-8", "surrogatepass"))
+        else:
+            digest.update(column.astype("<f8" if column.dtype.kind == "f" else "<i8").tobytes())
+    return digest.hexdigest()
+
+
+def pixel_digest(file: Path, start: int, size: int) -> str:
+    """SHA-256 of `size` bytes of a file from `start` on, in hex, read a block at a time."""
+    digest = hashlib.sha256()
+    with file.open("rb", buffering=0) as faces:
+        faces.seek(start)
+        while size > 0 and (block := faces.read(min(size, _BLOCK))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """What `pack.json` says.
+
+    Raises:
+        BadInput: it is missing or not as this program writes it.
+    """
+    if not (folder / PACK).is_file():
+        raise BadInput(f"{folder / PACK}: not there, so the pack is missing or unfinished; run 'data prepare' again")
+    told: dict[str, Any] = _read(folder / PACK, lambda file: json.loads(file.read_bytes()))
+    wanted = {
+        "format": int, "plan": str, "dataset": str, "layout": str, "side": int, "names": list, "table": str,
+        "pixels": str, "crop": str, "checks": list, "skipped": list,
+    }  # fmt: skip
+    if not isinstance(told, dict) or any(not isinstance(told.get(name), kind) for name, kind in wanted.items()):
+        raise _damaged(folder / PACK, "not as this program writes it")
+    if told["format"] != FORMAT:
+        raise _damaged(folder / PACK, f"of format {told['format']}, not {FORMAT}")
+    return told
+
+
+def load_faces(file: Path) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Maps the pixels, read-only; raises one of UNREADABLE."""
+    faces: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(file, mode="r")
+    return faces
+
+
+def load_flags(folder: Path) -> Array:
+    """Which rows are in place, bool [N]; raises one of UNREADABLE."""
+    flags: Array = np.load(folder / DONE, allow_pickle=False)
+    return flags
+
+
+def _load_table(file: Path) -> dict[str, Array]:
+    # Opened here, since NumPy leaves the file of a damaged archive open.
+    with file.open("rb") as handle, zipfile.ZipFile(handle) as told:
+        if sum(entry.file_size for entry in told.infolist()) > _LARGEST:
+            raise ValueError(f"unpacks to more than {_LARGEST:,} bytes")
+    with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        return {name: archive[name] for name in COLUMNS}
+
+
+def write_arrays(file: Path, arrays: dict[str, Array]) -> None:
+    """Writes named arrays as a compressed .npz, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write(file, buffer.getvalue())
+
+
+def write_json(file: Path, value: object) -> None:
+    """Writes a value as JSON, whole or not at all."""
+    write(file, f"{json.dumps(value, indent=1, sort_keys=True)}\n".encode())
+
+
+def write(file: Path, content: bytes) -> None:
+    """Writes a file whole or not at all; nobody else writes to the folder meanwhile.
+
+    Raises:
+        OSError: the folder cannot be written or is full; the old content stays.
+    """
+    temporary = file.with_name(f".{file.name}.tmp")
+    with temporary.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, file)
+
+
+def _read(file: Path, load: Callable[[Path], T]) -> T:
+    try:
+        return load(file)
+    except FileNotFoundError as error:
+        raise _damaged(file, "missing") from error
+    except UNREADABLE as error:
+        raise _damaged(file, f"cannot be read ({' '.join(str(error).split())[:80]})") from error
+
+
+def _damaged(file: Path, what: str) -> BadInput:
+    return BadInput(f"{file}: {what}; delete the folder {file.parent.name} and prepare it again")

@@ -1,0 +1,1 @@
+"""Readers of the data sets' published layouts, one file a data set."""

@@ -1,0 +1,5 @@
+"""AffectNet in its two published layouts."""
+
+from .layouts import read
+
+__all__ = ["read"]

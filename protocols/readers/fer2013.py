@@ -1,0 +1,211 @@
+"""FER2013 and FER+ as users have them: grey 48x48 faces with one FER2013 label and ten FER+ votes each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadInput
+from .fer2013_csv import read_faces, read_votes
+from .fer2013_folders import FOLDERS, is_first_release, read_folders
+from .text_lines import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, VOTES
+
+FER2013_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+FERPLUS_CLASSES = VOTES[:8]
+UNKNOWN, NOT_A_FACE = 8, 9
+
+_TABLES = ("fer2013.csv", "icml_face_data.csv")
+_VOTES = "fer2013new.csv"
+_TO_FERPLUS = np.array([4, 5, 6, 1, 3, 2, 0], np.int64)
+# Names that two rows of fer2013new.csv share; copies of the folder form differ in which of the two rows they kept.
+_SHARED_NAMES = ("fer0006953.png", "fer0008403.png", "fer0011785.png", "fer0033120.png")
+
+# What was published: rows by usage, and sha256 of the parsed arrays (labels, votes and usage as uint8). Content, not
+# bytes of the file, so that line ends, quotes and column order do not matter. The folder form is sorted by name.
+_ROWS = (28_709, 3_589, 3_589)
+_ROWS_FOLDERS = (28_558, 3_579, 3_573)
+_SUMS = {
+    "images": "c267d81af4fae7bced50ff1be0ce06f7d14fb05887ece2efe39e04c35f8558b1",
+    "FER2013 labels": "f794993487dfeee2db4ebcc894efaf41b3bbe6b8901490fc789a0768b54272fd",
+    "votes": "935d1852901cf134d0e733572c8b77d27a7ac81edabcffb2f4704e3bae535350",
+    "usage": "65bf156bc07c62f9df3ed082b614f177e50628b7970dad999e8f4b1f2a91da52",
+}
+_SUMS_FOLDERS = {
+    "names": "eb569c548dcaaf39a4d22f485648c2a7d522e16a8ffcd0545f7a7028d1d98de1",
+    "images": "adddb9acb296cbc76dd12d0f4b308cab00a4c6d807dbe5b0d8ab36d6cd78eb41",
+    "votes": "2f58495b6e1ba1faf06f5fe9813930264314a2f89590b93432a080028e48e813",
+    "usage": "b186f5fd2c7ee45c4cf06949e4048d7d786136b8df344affd5779f65a062229d",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FerPlus:
+    """FER2013 with FER+ votes, one entry a face.
+
+    Attributes:
+        images: uint8 [N, 48, 48], grey.
+        fer2013: int64 [N], 0-6 in the order of FER2013_CLASSES; -1 throughout in the folder form, which has none.
+        votes: int64 [N, 10], 0-10 each: FERPLUS_CLASSES, then unknown, then not-a-face.
+        usage: int8 [N], 0 Training, 1 PublicTest, 2 PrivateTest.
+        names: str [N], FER+ image names; empty where fer2013new.csv has none (the number in a name is not the row).
+        row: int64 [N], the row in fer2013.csv counted from 0 after the header; a running number in the folder form.
+        layout: what was read: "fer2013.csv", "icml_face_data.csv", "folders", or "folders-first" where the label.csv
+            files are FER+'s first release, whose votes differ from fer2013new.csv on some repeated images.
+    """
+
+    images: NDArray[np.uint8]
+    fer2013: NDArray[np.int64]
+    votes: NDArray[np.int64]
+    usage: NDArray[np.int8]
+    names: NDArray[np.str_]
+    row: NDArray[np.int64]
+    layout: str
+
+    def digest(self) -> str:
+        """ "published" for the published tables or folders, else 16 hex digits that name this copy's content."""
+        sums = _content_sums(self)
+        wanted = _SUMS_FOLDERS if self.layout.startswith("folders") else _SUMS
+        if all(sums[part] == value for part, value in wanted.items()):
+            return "published"
+        return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read(root: Path, partial: bool = False) -> FerPlus:
+    """Reads the `ferplus/` folder: fer2013.csv or icml_face_data.csv with fer2013new.csv, else the three FER+ folders.
+
+    Args:
+        root: the folder.
+        partial: accept content that is not the published one (a subset, an altered copy).
+
+    Raises:
+        BadInput: files missing, damaged or altered; one line that names file, line, value and remedy.
+    """
+    root = Path(root)
+    table = next((root / name for name in _TABLES if (root / name).exists()), None)
+    if table is not None:
+        data = _from_tables(table, root / _VOTES)
+    elif any((root / folder).exists() for folder in FOLDERS):
+        data = _from_folders(root)
+    else:
+        raise _missing("FER2013 and FER+", f"{_TABLES[0]} (nor {_TABLES[1]}, nor {', '.join(FOLDERS)})", root)
+    if not partial:
+        check_published(data, root)
+    return data
+
+
+def check_published(data: FerPlus, root: Path) -> None:
+    """Passes only the content that FER2013 and FER+ published, whatever the layout.
+
+    The folder form is compared without the four names that two rows share. The votes FER+ first shipped with its
+    folders ("folders-first") have no known sum, so such a copy counts as partial.
+
+    Raises:
+        BadInput: naming what differs.
+    """
+    folders = data.layout.startswith("folders")
+    expected, wanted = (_ROWS_FOLDERS, _SUMS_FOLDERS) if folders else (_ROWS, _SUMS)
+    remedy = f"fetch FER2013 from {KAGGLE}, FER+ from {FERPLUS_HOME}, or pass --partial to run on this copy"
+    rows = tuple(np.bincount(data.usage, minlength=len(USAGES)).tolist())
+    if rows != expected:
+        counts = " / ".join(f"{n:,}" for n in rows), " / ".join(f"{n:,}" for n in expected)
+        what = f"{counts[0]} rows in {' / '.join(USAGES)} instead of {counts[1]}"
+        raise BadInput(f"{root} ({data.layout}): not the published data, {what}; {remedy}")
+    sums = _content_sums(data)
+    differing = [part for part, value in wanted.items() if sums[part] != value]
+    if differing:
+        what = f"not equal in {', '.join(differing)} (sha256 of {differing[0]}: {sums[differing[0]][:12]}…)"
+        raise BadInput(f"{root} ({data.layout}): not the published data, {what}; {remedy}")
+
+
+def majority(votes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """The FER+ label by the "majority" rule of the FER+ authors' CNTK code.
+
+    Single votes are dropped; the winner needs strictly more than half of what remains, else the face is unknown.
+
+    Args:
+        votes: integers [N, 10] in the order of FERPLUS_CLASSES, unknown, not-a-face.
+
+    Returns:
+        int64 [N]: 0-7 in the order of FERPLUS_CLASSES, 8 unknown, 9 not a face.
+
+    Source: microsoft/FERPlus, src/ferplus.py.
+    """
+    kept = np.where(votes > 1, votes, 0)
+    return np.where(2 * kept.max(1) > kept.sum(1), kept.argmax(1), UNKNOWN)
+
+
+def to_ferplus(codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """FER2013 codes (integers, any shape, 0-6) as FER+ classes, int64 of the same shape; -1 (no label) stays -1."""
+    return np.where(codes < 0, -1, _TO_FERPLUS[codes])
+
+
+def first_occurrence(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Of each group of identical images [N, ...] the first: bool [N]."""
+    seen: set[bytes] = set()
+    first = []
+    for image in images:
+        key = image.tobytes()
+        first.append(key not in seen)
+        seen.add(key)
+    return np.array(first, np.bool_)
+
+
+def copies_of(images: NDArray[np.uint8], reference_images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the images [N, ...] are, byte for byte, among the reference images [M, ...]: bool [N]."""
+    known = {image.tobytes() for image in reference_images}
+    return np.array([image.tobytes() in known for image in images], np.bool_)
+
+
+def _missing(dataset: str, files: str, root: Path) -> BadInput:
+    return BadInput(
+        f"{dataset}: no {files} in {root}; ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, "
+        "or run with --synthetic, which needs no data"
+    )
+
+
+def _from_tables(table: Path, votes_table: Path) -> FerPlus:
+    """The CSV layout; the tables have no common key but the row."""
+    if not votes_table.exists():
+        raise _missing("FER+", f"{_VOTES} beside {table.name}", table.parent)
+    votes, names, votes_usage = read_votes(votes_table)
+    images, labels, usage = read_faces(table)
+    if len(images) != len(votes):
+        shorter, remedy = (table, FETCH_FER2013) if len(images) < len(votes) else (votes_table, FETCH_FERPLUS)
+        what = f"{len(images):,} rows in {table.name}, {len(votes):,} in {_VOTES}, which are joined row by row"
+        raise BadInput(f"{shorter}: {what}; {remedy}")
+    if (usage != votes_usage).any():
+        at = int(np.argmax(usage != votes_usage))
+        # Line 1 is the header and empty lines stand at the end only.
+        what = f"Usage {USAGES[votes_usage[at]]} here, {USAGES[usage[at]]} in the same line of {table.name}"
+        raise BadInput(f"{votes_table}, line {at + 2}: {what}; the files are joined by row: fetch both again")
+    return FerPlus(images, labels, votes, usage, names, np.arange(len(images), dtype=np.int64), table.name)
+
+
+def _from_folders(root: Path) -> FerPlus:
+    """The folder form, which has no FER2013 labels."""
+    images, votes, names, usage = read_folders(root)
+    layout = "folders-first" if is_first_release(root) else "folders"
+    unlabelled = np.full(len(images), -1, np.int64)
+    return FerPlus(images, unlabelled, votes, usage, names, np.arange(len(images), dtype=np.int64), layout)
+
+
+def _content_sums(data: FerPlus) -> dict[str, str]:
+    """sha256 of each part; the folder form sorted by name and without shared names."""
+    order = np.arange(len(data.images))
+    if data.layout.startswith("folders"):
+        order = np.argsort(data.names, kind="stable")
+        order = order[~np.isin(data.names[order], _SHARED_NAMES)]
+    parts = {
+        "names": "\n".join(data.names[order].tolist()).encode(),
+        "images": data.images[order].tobytes(),
+        "FER2013 labels": data.fer2013[order].astype(np.uint8).tobytes(),
+        "votes": data.votes[order].astype(np.uint8).tobytes(),
+        "usage": data.usage[order].astype(np.uint8).tobytes(),
+    }
+    return {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}

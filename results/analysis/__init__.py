@@ -1,0 +1,1 @@
+"""Numbers of many records: grouping, comparisons, rankings, what changed."""

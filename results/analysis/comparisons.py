@@ -1,0 +1,376 @@
+"""Methods compared: differences on common (seed, draw) pairs, families of tests, rankings.
+
+One label a face: the sign-flip test over pairs. AUs: subjects resampled within folds decide, since the frames of one
+person are no independent sample; the sign-flip test stands beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records.record import Record
+from ..statistics import SIGNIFICANT, holm, minimum_p, pairs_needed, sign_flip_family, spread
+from . import subject_bootstrap
+from .grouping import MISSING, Cell, Entry, Pair, most_tried
+from .ranking import cliques, critical_difference, first_probability, ranks_of
+from .view import View, at_level
+
+REFERENCE = "supervised"  # what every method is compared with
+FAMILY_REFERENCE = "ensemble"  # two networks, predictions averaged: what the papers' methods must beat
+# The pre-declared family: each paper's method, or the variant that stands in where the whole of it cannot run.
+FAMILY: tuple[tuple[str, ...], ...] = (
+    ("recot",),
+    ("cocuring",),
+    ("ulc_ag", "ulc_ag:no-auxiliary"),
+    ("rhls",),
+    ("mlcr",),
+)
+
+RESAMPLES = 10_000
+SMALLEST_P = 0.001  # that is printed as a number
+LEAST_PAIRS = 2  # that rank anything: resampled, a single pair only repeats itself
+_SEED = 20_240_229
+_BY_SUBJECT = "last"  # the selection rule whose counts are kept by subject
+
+Levels = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class BySubject:
+    """A difference between AU methods on resampled subjects, trainings averaged over; as shares in [-1, 1].
+
+    Attributes:
+        subjects: resampled, over all folds.
+        low, high: 95% interval of this one difference.
+        error: standard deviation of the resampled differences.
+        p: two-sided; adjusted: Holm's over the family it was made in.
+    """
+
+    subjects: int
+    low: float
+    high: float
+    error: float
+    p: float
+    adjusted: float = math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A method against a reference, by (seed, draw) pairs that both have finished; metric as shares in [0, 1].
+
+    Attributes:
+        label, against: the method and its reference.
+        differences: one a pair, the mean over folds and levels.
+        asked: pairs there should be.
+        p: of the two-sided sign-flip test; NaN without a pair.
+        adjusted: Holm's p over the family it was made in.
+        by_subject: AUs: the test that decides; None for one label a face, or where trials tested different subjects.
+        family: comparisons made together that have a pair.
+        least: Holm's p were every pair of every comparison of the family won; NaN without a pair.
+    """
+
+    label: str
+    against: str
+    differences: tuple[float, ...]
+    asked: int
+    p: float
+    adjusted: float
+    by_subject: BySubject | None = None
+    family: int = 1
+    least: float = math.nan
+
+    @property
+    def mean(self) -> float:
+        """The mean difference; NaN without a pair."""
+        return math.fsum(self.differences) / len(self.differences) if self.differences else math.nan
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation (n - 1) of the differences; NaN for fewer than two."""
+        return spread(self.differences)
+
+    @property
+    def wins(self) -> int:
+        """Pairs in which the method is ahead."""
+        return sum(difference > 0 for difference in self.differences)
+
+    @property
+    def deciding(self) -> float:
+        """Holm's p of the test that decides."""
+        return self.adjusted if self.by_subject is None else self.by_subject.adjusted
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether any outcome of the test that decides could be significant; one training says nothing of another."""
+        if self.by_subject is None:
+            return self.least < SIGNIFICANT
+        return len(self.differences) >= LEAST_PAIRS and self.by_subject.subjects >= pairs_needed(self.family)
+
+    @property
+    def separated(self) -> bool:
+        """Whether the test that decides tells the two apart."""
+        return self.can_decide and self.deciding < SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods ranked over (seed, draw) pairs, best first.
+
+    Attributes:
+        labels: methods that finished all of `ranked_pairs` at every level; by name where a single pair ranks nothing.
+        mean_ranks: within a pair the mean over levels, then the mean over pairs; 1 is best. NaN for a single pair.
+        first: bootstrap probability of having the highest mean score; NaN for a single pair.
+        groups: positions of methods that Nemenyi's test does not tell apart, best first; none for a single pair.
+        critical: its critical difference; NaN for a single method or pair.
+        pairs: how many.
+        left_out: methods that lack one of them.
+        set_aside: pairs that most methods were not tried on.
+    """
+
+    labels: tuple[str, ...]
+    mean_ranks: tuple[float, ...]
+    first: tuple[float, ...]
+    groups: tuple[tuple[int, ...], ...]
+    critical: float
+    pairs: int
+    left_out: tuple[str, ...]
+    set_aside: int = 0
+
+
+def compare(
+    view: View, entries: Sequence[Entry], reference: Entry, levels: Levels, rule: str = "last"
+) -> tuple[Comparison, ...]:
+    """Each method against one reference, as one family. A pair enters when both have it at every level.
+
+    Args:
+        view: where the records stand.
+        entries: the methods; one without a common pair is in the result, and not in the family.
+        reference: what they are compared with.
+        levels: noise levels a pair is blocked over.
+        rule: the selection rule.
+    """
+    base = scores_by_pair(view, reference, levels, rule)
+    pairs = _asked(view, levels)
+    differences = []
+    for entry in entries:
+        scores = scores_by_pair(view, entry, levels, rule)
+        common = [pair for pair in pairs if pair in scores and pair in base]
+        differences.append(tuple(scores[pair] - base[pair] for pair in common))
+    tested = iter(sign_flip_family([each for each in differences if each]))
+    p_values = [next(tested) if each else math.nan for each in differences]
+    family = sum(map(bool, differences))
+    least = _holm([minimum_p(len(each)) if each else math.nan for each in differences])
+    found = [
+        Comparison(entry.label, reference.label, each, len(pairs), p, adjusted, family=family, least=best)
+        for entry, each, p, adjusted, best in zip(entries, differences, p_values, _holm(p_values), least, strict=True)
+    ]
+    if view.metric != "f1" or rule != _BY_SUBJECT:
+        return tuple(found)
+    resamples = subject_bootstrap.enough_resamples(max(1, family), SIGNIFICANT)
+    apart = [_by_subject(view, (entry, reference), levels, resamples) for entry in entries]
+    adjusted = _holm([math.nan if each is None else each.p for each in apart])
+    return tuple(
+        one if each is None else replace(one, by_subject=replace(each, adjusted=p))
+        for one, each, p in zip(found, apart, adjusted, strict=True)
+    )
+
+
+def _holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's p of those that are there, NaN for the others."""
+    adjusted = iter(holm([p for p in p_values if not math.isnan(p)]))
+    return [math.nan if math.isnan(p) else float(next(adjusted)) for p in p_values]
+
+
+def _by_subject(view: View, both: tuple[Entry, Entry], levels: Levels, resamples: int) -> BySubject | None:
+    """The difference of two methods on resampled subjects, over the pairs both have at every level."""
+    pairs = [set(view.paired(entry, level).pairs) for entry in both for level in levels]
+    common = sorted(set.intersection(*pairs)) if pairs else []
+    tested: list[tuple[subject_bootstrap.Subjects, ...]] = []
+    means: list[NDArray[np.float64]] = []
+    for entry in both:
+        of_levels = []
+        for level in levels:
+            trials = _counts(view, entry, level, common)
+            if not trials:
+                return None
+            tested += trials
+            of_levels.append(subject_bootstrap.resampled_f1(tuple(zip(*trials, strict=True)), resamples).mean(axis=1))
+        means.append(np.mean(of_levels, axis=0))
+    if not subject_bootstrap.same_subjects(tested):
+        return None
+    draws = means[0] - means[1]
+    low, high = subject_bootstrap.bootstrap_interval(draws)
+    people = sum(len(fold.names) for fold in tested[0])
+    return BySubject(people, low, high, float(draws.std(ddof=1)), subject_bootstrap.bootstrap_p(draws))
+
+
+def _counts(
+    view: View, entry: Entry, level: float | None, pairs: Sequence[Pair]
+) -> list[tuple[subject_bootstrap.Subjects, ...]]:
+    """For each pair, the counts by subject of each of its folds; empty where they were not kept."""
+    paired = view.paired(entry, level)
+    done = dict(zip(paired.pairs, paired.complete, strict=True))
+    found = [tuple(one.subjects for one in done[pair] if one.subjects is not None) for pair in pairs]
+    return found if all(len(each) == len(view.folds) for each in found) else []
+
+
+def against_supervised(view: View, level: float | None, rule: str = "last") -> Mapping[str, Comparison]:
+    """Every other method against supervised at one level, by label; empty without supervised."""
+    reference = main_entry(view, REFERENCE)
+    if reference is None:
+        return {}
+    others = [entry for entry in view.rows if entry.method != REFERENCE and at_level(entry, level)]
+    return {found.label: found for found in compare(view, others, reference, (level,), rule)}
+
+
+def predeclared(view: View, rule: str = "last") -> tuple[Comparison, ...]:
+    """The pre-declared family: each paper's method against the two-network ensemble, blocked over the levels of all.
+
+    Empty without the ensemble, without any paper's method, or without a level that all have.
+    """
+    reference = main_entry(view, FAMILY_REFERENCE)
+    found = [next((e for name in names if (e := main_entry(view, name))), None) for names in FAMILY]
+    members = [entry for entry in found if entry is not None]
+    if reference is None or not members:
+        return ()
+    levels = [level for level in view.levels if all(at_level(entry, level) for entry in (reference, *members))]
+    return compare(view, members, reference, levels, rule) if levels else ()
+
+
+def main_entry(view: View, method: str) -> Entry | None:
+    """A method's row; of several versions that with most trials, the first of those. None where it has no records."""
+    return most_tried(view.rows).get(method)
+
+
+def ranked_pairs(view: View, levels: Levels) -> tuple[Pair, ...]:
+    """The pairs that methods are ranked over: those expected, else those most methods were tried on at all levels.
+
+    What a few methods alone were tried on says nothing of the others, and a method that lacks a pair is not ranked.
+    """
+    pairs = _asked(view, levels)
+    if view.expected_pairs:
+        return pairs
+    by_level = ([{record.pair for record in at_level(entry, level)} for level in levels] for entry in view.rows)
+    tried = [set.intersection(*each) for each in by_level if all(each)]
+    return tuple(pair for pair in pairs if 2 * sum(pair in each for each in tried) > len(tried))
+
+
+def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
+    """Methods ranked by their scores at some levels, over `ranked_pairs`; those that lack one there are left out."""
+    pairs = ranked_pairs(view, levels)
+    by_level = ranked_scores(view, levels, rule, pairs)
+    labels = list(by_level)
+    there = [entry.label for entry in view.rows if any(at_level(entry, level) for level in levels)]
+    left_out = tuple(label for label in there if label not in by_level)
+    counts = len(pairs), left_out, len(_asked(view, levels)) - len(pairs)
+    if not labels:
+        return Ranking((), (), (), (), math.nan, *counts)
+    if len(pairs) < LEAST_PAIRS:
+        none = (math.nan,) * len(labels)
+        return Ranking(tuple(sorted(labels)), none, none, (), math.nan, *counts)
+    # [levels, pairs, methods]
+    scores = np.array([[[by_level[label][n][pair] for label in labels] for pair in pairs] for n in range(len(levels))])
+    ranks = np.mean([ranks_of(level) for level in scores], axis=0).mean(axis=0)
+    first = first_probability(scores.mean(axis=0), RESAMPLES, _SEED)
+    order = sorted(range(len(labels)), key=lambda i: (ranks[i], labels[i]))
+    mean_ranks = tuple(float(ranks[i]) for i in order)
+    critical = critical_difference(len(labels), len(pairs)) if len(labels) > 1 else math.nan
+    groups = cliques(mean_ranks, critical) if len(labels) > 1 else ((0,),)
+    chances = tuple(float(first[i]) for i in order)
+    return Ranking(tuple(labels[i] for i in order), mean_ranks, chances, groups, critical, *counts)
+
+
+def ranked_scores(view: View, levels: Levels, rule: str, pairs: Sequence[Pair]) -> dict[str, list[dict[Pair, float]]]:
+    """By label, a method's headlines by pair at each level, of the methods that can be ranked over some pairs.
+
+    They finished every one of these at every level and lost no other one there, by diverging or failing.
+    """
+    found = {}
+    for entry in view.rows:
+        of_levels = [scores_by_pair(view, entry, (level,), rule) for level in levels]
+        lost = any(record.lost for level in levels for record in at_level(entry, level))
+        if pairs and not lost and all(pair in each for each in of_levels for pair in pairs):
+            found[entry.label] = of_levels
+    return found
+
+
+def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[Pair, float]:
+    """A method's headline by pair, the mean over folds and levels; pairs it has not finished are not there."""
+
+    def number(record: Record) -> float | None:
+        score = record.scores.get(rule)
+        return None if score is None else score.headline
+
+    by_level = [view.paired(entry, level).by_pair(number) for level in levels]
+    pairs = [pair for pair in (by_level[0] if by_level else {}) if all(pair in found for found in by_level)]
+    return {pair: math.fsum(found[pair] for found in by_level) / len(by_level) for pair in pairs}
+
+
+def words_of_test(comparisons: Sequence[Comparison], metric: str, family: str) -> str:
+    """Which test decides, a sentence or two.
+
+    Args:
+        comparisons: made together.
+        metric: of the view, "f1" for AUs.
+        family: what Holm's correction is over ("the methods of a level").
+    """
+    if any(each.by_subject is not None for each in comparisons):
+        return (
+            f"AUs: the test by subjects decides. It resamples whole subjects within folds, with trainings averaged "
+            f"over; 95%: of each difference by itself; p: two-sided, Holm's over {family}. Beside it p by pairs, the "
+            "sign-flip test over (seed, draw) pairs: it speaks of other trainings, not of other people."
+        )
+    words = f"p: two-sided sign-flip test over (seed, draw) pairs; Holm's over {family}."
+    if metric == "f1":
+        words += (
+            " For AUs a test by subjects should decide; it needs the last epoch's counts by subject, the same subjects "
+            "in all trials: here there is none."
+        )
+    return words
+
+
+def columns_of_test(by_subject: bool) -> tuple[str, ...]:
+    """The headings of `cells_of_test`."""
+    return ("95% by subjects", "p by subjects (Holm)", "p by pairs (Holm)") if by_subject else ("p (Holm)",)
+
+
+def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
+    """The p that decides and, for AUs, the interval before it and the sign-flip p behind it."""
+    pairs = Cell(MISSING) if found is None else p_cell(found.adjusted)
+    if not by_subject:
+        return [pairs]
+    if found is None or found.by_subject is None:
+        return [Cell(MISSING), Cell(MISSING), pairs]
+    return [Cell(interval_words(found.by_subject)), p_cell(found.by_subject.adjusted), pairs]
+
+
+def interval_words(found: BySubject) -> str:
+    """The interval in points: "−0.40 to +2.10"."""
+    return f"{100 * found.low:+.2f} to {100 * found.high:+.2f}".replace("-", "−")
+
+
+def difference_cell(found: Comparison) -> Cell:
+    """Points of difference with their spread: "+1.20 ± 0.40", with "(6/8)" where pairs are missing."""
+    if not found.differences:
+        return Cell(MISSING)
+    mean, deviation, n = 100 * found.mean, 100 * found.spread, len(found.differences)
+    text = f"{mean:+.2f}".replace("-", "−") + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
+    status = f"{n}/{found.asked}" if n < found.asked else ""
+    text += f" ({status})" if status else ""
+    return Cell(text, mean, None if math.isnan(deviation) else deviation, n, found.asked, status)
+
+
+def p_cell(p: float) -> Cell:
+    """A p value: "0.008", or "<0.001"."""
+    return Cell(MISSING) if math.isnan(p) else Cell(f"<{SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}", p)
+
+
+def _asked(view: View, levels: Levels) -> tuple[Pair, ...]:
+    """The pairs there should be at all of the levels."""
+    first, *others = (view.pairs(level) for level in levels)
+    return tuple(pair for pair in first if all(pair in each for each in others))

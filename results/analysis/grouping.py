@@ -1,0 +1,374 @@
+"""What tables are made of: typed cells, blocks of comparable records, and means over (seed, draw) pairs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from ...protocols.errors import BadInput
+from ..records.record import Record, comparability_key, differing_fields
+from ..records.store import trial_id
+from ..statistics import spread
+
+Pair = tuple[int, int]
+Fold = str | None
+T = TypeVar("T")
+
+MISSING = "–"
+UNFINISHED = "‡"
+
+# the option that chooses among the values of a field of the comparability key
+_CHOSEN_BY = {"profile": "--profile", "recipe": "--recipe", "source": "--synthetic or --real"}
+
+# what a pair is called that lacks a fold, the gravest first
+_GRAVEST = ("diverged", "failed", "interrupted", "running")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: what is printed.
+        value: the number behind it in the column's unit, full precision; None for words and for nothing.
+        spread: standard deviation (n - 1) over pairs, in the same unit; None for fewer than two.
+        n_ok: pairs that are complete and entered; None where the cell is no mean over pairs.
+        n_all: pairs there should be.
+        status: what the missing pairs are ("2/3, 1 diverged"), "not run" or "reported only"; empty where all are there.
+        best: the highest value of its column among cells without missing pairs.
+        printed: the number as a paper prints it ("59.70", "84.86*"), or a name without its dagger, for what is read by
+            programs; empty: value or text is.
+        mark: "best" or "second" where a paper's table marks its cells, as words; bold and brackets show it to people.
+        flags: what is wrong with a printed number or where it comes from, or oracle knowledge behind a name: kinds of
+            flags, with semicolons between.
+        repeats: the same as in the row above, which people need not read again.
+    """
+
+    text: str
+    value: float | None = None
+    spread: float | None = None
+    n_ok: int | None = None
+    n_all: int | None = None
+    status: str = ""
+    best: bool = False
+    printed: str = ""
+    mark: str = ""
+    flags: str = ""
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to render. Every row has a cell for each column; notes are sentences; so many columns name a row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    headers: int = 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records of one comparability key, and what tells the key from the other blocks' ("" when alone)."""
+
+    records: tuple[Record, ...]
+    distinction: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row's records: a method in one version of its source and parameters."""
+
+    label: str
+    method: str
+    records: tuple[Record, ...]
+
+    @cached_property
+    def by_level(self) -> Mapping[float | None, tuple[Record, ...]]:
+        """The records at each noise level there is."""
+        found: dict[float | None, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record.level, []).append(record)
+        return {level: tuple(members) for level, members in found.items()}
+
+
+def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = "table") -> tuple[Block, ...]:
+    """Records by comparability key, in the order of first appearance.
+
+    Args:
+        records: at least one.
+        allow_mixed: return a block for each key instead of refusing.
+        what: they cannot share; a table can be printed with --allow-mixed, anything else cannot.
+
+    Raises:
+        BadInput: no records; or more than one key, naming the fields that differ.
+    """
+    if not records:
+        raise BadInput("there are no trials to tabulate: run some first, or point --runs at a folder that has them")
+    groups = _by_key(records)
+    keys = [comparability_key(group[0].identity) for group in groups.values()]
+    if len(keys) == 1:
+        return (Block(tuple(records)),)
+    fields = differing_fields(keys)
+    if not allow_mixed:
+        apart = ", or print a block for each with --allow-mixed" if what == "table" else ""
+        raise BadInput(refusal(fields, what) + apart)
+    pairs = zip(groups.values(), keys, strict=True)
+    return tuple(Block(tuple(group), _distinction(key, fields)) for group, key in pairs)
+
+
+def _by_key(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by the ID of their comparability key."""
+    ids: dict[tuple[object, ...], str] = {}  # records from the cache share their parts: those are hashed once
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        key = comparability_key(record.identity)
+        parts = (*key, *map(id, key.values()))
+        if parts not in ids:
+            ids[parts] = trial_id(key)
+        groups.setdefault(ids[parts], []).append(record)
+    return groups
+
+
+def refusal(fields: Sequence[str], what: str = "table") -> str:
+    """Why records cannot share a table, and how to choose some that can: by an option, else by their folder."""
+    options = [option for field, option in _CHOSEN_BY.items() if field in fields]
+    way = " and ".join(options) or "a --runs folder that holds one kind"
+    return f"these trials cannot share a {what}, they differ in: {', '.join(fields)}; choose with {way}"
+
+
+def _distinction(key: Mapping[str, Any], fields: Sequence[str]) -> str:
+    return "; ".join(f"{name} = {_field(key, name)}" for name in fields)
+
+
+def _field(key: Any, dotted: str) -> str:
+    for part in dotted.split("."):
+        key = key.get(part, MISSING) if isinstance(key, Mapping) else MISSING
+    return str(key)
+
+
+def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Entry, ...]:
+    """Records by method, the named methods first, then the others by name; a named one without records is there too.
+
+    A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
+    """
+    by_method: dict[str, dict[str, list[Record]]] = {}
+    ids: dict[int, str] = {}  # as in _by_key
+    for record in records:
+        told = record.identity["method"]
+        if id(told) not in ids:
+            ids[id(told)] = trial_id(told)
+        by_method.setdefault(record.method, {}).setdefault(ids[id(told)], []).append(record)
+    result = []
+    for method in unique([*methods, *sorted(by_method)]):
+        versions = by_method.get(method, {})
+        for version, members in versions.items():
+            label = f"{method} #{version[:6]}" if len(versions) > 1 else method
+            result.append(Entry(label, method, tuple(members)))
+        if not versions:
+            result.append(Entry(method, method, ()))
+    return tuple(result)
+
+
+def most_tried(found: Sequence[Entry]) -> dict[str, Entry]:
+    """By method, the entry that counts where only one can: of several versions that with most trials, the first of
+    those. Methods without records are absent.
+    """
+    chosen: dict[str, Entry] = {}
+    for entry in found:
+        if len(entry.records) > (len(chosen[entry.method].records) if entry.method in chosen else 0):
+            chosen[entry.method] = entry
+    return chosen
+
+
+def unique(items: Sequence[T]) -> tuple[T, ...]:
+    """The items without repetitions, in order."""
+    return tuple(dict.fromkeys(items))
+
+
+def levels_of(records: Sequence[Record]) -> tuple[float | None, ...]:
+    """The noise levels there are, ascending; None, a noise without level, first."""
+    return tuple(sorted({record.level for record in records}, key=lambda level: -1.0 if level is None else level))
+
+
+def folds_of(records: Sequence[Record]) -> tuple[Fold, ...]:
+    """The folds there are, by name."""
+    return tuple(sorted({record.fold for record in records}, key=lambda fold: fold or ""))
+
+
+def pairs_of(records: Sequence[Record]) -> tuple[Pair, ...]:
+    """The (seed, draw) pairs there are, ascending."""
+    return tuple(sorted({record.pair for record in records}))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number over pairs.
+
+    Attributes:
+        values: one for each complete pair; empty when one of them has no such number.
+        complete, total: pairs.
+        lacking: how many of the other pairs are diverged, failed, interrupted, running, incomplete or not run.
+    """
+
+    values: tuple[float, ...]
+    complete: int
+    total: int
+    lacking: Mapping[str, int]
+
+    @property
+    def status(self) -> str:
+        """Such as "2/3, 1 diverged"; empty when every pair is complete."""
+        lacking = (f"{count} {state}" for state, count in self.lacking.items())
+        return ", ".join((f"{self.complete}/{self.total}", *lacking)) if self.lacking else ""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Trials of one method at one level by (seed, draw) pair, ready for any number to be taken of them.
+
+    Attributes:
+        pairs: the complete ones.
+        complete: for each of them, a finished trial for each of its folds.
+        total: pairs there should be.
+        lacking: how many of the others are diverged, failed, interrupted, running, incomplete or not run.
+    """
+
+    pairs: tuple[Pair, ...]
+    complete: tuple[tuple[Record, ...], ...]
+    total: int
+    lacking: Mapping[str, int]
+
+    def summary(self, value: Callable[[Record], float | None]) -> Summary:
+        """A number over the complete pairs, each the mean over its folds.
+
+        Args:
+            value: the number of a finished trial; None or NaN where there is no such number.
+        """
+        values = tuple(number for number in self._numbers(value) if number is not None)
+        whole = len(values) == len(self.complete)
+        return Summary(values if whole else (), len(self.complete), self.total, self.lacking)
+
+    def by_pair(self, value: Callable[[Record], float | None]) -> dict[Pair, float]:
+        """A number of each complete pair that has it, the mean over its folds. Arguments as for `summary`."""
+        numbers = zip(self.pairs, self._numbers(value), strict=True)
+        return {pair: number for pair, number in numbers if number is not None}
+
+    def _numbers(self, value: Callable[[Record], float | None]) -> list[float | None]:
+        """A number for each complete pair; None where it has none."""
+        if self._alone:  # the mean of one, for the many tables without folds
+            numbers = [value(record) for record in self._alone]
+            return [None if number is None or number != number else float(number) for number in numbers]
+        return [_mean([value(record) for record in done]) for done in self.complete]
+
+    @cached_property
+    def _alone(self) -> tuple[Record, ...]:
+        """The trial of each pair where that is one; empty where pairs have folds."""
+        return tuple(done[0] for done in self.complete) if all(len(done) == 1 for done in self.complete) else ()
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    """The mean; None where one is missing."""
+    known = [number for number in numbers if number is not None and number == number]
+    return math.fsum(known) / len(known) if known and len(known) == len(numbers) else None
+
+
+def pair_up(records: Sequence[Record], pairs: Sequence[Pair], folds: Collection[Fold]) -> Paired:
+    """Trials by pair; a pair is complete only when all its folds are done.
+
+    Args:
+        records: of one method at one level.
+        pairs: the pairs there should be.
+        folds: the folds a pair needs.
+    """
+    by_cell = {(record.pair, record.fold): record for record in records}
+    complete: dict[Pair, tuple[Record, ...]] = {}
+    lacking: Counter[str] = Counter()
+    for pair in pairs:
+        members = [by_cell.get((pair, fold)) for fold in folds]
+        done = tuple(record for record in members if record is not None and record.done)
+        if len(done) < len(members):
+            lacking[_pair_state(members)] += 1
+        else:
+            complete[pair] = done
+    return Paired(tuple(complete), tuple(complete.values()), len(pairs), dict(sorted(lacking.items())))
+
+
+def summarise(
+    records: Sequence[Record],
+    pairs: Sequence[Pair],
+    folds: Collection[Fold],
+    value: Callable[[Record], float | None],
+) -> Summary:
+    """A number over pairs, each the mean over its folds; a pair enters only when all its folds are done.
+
+    Arguments as for `pair_up` and `Paired.summary`.
+    """
+    return pair_up(records, pairs, folds).summary(value)
+
+
+def _pair_state(members: Sequence[Record | None]) -> str:
+    states = {record.state for record in members if record is not None}
+    for state in _GRAVEST:
+        if state in states:
+            return state
+    return "incomplete" if states else "not run"
+
+
+def mean_cell(values: Sequence[float], decimals: int) -> Cell:
+    """The mean of some numbers, or "–" of none."""
+    if not values:
+        return Cell(MISSING)
+    mean = math.fsum(values) / len(values)
+    return Cell(f"{mean:.{decimals}f}", mean)
+
+
+def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cell:
+    """Shares as a cell in percent: "71.20 ± 0.40", "71.20 ± 0.40 (2/3, 1 diverged)", "0/3, 3 failed", or "–".
+
+    Args:
+        summary: its values, in [0, 1], are averaged.
+        decimals: printed; value and spread keep full precision.
+        brief: print neither the spread nor what is missing; a double dagger marks the latter.
+    """
+    status = summary.status or ("" if summary.total else "not run")
+    if not summary.values:
+        text = MISSING if brief else status or MISSING
+        return Cell(text, n_ok=summary.complete, n_all=summary.total, status=status)
+    value = 100 * math.fsum(summary.values) / len(summary.values)
+    deviation = 100 * spread(summary.values)
+    text = f"{value:.{decimals}f}"
+    if not brief and not math.isnan(deviation):
+        text += f" ± {deviation:.{decimals}f}"
+    if status:
+        text += UNFINISHED if brief else f" ({status})"
+    known = None if math.isnan(deviation) else deviation
+    return Cell(text, value, known, summary.complete, summary.total, status)
+
+
+def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
+    """The rows with the highest value of each of these columns marked, where at least two can be compared.
+
+    A cell that lacks pairs is never best, nor is 0.
+    """
+    highest: dict[int, float] = {}
+    for column in columns:
+        values = [value for row in rows if (value := _contest(row[column])) is not None]
+        if len(values) > 1 and max(values) > 0:
+            highest[column] = max(values)
+    return tuple(
+        tuple(
+            replace(cell, best=True) if column in highest and _contest(cell) == highest[column] else cell
+            for column, cell in enumerate(row)
+        )
+        for row in rows
+    )
+
+
+def _contest(cell: Cell) -> float | None:
+    return None if cell.status else cell.value

@@ -1,0 +1,262 @@
+"""What the tables share: what was expected of a block of records, its rows, title and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from ..records.record import Record
+from .grouping import (
+    MISSING,
+    Block,
+    Cell,
+    Entry,
+    Fold,
+    Pair,
+    Paired,
+    Summary,
+    entries,
+    folds_of,
+    levels_of,
+    pair_up,
+    pairs_of,
+    unique,
+)
+
+DAGGER = "†"
+DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
+
+_DECIMALS = {"accuracy": 2, "f1": 1}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a table should hold; what is missing shows as not run. Empty: whatever there is.
+
+    Attributes:
+        methods: rows, in this order; methods found beyond them follow.
+        levels: the noise levels shown.
+        folds: the folds a (seed, draw) pair needs to be complete.
+        pairs: the (seed, draw) pairs of each cell; empty: all pairs any method has at that level.
+        not_applicable: methods that cannot run here, with the reason.
+    """
+
+    methods: Sequence[str] = ()
+    levels: Sequence[float | None] = ()
+    folds: Sequence[Fold] = ()
+    pairs: Sequence[Pair] = ()
+    not_applicable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class View:
+    """A block of records as its tables see it.
+
+    Attributes:
+        rows: methods, or their versions.
+        levels, folds: shown and needed.
+        not_applicable: methods that have no records here, with the reason.
+        metric: "accuracy" or "f1"; "score" while no trial has come far enough to say.
+        names: the classes or AUs.
+    """
+
+    block: Block
+    rows: tuple[Entry, ...]
+    levels: tuple[float | None, ...]
+    folds: tuple[Fold, ...]
+    expected_pairs: tuple[Pair, ...]
+    not_applicable: Mapping[str, str]
+    metric: str
+    names: tuple[str, ...]
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The first trial's identity: what is in the comparability key is the same in all."""
+        return self.block.records[0].identity
+
+    @property
+    def metric_words(self) -> str:
+        """The metric as it is printed."""
+        return "F1" if self.metric == "f1" else self.metric
+
+    def pairs(self, level: float | None) -> tuple[Pair, ...]:
+        """The pairs there should be at a level."""
+        return self.expected_pairs or self._pairs.get(level, ())
+
+    @cached_property
+    def _pairs(self) -> Mapping[float | None, tuple[Pair, ...]]:
+        """The pairs any method has, by level."""
+        by_level: dict[float | None, list[Record]] = {}
+        for record in self.block.records:
+            by_level.setdefault(record.level, []).append(record)
+        return {level: pairs_of(records) for level, records in by_level.items()}
+
+    def summary(self, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> Summary:
+        """A number of a method at a level, over pairs."""
+        return self.paired(entry, level).summary(value)
+
+    def paired(self, entry: Entry, level: float | None) -> Paired:
+        """A method's trials at a level by pair; made once, since tables take many numbers of the same trials."""
+        key = (entry.label, level)
+        if key not in self._paired:
+            self._paired[key] = pair_up(at_level(entry, level), self.pairs(level), self.folds)
+        return self._paired[key]
+
+    @cached_property
+    def _paired(self) -> dict[tuple[str, float | None], Paired]:
+        """What was paired up so far."""
+        return {}
+
+    @property
+    def decimals(self) -> int:
+        """Decimals of the metric in percent, as the papers print it."""
+        return _DECIMALS.get(self.metric, 2)
+
+
+def view_of(block: Block, expected: Expected) -> View:
+    """A block seen with what was expected of it."""
+    records = block.records
+    task: Mapping[str, Any] = next((r.environment["task"] for r in records if "task" in r.environment), {})
+    found = {record.method for record in records}
+    refused = {name: reason for name, reason in expected.not_applicable.items() if name not in found}
+    return View(
+        block=block,
+        rows=entries(records, [name for name in expected.methods if name not in refused]),
+        levels=tuple(expected.levels) or levels_of(records),
+        folds=tuple(expected.folds) or folds_of(records),
+        expected_pairs=tuple(expected.pairs),
+        not_applicable=refused,
+        metric=task.get("metric", "score"),
+        names=tuple(task.get("names", ())),
+    )
+
+
+def at_level(entry: Entry, level: float | None) -> tuple[Record, ...]:
+    """A row's records at one noise level."""
+    return tuple(record for record in entry.records if record.level == level)
+
+
+def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
+    """What the trials knew that no one has outside an experiment, by name."""
+    return tuple(sorted({known for record in records for known in record.environment.get("oracle_knowledge", ())}))
+
+
+def marked(entry: Entry, label: str) -> str:
+    """A row's label as given, with a dagger when it used oracle knowledge."""
+    return f"{label} {DAGGER}" if oracle_knowledge(entry.records) else label
+
+
+def label_cell(entry: Entry) -> Cell:
+    """A row's name, with a dagger when it used oracle knowledge."""
+    text = marked(entry, entry.label)
+    return Cell(text, printed=entry.label, flags="oracle knowledge") if text != entry.label else Cell(text)
+
+
+def leading_cells(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
+    """The cells that name a row: the method and, where the protocol has noise levels, the level."""
+    noise = Cell(MISSING) if level is None else Cell(f"{level:g}", level)
+    return (label_cell(entry), noise) if has_levels(view) else (label_cell(entry),)
+
+
+def leading_columns(view: View) -> tuple[str, ...]:
+    """The headings of those cells."""
+    return ("method", "noise") if has_levels(view) else ("method",)
+
+
+def has_levels(view: View) -> bool:
+    """Whether the noise has levels."""
+    return view.levels != (None,)
+
+
+def unstated_cell(entry: Entry) -> Cell:
+    """How many of a method's hyper-parameters neither its paper nor its authors' code states."""
+    counts = {len(record.environment["unstated"]) for record in entry.records if "unstated" in record.environment}
+    return count_cell(max(counts)) if counts else Cell(MISSING)
+
+
+def count_cell(count: int) -> Cell:
+    """A plain number."""
+    return Cell(str(count), float(count))
+
+
+def level_words(level: float | None) -> str:
+    """A noise level as a heading."""
+    return "no level" if level is None else f"noise {level:g}"
+
+
+def title_of(view: View, what: str) -> str:
+    """The table's title: the protocol, what is shown, and where the faces come from."""
+    identity = view.identity
+    protocol = identity["protocol"]
+    parts = [
+        f"{protocol['name']}@{protocol['version']}: {what}",
+        f"{identity['profile']} profile",
+        f"{identity['source']} faces",
+    ]
+    if identity["partial"]:
+        parts.append("partial copy of the data")
+    if identity["recipe"] != "protocol":
+        parts.append(f"{identity['recipe']} recipe")
+    title = ", ".join(parts)
+    return f"{title} [{view.block.distinction}]" if view.block.distinction else title
+
+
+def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """The table's notes: those given, then what its marks mean and what is not in it.
+
+    Args:
+        view: what the table shows.
+        first: sentences that come first.
+        cells: the table's rows; only marks that occur are explained.
+    """
+    notes = list(first)
+    folds = [fold for fold in view.folds if fold is not None]
+    if folds:
+        notes.append(f"Folds: {', '.join(folds)}; a pair enters only when all of them are there.")
+    counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
+    if counts:
+        spread = any("±" in cell.text for row in cells for cell in row)
+        notes.append(_pairs_note(counts, spread=spread, folds=bool(folds)))
+    if any(cell.status and cell.value is not None for row in cells for cell in row):
+        notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
+    known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
+    users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
+    if users:
+        notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
+    notes.extend(_at_rest(view))
+    versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
+    if versions:
+        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(versions)}, kept apart.")
+    if view.not_applicable:
+        notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
+    return tuple(notes)
+
+
+def _by_reason(refused: Mapping[str, str]) -> str:
+    """Methods that cannot run, together where they have the reason in common: "recot, rhls: needs AU labels; …"."""
+    names: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(members)}: {reason}" for reason, members in names.items())
+
+
+def _at_rest(view: View) -> list[str]:
+    """Methods with trials that their last epoch trained no more, as where two networks agree on everything."""
+    found = []
+    for entry in view.rows:
+        done = [record for record in entry.records if record.done]
+        idle = sum(record.epochs[-1].get("compute", {}).get("backwards") == 0 for record in done)
+        if idle:
+            found.append(f"{entry.label}: the last epoch trained nothing any more in {idle} of {len(done)} trials.")
+    return found
+
+
+def _pairs_note(counts: Sequence[int], *, spread: bool, folds: bool) -> str:
+    if counts == [1]:
+        return "One (seed, draw) pair: no spread."
+    number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
+    words = f"over {number} (seed, draw) pairs{', each the mean over its folds' if folds else ''}."
+    return f"± is the standard deviation (n − 1) {words}" if spread else f"Means {words}"

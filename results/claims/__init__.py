@@ -1,0 +1,1 @@
+"""What the papers claim in words, held against the records."""

@@ -1,0 +1,183 @@
+"""What claims are tried on: the records of a protocol that may be compared, and their means, each worked out once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ...protocols import catalog
+from ..analysis.grouping import Fold, Pair, Paired, blocks, entries, folds_of, most_tried, pair_up, pairs_of
+from ..analysis.view import oracle_knowledge
+from ..records.record import Record
+from . import measures
+from .claim import Claim, Level, Place, Side
+
+_SOURCES = ("real", "generated")
+_PROFILES = ("paper", "small", "smoke")
+_RATE = "noise_rate"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Records of one protocol that may be compared. What is asked of them is remembered as long as the setting lives.
+
+    Attributes:
+        records: of one comparability key.
+        methods: those that count of each method; of a method in several versions the version with most trials.
+        several: methods with several versions.
+        folds: those a pair needs.
+    """
+
+    records: tuple[Record, ...]
+    methods: Mapping[str, tuple[Record, ...]]
+    several: frozenset[str]
+    folds: tuple[Fold, ...]
+    _paired: dict[tuple[str, Level], Paired] = field(default_factory=dict, compare=False, repr=False)
+    _values: dict[tuple[Side, Level], Mapping[Pair, float]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What all its trials have in common stands in the first one's identity."""
+        return self.records[0].identity
+
+    @cached_property
+    def _by_level(self) -> Mapping[tuple[str, Level], tuple[Record, ...]]:
+        found: dict[tuple[str, Level], list[Record]] = {}
+        for method, records in self.methods.items():
+            for record in records:
+                found.setdefault((method, record.level), []).append(record)
+        return {place: tuple(records) for place, records in found.items()}
+
+    def trials(self, method: str, level: Level) -> tuple[Record, ...]:
+        """The trials of a method at a noise level, in any state."""
+        return self._by_level.get((method, level), ())
+
+    def paired(self, method: str, level: Level) -> Paired:
+        """Those trials by (seed, draw) pair."""
+        key = method, level
+        if key not in self._paired:
+            records = self.trials(method, level)
+            self._paired[key] = pair_up(records, pairs_of(records), self.folds)
+        return self._paired[key]
+
+    def values(self, side: Side, level: Level) -> Mapping[Pair, float]:
+        """The measure of each pair that has all its folds, the mean over them, in [0, 1]."""
+        key = side, level
+        if key not in self._values:
+            paired = self.paired(side.method, level)
+            self._values[key] = paired.by_pair(lambda record: measures.number(record, side.measure))
+        return self._values[key]
+
+    def lost(self, method: str, level: Level) -> int:
+        """Trials of a method at a noise level that diverged or failed."""
+        return sum(record.lost for record in self.trials(method, level))
+
+    def lacking(self, side: Side, level: Level, asked: Sequence[Pair]) -> str:
+        """Which pairs have no measure at a level: "1 of 8 diverged, 2 of 8 not run"; "" where all have one."""
+        paired = pair_up(self.trials(side.method, level), asked, self.folds)
+        states = Counter(paired.lacking)
+        states[f"without {side.measure}"] = sum(pair not in self.values(side, level) for pair in paired.pairs)
+        return ", ".join(f"{count} of {len(asked)} {state}" for state, count in states.items() if count)
+
+
+def settings_of(records: Sequence[Record]) -> dict[str, tuple[Setting, ...]]:
+    """By protocol, the settings there are, that nearest a paper's first.
+
+    Real faces come before generated ones, whole data before partial ones, the larger profile first.
+    """
+    by_protocol: dict[str, list[Record]] = {}
+    for record in records:
+        by_protocol.setdefault(record.identity["protocol"]["name"], []).append(record)
+    return {
+        protocol: tuple(sorted((setting(block.records) for block in blocks(members, allow_mixed=True)), key=_distance))
+        for protocol, members in by_protocol.items()
+    }
+
+
+def setting(records: Sequence[Record]) -> Setting:
+    """The setting of records of one comparability key, at least one."""
+    found = entries(records)
+    methods = {method: entry.records for method, entry in most_tried(found).items()}
+    several = frozenset(entry.method for entry in found if entry.label != entry.method)
+    name = records[0].identity["protocol"]["name"]
+    folds = catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()
+    return Setting(tuple(records), methods, several, folds or folds_of(records))
+
+
+def _distance(found: Setting) -> tuple[object, ...]:
+    return (*_kind(found), -len(found.records))
+
+
+def _kind(found: Setting) -> tuple[object, ...]:
+    identity = found.identity
+    return (
+        identity["recipe"] != "protocol",
+        _rank(_SOURCES, identity["source"]),
+        bool(identity["partial"]),
+        _rank(_PROFILES, identity["profile"]),
+    )
+
+
+def _rank(order: Sequence[str], name: str) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place with the records it is tried on: one setting, or for GAINS two of one kind.
+
+    Attributes:
+        place: the protocol, or two.
+        own: the setting of the place's protocol.
+        where: by level asked for, the setting its records stand in.
+    """
+
+    place: Place
+    own: Setting
+    where: Mapping[Level, Setting]
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings, each once."""
+        return tuple({id(each): each for each in (self.own, *self.where.values())}.values())
+
+    @property
+    def words(self) -> str:
+        """Such as "fer2013-real, small profile, real faces"."""
+        identity = self.own.identity
+        parts = [self.place.words, f"{identity['profile']} profile", f"{identity['source']} faces"]
+        parts += ["partial data"] if identity["partial"] else []
+        parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != "protocol" else []
+        return ", ".join(parts)
+
+    def told(self, method: str) -> tuple[str, ...]:
+        """What no one has outside an experiment and the trials of a method had here, by name."""
+        return oracle_knowledge([record for each in self.settings for record in each.methods.get(method, ())])
+
+
+def spots(place: Place, settings: Mapping[str, Sequence[Setting]]) -> Iterator[Spot]:
+    """Where a place can be tried, the nearest first; for GAINS two settings alike in profile, faces and recipe."""
+    for own in settings.get(place.protocol, ()):
+        others = [each for each in settings.get(place.beside, ()) if _kind(each) == _kind(own)]
+        if place.beside and not others:
+            continue
+        yield Spot(
+            place, own, {level: own if place.at(level) == place.protocol else others[0] for level in place.levels}
+        )
+
+
+def told_the_rate(claim: Claim, spot: Spot) -> str:
+    """Why a claim about noise of an unknown rate cannot be judged here by a method that is told it; "" where it can."""
+    for side in (claim.left, claim.right) if claim.unknown_rate else ():
+        if side is None:
+            continue
+        base = side.method.partition(":")[0]
+        if _RATE in spot.told(side.method):
+            return f"{side.method} is told the noise rate, and the claim is about an unknown one"
+        if side.method not in spot.own.methods and _RATE in spot.told(base):
+            why = f"{base}, which was, is told the noise rate, and the claim is about an unknown one"
+            return f"{side.method} was not run; {why}"
+    return ""

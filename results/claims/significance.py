@@ -1,0 +1,307 @@
+"""How a claim is tested: (seed, draw) pairs for one label a face, subjects for AUs. Pure functions.
+
+One label a face: the differences of pairs, each the mean over its folds and over the noise levels tried; a two-sided
+sign-flip test, and the interval that inverts it. AUs: subjects resampled within folds, since the frames of one person
+are no independent sample; trainings are averaged over. "Comparable" is tested against the margin below zero. Numbers
+are in points (percent).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..analysis import subject_bootstrap
+from ..analysis.grouping import Pair, unique
+from ..records.record import Record
+from ..statistics import EXACT_PAIRS, sign_flip_family
+from . import measures
+from .claim import GAINS, Level, Side, contrast, gains, is_enough, margin
+from .settings import Setting
+
+_INTERVAL_SEED = 20_240_302
+_INTERVAL_DRAWS = 99_999
+_TOGETHER = 64  # tests that share their sign assignments: few enough to hold in memory
+
+Where = Mapping[Level, Setting]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Noise levels that a claim asks for and that did not enter its sample, for one reason.
+
+    Attributes:
+        levels: the levels.
+        why: a clause, such as "nct: 1 of 8 diverged at noise 0.4".
+        tried: a side has trials there.
+    """
+
+    levels: tuple[Level, ...]
+    why: str
+    tried: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was measured for a claim, before its family is known. Values are in points.
+
+    Attributes:
+        levels: the noise levels that entered.
+        left, right: means, or for GAINS the leads on real and on synthetic noise; right is None without a right side.
+        difference: the contrast; positive where the claim holds.
+        by_level: the contrast at each level; empty where it is one between levels.
+        pairs: (seed, draw) pairs.
+        subjects: resampled; 0 where pairs are what is tested.
+        lost_left, lost_right: trials that diverged or failed, over all levels that the claim asks for.
+        missing: the levels asked for that did not enter.
+        values: the contrast of each pair, or of each resample of subjects.
+        low, high: 95% interval of this one contrast; None where there are too few pairs for one.
+        margin: the contrast is tested against so many points below zero.
+        p: two-sided, unadjusted; NaN, and no interval, before `with_significance`.
+    """
+
+    levels: tuple[Level, ...]
+    left: float
+    right: float | None
+    difference: float
+    by_level: Mapping[Level, float]
+    pairs: int
+    subjects: int
+    lost_left: int
+    lost_right: int
+    missing: tuple[Missing, ...]
+    values: NDArray[np.float64] = field(compare=False, repr=False)
+    low: float | None = None
+    high: float | None = None
+    margin: float = 0.0
+    p: float = math.nan
+
+
+# --- the tests
+
+
+def with_significance(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with their p values and intervals; those of one size share sign assignments, which is faster."""
+    flipped = [sample.values for sample in samples if not sample.subjects]
+    intervals = iter(sign_flip_intervals(flipped))
+    shifted = [sample.values + sample.margin for sample in samples if not sample.subjects]
+    batches = (shifted[start : start + _TOGETHER] for start in range(0, len(shifted), _TOGETHER))
+    p_values = itertools.chain.from_iterable(map(sign_flip_family, batches))
+    return [_resampled(sample) if sample.subjects else _flipped(sample, intervals, p_values) for sample in samples]
+
+
+def _resampled(sample: Sample) -> Sample:
+    low, high = subject_bootstrap.bootstrap_interval(sample.values)
+    return replace(sample, low=low, high=high, p=subject_bootstrap.bootstrap_p(sample.values + sample.margin))
+
+
+def _flipped(sample: Sample, intervals: Iterator[Interval | None], p_values: Iterator[float]) -> Sample:
+    low, high = next(intervals) or (None, None)
+    return replace(sample, low=low, high=high, p=next(p_values))
+
+
+def sign_flip_interval(differences: ArrayLike) -> Interval | None:
+    """The 95% interval that inverts the sign-flip test: those means that it does not reject.
+
+    Its ends are order statistics of the means of all non-empty subsets, which cut the line into intervals of equal
+    probability (Hartigan 1969, "Using subsample values as typical values"); above 16 pairs, of random subsets.
+
+    Args:
+        differences: [n], one a pair.
+
+    Returns:
+        (low, high); None below six pairs, which can exclude no mean at 95%.
+    """
+    return sign_flip_intervals([differences])[0]
+
+
+def sign_flip_intervals(family: Sequence[ArrayLike]) -> list[Interval | None]:
+    """`sign_flip_interval` of each; those of one size share their subsets."""
+    members = [np.asarray(differences, dtype=np.float64) for differences in family]
+    found: list[Interval | None] = [None] * len(members)
+    for size in {each.size for each in members}:
+        subsets = _subsets(size)
+        counts = subsets.sum(axis=1)
+        outside = math.floor(0.025 * (len(counts) + 1))
+        for place, values in enumerate(members) if outside else ():
+            if values.size == size:
+                means = np.partition((subsets @ values) / counts, (outside - 1, len(counts) - outside))
+                found[place] = float(means[outside - 1]), float(means[-outside])
+    return found
+
+
+def _subsets(size: int) -> NDArray[np.float64]:
+    """Non-empty subsets of so many things, a row each, 1 for a member: all of them, or random ones of many things."""
+    if size <= EXACT_PAIRS:
+        members = (np.arange(1, 2**size)[:, None] >> np.arange(size)) & 1
+    else:
+        members = np.random.default_rng(_INTERVAL_SEED).integers(0, 2, (_INTERVAL_DRAWS, size))
+        members = members[members.any(axis=1)]
+    return members.astype(np.float64)
+
+
+# --- the sample
+
+
+def measured(relation: str, left: Side, right: Side | None, where: Where) -> Sample | str:
+    """Measure a contrast over all levels and pairs that both sides have; not yet tested.
+
+    Args:
+        relation: one of RELATIONS.
+        left, right: the sides; right may be None for "falls with noise".
+        where: the levels asked for, ascending, each with the setting that its trials stand in.
+
+    Returns:
+        The sample; or why there is none, a clause.
+    """
+    sides = [left] if right is None else [left, right]
+    values = [{level: found for level in where if (found := where[level].values(side, level))} for side in sides]
+    levels, pairs = _shared(values, where)
+    if not pairs:
+        return _why_none(where, sides, values)
+    missing = _missing(where, sides, levels)
+    if not is_enough(relation, levels):
+        whys = "; ".join(each.why for each in missing)
+        return f"needs {'real and synthetic noise' if relation == GAINS else 'two noise levels'} ({whys})"
+    points = [{level: np.array([100 * each[level][pair] for pair in pairs]) for level in levels} for each in values]
+    others = points[1] if right is not None else {}
+    differences = contrast(relation, points[0], others)
+    resamples = _resamples(relation, sides, where, levels, pairs)
+    if isinstance(resamples, str):
+        return resamples
+    simple = right is not None and "noise" not in relation
+    means = gains(points[0], others) if relation == GAINS else (_all(points[0]), _all(others) if right else None)
+    return Sample(
+        levels=levels,
+        left=float(np.mean(means[0])),
+        right=None if means[1] is None else float(np.mean(means[1])),
+        difference=float(differences.mean()),
+        by_level={level: _at(relation, points[0][level], others[level]) for level in levels} if simple else {},
+        pairs=len(pairs),
+        subjects=0 if resamples is None else resamples[1],
+        lost_left=_lost(left, where),
+        lost_right=0 if right is None else _lost(right, where),
+        missing=missing,
+        values=differences if resamples is None else resamples[0],
+        margin=margin(relation),
+    )
+
+
+def _all(points: Mapping[Level, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.array(list(points.values()))
+
+
+def _at(relation: str, left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    return float(contrast(relation, {None: left}, {None: right}).mean())
+
+
+def _lost(side: Side, where: Where) -> int:
+    return sum(setting.lost(side.method, level) for level, setting in where.items())
+
+
+def _shared(
+    values: Sequence[Mapping[Level, Mapping[Pair, float]]], where: Where
+) -> tuple[tuple[Level, ...], tuple[Pair, ...]]:
+    """The levels all sides have with the most pairs of their setting, and the pairs that are there at all of them."""
+    common = {
+        level: set.intersection(*(set(each[level]) for each in values))
+        for level in values[0]
+        if all(level in each for each in values)
+    }
+    most = {id(setting): 0 for setting in where.values()}
+    for level, found in common.items():
+        most[id(where[level])] = max(most[id(where[level])], len(found))
+    levels = tuple(level for level, found in common.items() if 0 < len(found) == most[id(where[level])])
+    pairs = set.intersection(*(common[level] for level in levels)) if levels else set()
+    return levels, tuple(sorted(pairs))
+
+
+def _missing(where: Where, sides: Sequence[Side], levels: Sequence[Level]) -> tuple[Missing, ...]:
+    """The levels that did not enter, each with what its sides lack of the pairs that were tried at any level."""
+    methods = unique([side.method for side in sides])
+    trials = [record for level in where for method in methods for record in where[level].trials(method, level)]
+    asked = sorted({record.pair for record in trials})
+    found: dict[tuple[str, bool], list[Level]] = {}
+    for level in (level for level in where if level not in levels):
+        found.setdefault(_lack(level, where[level], sides, asked), []).append(level)
+    return tuple(Missing(tuple(at), f"{why} {_at_noise(at)}", tried) for (why, tried), at in found.items())
+
+
+def _lack(level: Level, setting: Setting, sides: Sequence[Side], asked: Sequence[Pair]) -> tuple[str, bool]:
+    """What the sides lack at a level, a clause; and whether any was tried there."""
+    methods = unique([side.method for side in sides])
+    run = [method for method in methods if setting.trials(method, level)]
+    if not run:
+        return f"{' and '.join(methods)} {'were' if len(methods) > 1 else 'was'} not run", False
+    lacks = {side.method: lack for side in sides if (lack := setting.lacking(side, level, asked))}
+    clauses = (f"{method}: {lack}" if method in run else f"{method} was not run" for method, lack in lacks.items())
+    return ", ".join(clauses), True
+
+
+def _at_noise(levels: Sequence[Level]) -> str:
+    words = ", ".join("real" if level is None else f"{level:g}" for level in levels)
+    return "on real noise" if words == "real" else f"at noise {words}"
+
+
+def _why_none(where: Where, sides: Sequence[Side], values: Sequence[Mapping[Level, Mapping[Pair, float]]]) -> str:
+    for side, numbers in zip(sides, values, strict=True):
+        records = [record for level, setting in where.items() for record in setting.trials(side.method, level)]
+        if not records:
+            return f"{side.method} was not run"
+        if not any(record.done for record in records):
+            states = Counter(record.state for record in records)
+            return f"no trial of {side.method} is done ({', '.join(f'{n} {state}' for state, n in states.items())})"
+        if not numbers and side.measure != measures.SCORE:
+            return f"the trials of {side.method} have no {side.measure}"
+    return "no (seed, draw) pair is done on both sides"
+
+
+# --- subjects
+
+
+def _resamples(
+    relation: str, sides: Sequence[Side], where: Where, levels: Sequence[Level], pairs: Sequence[Pair]
+) -> tuple[NDArray[np.float64], int] | str | None:
+    """Resampled contrasts and the number of subjects; None where subjects are not what is tested; or a reason."""
+    if not all(measures.by_subject(side.measure) for side in sides):
+        return None
+    draws: list[dict[Level, NDArray[np.float64]]] = []
+    people: set[tuple[tuple[str, ...], ...]] = set()
+    for side in sides:
+        draws.append({})
+        for level in levels:
+            counted = _subjects(where[level], side.method, level, pairs)
+            if counted is None:
+                return None
+            people.update(tuple(each.names for each in of_pair) for of_pair in zip(*counted, strict=True))
+            f1 = subject_bootstrap.resampled_f1(counted)
+            one = side.measure != measures.SCORE
+            records = where[level].trials(side.method, level)
+            draws[-1][level] = 100 * (f1[:, _position(records, side.measure)] if one else f1.mean(axis=1))
+    if len(people) > 1:
+        return "the trials tested different subjects"
+    (names,) = people
+    return contrast(relation, draws[0], draws[1] if len(draws) > 1 else {}), sum(map(len, names))
+
+
+def _subjects(
+    setting: Setting, method: str, level: Level, pairs: Sequence[Pair]
+) -> tuple[tuple[subject_bootstrap.Subjects, ...], ...] | None:
+    """For each fold, the counts of each pair; None for one label a face."""
+    done = (record for record in setting.trials(method, level) if record.done)
+    found = {(record.pair, record.fold): record.subjects for record in done}
+    folds = setting.folds
+    counted = tuple(tuple(each for pair in pairs if (each := found[pair, fold]) is not None) for fold in folds)
+    return None if any(len(of_fold) < len(pairs) for of_fold in counted) else counted
+
+
+def _position(records: Sequence[Record], au: str) -> int:
+    names: list[str] = next(record for record in records if record.done).environment["task"]["names"]
+    return names.index(au)

@@ -1,0 +1,230 @@
+"""The verdicts on the papers' claims for a reader: lines for a terminal, a table, and plain data. Pure functions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ..analysis.comparisons import p_cell
+from ..analysis.grouping import MISSING, Cell, Table, unique
+from .verdicts import VERDICTS, Verdict
+from .wording import noise_words, p_words, points
+
+HOW = (
+    "Differences are in points, positive where the claim holds, with their 95% interval. One label a face: sign-flip "
+    "test over (seed, draw) pairs, each the mean over folds and noise levels. AUs: subjects resampled within folds. "
+    "p is two-sided, Holm over the claims of one statement on one protocol; what is called comparable (>=) is tested "
+    "against −1 point instead of 0. The intervals are not: each is for its "
+    "comparison alone, so that one may leave out zero where p does not reject. Beyond the paper profile on real faces, "
+    "and on a stand-in, a verdict is about the claim's direction there, not about the paper's own numbers."
+)
+
+_INDENT = 4
+_VERDICT = max(map(len, VERDICTS))
+_COLUMNS = ("verdict", "claim", "protocol", "noise", "profile", "faces", "left", "right", "difference", "95% interval")
+_MORE = ("p (Holm)", "pairs", "subjects", "printed", "because", "oracle knowledge", "paper", "place", "quote")
+_SHORT = 60  # letters of a quote in a table
+_INTERVAL = {"coverage": 0.95, "comparisons": 1, "adjusted": False}
+
+
+def claims_text(verdicts: Sequence[Verdict], width: int | None = None) -> list[str]:
+    """Lines: papers, their statements, and below each its verdicts; what was not run is counted by its reason.
+
+    Args:
+        verdicts: in the order of the papers.
+        width: of the terminal; None: a line each, however long.
+    """
+    lines: list[str] = []
+    for paper, of_paper in itertools.groupby(verdicts, key=lambda verdict: verdict.claim.name):
+        lines += [paper]
+        for of_statement in _by_statement(of_paper):
+            lines += ["", *_statement_lines(of_statement, width)]
+        lines += [""]
+    return [*lines, *_wrapped(summary(verdicts), 0, width), *_wrapped(HOW, 0, width)]
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """How many claims there are, and how many verdicts of each kind."""
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    claims = {verdict.claim.id for verdict in verdicts}
+    tried = {verdict.claim.id for verdict in verdicts if verdict.verdict != "not run"}
+    kinds = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
+    return f"{len(claims)} claims, {len(tried)} tried; verdicts by protocol: {kinds or 'none'}"
+
+
+def claims_table(verdicts: Sequence[Verdict]) -> Table:
+    """A row a verdict."""
+    notes = [HOW, *dict.fromkeys(f"{v.claim.id}: {remark}" for v in verdicts for remark in v.claim.remarks)]
+    title = f"The papers' claims: {summary(verdicts)}"
+    return Table(title, (*_COLUMNS, *_MORE), tuple(map(_row, verdicts)), tuple(notes))
+
+
+def claims_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Plain data: what `claims_text` says, all numbers at full precision, null where there is none."""
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    plain = [_plain(verdict) for verdict in verdicts]
+    return {"how": HOW, "interval": _INTERVAL, "summary": dict(counts), "verdicts": plain}
+
+
+# --- lines
+
+
+def _by_statement(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
+    """Together what has one quote, or where there is none one place, in the order of first appearance."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.claim.quote or verdict.claim.where, []).append(verdict)
+    yield from found.values()
+
+
+def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str]:
+    quote, where = verdicts[0].claim.quote, "; ".join(unique([verdict.claim.where for verdict in verdicts]))
+    title = f"“{quote}” ({where})" if quote else f"By the order of {where}"
+    lines = _wrapped(title, 2, width)
+    tried = [verdict for verdict in verdicts if verdict.verdict != "not run"]
+    comparison = max((len(verdict.claim.words) for verdict in tried), default=0)
+    for verdict in tried:
+        lines += _verdict_lines(verdict, comparison, width)
+    not_run = Counter(verdict.words for verdict in verdicts if verdict.verdict == "not run")
+    for words, count in not_run.items():
+        reason = (f"{count} × " if count > 1 else "") + words.removeprefix("Not run: ")
+        lines += _wrapped(f"{'not run':{_VERDICT}}  {reason}", _INDENT, width)
+    for remark in dict.fromkeys(remark for verdict in verdicts for remark in verdict.claim.remarks):
+        lines += _wrapped(f"! {remark}", _INDENT, width)
+    return lines
+
+
+def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list[str]:
+    """In a line where it fits, else the figures below."""
+    head = f"{' ' * _INDENT}{verdict.verdict:{_VERDICT}}  {verdict.claim.words:{comparison}}"
+    open_ends = (verdict.because, *(each.why for each in verdict.missing))
+    figures = "  ".join(part for part in (*_figures(verdict), _tried_on(verdict), *verdict.told, *open_ends) if part)
+    if width is None or len(head) + 2 + len(figures) <= width:
+        return [f"{head}  {figures}"]
+    return [*_wrapped(head.strip(), _INDENT, width), *_wrapped(figures, _INDENT + _VERDICT + 2, width)]
+
+
+def _figures(verdict: Verdict) -> Iterator[str]:
+    yield f"{_points(verdict.difference):>6} {_interval(verdict)}"
+    if verdict.p is not None:
+        yield p_words(verdict.p, margin=verdict.claim.margin)
+    yield f"{verdict.pairs} pair{'s' * (verdict.pairs != 1)}"
+    if verdict.subjects:
+        yield f"{verdict.subjects} subjects"
+    if verdict.printed is not None:
+        yield f"printed {_points(verdict.printed)}"
+
+
+def _tried_on(verdict: Verdict) -> str:
+    noise = f" {noise_words(verdict.levels)}" if verdict.levels != (None,) else ""
+    stand_in = "stand-in " if verdict.stand_in else ""
+    return f"{stand_in}{_protocol(verdict)}{noise} ({verdict.profile}, {verdict.source} faces)"
+
+
+def _protocol(verdict: Verdict) -> str:
+    return f"{verdict.protocol} beside {verdict.beside}" if verdict.beside else verdict.protocol
+
+
+def _wrapped(text: str, indent: int, width: int | None) -> list[str]:
+    if width is None:
+        return [" " * indent + text]
+    first, later = " " * indent, " " * (indent + 2)
+    return textwrap.wrap(text, max(width, 40), initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
+
+
+# --- a table
+
+
+def _row(verdict: Verdict) -> tuple[Cell, ...]:
+    return (
+        Cell(verdict.verdict),
+        Cell(verdict.claim.words),
+        Cell(_protocol(verdict) + " (stand-in)" * verdict.stand_in),
+        Cell(_noise(verdict)),
+        Cell(verdict.profile or MISSING),
+        Cell(verdict.source or MISSING),
+        _number(verdict.left, "{:.2f}"),
+        _number(verdict.right, "{:.2f}"),
+        Cell(_points(verdict.difference), verdict.difference),
+        Cell(_interval(verdict) if verdict.verdict != "not run" else MISSING),
+        Cell(MISSING) if verdict.p is None else p_cell(verdict.p),
+        Cell(str(verdict.pairs), float(verdict.pairs)),
+        Cell(str(verdict.subjects), float(verdict.subjects)) if verdict.subjects else Cell(MISSING),
+        Cell(_points(verdict.printed), verdict.printed),
+        Cell(verdict.because),
+        Cell("; ".join(verdict.told)),
+        Cell(verdict.claim.name),
+        Cell(verdict.claim.where),
+        Cell(_short(verdict.claim.quote) or MISSING),
+    )
+
+
+def _short(quote: str) -> str:
+    """A quote's first words, with dots that every LaTeX has."""
+    return textwrap.shorten(quote.replace("…", "..."), _SHORT, placeholder=" ...")
+
+
+def _noise(verdict: Verdict) -> str:
+    """The levels that entered, and why others did not."""
+    lacking = "; ".join(each.why for each in verdict.missing)
+    return (noise_words(verdict.levels) or MISSING) + f" ({lacking})" * bool(lacking)
+
+
+def _number(value: float | None, form: str) -> Cell:
+    return Cell(MISSING) if value is None else Cell(form.format(value), value)
+
+
+def _points(value: float | None) -> str:
+    return MISSING if value is None else points(value)
+
+
+def _interval(verdict: Verdict) -> str:
+    if verdict.low is None or verdict.high is None:
+        return "[no interval]"
+    return f"[{points(verdict.low)}, {points(verdict.high)}]"
+
+
+# --- plain data
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    numbers = {
+        name: _finite(getattr(verdict, name)) for name in ("left", "right", "difference", "low", "high", "p", "printed")
+    }
+    return {
+        "id": claim.id,
+        "paper": claim.paper,
+        "quote": claim.quote,
+        "place": claim.where,
+        "claim": claim.words,
+        "relation": claim.relation,
+        "left": {"method": claim.left.method, "measure": claim.left.measure},
+        "right": None if claim.right is None else {"method": claim.right.method, "measure": claim.right.measure},
+        "reported_only": list(claim.unmeasured),
+        "at_least": dict(claim.at_least),
+        "remarks": list(claim.remarks),
+        "verdict": verdict.verdict,
+        "words": verdict.words,
+        "because": verdict.because or None,
+        "protocol": verdict.protocol,
+        "beside": verdict.beside or None,
+        "stand_in": verdict.stand_in,
+        "profile": verdict.profile or None,
+        "source": verdict.source or None,
+        "levels": [level for level in verdict.levels if level is not None],
+        "missing": [{"levels": each.levels, "why": each.why, "tried": each.tried} for each in verdict.missing],
+        "points": numbers,
+        "pairs": verdict.pairs,
+        "subjects": verdict.subjects,
+        "family": verdict.family,
+        "oracle_knowledge": list(verdict.told),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

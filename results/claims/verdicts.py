@@ -1,0 +1,313 @@
+"""The papers' claims held against records: a verdict for each place where one can be tried. Pure functions.
+
+The claims of one statement on one protocol, tried at one setting, are one family: they were declared together before
+anything was run, and Holm's correction runs over those of them that could be tested. A verdict is
+
+    supported       the difference has the claim's sign at every level tried, adjusted p < .05, and it is not below the
+                    size the words name
+    direction only  as the claim says, but not by the size, not at every level, or with a level missing
+    not separated   the design could have decided and did not; or lost trials may have made the difference
+    contradicted    adjusted p < .05 and the other sign
+    underpowered    so few pairs or subjects that no outcome could have been significant
+    not run         no records, or no paired ones; or only those of a method that is told what the claim calls unknown
+
+"Comparable" (>=): a point below zero takes the place of zero, in the test and in what counts as the sign.
+
+The size: words such as "around 5.5%" or "a significant improvement of 2.9%" are held to that size strictly. A measured
+difference below it, by however little and whatever its interval, is at most "direction only".
+
+A missing level: where a claim asks for a noise level at which a side was tried, and which does not enter since trials
+diverged, failed or are lacking, the verdict is never "supported". A level that no one ran is named; it counts as
+missing where the words are about all levels.
+
+Lost trials: those that diverged or failed, at any level the claim asks for. A mean over the others flatters a method,
+so that it may lose a comparison of scores with them and not win one. Between levels, or under another measure than a
+score, those of either side leave it "not separated".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ..analysis.grouping import unique
+from ..records.record import Record
+from ..statistics import holm, minimum_p, pairs_needed
+from .claim import Claim, Level, Place, claims
+from .measures import survivors_flatter
+from .settings import Setting, Spot, settings_of, spots, told_the_rate
+from .significance import Missing, Sample, measured, with_significance
+from .wording import figures, noise_words
+
+VERDICTS = ("supported", "direction only", "not separated", "contradicted", "underpowered", "not run")
+
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim on one protocol. Numbers are in points (percent), full precision.
+
+    Attributes:
+        claim: what was claimed.
+        verdict: one of VERDICTS.
+        words: the figures and what must be known to read them, in a sentence or two.
+        protocol: the name of the protocol it was tried on, or could be.
+        beside: the protocol with synthetic noise, where the claim compares the two; else "".
+        because: what the verdict rests on where the figures do not say it, a clause; else "".
+        profile, source: of the records; "" when not run.
+        left, right: means over pairs, folds and levels; right is None where there is no right side.
+        difference: the contrast the claim is about, positive where it holds.
+        low, high: its 95% interval, by itself; None where so few pairs give none.
+        p: two-sided, Holm over the family; None when not run.
+        pairs: (seed, draw) pairs.
+        subjects: resampled, for AUs; else 0.
+        family: comparisons that Holm's correction counts.
+        stand_in: the protocol is not the claim's own.
+        levels: noise levels that entered; (None,) where the noise has none.
+        missing: noise levels that the claim asks for and that did not enter.
+        printed: the paper's own difference over these levels; None where it prints none, and on a stand-in.
+        told: oracle knowledge of the sides, a clause each.
+    """
+
+    claim: Claim
+    verdict: str
+    words: str
+    protocol: str
+    beside: str = ""
+    because: str = ""
+    profile: str = ""
+    source: str = ""
+    left: float | None = None
+    right: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    pairs: int = 0
+    subjects: int = 0
+    family: int = 0
+    stand_in: bool = False
+    levels: tuple[Level, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    printed: float | None = None
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A claim tried at a place: where and with what sample, or why there is none; refused: records are there."""
+
+    claim: Claim
+    place: Place
+    spot: Spot | None = None
+    sample: Sample | None = None
+    reason: str = ""
+    refused: bool = False
+
+
+class _Adjusted(NamedTuple):
+    """Holm's p of a trial in its family, the size of the family, and Holm's p were every comparison of it won."""
+
+    p: float = 1.0
+    family: int = 0
+    least: float = 1.0
+
+
+def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -> list[Verdict]:
+    """A verdict for every claim and each of the protocols it can be tried on, in the papers' order.
+
+    Stand-ins that have no records are left out. Where a protocol has records of several settings, the one nearest the
+    paper's counts: real faces before generated ones, whole data before partial ones, the larger profile first.
+
+    Args:
+        records: any; those of different comparability keys are never compared.
+        chosen: claims; None: all.
+    """
+    settings = settings_of(records)
+    tried = _tested(
+        [
+            _try(claim, place, settings)
+            for claim in (claims() if chosen is None else chosen)
+            for place in (claim.places[:1] if claim.unmeasured else claim.places)
+        ]
+    )
+    adjusted = _adjusted(tried)
+    return [
+        _verdict(trial, adjusted.get(position, _Adjusted()))
+        for position, trial in enumerate(tried)
+        if not trial.place.stand_in or trial.sample is not None or trial.refused
+    ]
+
+
+def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) -> _Trial:
+    """The sample at the nearest setting that has one; else why the nearest has none."""
+    if claim.unmeasured:
+        return _Trial(claim, place, reason="the others are only reported: this harness does not have them")
+    reasons, refused = [], False
+    for spot in spots(place, settings):
+        told = told_the_rate(claim, spot)
+        found = told or measured(claim.relation, claim.left, claim.right, spot.where)
+        if not isinstance(found, str):
+            return _Trial(claim, place, spot, found)
+        at = f", at noise {noise_words(place.levels)}" if place.levels != (None,) else ""
+        reasons.append(f"{found} (on {spot.words})" if told else f"{found} on {spot.words}{at}")
+        refused |= bool(told)
+    return _Trial(claim, place, reason=reasons[0] if reasons else _no_records(place, settings), refused=refused)
+
+
+def _no_records(place: Place, settings: Mapping[str, Sequence[Setting]]) -> str:
+    lacking = [protocol for protocol in (place.protocol, place.beside) if protocol and protocol not in settings]
+    return f"no records of {' and '.join(lacking)}" if lacking else f"no records of {place.words} of one kind"
+
+
+def _tested(tried: Sequence[_Trial]) -> list[_Trial]:
+    """The trials with their samples tested, all together."""
+    samples = iter(with_significance([trial.sample for trial in tried if trial.sample is not None]))
+    return [trial if trial.sample is None else replace(trial, sample=next(samples)) for trial in tried]
+
+
+def _adjusted(tried: Sequence[_Trial]) -> dict[int, _Adjusted]:
+    """By position, what a trial's family makes of its p."""
+    families: dict[tuple[object, ...], dict[int, Sample]] = {}
+    for position, trial in enumerate(tried):
+        if trial.sample is not None and trial.spot is not None:
+            key = (trial.claim.paper, trial.claim.statement, trial.place, *map(id, trial.spot.settings))
+            families.setdefault(key, {})[position] = trial.sample
+    result: dict[int, _Adjusted] = {}
+    for members in families.values():
+        values = holm([sample.p for sample in members.values()])
+        least = holm([minimum_p(sample.subjects or sample.pairs) for sample in members.values()])
+        found = (_Adjusted(float(p), len(members), float(best)) for p, best in zip(values, least, strict=True))
+        result.update(zip(members, found, strict=True))
+    return result
+
+
+# --- the verdict
+
+
+def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
+    claim, place, spot, found = trial.claim, trial.place, trial.spot, trial.sample
+    if found is None or spot is None:
+        words = f"Not run: {trial.reason}."
+        return Verdict(claim, "not run", words, place.protocol, beside=place.beside, stand_in=place.stand_in)
+    name, because = _judged(claim, place, found, adjusted)
+    told = _told(spot, claim)
+    parts = [figures(found, adjusted.p, adjusted.family), because, *_circumstances(spot, claim, found), *told]
+    return Verdict(
+        claim=claim,
+        verdict=name,
+        words="; ".join(part for part in parts if part) + ".",
+        protocol=place.protocol,
+        beside=place.beside,
+        because=because,
+        profile=spot.own.identity["profile"],
+        source=spot.own.identity["source"],
+        left=found.left,
+        right=found.right,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=adjusted.p,
+        pairs=found.pairs,
+        subjects=found.subjects,
+        family=adjusted.family,
+        stand_in=place.stand_in,
+        levels=found.levels,
+        missing=found.missing,
+        printed=None if place.stand_in else claim.printed_difference(place.protocol, found.levels),
+        told=told,
+    )
+
+
+def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> tuple[str, str]:
+    """The verdict, and what it rests on where the figures do not say it."""
+    ahead = found.difference > -claim.margin
+    if short := _too_small(found, adjusted):
+        return "underpowered", short
+    if adjusted.p >= _SIGNIFICANT:
+        return "not separated", ""
+    lost, whose = _lost(claim, found, ahead)
+    if lost:
+        return "not separated", f"{whose} lost trials ({lost}), so that its mean is one over survivors"
+    if not ahead:
+        return "contradicted", ""
+    if short_of := _short_of(claim, place, found):
+        return "direction only", "; ".join(short_of)
+    return "supported", ""
+
+
+def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
+    """Lost trials that may have made the outcome, and whose: those of the side that comes out well.
+
+    Survivors of the other side only flatter it, where scores are compared at the same levels. Elsewhere those of
+    either side may be what makes the difference.
+    """
+    sides = [side for side in (claim.left, claim.right) if side is not None]
+    if "noise" not in claim.relation and all(survivors_flatter(side.measure) for side in sides):
+        return (found.lost_left if left else found.lost_right), f"{sides[0 if left else 1].method}, the better side,"
+    together = len(_methods(claim)) > 1
+    return found.lost_left + found.lost_right * together, "a side" if together else _methods(claim)[0]
+
+
+def _short_of(claim: Claim, place: Place, found: Sample) -> list[str]:
+    """What keeps a difference of the claim's sign from supporting it, a clause each."""
+    clauses = []
+    against = [level for level, difference in found.by_level.items() if difference <= -claim.margin]
+    if against:
+        clauses.append(f"not so at noise {noise_words(against)}")
+    least = claim.at_least.get(place.protocol, min(claim.at_least.values(), default=0.0))
+    if claim.at_least and found.difference < least:
+        clauses.append(f"the difference is below the {least:g} points of the paper's words")
+    if any(each.tried for each in found.missing):
+        clauses.append("a noise level that was tried is missing")
+    if claim.all_levels and not all(each.tried for each in found.missing):
+        clauses.append("the words are about all noise levels, and not all were run")
+    return clauses
+
+
+def _too_small(found: Sample, adjusted: _Adjusted) -> str:
+    """Why no outcome could have been significant; empty when one could."""
+    if found.subjects and found.pairs < 2:
+        return "one training of each says nothing of another: two pairs are needed"
+    if adjusted.least < _SIGNIFICANT:
+        return ""
+    what, family = "subjects" if found.subjects else "pairs", adjusted.family
+    together = f"for {family} comparisons together" if family > 1 else "for one comparison"
+    return f"{pairs_needed(family)} {what} are needed {together}"
+
+
+# --- what must be known
+
+
+def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
+    """Where it was tried, and what must be known about its trials."""
+    place = spot.place
+    parts = [f"tried on {spot.words}"]
+    if place.stand_in:
+        parts[0] += f", a stand-in for {', '.join(_own(own, place) for own in claim.places if not own.stand_in)}"
+    if place.levels != (None,):
+        asked = f", of {noise_words(place.levels)}" if found.levels != place.levels else ""
+        parts.append(f"noise {noise_words(found.levels)}{asked}")
+    parts += [each.why for each in found.missing]
+    for side, lost in ((claim.left, found.lost_left), (claim.right, found.lost_right)):
+        if side is not None and lost:
+            parts.append(f"trials of {side.method} that diverged or failed: {lost}")
+    several = [method for method in _methods(claim) if any(method in each.several for each in spot.settings)]
+    return [*parts, *(f"of several versions of {method}, the one with most trials" for method in several)]
+
+
+def _own(own: Place, stand_in: Place) -> str:
+    """A claim's own protocol, with its noise where the stand-in has other noise alone."""
+    return f"{own.protocol} at noise {noise_words(own.levels)}" if own.protocol == stand_in.protocol else own.protocol
+
+
+def _told(spot: Spot, claim: Claim) -> tuple[str, ...]:
+    """What no one has outside an experiment and a side's trials had, a clause each."""
+    known = {method: ", ".join(spot.told(method)) for method in _methods(claim)}
+    return tuple(f"{method} is told: {what.replace('_', ' ')}" for method, what in known.items() if what)
+
+
+def _methods(claim: Claim) -> tuple[str, ...]:
+    return unique([side.method for side in (claim.left, claim.right) if side is not None])

@@ -1,0 +1,88 @@
+"""How sure a place on the leaderboard is: each method against supervised, and the groups no test tells apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..analysis.comparisons import (
+    LEAST_PAIRS,
+    Comparison,
+    Ranking,
+    against_supervised,
+    difference_cell,
+    interval_words,
+    p_cell,
+    rank_methods,
+    words_of_test,
+)
+from ..analysis.power import power_words
+from ..analysis.ranking import letters
+from ..analysis.view import View
+
+
+def compared(view: View, level: float | None) -> dict[str, Any]:
+    """Comparisons at a noise level under the last epoch, the headline: no other rule has tests of its own.
+
+    Returns:
+        "rows", one a row of the view: "difference" from supervised as a cell in points, or null, with "p" of the test
+        that decides (after Holm's correction; for AUs that by subjects), its "interval" in points ("" for one label a
+        face), "p_pairs" (the sign-flip test's) and "separated"; "group" (methods sharing a letter are not told apart)
+        and "first" (how often it has the highest mean when pairs are resampled), or null where pairs are missing or a
+        single one ranks nothing.
+        "test", "power" and "ranking": which test decides, what the design can show, in words; empty where there is
+        nothing to compare.
+    """
+    against = against_supervised(view, level)
+    ranking = rank_methods(view, (level,))
+    places = _places(ranking)
+    rows = [_row(against.get(entry.label), *places.get(entry.label, (None, None))) for entry in view.rows]
+    made = [each for each in against.values() if each.differences]
+    return {
+        "rows": rows,
+        "test": words_of_test(made, view.metric, "the methods of a level") if made else "",
+        "power": _power(made),
+        "ranking": _ranking_words(ranking),
+    }
+
+
+def _places(ranking: Ranking) -> dict[str, tuple[str | None, float | None]]:
+    """Group and probability of being first by label; nothing for a single pair."""
+    if ranking.pairs < LEAST_PAIRS:
+        return {}
+    marks = letters(ranking.groups, len(ranking.labels))
+    return dict(zip(ranking.labels, zip(marks, ranking.first, strict=True), strict=True))
+
+
+def _row(found: Comparison | None, group: str | None, first: float | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"difference": None, "group": group, "first": None if first is None else round(first, 4)}
+    if found is None or not found.differences:
+        return row
+    cell = difference_cell(found)
+    return row | {
+        "difference": {"text": cell.text, "value": cell.value, "spread": cell.spread},
+        "interval": "" if found.by_subject is None else interval_words(found.by_subject),
+        "p": found.deciding,
+        "p_text": p_cell(found.deciding).text,
+        "p_pairs": p_cell(found.adjusted).text,
+        "separated": found.separated,
+    }
+
+
+def _power(made: list[Comparison]) -> str:
+    """What the design can show; for AUs it says first whose p it is that the page prints."""
+    told = power_words(made)
+    if any(each.by_subject is not None for each in made):
+        return f"These are AUs, so p is that of subjects resampled within folds. {told}"
+    return told
+
+
+def _ranking_words(ranking: Ranking) -> str:
+    if ranking.labels and ranking.pairs < LEAST_PAIRS:
+        return "one seed: no ranking"
+    if math.isnan(ranking.critical):
+        return ""
+    words = f"mean ranks {ranking.critical:.1f} apart differ, over {ranking.pairs} pairs"
+    if ranking.critical >= len(ranking.labels) - 1:
+        words += ": so few pairs cannot tell any two of so many methods apart"
+    return words

@@ -1,0 +1,352 @@
+"""What the leaderboard page shows, as plain JSON data. Pure: the numbers are the tables' own, nothing is written."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ...protocols import catalog
+from ...protocols.errors import BadInput
+from ..analysis.comparisons import LEAST_PAIRS
+from ..analysis.grouping import Block, Cell, Entry, Paired, Table, blocks, percent_cell, unique
+from ..analysis.view import Expected, View, at_level, level_words, notes_of, oracle_knowledge, title_of, view_of
+from ..claims.verdicts import Verdict
+from ..plots.curves import view_curves
+from ..records.record import RULES, Record, comparability_key
+from ..tables.audit_tables import audit_page
+from ..tables.protocol_tables import RULE_WORDS, long_table
+from ..tables.rank_tables import Agreement
+from .block_names import setting_words
+from .comparisons import compared
+from .ranks import agreements_across, diagrams, ranks_of_block
+from .reported import printed_for, printed_only
+
+FORMAT = 2
+
+Json = dict[str, Any]
+Rows = Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A protocol's card at a profile: (what, value, source) rows, as `show protocol` prints them."""
+
+    title: str
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the page says beside the records' own numbers; all of it may be missing.
+
+    Attributes:
+        cards: by (protocol, profile).
+        claims: a verdict for each claim and protocol it was tried on.
+        not_applicable: by protocol, the methods that cannot run there with the reason.
+        about: what the records are, in plain sentences: the first thing the page says.
+        remarks: sentences about the records as a whole (damaged trials).
+    """
+
+    cards: Mapping[tuple[str, str], Card] = field(default_factory=lambda: MappingProxyType({}))
+    claims: Sequence[Verdict] = ()
+    not_applicable: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    about: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+
+def page_data(records: Sequence[Record], context: Context | None = None) -> Json:
+    """Everything on the page. Records of different comparability keys are never in one block.
+
+    Args:
+        records: at least one; any protocols, profiles and sources.
+        context: cards, claims, and what is said of the records.
+
+    Returns:
+        JSON data: "protocols", each with its "blocks", one a comparability key; "environments", which trials point to;
+        "claims", "rules", "about", "remarks", "counts". Scores are in percent; a number that is not there is null.
+
+    Raises:
+        BadInput: no records.
+    """
+    if not records:
+        raise BadInput("there are no trials to show: run some first, or point --runs at a folder that has them")
+    context = context or Context()
+    grouped: dict[str, list[Record]] = {}
+    for record in records:
+        protocol = record.identity["protocol"]
+        grouped.setdefault(f"{protocol['name']}@{protocol['version']}", []).append(record)
+    keys = _in_catalog_order(grouped)
+    views = {key: [_view(block) for block in blocks(grouped[key], allow_mixed=True)] for key in keys}
+    across = iter(agreements_across([view for key in keys for view in views[key]]))
+    environments = Environments()
+    protocols = [_protocol(key, views[key], across, context, environments) for key in keys]
+    return {
+        "format": FORMAT,
+        "rules": [{"name": rule, "words": RULE_WORDS[rule]} for rule in RULES],
+        "protocols": protocols,
+        "environments": environments.found,
+        "claims": [_claim(verdict) for verdict in context.claims],
+        "about": list(context.about),
+        "remarks": list(context.remarks),
+        "counts": {
+            "trials": len(records),
+            "done": sum(record.done for record in records),
+            "methods": len({record.method for record in records}),
+            "protocols": len(grouped),
+        },
+    }
+
+
+class Environments:
+    """Environments without repetition: trials point to them by position."""
+
+    def __init__(self) -> None:
+        self.found: list[Json] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, environment: Mapping[str, Any]) -> int:
+        """Where this environment stands; what belongs to a trial alone (its noise) is left out."""
+        shared = {name: value for name, value in environment.items() if name != "noise"}
+        key = repr(sorted(shared.items()))
+        if key not in self._places:
+            self._places[key] = len(self.found)
+            self.found.append(_finite(shared))
+        return self._places[key]
+
+
+def _in_catalog_order(grouped: Mapping[str, Sequence[Record]]) -> list[str]:
+    order = {name: position for position, name in enumerate(catalog.PROTOCOLS)}
+    return sorted(grouped, key=lambda key: (order.get(key.rpartition("@")[0], len(order)), key))
+
+
+def _protocol(
+    key: str,
+    views: Sequence[View],
+    across: Iterator[Sequence[Agreement]],
+    context: Context,
+    environments: Environments,
+) -> Json:
+    name = key.rpartition("@")[0]
+    known = catalog.PROTOCOLS.get(name)
+    words = setting_words([view.block for view in views])
+    found = [_block(*each, next(across), context, environments) for each in zip(views, words, strict=True)]
+    return {"key": key, "name": name, "title": known.title if known else "", "blocks": found}
+
+
+# --- a block: records of one comparability key
+
+
+def _view(block: Block) -> View:
+    name = block.records[0].identity["protocol"]["name"]
+    return view_of(block, Expected(folds=catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()))
+
+
+def _block(view: View, words: str, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
+    block, identity = view.block, view.identity
+    name, profile = identity["protocol"]["name"], identity["profile"]
+    own = Expected(folds=view.folds)
+    *audit, compute = audit_page(block.records, own, blank=True)
+    ranks = ranks_of_block(view, across)
+    found = {entry.method for entry in view.rows}
+    refused = context.not_applicable.get(name, {})
+    card = context.cards.get((name, profile))
+    return {
+        "title": title_of(view, "leaderboard"),
+        "words": words,
+        "profile": profile,
+        "source": identity["source"],
+        "partial": identity["partial"],
+        "recipe": identity["recipe"],
+        "metric": view.metric_words,
+        "decimals": view.decimals,
+        "names": list(view.names),
+        "levels": [_level(view, level) for level in view.levels],
+        "identity": comparability_key(identity),
+        "rows": [_row(view, entry, environments) for entry in view.rows],
+        "printed_only": printed_only(view),
+        "not_applicable": {method: reason for method, reason in refused.items() if method not in found},
+        "notes": list(notes_of(view, [], [])),
+        "rules": _table(_without_best_of_one(view, long_table(block.records, own)[0])),
+        "ranks": [_table(table) for table in ranks],
+        "diagrams": [each for table in ranks for each in diagrams(table, view)],
+        "audit": [_table(table) for table in audit],
+        "compute": _table(compute),
+        "card": None if card is None else asdict(card),
+    }
+
+
+def _level(view: View, level: float | None) -> Json:
+    curves = view_curves(view, level)
+    return {
+        "level": level,
+        "words": view.metric_words if level is None else level_words(level),
+        "pairs": len(view.pairs(level)),
+        "comparison": compared(view, level),
+        "curves": [
+            {"label": each.label, "test": _percents(each.test), "memorised": _percents(each.memorised)}
+            for each in curves.curves
+        ],
+        "without_curve": list(curves.missing),
+        "unmemorised": curves.unmemorised,
+    }
+
+
+def _percents(shares: Sequence[float]) -> list[float | None]:
+    return [_rounded(100 * share) for share in shares]
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, digits)
+
+
+# --- a row: a method in one version, with a cell for each level
+
+
+def _row(view: View, entry: Entry, environments: Environments) -> Json:
+    known = [record.environment for record in entry.records if "networks" in record.environment]
+    return {
+        "label": entry.label,
+        "method": entry.method,
+        "identity": dict(entry.records[0].identity["method"]) if entry.records else {},
+        "oracle": list(oracle_knowledge(entry.records)),
+        "unstated": list(unique([name for each in known for name in each["unstated"]])),
+        "networks": max((int(each["networks"]) for each in known), default=None),
+        "cells": [_cell(view, entry, level, environments) for level in view.levels],
+    }
+
+
+def _cell(view: View, entry: Entry, level: float | None, environments: Environments) -> Json:
+    printed = printed_for(view.identity["protocol"]["name"], entry.method, level)
+    return {
+        "rules": {rule: _numbers(view, entry, level, rule) for rule in RULES},
+        "printed": [asdict(each) for each in printed],
+        "trials": [_trial(record, environments) for record in at_level(entry, level)],
+        "command": command(view.identity, entry.method, level, view.pairs(level)),
+    }
+
+
+def _numbers(view: View, entry: Entry, level: float | None, rule: str) -> Json:
+    """A rule's cell as the tables print it, and the mean of each class or AU."""
+
+    def headline(record: Record) -> float | None:
+        score = record.scores.get(rule)
+        return None if score is None else score.headline
+
+    cell = percent_cell(view.summary(entry, level, headline), view.decimals)
+    labels = _of_labels(view.paired(entry, level), rule)
+    return {**_plain(cell), "labels": labels if any(each is not None for each in labels) else []}
+
+
+def _of_labels(paired: Paired, rule: str) -> list[float | None]:
+    """The mean over pairs of each class or AU in percent; None where a trial has no such number."""
+    scores = [[record.scores.get(rule) for record in done] for done in paired.complete]
+    if not scores or any(score is None for done in scores for score in done):
+        return []
+    values = [[score.per_label for score in done if score is not None] for done in scores]
+    means = np.array(values, dtype=np.float64).mean(axis=1).mean(axis=0)  # folds of a pair, then pairs
+    return [_rounded(100 * float(mean)) for mean in means]
+
+
+def _trial(record: Record, environments: Environments) -> Json:
+    """A trial's provenance: with the block's and the row's identity, all that is hashed."""
+    scores = {rule: record.scores.get(rule) for rule in RULES}
+    noise = record.environment.get("noise") or {}
+    return {
+        "folder": record.folder,
+        "seed": record.identity["seed"],
+        "draw": record.identity["draw"],
+        "fold": record.fold,
+        "state": record.state,
+        "reason": record.status.get("reason"),
+        "seconds": _rounded(record.status.get("seconds"), 1),
+        "scores": [None if score is None else _rounded(100 * score.headline) for score in scores.values()],
+        "realised": _rounded(noise.get("realised"), 6),
+        "environment": environments.place(record.environment),
+        "more": {name: record.identity[name] for name in ("teachers", "aux") if name in record.identity},
+    }
+
+
+def command(identity: Mapping[str, Any], method: str, level: float | None, pairs: Sequence[tuple[int, int]]) -> str:
+    """The command that repeats a cell, quoted for a shell; it adds the seeds that are missing."""
+    words = ["fernoise-bench", "run", "--protocol", identity["protocol"]["name"], "--method", method]
+    words += [] if level is None else ["--noise", f"{level:g}"]
+    words += ["--seeds", str(1 + max((seed for seed, _ in pairs), default=0)), "--profile", identity["profile"]]
+    words += ["--synthetic"] if identity["source"] == "generated" else []
+    words += ["--partial"] if identity["partial"] else []
+    words += ["--recipe", identity["recipe"]] if identity["recipe"] != "protocol" else []
+    precision = identity["settings"].get("precision", "fp32")
+    words += ["--precision", precision] if precision != "fp32" else []
+    words += ["--compile"] if identity["settings"].get("compiled") else []
+    return shlex.join(words)
+
+
+def _claim(verdict: Verdict) -> Json:
+    claim = verdict.claim
+    numbers = {name: _rounded(getattr(verdict, name), 6) for name in ("difference", "low", "high", "p", "printed")}
+    return {
+        **numbers,
+        "paper": claim.name,
+        "statement": claim.statement,
+        "told": list(verdict.told),
+        "where": claim.where,
+        "quote": claim.quote,
+        "words": claim.words,
+        "verdict": verdict.verdict,
+        "figures": verdict.words,
+        "protocol": verdict.protocol,
+        "profile": verdict.profile,
+        "source": verdict.source,
+        "stand_in": verdict.stand_in,
+        "pairs": verdict.pairs,
+        "subjects": verdict.subjects,
+        "remarks": list(claim.remarks),
+    }
+
+
+# --- plain values
+
+
+def _without_best_of_one(view: View, table: Table) -> Table:
+    """The long table, a row for each level and method, with nothing marked best where a level has a single pair."""
+    alone = [len(view.pairs(level)) < LEAST_PAIRS for level in view.levels for _ in view.rows]
+    rows = [
+        tuple(replace(cell, best=False) for cell in row) if one else row
+        for row, one in zip(table.rows, alone, strict=True)
+    ]
+    return replace(table, rows=tuple(rows))
+
+
+def _table(table: Table) -> Json:
+    rows = [[_plain(cell) for cell in row] for row in table.rows]
+    return {"title": table.title, "columns": list(table.columns), "rows": rows, "notes": list(table.notes)}
+
+
+def _plain(cell: Cell) -> Json:
+    """A cell without what it has not."""
+    found: Json = {"text": cell.text}
+    if cell.value is not None:
+        found["value"] = _rounded(cell.value, 6)
+    if cell.spread is not None:
+        found["spread"] = _rounded(cell.spread, 6)
+    if cell.n_all is not None:
+        found |= {"ok": cell.n_ok, "all": cell.n_all}
+    if cell.status:
+        found["status"] = cell.status
+    if cell.best:
+        found["best"] = True
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """The value with null in the place of numbers JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,94 @@
+"""The leaderboard as one HTML file that needs nothing else: no network, no second file, nothing from the disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ..records.store import write_atomic
+
+FILE = "index.html"
+TITLE = "fernoise-bench leaderboard"
+
+_SCRIPTS = ("dom", "table", "charts", "provenance", "results", "views", "claims", "app", "pages")
+# what would end the element the data stand in, or break a line of JavaScript
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def write_report(data: dict[str, Any], folder: Path) -> Path:
+    """Writes the page into a folder, atomically; the same data give the same bytes.
+
+    Args:
+        data: what `page_data` returns.
+        folder: made when missing.
+
+    Returns:
+        The file.
+    """
+    path = folder / FILE
+    write_atomic(path, html(data).encode())
+    return path
+
+
+def html(data: dict[str, Any]) -> str:
+    """The page. Every string of the data is in one JSON element; scripts run only with the hash the page names.
+
+    Args:
+        data: what `page_data` returns.
+    """
+    script = "\n".join(["'use strict';", *(_text(f"report/{name}.js") for name in _SCRIPTS)])
+    style = _text("report/style.css")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_text("report.html.j2")).render(
+        title=TITLE,
+        subtitle=_subtitle(data["counts"]),
+        footer=f"Made by fernoise-bench {version('fernoise-bench')}. The page holds all it shows and asks no server.",
+        version=version("fernoise-bench"),
+        policy=_policy(script, style),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(embedded(data)),
+    )
+
+
+def embedded(data: object) -> str:
+    """Data as JSON that can stand inside a script element, whatever its strings hold.
+
+    Raises:
+        ValueError: NaN or an infinity.
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter, escaped in _ESCAPES.items():
+        text = text.replace(letter, escaped)
+    return text
+
+
+def _subtitle(counts: dict[str, int]) -> str:
+    methods, protocols = _plural(counts["methods"], "method"), _plural(counts["protocols"], "protocol")
+    finished = f"{counts['done']:,} of {_plural(counts['trials'], 'trial')} finished"
+    return f"{methods} on {protocols}, learning from noisy labels: {finished}"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
+def _policy(script: str, style: str) -> str:
+    """Nothing is fetched, and nothing runs but the page's own script."""
+    return f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _text(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The papers' printed tables and figures, beside what was measured."""

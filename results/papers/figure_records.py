@@ -1,0 +1,93 @@
+"""Which records a paper's figure is about, and where each of its panels gets them. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ...protocols import catalog
+from ...protocols.errors import BadInput
+from ..analysis.grouping import Block, blocks, refusal, unique
+from ..analysis.view import Expected, View, level_words, view_of
+from ..records.record import Record, differing_fields
+from .figures import PROTOCOL_RECIPE, PaperFigure, asked
+
+SETTING = ("profile", "source", "partial")
+
+
+class Place(NamedTuple):
+    """A protocol of a figure: its records as a view, and the noise level shown."""
+
+    protocol: str
+    view: View
+    level: float | None
+
+    @property
+    def words(self) -> str:
+        """The protocol and, where it has one, the noise level."""
+        return self.protocol if self.level is None else f"{self.protocol}, {level_words(self.level)}"
+
+
+def pairs_shown(figure: PaperFigure, places: Sequence[Place]) -> set[int]:
+    """The numbers of finished pairs of what is shown."""
+    found = {
+        len(place.view.paired(entry, level).complete)
+        for place in places
+        for entry in place.view.rows
+        for level in levels_shown(figure, place)
+    }
+    return found - {0}
+
+
+def levels_shown(figure: PaperFigure, place: Place) -> Sequence[float | None]:
+    """The noise levels of a place that a figure shows."""
+    return place.view.levels if figure.kind == "levels" else (place.level,)
+
+
+def records_about(records: Sequence[Record], figure: PaperFigure, protocol: str, recipe: str) -> list[Record]:
+    """The records of a figure, of one setting."""
+    protocols = {each for each, _ in asked(figure, protocol)}
+    methods = {*figure.methods, *(point.method for point in figure.points)}
+    chosen = [
+        r
+        for r in records
+        if r.identity["protocol"]["name"] in protocols and r.method in methods and r.identity["recipe"] == recipe
+    ]
+    settings = [{name: record.identity[name] for name in SETTING} for record in chosen]
+    if fields := differing_fields(settings):
+        raise BadInput(f"{figure.id}: {refusal(fields, 'figure')}")
+    return chosen
+
+
+def view_for(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:
+    """A figure's records of a protocol as a view; BadInput where they are of several settings."""
+    mine = [record for record in records if record.identity["protocol"]["name"] == protocol]
+    own = mine[0].identity["recipe"] != PROTOCOL_RECIPE  # each method under its own: of one key by itself
+    parts = [[r for r in mine if r.method == method] for method in unique([r.method for r in mine])] if own else [mine]
+    block = Block(tuple(record for part in parts for record in blocks(part, what="figure")[0].records))
+    folds = catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
+    return view_of(block, Expected(methods=figure.methods, folds=folds))
+
+
+def level_shown(view: View, wanted: float | None, figure: PaperFigure) -> float | None:
+    """The level shown: the one wanted, or the only one there is where none is."""
+    if wanted is not None and view.levels != (None,):
+        return wanted
+    return view.levels[0] if len(view.levels) == 1 or figure.kind == "levels" else wanted
+
+
+def lacking(figure: PaperFigure, places: Sequence[Place], protocol: str) -> list[tuple[str, str]]:
+    """What has no finished pair, as (protocol, method)."""
+    done = {
+        (place.protocol, entry.method)
+        for place in places
+        for entry in place.view.rows
+        for level in levels_shown(figure, place)
+        if place.view.summary(entry, level, _one).values
+    }
+    served = {each for each, _ in done} if figure.stand_ins else set()
+    return [each for each in asked(figure, protocol) if each not in done and each[0] not in served]
+
+
+def _one(record: Record) -> float:
+    return 1.0

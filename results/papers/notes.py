@@ -1,0 +1,140 @@
+"""The notes below a paper's table: what its marks mean, where numbers come from, what is missing, how to run it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..analysis.grouping import unique
+from ..analysis.view import DAGGER
+from ..records.record import Record
+from .figures import run_options
+from .measured import PROTOCOL_RECIPE, MeasuredBlock
+from .reported import Flag, ReportedTable
+
+SUSPECT = "§"
+
+_PRINTED_MARKS = {
+    ("best", "second"): "Bold: best; brackets: second best, among the rows the paper compares",
+    ("best",): "Bold: best",
+}
+
+
+class Counts(NamedTuple):
+    """Cells of a table: measured with all their pairs, tried but with pairs missing, not run, and only reported."""
+
+    measured: int
+    unfinished: int
+    missing: int
+    reported_only: int
+
+
+def notes_of_table(
+    table: ReportedTable, block: MeasuredBlock, counts: Counts, rule_words: str, runs: str = ""
+) -> tuple[str, ...]:
+    """The notes of a table, sentences, the command that fills it last; it writes where the records lie."""
+    notes = [f"{_kind(table)}, as {table.paper} prints it."]
+    if block.setting:
+        notes += _measured_notes(table, block, rule_words)
+    if counts.unfinished:
+        notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
+    marks = _PRINTED_MARKS.get(table.marks, "")
+    if block.comparable and counts.measured:
+        alike = "what is measured is marked alike" if marks else "Bold: best of what is measured in a column"
+        notes.append(
+            "; ".join(filter(None, [marks, f"{alike}, cells without missing pairs alone, the paper's apart."]))
+        )
+    elif marks:
+        notes.append(f"{marks}.")
+    notes += table.notes
+    notes += _flag_notes(table.flags)
+    only = unique([" ".join(row.labels) for row in table.rows if row.method is None])
+    if counts.reported_only:
+        notes.append(f"Reported only, not in this harness: {', '.join(only)}.")
+    if counts.measured + counts.unfinished + counts.missing:
+        unfinished = f"{counts.unfinished} with pairs missing, " if counts.unfinished else ""
+        notes.append(
+            f"Cells: {counts.measured} measured, {unfinished}{counts.missing} not run, "
+            f"{counts.reported_only} reported only."
+        )
+    if counts.missing + counts.unfinished:
+        notes.append(f"To fill the {'empty cells' if counts.missing else 'table'}: {_command(table, block, runs)}")
+    return tuple(notes)
+
+
+def _command(table: ReportedTable, block: MeasuredBlock, runs: str) -> str:
+    """The command that fills the empty cells at the block's setting, with as many seeds as there are."""
+    options = run_options(None, block.setting or None) + options_of_place(block.records, runs)
+    return f"fernoise-bench run --table {table.id}{options}"
+
+
+def options_of_place(records: Sequence[Record], runs: str) -> str:
+    """The options of a run that adds to records: their number of seeds, and their folder where it is named."""
+    seeds = f" --seeds {1 + max(record.identity['seed'] for record in records)}" if records else ""
+    return seeds + (f" --out {shlex.quote(runs)}" if runs else "")
+
+
+def _kind(table: ReportedTable) -> str:
+    return f"Reported: {table.metric}" if table.metric else "Reported"
+
+
+def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str) -> list[str]:
+    setting = block.setting
+    notes = [
+        f"Measured: {rule_words}, {_over(block.pair_counts, any(record.fold for record in block.records))} "
+        "Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
+    ]
+    if (setting["profile"], setting["source"], setting["partial"]) != ("paper", "real", False):
+        what = f"the {setting['profile']} profile on {setting['source']} faces"
+        what += ", a partial copy of the data" if setting["partial"] else ""
+        what += ", from scratch throughout" if _all_from_scratch(block.records) else ""
+        notes.append(f"Measured at {what}: the differences say nothing about the paper.")
+    if setting["recipe"] != PROTOCOL_RECIPE:
+        notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
+    known = {row.labels[0]: ", ".join(block.knows(row.method)) for row in table.rows if block.knows(row.method)}
+    if known:
+        told = "; ".join(f"{label} ({names})" for label, names in known.items())
+        own = " (behind a space; one without is the paper's own)" if any(DAGGER in label for label in known) else ""
+        notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {told}.")
+    several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
+    if several:
+        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(several)}, kept apart.")
+    return notes
+
+
+def _all_from_scratch(records: Sequence[Record]) -> bool:
+    """Whether no network started from weights, whatever a column of the paper says."""
+    return {record.identity["settings"].get("weights") for record in records} == {"none"}
+
+
+def _over(counts: Sequence[int], has_folds: bool) -> str:
+    """What measured numbers are means over."""
+    if counts in ((), (1,)):
+        return f"one (seed, draw) pair{', the mean over its folds' * has_folds}: no spread."
+    number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
+    return (
+        f"mean ± standard deviation (n − 1) over {number} (seed, draw) pairs"
+        f"{', each the mean over its folds' * has_folds}"
+        f"{' (one pair: no spread).' if counts[0] == 1 else '.'}"
+    )
+
+
+def _flag_notes(flags: Sequence[Flag]) -> list[str]:
+    """Copied rows and wrong marks in a sentence each; what § marks with its reason."""
+    notes = []
+    for flag in flags:
+        rows, where = ", ".join(flag.rows), _where(flag)
+        if flag.kind == "copied":
+            notes.append(f"Copied ({flag.note}): {rows}.")
+        elif flag.kind == "mark":
+            notes.append(f"{where}: marked wrongly in the paper: {flag.note}.")
+        else:
+            notes.append(f"{SUSPECT} {where} ({flag.kind}): {flag.note}.")
+    return notes
+
+
+def _where(flag: Flag) -> str:
+    columns = f"column {', '.join(flag.columns)}" if flag.columns else ""
+    groups = f"group {', '.join(flag.groups)}" if flag.groups else ""
+    return ", ".join(filter(None, [", ".join(flag.rows), groups, columns]))

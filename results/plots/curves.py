@@ -1,0 +1,203 @@
+"""Curves by epoch: the test metric, and the share of wrong training labels that is memorised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...protocols.errors import BadInput
+from ..analysis.grouping import Entry, blocks
+from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, level_words, marked, title_of, view_of
+from ..records.record import Record, audit_share, headline_of
+from .style import GREY, PALE, look, save_figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One method's curves, means over its complete (seed, draw) pairs.
+
+    Attributes:
+        label: the method, with "2/3" when pairs are missing.
+        drawn: the label with a dagger when the method used oracle knowledge.
+        test: the protocol's metric on test by epoch, in [0, 1].
+        memorised: of the wrong training labels, the share predicted as given, by epoch; NaN where not audited.
+    """
+
+    label: str
+    drawn: str
+    test: tuple[float, ...]
+    memorised: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a figure shows.
+
+    Attributes:
+        missing: methods without a complete pair.
+        unmemorised: why no curve has a memorised share, a sentence; empty where one has.
+    """
+
+    title: str
+    metric: str
+    curves: tuple[Curve, ...]
+    missing: tuple[str, ...] = ()
+    unmemorised: str = ""
+
+
+def epoch_curves(records: Sequence[Record], expected: Expected | None = None, *, level: float | None = None) -> Curves:
+    """Curves of every method at one noise level.
+
+    Args:
+        records: of one comparability key.
+        expected: methods in their order, folds and pairs there should be.
+        level: needed when the records have several.
+
+    Raises:
+        BadInput: no records, several comparability keys, no complete pair at all, or a level that is missing or absent.
+    """
+    (block,) = blocks(records, what="figure")
+    view = view_of(block, expected or Expected())
+    if level is None and len(view.levels) == 1:
+        level = view.levels[0]
+    if level not in view.levels:
+        known = ", ".join(f"{each:g}" for each in view.levels if each is not None)
+        raise BadInput(f"a figure shows one noise level: choose one of {known or 'none, this protocol has no levels'}")
+    found = view_curves(view, level)
+    if not found.curves:
+        raise BadInput("there is nothing to draw: no method has finished a (seed, draw) pair at this level")
+    return found
+
+
+def view_curves(view: View, level: float | None) -> Curves:
+    """Curves of every method of a view at one of its noise levels; none may have a complete pair."""
+    found = [(entry, _curve(view, entry, level)) for entry in view.rows]
+    curves = tuple(curve for _, curve in found if curve is not None)
+    what = f"{view.metric_words} by epoch" + ("" if level is None else f", {level_words(level)}")
+    missing = tuple(entry.label for entry, curve in found if curve is None)
+    unmemorised = "" if any(map(_is_audited, curves)) else _why_unmemorised(view, level)
+    return Curves(title_of(view, what), view.metric_words, curves, missing, unmemorised)
+
+
+def _is_audited(curve: Curve) -> bool:
+    return any(map(math.isfinite, curve.memorised))
+
+
+def _why_unmemorised(view: View, level: float | None) -> str:
+    """What keeps all methods of a level from having memorised a wrong label that is known."""
+    done = [record for entry in view.rows for pair in view.paired(entry, level).complete for record in pair]
+    audits = [line.get("audit") or {} for record in done for line in record.epochs]
+    if not done:
+        return "No method has finished a (seed, draw) pair."
+    if not any(audit.get("entries") for audit in audits):
+        return "Not audited: no reference labels."
+    if not any(audit.get("wrong") for audit in audits):
+        return "No wrong training labels: there is nothing to memorise."
+    return "Not audited: no method tells what it predicts in training."
+
+
+def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
+    done = [record for record in entry.records if record.done and record.level == level]
+    summary = view.summary(entry, level, lambda record: record.status["epochs"])
+    if not summary.values:
+        return None
+    epochs = range(min(len(record.epochs) for record in done))
+    label = f"{entry.label} ({summary.complete}/{summary.total})" if summary.status else entry.label
+    test = tuple(_mean(view, entry, level, _test_at(epoch)) for epoch in epochs)
+    memorised = tuple(_mean(view, entry, level, _memorised_at(epoch)) for epoch in epochs)
+    return Curve(label, marked(entry, label), test, memorised)
+
+
+def _mean(view: View, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> float:
+    values = view.summary(entry, level, value).values
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _test_at(epoch: int) -> Callable[[Record], float]:
+    return lambda r: headline_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"])
+
+
+def _memorised_at(epoch: int) -> Callable[[Record], float | None]:
+    return lambda record: audit_share(record.epochs[epoch], "memorised", "predicted_wrong")
+
+
+def draw_curves(data: Curves, path: Path) -> None:
+    """Draw curves of the test metric, and of what is memorised if anything is, into an SVG or PNG file.
+
+    The same data give the same bytes.
+
+    Raises:
+        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+    """
+    save_figure(path, (8 if data.unmemorised else 13, _height(data)), lambda figure: _fill(figure, data))
+
+
+def _height(data: Curves) -> float:
+    """Inches: room for a label each."""
+    return max(5.0, 1.5 + 0.27 * len(data.curves))
+
+
+def _fill(figure: Any, data: Curves) -> None:
+    figure.suptitle(data.title, fontsize=12)
+    panels = [(f"test {data.metric} (%)", [curve.test for curve in data.curves])]
+    if not data.unmemorised:
+        panels.append(("wrong training labels memorised (%)", [curve.memorised for curve in data.curves]))
+    (places,) = figure.subplots(1, len(panels), squeeze=False)
+    for axes, (title, curves) in zip(places, panels, strict=True):
+        _panel(axes, curves, data)
+        axes.set_title(title, loc="left", fontsize=12)
+    below = [f"without a finished pair: {', '.join(data.missing)}"] if data.missing else []
+    below += [data.unmemorised] if data.unmemorised else []
+    below += [f"{DAGGER_WORDS}."] if any(DAGGER in curve.drawn for curve in data.curves) else []
+    if below:
+        figure.supxlabel("\n".join(below), fontsize=9)
+
+
+def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
+    """One line a method, named at its end."""
+    axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True)
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
+    ends: list[tuple[float, int]] = []
+    for number, values in enumerate(curves):
+        percent = [100 * value for value in values]
+        if not all(map(math.isfinite, percent)):
+            continue
+        marker = "o" if len(percent) == 1 else None
+        axes.plot(range(1, len(percent) + 1), percent, linewidth=2, marker=marker, **look(number))
+        ends.append((percent[-1], number))
+    if not ends:
+        axes.text(0.5, 0.5, "no method was audited at every epoch", ha="center", transform=axes.transAxes)
+        return
+    low, high = axes.get_ylim()
+    last = max(len(values) for values in curves)
+    gap = 0.31 / _height(data) * (high - low)
+    places = spread_out([end for end, _ in ends], gap, low, high)
+    for (end, number), place in zip(ends, places, strict=True):
+        _name(axes, data.curves[number].drawn, (last, end), (place - low) / (high - low), look(number))
+    axes.set_ylim(low, high)
+
+
+def _name(axes: Any, label: str, end: tuple[float, float], height: float, look: dict[str, str]) -> None:
+    """A label at the right of the panel, led to from the line's end, with a sample of the line."""
+    thin = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+    start = (1.05, height)
+    axes.annotate("", xy=end, xytext=start, textcoords="axes fraction", arrowprops=thin, annotation_clip=False)
+    axes.plot((1.05, 1.10), (height, height), transform=axes.transAxes, clip_on=False, linewidth=2, **look)
+    axes.text(1.115, height, label, transform=axes.transAxes, va="center", color=look["color"])
+
+
+def spread_out(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places for labels: near their values, in their order, at least `gap` apart, within [low, high] if they fit."""
+    from sklearn.isotonic import isotonic_regression
+
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    ceiling = max(low, high - gap * (len(values) - 1))
+    shifted = [values[i] - gap * rank for rank, i in enumerate(order)]
+    places = [0.0] * len(values)
+    for rank, place in enumerate(isotonic_regression(shifted, y_min=low, y_max=ceiling)):
+        places[order[rank]] = float(place) + gap * rank
+    return places

@@ -1,0 +1,285 @@
+"""Numbers of finished trials, remembered: a table of thousands of records need not read their predictions again.
+
+An entry is found by the SHA-256 of what it was made from: the predictions, the other files of the trial, and the code
+that reads them. While size and time of the files stay as they were, they are not even hashed. What is kept is plain
+JSON in a file of the user's own, which may be deleted at any time; without it everything is read anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from ...protocols.errors import BadInput
+from .. import metrics
+from ..analysis import subject_bootstrap
+from ..analysis.subject_bootstrap import Subjects
+from . import record as records
+from . import schema as record_fields
+from . import store
+from .record import Record, Score, Scores, comparability_key, load_record, load_records
+
+FILES = ("predictions.npz", "epochs.jsonl", "identity.json", "environment.json", "status.json")
+
+_NAME = "records.sqlite3"
+_BUSY = 5.0  # seconds to wait for another process that writes
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
+_OWN = ("noise", "teachers")  # of an environment, what belongs to a trial alone
+_TABLE = """
+create table if not exists records (folder text primary key, root text, stamp text, digest text, value blob);
+create index if not exists by_digest on records (digest);
+create index if not exists by_root on records (root);
+"""
+
+
+def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], list[str]]:
+    """`load_records`, with the numbers of trials that were read before. Their epochs are read when first asked for.
+
+    Args:
+        root: the output folder.
+        folder: where the numbers are kept; None: the user's cache folder. One that cannot be used changes nothing.
+    """
+    place = (cache_folder() if folder is None else folder) / _NAME
+    try:
+        with uncollected(), contextlib.closing(sqlite3.connect(place, timeout=_BUSY)) as connection:
+            return _load(root, connection)
+    except (sqlite3.Error, OSError):  # damaged, locked for long, or no place for it
+        return load_records(root)
+
+
+def cache_folder(name: str = "") -> Path:
+    """A folder of the user's own that may be deleted at any time; it is made. A private one where there is no home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fernoise-bench" / name
+    with contextlib.suppress(OSError):
+        base.mkdir(parents=True, exist_ok=True)
+        if os.access(base, os.W_OK):
+            return base
+    private = Path(tempfile.gettempdir()) / f"fernoise-bench-{os.getuid() if hasattr(os, 'getuid') else 'user'}" / name
+    private.mkdir(parents=True, mode=0o700, exist_ok=True)
+    return private
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: going through millions of small objects, none of them garbage, is most of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+class StoredEpochs(Sequence[Mapping[str, Any]]):
+    """A trial's epochs, read when one is asked for; the last one, which most tables need alone, is at hand.
+
+    Args:
+        path: epochs.jsonl.
+        count: how many lines it has.
+        last: the last of them, as JSON.
+    """
+
+    def __init__(self, path: Path, count: int, last: str) -> None:
+        self._path = path
+        self._count = count
+        self._text = last
+
+    @cached_property
+    def _lines(self) -> tuple[Mapping[str, Any], ...]:
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # what is wrong is said below, by the store
+            lines = store.read_content(self._path).decode().splitlines()
+            found: list[Mapping[str, Any]] = store.parse(f"[{','.join(lines)}]")
+            if len(found) == len(lines) == self._count:
+                return tuple(found)
+        return tuple(store.read_jsonl(self._path))
+
+    @cached_property
+    def _last(self) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = json.loads(self._text)
+        except ValueError:
+            return self._lines[-1]
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._lines == tuple(other)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        return self._last if place == -1 else self._lines[place]
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self._lines)
+
+
+@dataclass
+class _Reader:
+    """Reads trials of one output folder, from what is known where it still holds; notes what is new.
+
+    Attributes:
+        where: the folder's full name.
+        known: by the name of a trial's folder, its stamp and value.
+        found: name, stamp, digest and value of what is new.
+        seen: names that were asked for.
+        shared: parts of records by their text: what many trials have in common is parsed, and kept, once.
+    """
+
+    connection: sqlite3.Connection
+    where: str
+    known: Mapping[str, tuple[str, bytes]]
+    found: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    shared: dict[bytes, Any] = field(default_factory=dict)
+
+    def load(self, root: Path, folder: Path) -> Record:
+        inside = "/".join(folder.parts[len(root.parts) :])
+        name = f"{self.where}/{inside}"
+        self.seen.add(name)
+        stamp = _stamp(str(folder))
+        if stamp is None:  # not finished: little to read, and it will change
+            return load_record(root, folder)
+        if name in self.known and self.known[name][0] == stamp:
+            with contextlib.suppress(*_DAMAGED):
+                return _decoded(inside, folder, self.known[name][1], self.shared)
+        try:
+            digest = _digest(folder)
+        except BadInput:  # of a trial that did not end well this may be no damage: that is for the records to say
+            return load_record(root, folder)
+        record = self._moved(root, inside, folder, digest) or load_record(root, folder)
+        if record.done:
+            self.found.append((name, stamp, digest, _encoded(record)))
+        return record
+
+    def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:
+        """The record of the same files elsewhere, or of before they were touched; None in a folder of another name."""
+        row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
+        with contextlib.suppress(*_DAMAGED):
+            record = None if row is None else _decoded(inside, folder, row[0], self.shared)
+            return record if record and store.trial_folder(root, record.identity) == folder else None
+        return None
+
+
+def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], list[str]]:
+    connection.executescript(_TABLE)
+    where = str(root.resolve())
+    rows = connection.execute("select folder, stamp, value from records where root = ?", (where,))
+    reader = _Reader(connection, where, {folder: (stamp, value) for folder, stamp, value in rows})
+    result = load_records(root, reader.load)
+    gone = [(name,) for name in reader.known if name not in reader.seen]
+    if reader.found or gone:
+        with contextlib.suppress(sqlite3.Error), connection:  # a full disk loses the numbers, not the answer
+            new = [(name, where, stamp, digest, value) for name, stamp, digest, value in reader.found]
+            connection.executemany("insert or replace into records values (?, ?, ?, ?, ?)", new)
+            connection.executemany("delete from records where folder = ?", gone)
+    return result
+
+
+def _stamp(folder: str) -> str | None:
+    """Size and time of the trial's files, and the code's version; None where one is missing."""
+    try:
+        found = [os.stat(f"{folder}/{name}") for name in FILES]
+    except FileNotFoundError:
+        return None
+    return " ".join([_version(), *(f"{each.st_size}:{each.st_mtime_ns}:{each.st_ino}" for each in found)])
+
+
+def _digest(folder: Path) -> str:
+    parts = [_version(), *(hashlib.sha256(store.read_content(folder / name)).hexdigest() for name in FILES)]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+@cache
+def _version() -> str:
+    """Of the code that turns files into numbers: what other code made is never used."""
+    readers = (records, record_fields, metrics, store, subject_bootstrap)
+    sources = (*(str(module.__file__) for module in readers), __file__)
+    return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
+
+
+# --- a finished record as bytes: lines of JSON, those first that many trials have in common
+
+
+def _encoded(record: Record) -> bytes:
+    key = comparability_key(record.identity)
+    own = {
+        "identity": {name: part for name, part in record.identity.items() if name not in (*key, "method")},
+        "environment": {name: record.environment[name] for name in _OWN if name in record.environment},
+        "status": record.status,
+        "epochs": len(record.epochs),
+        "scores": _plain(record.scores),
+        "without": _plain(record.scores_without_copies),
+        "subjects": None if record.subjects is None else _packed(record.subjects),
+    }
+    environment = {name: part for name, part in record.environment.items() if name not in _OWN}
+    parts = (key, record.identity["method"], environment, own, record.epochs[-1])
+    return "\n".join(json.dumps(part, separators=(",", ":")) for part in parts).encode()
+
+
+def _decoded(inside: str, folder: Path, value: bytes, shared: dict[bytes, Any]) -> Record:
+    """The record of a trial's folder, whose name inside the output folder is given, from its lines."""
+    *common, mine, last = value.split(b"\n")
+    for text in common:
+        if text not in shared:
+            shared[text] = json.loads(text)
+    key, method, environment = (shared[text] for text in common)
+    own = json.loads(mine)
+    return Record(
+        inside,
+        _sorted({**key, "method": method, **own["identity"]}),
+        _sorted({**environment, **own["environment"]}),
+        own["status"],
+        StoredEpochs(folder / "epochs.jsonl", own["epochs"], last.decode()),
+        _scores(own["scores"]),
+        _scores(own["without"]),
+        None if own["subjects"] is None else _unpacked(own["subjects"]),
+    )
+
+
+def _sorted(content: Mapping[str, Any]) -> dict[str, Any]:
+    """With its names in order, as they are in the file."""
+    return dict(sorted(content.items()))
+
+
+def _plain(scores: Scores) -> dict[str, list[Any] | None]:
+    return {
+        rule: None if score is None else [score.headline, score.per_label, score.mean_class]
+        for rule, score in scores.items()
+    }
+
+
+def _scores(content: Mapping[str, Any]) -> dict[str, Score | None]:
+    return {
+        rule: None if values is None else Score(values[0], tuple(values[1]), values[2])
+        for rule, values in content.items()
+    }
+
+
+def _packed(found: Subjects) -> dict[str, Any]:
+    counts = np.ascontiguousarray(found.counts)
+    data = base64.b64encode(counts.tobytes()).decode()
+    return {"names": found.names, "type": counts.dtype.str, "shape": counts.shape, "data": data}
+
+
+def _unpacked(content: Mapping[str, Any]) -> Subjects:
+    flat = np.frombuffer(base64.b64decode(content["data"]), np.dtype(content["type"]))
+    return Subjects(tuple(content["names"]), flat.reshape(content["shape"]))

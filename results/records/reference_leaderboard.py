@@ -1,0 +1,173 @@
+"""The reference leaderboard that ships with the package: `results/reference/*.zip`, a bundle a protocol and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ...protocols.errors import BadInput
+from .bundle import expanded, write_bundle
+from .cache import cache_folder, load_cached
+from .record import Record
+from .store import find_trials, read_arrays, read_json
+
+FOLDER = Path(__file__).parents[1] / "reference"
+
+
+def shipped_records(folder: Path | None = None) -> tuple[list[Record], list[str]]:
+    """The records of every bundle in a folder (that of the package), and a message for each damaged trial."""
+    records: list[Record] = []
+    damaged: list[str] = []
+    for root in _expanded(folder or FOLDER):
+        found, wrong = load_cached(root)
+        records += found
+        damaged += wrong
+    return records, damaged
+
+
+def read_predictions(record: Record, runs: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a record that `records_or_shipped` gave for an output folder, shipped or not.
+
+    Raises:
+        BadInput: they are missing or damaged.
+    """
+    folders = (root / record.folder for root in chain([runs], _expanded(FOLDER)))  # own trials expand no bundle
+    folder = next((folder for folder in folders if folder.is_dir()), runs / record.folder)
+    return read_arrays(folder / "predictions.npz")
+
+
+def _expanded(folder: Path) -> Iterator[Path]:
+    """The output folder that each bundle in a folder stands for."""
+    return (expanded(bundle, cache_folder("reference")) for bundle in sorted(folder.glob("*.zip")))
+
+
+def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
+    """Writes the trials of an output folder that are done or diverged as bundles that ship, one a protocol and seed.
+
+    Returns:
+        The bundles written.
+
+    Raises:
+        BadInput: a trial is damaged, or one failed.
+    """
+    groups: dict[str, list[Path]] = {}
+    for trial in find_trials(runs):
+        state = read_json(trial / "status.json")["state"] if (trial / "status.json").is_file() else "not run"
+        if state == "failed":
+            raise BadInput(f"{trial} failed: run it again, since without it the others would be survivors")
+        if state in ("done", "diverged"):
+            identity = read_json(trial / "identity.json")
+            groups.setdefault(_bundle_name(identity), []).append(trial)
+    folder.mkdir(exist_ok=True)
+    for name, trials in groups.items():
+        write_bundle(runs, trials, folder / f"{name}.zip")
+    return [folder / f"{name}.zip" for name in groups]
+
+
+def _bundle_name(identity: Mapping[str, Any]) -> str:
+    """Protocol, profile, faces unless real ones, seed."""
+    faces = () if identity["source"] == "real" else (identity["source"],)
+    name = "-".join([identity["protocol"]["name"], identity["profile"], *faces, f"seed{identity['seed']}"])
+    return name.replace(":", ".")
+
+
+def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record], list[str], str]:
+    """The records below an output folder; where it holds no trial, those that ship.
+
+    Args:
+        runs: the folder.
+        named: the user asked for this folder: what ships is not what is meant.
+
+    Returns:
+        Records, a message for each damaged trial, and what to tell at the command line ("" for the user's own).
+    """
+    records, damaged = load_cached(runs)
+    if named or records or damaged or find_trials(runs):
+        return records, damaged, ""
+    records, damaged = shipped_records()
+    # for the command line; what the records are, for whoever reads a page of them, is `statement`
+    told = (
+        f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench; "
+        "trials of your own take its place"
+    )
+    return records, damaged, told if records else ""
+
+
+def statement(records: Sequence[Record]) -> list[str]:
+    """What the shipped records are, in plain sentences made from the records; none without records."""
+    if not records:
+        return []
+    made: dict[str, list[str]] = {}
+    for key in dict.fromkeys(_protocol(record) for record in records):
+        made.setdefault(_made_with([record for record in records if _protocol(record) == key]), []).append(key)
+    alone = len(made) == 1
+    told = [f"{_capital(words)}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()]
+    return [
+        "This is the reference leaderboard that ships with fernoise-bench: small numbers from a small network, on data "
+        "that anybody can have. They show what wrong labels do, not what the methods reach.",
+        *told,
+    ]
+
+
+def _made_with(records: Sequence[Record]) -> str:
+    """Encoder, pixels, epochs, faces, processor and seeds of one protocol's records."""
+    recipes = [record.identity["settings"].get("recipe", {}) for record in records]
+    sides = [recipe.get("augmentation", {}).get("crop") for recipe in recipes]
+    rows = [record.environment.get("rows", {}).get("train") for record in records]
+    parts = [
+        " or ".join(dict.fromkeys(_encoder_words(record) for record in records)),
+        _few([f"{side}×{side} pixels" for side in sides if side]),
+        _span([recipe.get("epochs") for recipe in recipes], "epoch"),
+        _span(rows, "training face"),
+        "trained on " + " and ".join(sorted({_device_words(record) for record in records})),
+        _seeds(records),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _encoder_words(record: Record) -> str:
+    settings = record.identity["settings"]
+    name = settings.get("recipe", {}).get("encoder", "unknown")
+    words = "a small encoder" if name == "small" else f"the encoder {name}"
+    weights = settings.get("weights", "none")
+    return f"{words} from scratch" if weights == "none" else f"{words} that starts from {weights}"
+
+
+def _device_words(record: Record) -> str:
+    device = str(record.environment.get("device", "an unknown device"))
+    return "a CPU" if device.partition(",")[0].lower() == "cpu" else device  # with what it vectorises with, or without
+
+
+def _seeds(records: Sequence[Record]) -> str:
+    """Seeds a method; fewer than two rank nothing."""
+    by_method: dict[str, set[int]] = {}
+    for record in records:
+        by_method.setdefault(record.method, set()).add(record.identity["seed"])
+    counts = [len(seeds) for seeds in by_method.values()]
+    words = _span(counts, "seed")
+    return f"{words} of each method" + (": no ranking" if max(counts) == 1 else "")
+
+
+def _span(numbers: Sequence[int | None], word: str) -> str:
+    """Such as "1 seed" or "3 to 8 seeds"; empty without a number."""
+    known = sorted({number for number in numbers if number is not None})
+    if not known:
+        return ""
+    many = " to ".join(f"{number:,}" for number in dict.fromkeys([known[0], known[-1]]))
+    return f"{many} {word}{'s' * (known[-1] != 1)}"
+
+
+def _few(words: Sequence[str]) -> str:
+    return " or ".join(dict.fromkeys(words))
+
+
+def _protocol(record: Record) -> str:
+    return str(record.identity["protocol"]["name"])
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,1 @@
+"""References of `check`, and the comparison of a method with its own."""

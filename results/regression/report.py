@@ -1,0 +1,95 @@
+"""Findings of a regression check for people, for CI pages and for CI systems. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from ..analysis.grouping import MISSING, Cell, Table
+from ..tables.render import render
+from .compare import REGRESSIONS, STATUSES, Finding
+
+# What XML has no place for: most control characters, halves of pairs, and two that are no characters.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def counts(findings: Sequence[Finding]) -> str:
+    """How many of each status, the gravest first: "1 broken, 55 ok"."""
+    number = Counter(finding.status for finding in findings)
+    return ", ".join(f"{number[status]} {status}" for status in STATUSES if number[status])
+
+
+def failed(findings: Sequence[Finding]) -> bool:
+    """Whether there is a regression."""
+    return any(finding.status in REGRESSIONS for finding in findings)
+
+
+def table(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> Table:
+    """One row a method and protocol, the gravest status first."""
+    ordered = sorted(findings, key=lambda finding: STATUSES.index(finding.status))
+    rows = tuple(
+        (
+            Cell(finding.protocol),
+            Cell(finding.method),
+            Cell(finding.status, best=finding.status in REGRESSIONS),
+            _number(finding.score),
+            _number(finding.expected),
+            Cell(
+                MISSING
+                if finding.lowest is None
+                else f"{100 * finding.lowest:.2f} to {100 * (finding.highest or 0):.2f}"
+            ),
+            Cell(finding.reason),
+        )
+        for finding in ordered
+    )
+    title = f"check {suite}: {counts(findings)}"
+    return Table(
+        title, ("protocol", "method", "status", "score", "reference", "seeds allow", "what is other"), rows, notes
+    )
+
+
+def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> str:
+    """A summary for the page of a CI run: the verdict, what is not as it was, and the rest folded away."""
+    notable = [finding for finding in findings if finding.status != "ok"]
+    verdict = "regressions" if failed(findings) else "no regression"
+    parts = [f"## fernoise-bench check, {suite}: {verdict}", f"{counts(findings)}."]
+    parts += [render(table(suite, notable), "github").partition("\n\n")[2].strip()] if notable else []
+    whole = render(table(suite, findings, notes), "github").partition("\n\n")[2].strip()
+    parts.append(f"<details><summary>All {len(findings)}</summary>\n\n{whole}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
+
+
+def junit(suite: str, findings: Sequence[Finding], seconds: float) -> str:
+    """JUnit XML: a test case a method and protocol; regressions fail, what is new is skipped."""
+    regressions = sum(finding.status in REGRESSIONS for finding in findings)
+    new = sum(finding.status == "new" for finding in findings)
+    attributes = {
+        "name": f"fernoise-bench check {suite}",
+        "tests": str(len(findings)),
+        "failures": str(regressions),
+        "errors": "0",
+        "skipped": str(new),
+        "time": f"{seconds:.1f}",
+    }
+    root = ElementTree.Element("testsuite", attributes)
+    for finding in findings:
+        names = {"classname": _in_xml(finding.protocol), "name": _in_xml(finding.method)}
+        case = ElementTree.SubElement(root, "testcase", names)
+        reason = _in_xml(finding.reason)
+        if finding.status in REGRESSIONS:
+            ElementTree.SubElement(case, "failure", {"type": finding.status, "message": reason})
+        elif finding.status == "new":
+            ElementTree.SubElement(case, "skipped", {"message": reason})
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _in_xml(text: str) -> str:
+    return _NOT_XML.sub("?", text)
+
+
+def _number(value: float | None) -> Cell:
+    return Cell(MISSING) if value is None else Cell(f"{100 * value:.2f}", 100 * value)

@@ -1,0 +1,1 @@
+"""Tables of a protocol, and how they are printed."""

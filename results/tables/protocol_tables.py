@@ -1,0 +1,245 @@
+"""The tables, as pure functions of records: a protocol's results, and the long table.
+
+Only records of one comparability key share a table. Scores are in percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ...protocols.errors import unknown
+from ..analysis.comparisons import (
+    Comparison,
+    against_supervised,
+    cells_of_test,
+    columns_of_test,
+    difference_cell,
+    words_of_test,
+)
+from ..analysis.grouping import MISSING, Cell, Entry, Table, blocks, mark_best, mean_cell, percent_cell, unique
+from ..analysis.power import power_words
+from ..analysis.view import (
+    Expected,
+    View,
+    at_level,
+    count_cell,
+    label_cell,
+    leading_cells,
+    leading_columns,
+    level_words,
+    notes_of,
+    oracle_knowledge,
+    title_of,
+    unstated_cell,
+    view_of,
+)
+from ..records.record import RULES, Record, Score
+from .audit_tables import audit_table, notes_on_seconds
+
+__all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
+
+Number = Callable[[Record], float | None]
+
+RULE_WORDS = {
+    "last": "last epoch",
+    "last_five": "mean of the last five epochs",
+    "validation": "epoch best on validation",
+    "oracle": "epoch best on test (oracle)",
+}
+
+
+def protocol_table(
+    records: Sequence[Record], expected: Expected | None = None, *, rule: str = "last", allow_mixed: bool = False
+) -> tuple[Table, ...]:
+    """A protocol's results: methods by noise levels, or methods by AUs with their mean (a table for each level).
+
+    Args:
+        records: at least one.
+        expected: rows, columns, folds and pairs there should be.
+        rule: the selection rule, one of RULES.
+        allow_mixed: a table for each comparability key instead of a refusal.
+
+    Raises:
+        BadInput: no records, an unknown rule, or several comparability keys (the differing fields are named).
+    """
+    if rule not in RULES:
+        raise unknown("selection rule", rule, RULES)
+    tables: list[Table] = []
+    for view in _views(records, expected, allow_mixed):
+        if view.metric == "f1":
+            tables.extend(_au_table(view, level, rule) for level in view.levels)
+        else:
+            tables.append(_level_table(view, rule))
+    return tuple(tables)
+
+
+def long_table(
+    records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
+) -> tuple[Table, ...]:
+    """Every selection rule, the gaps between them, compute and oracle knowledge: a row for each method and level.
+
+    Each method is compared with supervised on the pairs both have; for AUs subjects decide. Time has a column for each
+    device. Arguments and errors as for `protocol_table`.
+    """
+    return tuple(_long_table(view) for view in _views(records, expected, allow_mixed))
+
+
+def _views(records: Sequence[Record], expected: Expected | None, allow_mixed: bool) -> list[View]:
+    return [view_of(block, expected or Expected()) for block in blocks(records, allow_mixed=allow_mixed)]
+
+
+# --- a protocol's results
+
+
+def _level_table(view: View, rule: str) -> Table:
+    rows = []
+    for entry in view.rows:
+        cells = [percent_cell(view.summary(entry, level, _headline(rule)), view.decimals) for level in view.levels]
+        rows.append((label_cell(entry), *cells, unstated_cell(entry)))
+    marked = mark_best(rows, range(1, 1 + len(view.levels)))
+    headings = [view.metric_words if level is None else level_words(level) for level in view.levels]
+    columns = ("method", *headings, "unstated")
+    title = title_of(view, f"{view.metric_words} in %, {RULE_WORDS[rule]}")
+    return Table(title, columns, marked, notes_of(view, [], marked))
+
+
+def _au_table(view: View, level: float | None, rule: str) -> Table:
+    rows = []
+    for entry in view.rows:
+        aus = [_au_cell(view, entry, level, rule, position) for position in range(len(view.names))]
+        mean = percent_cell(view.summary(entry, level, _headline(rule)), view.decimals)
+        rows.append((label_cell(entry), *aus, mean, unstated_cell(entry)))
+    width = len(view.names) + 1
+    marked = mark_best(rows, range(1, 1 + width))
+    what = f"F1 in %, {RULE_WORDS[rule]}" + ("" if level is None else f", {level_words(level)}")
+    columns = ("method", *view.names, "mean", "unstated")
+    return Table(title_of(view, what), columns, marked, notes_of(view, [], marked))
+
+
+def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
+    summary = view.summary(entry, level, _of_score(rule, lambda score: score.per_label[position]))
+    return percent_cell(summary, view.decimals, brief=True)
+
+
+def _headline(rule: str) -> Number:
+    return _of_score(rule, lambda score: score.headline)
+
+
+def _of_score(rule: str, value: Callable[[Score], float | None]) -> Number:
+    def number(record: Record) -> float | None:
+        score = record.scores.get(rule)
+        return None if score is None else value(score)
+
+    return number
+
+
+# --- the long table
+
+
+def _long_table(view: View) -> Table:
+    devices = unique(sorted(_device(record) for record in view.block.records if record.done))
+    families = {level: against_supervised(view, level) for level in view.levels}
+    by_subject = any(each.by_subject is not None for family in families.values() for each in family.values())
+    columns = (
+        *leading_columns(view),
+        *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
+        *("without copies", "− supervised", *columns_of_test(by_subject)),
+        *(f"seconds a trial ({device})" for device in devices),
+        *("forwards a training sample", "networks", "oracle knowledge", "unstated", "trials"),
+    )
+    start = columns.index("last")
+    scores = [*range(start, start + 4), start + 6, start + 7]
+    marked: list[tuple[Cell, ...]] = []
+    for level in view.levels:
+        rows = [
+            (
+                *leading_cells(view, entry, level),
+                *_rule_cells(view, entry, level),
+                *_comparison_cells(families[level].get(entry.label), by_subject),
+                *_cost_cells(view, entry, level, devices),
+            )
+            for entry in view.rows
+        ]
+        marked.extend(mark_best(rows, scores))
+    notes = [
+        "Last is the headline. Last five: mean of the metric over the last five epochs, or all of fewer. Oracle: the "
+        "epoch best on test. Oracle gap: oracle − last; selection leak: oracle − validation. Without copies: last, "
+        "over test images that are no copy of a training image.",
+        *_comparison_notes(view, families),
+    ]
+    notes += notes_on_seconds(view)
+    title = title_of(view, f"{view.metric_words} in %, all selection rules")
+    return Table(title, columns, tuple(marked), notes_of(view, notes, marked))
+
+
+def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
+    numbers = [
+        *(_headline(rule) for rule in RULES),
+        _difference("oracle", "last"),
+        _difference("oracle", "validation"),
+        _of_score("last", lambda score: score.mean_class),
+        _without_copies,
+    ]
+    first, *others = (view.summary(entry, level, number) for number in numbers)
+    brief = [percent_cell(summary, view.decimals, brief=True) for summary in others]
+    return [percent_cell(first, view.decimals), *brief]
+
+
+def _comparison_cells(found: Comparison | None, by_subject: bool) -> list[Cell]:
+    difference = Cell(MISSING) if found is None else difference_cell(found)
+    return [difference, *cells_of_test(found, by_subject)]
+
+
+def _comparison_notes(view: View, families: Mapping[float | None, Mapping[str, Comparison]]) -> list[str]:
+    """What the comparisons are, and once for each size of design what it can show."""
+    powers = unique([power_words(list(family.values())) for family in families.values()])
+    told = [power for power in powers if power]
+    if not told:
+        return []
+    made = [each for family in families.values() for each in family.values()]
+    return [
+        "− supervised: points of the last epoch over the pairs both have finished. "
+        + words_of_test(made, view.metric, "the methods of a level"),
+        *told,
+    ]
+
+
+def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence[str]) -> list[Cell]:
+    pairs = view.pairs(level)
+    records = [r for r in at_level(entry, level) if r.pair in pairs and r.fold in view.folds]
+    done = [record for record in records if record.done]
+    asked = len(pairs) * len(view.folds)
+    networks = {int(record.environment["networks"]) for record in done}
+    return [
+        *(
+            mean_cell([record.status["seconds"] for record in done if _device(record) == device], 1)
+            for device in devices
+        ),
+        mean_cell([_forwards(record) for record in done], 2),
+        count_cell(max(networks)) if networks else Cell(MISSING),
+        Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING)),
+        unstated_cell(entry),
+        Cell(f"{len(done)} of {asked}", float(len(done)), n_ok=len(done), n_all=asked),
+    ]
+
+
+def _difference(minuend: str, subtrahend: str) -> Number:
+    def number(record: Record) -> float | None:
+        left, right = record.scores.get(minuend), record.scores.get(subtrahend)
+        return None if left is None or right is None else left.headline - right.headline
+
+    return number
+
+
+def _without_copies(record: Record) -> float | None:
+    score = record.scores_without_copies.get("last")
+    return None if score is None else score.headline
+
+
+def _device(record: Record) -> str:
+    return str(record.environment["device"])
+
+
+def _forwards(record: Record) -> float:
+    total = sum(line["compute"]["forwards"] for line in record.epochs)
+    return float(total / (record.environment["rows_per_epoch"] * len(record.epochs)))

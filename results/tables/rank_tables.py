@@ -1,0 +1,374 @@
+"""Who is first, and how sure that is: ranks, the pre-declared family, and whether settings rank methods alike."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...protocols import catalog
+from ...protocols.errors import BadInput, unknown
+from ..analysis.comparisons import (
+    FAMILY_REFERENCE,
+    LEAST_PAIRS,
+    Comparison,
+    Ranking,
+    cells_of_test,
+    columns_of_test,
+    difference_cell,
+    p_cell,
+    predeclared,
+    rank_methods,
+    ranked_pairs,
+    ranked_scores,
+    words_of_test,
+)
+from ..analysis.grouping import MISSING, Block, Cell, Entry, Table, blocks
+from ..analysis.power import power_words
+from ..analysis.ranking import kendall, kendall_interval, letters, spearman
+from ..analysis.view import Expected, View, label_cell, level_words, notes_of, title_of, view_of
+from ..records.record import RULES, Record
+from .protocol_tables import RULE_WORDS
+
+RESAMPLES = 2_000
+LEAST_METHODS = 4  # in common, for a correlation to say anything
+LEAST_TO_TELL = 5  # of one order in both settings: by chance 2 in 5!, below .05
+
+AGREEMENT_COLUMNS = ("setting", "other setting", "methods", "Kendall τ", "95% interval", "Spearman ρ")
+AGREEMENT_NOTE = (
+    "Does one kind of noise rank methods as another does? 1: the same order, 0: unrelated, −1: reversed. Interval: "
+    "95%, methods resampled (variants with their method), so about new methods too; fewer than four methods have "
+    "none. Scores are means over pairs: their own noise pulls the correlation towards 0."
+)
+
+_SEED = 20_240_229
+_SETTING = ("profile", "source", "partial", "recipe")
+# what protocols call the noise that people and coders made, not we
+_REAL = ("votes", "fer2013", "annotators", "automatic annotation", "automatic coder")
+
+Means = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Mean scores of the methods that finished every pair, at one protocol and noise level.
+
+    Attributes:
+        words: the protocol and the level.
+        metric: "accuracy" or "f1".
+        means: by label.
+        kind: "synthetic", "real", or "" for what is neither (no noise, labels of a model).
+        noise: the kind of noise in words, "synthetic noise at 0.4".
+        pairs: (seed, draw) pairs the means are over; 0: not said.
+    """
+
+    words: str
+    metric: str
+    means: Means
+    kind: str = ""
+    noise: str = ""
+    pairs: int = 0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two settings rank the methods they have in common.
+
+    Attributes:
+        left, right: the settings, in words.
+        methods: how many they have in common.
+        tau: Kendall's τ-b; low, high: its 95% interval over methods, NaN where there are too few.
+        rho: Spearman's ρ.
+        made, level, real: of synthetic against real noise, what is compared: the protocol of the one and its level, the
+            other in words; else "".
+        families: how many methods, a method and its variants counted once.
+        pairs: the fewer of the two settings' (seed, draw) pairs.
+    """
+
+    left: str
+    right: str
+    methods: int
+    tau: float
+    low: float
+    high: float
+    rho: float
+    made: str = ""
+    level: str = ""
+    real: str = ""
+    families: int = 0
+    pairs: int = 0
+
+    @property
+    def question(self) -> str:
+        """What is asked of synthetic against real noise; "" between settings of other kinds."""
+        return _asks(self.level, self) if self.real else ""
+
+    @property
+    def answer(self) -> str:
+        """Whether the two agree: "agree", "are reversed", or that it cannot be told, and from what."""
+        if self.pairs < LEAST_PAIRS:
+            return "cannot tell from one seed"
+        if self.families < LEAST_TO_TELL or math.isnan(self.low) or self.low <= 0 <= self.high:
+            return f"cannot tell from {self.methods} methods"
+        return "agree" if self.low > 0 else "are reversed"
+
+
+def rank_tables(
+    records: Sequence[Record],
+    expected: Expected | None = None,
+    *,
+    others: Sequence[Record] = (),
+    rule: str = "last",
+    allow_mixed: bool = False,
+) -> tuple[Table, ...]:
+    """Ranks with significance groups, the pre-declared family, and rank correlations between settings.
+
+    Args:
+        records: of one protocol, at least one.
+        expected: methods, levels, folds and pairs there should be.
+        others: records of other protocols; those of the same profile, source, completeness and recipe are correlated.
+        rule: the selection rule, one of RULES.
+        allow_mixed: tables for each comparability key instead of a refusal.
+
+    Returns:
+        One to three tables a key; the family and the correlations only where there is anything to compare.
+
+    Raises:
+        BadInput: no records, an unknown rule, or several comparability keys (the differing fields are named).
+    """
+    if rule not in RULES:
+        raise unknown("selection rule", rule, RULES)
+    tables: list[Table] = []
+    for block in blocks(records, allow_mixed=allow_mixed):
+        view = view_of(block, expected or Expected())
+        tables.append(_ranking_table(view, rule))
+        view = replace(view, not_applicable={})  # said once, below the first table
+        if family := predeclared(view, rule):
+            tables.append(_family_table(view, family, rule))
+        if found := agreements(settings_of(view, rule), _other_settings(view, others, rule)):
+            tables.append(_agreement_table(view, found, rule))
+    return tuple(tables)
+
+
+# --- ranks
+
+
+def rankings(view: View, rule: str) -> tuple[tuple[str, Ranking], ...]:
+    """A ranking for each noise level and, where there are several, over all of them; those without methods dropped."""
+    found = [(level_words(level), rank_methods(view, (level,), rule)) for level in view.levels]
+    if len(view.levels) > 1:
+        found.append(("all levels", rank_methods(view, view.levels, rule)))
+    return tuple((words, ranking) for words, ranking in found if ranking.labels)
+
+
+def _ranking_table(view: View, rule: str) -> Table:
+    entries = {entry.label: entry for entry in view.rows}
+    found = rankings(view, rule)
+    rows = tuple(row for words, ranking in found for row in _ranking_rows(words, ranking, entries))
+    notes = [
+        "Rank 1 is best, the mean over (seed, draw) pairs, each the mean over levels. First: how often the method has "
+        "the highest mean when pairs are resampled. Methods that share a letter are not told apart (Nemenyi, α = .05, "
+        "pairs as blocks).",
+    ]
+    if view.metric == "f1":
+        notes.append("Pairs are trainings: these ranks say nothing of other people. By subjects: the comparisons.")
+    for words, ranking in found:
+        where = f"{words}: " if len(found) > 1 else ""
+        notes += [f"{where}{told}"[:1].upper() + f"{where}{told}"[1:] for told in _ranking_notes(ranking)]
+    title = title_of(view, f"ranks by {view.metric_words}, {RULE_WORDS[rule]}")
+    columns = ("setting", "method", "mean rank", "first", "group")
+    return Table(title, columns, rows, notes_of(view, notes, rows), headers=2)
+
+
+def _ranking_notes(ranking: Ranking) -> list[str]:
+    """What so many pairs tell, and who is not ranked."""
+    notes = []
+    if ranking.pairs < LEAST_PAIRS:
+        notes.append(f"one seed: no ranking; it takes {LEAST_PAIRS} (seed, draw) pairs, here is {ranking.pairs}.")
+    elif ranking.critical >= len(ranking.labels) - 1:
+        notes.append(f"{_pairs(ranking)} cannot tell any two of so many methods apart.")
+    elif not math.isnan(ranking.critical):
+        notes.append(f"ranks {ranking.critical:.1f} apart differ; {_pairs(ranking)}.")
+    if ranking.set_aside:
+        more = f"{ranking.set_aside} more pair{'s' * (ranking.set_aside != 1)}"
+        notes.append(f"{more} that most methods were not tried on: set aside.")
+    if ranking.left_out:
+        notes.append(f"not ranked, pairs are missing: {', '.join(ranking.left_out)}.")
+    return notes
+
+
+def _ranking_rows(words: str, ranking: Ranking, entries: Mapping[str, Entry]) -> list[tuple[Cell, ...]]:
+    marks = letters(ranking.groups, len(ranking.labels))
+    return [
+        (Cell(words), label_cell(entries[label]), _number(rank, 1), _number(first, 2), Cell(mark or MISSING))
+        for label, rank, first, mark in zip(ranking.labels, ranking.mean_ranks, ranking.first, marks, strict=True)
+    ]
+
+
+def _pairs(ranking: Ranking) -> str:
+    return f"{ranking.pairs} (seed, draw) pair{'s' * (ranking.pairs != 1)}"
+
+
+# --- the pre-declared family
+
+
+def _family_table(view: View, family: Sequence[Comparison], rule: str) -> Table:
+    by_subject = any(found.by_subject is not None for found in family)
+    rows = tuple(_comparison_row(found, by_subject) for found in family)
+    notes = [
+        f"Points of {view.metric_words} against {FAMILY_REFERENCE}, two networks whose predictions are averaged; "
+        f"blocked over the levels all of these have. {words_of_test(family, view.metric, 'this family')}",
+        power_words(family),
+    ]
+    title = title_of(view, f"pre-declared comparisons, {RULE_WORDS[rule]}")
+    first = "p by subjects" if by_subject else "p"
+    columns = ("method", f"− {FAMILY_REFERENCE}", "ahead in", first, *columns_of_test(by_subject))
+    return Table(title, columns, rows, notes_of(view, [note for note in notes if note], rows))
+
+
+def _comparison_row(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
+    n = len(found.differences)
+    apart = math.nan if found.by_subject is None else found.by_subject.p
+    return (
+        Cell(found.label),
+        difference_cell(found),
+        Cell(f"{found.wins} of {n}", float(found.wins)),
+        p_cell(apart if by_subject else found.p),
+        *cells_of_test(found, by_subject),
+    )
+
+
+# --- agreement of settings
+
+
+def settings_of(view: View, rule: str) -> tuple[Setting, ...]:
+    """The settings of a view, one a noise level, with the mean score of each method that can be ranked there."""
+    protocol = view.identity["protocol"]["name"]
+    found = []
+    for level in view.levels:
+        words = protocol if level is None else f"{protocol}, {level_words(level)}"
+        pairs = ranked_pairs(view, (level,))
+        ranked = ranked_scores(view, (level,), rule, pairs)
+        means = {label: math.fsum(own[pair] for pair in pairs) / len(pairs) for label, (own,) in ranked.items()}
+        kind, noise = _noise_of(view, level)
+        found.append(Setting(words, view.metric, means, kind, noise, len(pairs)))
+    return tuple(found)
+
+
+def _noise_of(view: View, level: float | None) -> tuple[str, str]:
+    """The kind of noise, and what it is called."""
+    if level is not None:
+        return ("synthetic", f"synthetic noise at {level:g}") if level > 0 else ("", "")
+    known = catalog.PROTOCOLS.get(view.identity["protocol"]["name"])
+    if known is None or known.noise not in _REAL:
+        return "", ""
+    return "real", "real noise" if view.identity["source"] == "real" else "noise drawn as the real one is"
+
+
+def agreements(own: Sequence[Setting], others: Sequence[Setting]) -> tuple[Agreement, ...]:
+    """Rank correlations between every two of a protocol's settings, and of each with each of the others.
+
+    Those between synthetic and real noise come first: they are what is asked.
+    """
+    pairs = [*itertools.combinations(own, 2), *itertools.product(own, others)]
+    found = [each for left, right in pairs if (each := _agreement(left, right)) is not None]
+    return tuple(sorted(found, key=lambda each: not each.question))
+
+
+def _agreement(left: Setting, right: Setting) -> Agreement | None:
+    common = [label for label in left.means if label in right.means]
+    if len(common) < LEAST_METHODS:
+        return None
+    x, y = [left.means[label] for label in common], [right.means[label] for label in common]
+    families = [label.partition(":")[0] for label in common]
+    low, high = kendall_interval(x, y, families, RESAMPLES, _SEED)
+    made, level, real = _question(left, right)
+    return Agreement(
+        *(left.words, right.words, len(common), kendall(x, y), low, high, spearman(x, y)),
+        *(made, level, real, len(set(families)), min(left.pairs, right.pairs)),
+    )
+
+
+def _question(left: Setting, right: Setting) -> tuple[str, str, str]:
+    if {left.kind, right.kind} != {"synthetic", "real"}:
+        return "", "", ""
+    made, real = (left, right) if left.kind == "synthetic" else (right, left)
+    return made.words.partition(",")[0], made.noise.rpartition(" ")[2], f"{real.noise} ({real.words})"
+
+
+def answers(found: Sequence[Agreement]) -> tuple[str, ...]:
+    """Does synthetic noise predict real noise? A sentence for each two protocols and each answer."""
+    groups: dict[tuple[str, ...], list[Agreement]] = {}
+    for each in found:
+        if each.real:
+            groups.setdefault((each.made, each.real, each.answer, str(each.methods)), []).append(each)
+    return tuple(map(_answer, groups.values())) or (
+        "No two of these settings are of synthetic and of real noise: whether one predicts the other cannot be told.",
+    )
+
+
+def _answer(alike: Sequence[Agreement]) -> str:
+    """The sentence for the levels of one protocol that have one answer."""
+    first = alike[0]
+    levels = ", ".join(each.level for each in alike)
+    taus = " to ".join(dict.fromkeys(f"{tau:.2f}" for tau in (min(a.tau for a in alike), max(a.tau for a in alike))))
+    known = [each for each in alike if not math.isnan(each.low)]
+    interval = f" [{min(a.low for a in known):.2f}, {max(a.high for a in known):.2f}]" if known else ""
+    figures = _minus(f"τ {taus}{interval} over {first.methods} methods")
+    question = _asks(levels, first)
+    tell = first.answer.startswith("cannot")
+    return f"{question}: {first.answer} ({figures})." if tell else f"{question} {first.answer}: {figures}."
+
+
+def _asks(levels: str, found: Agreement) -> str:
+    return f"Ranks under synthetic noise at {levels} ({found.made}) and under {found.real}"
+
+
+def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[Setting, ...]:
+    """Settings of other protocols at the same profile, source, completeness and recipe; mixed ones are left out."""
+    own = view.identity
+    fits = [r for r in others if all(r.identity[name] == own[name] for name in _SETTING)]
+    names = dict.fromkeys(r.identity["protocol"]["name"] for r in fits)
+    found: list[Setting] = []
+    for name in names:
+        if name == own["protocol"]["name"]:
+            continue
+        try:
+            (block,) = blocks([r for r in fits if r.identity["protocol"]["name"] == name])
+        except BadInput:  # several keys: no one setting to compare with
+            continue
+        found.extend(settings_of(view_of(Block(block.records), Expected()), rule))
+    return tuple(found)
+
+
+def _agreement_table(view: View, found: Sequence[Agreement], rule: str) -> Table:
+    title = title_of(view, f"rank correlation between settings, {RULE_WORDS[rule]}")
+    notes = (*answers(found), AGREEMENT_NOTE)
+    return Table(title, AGREEMENT_COLUMNS, agreement_rows(found), notes, headers=2)
+
+
+def agreement_rows(found: Sequence[Agreement]) -> tuple[tuple[Cell, ...], ...]:
+    """A row of AGREEMENT_COLUMNS for each two settings."""
+    return tuple(
+        (
+            Cell(each.left),
+            Cell(each.right),
+            Cell(str(each.methods), float(each.methods)),
+            _number(each.tau, 2),
+            Cell(MISSING if math.isnan(each.low) else _minus(f"{each.low:.2f} to {each.high:.2f}")),
+            _number(each.rho, 2),
+        )
+        for each in found
+    )
+
+
+# --- cells
+
+
+def _number(value: float, decimals: int) -> Cell:
+    return Cell(MISSING) if math.isnan(value) else Cell(_minus(f"{value:.{decimals}f}"), value)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

@@ -1,0 +1,64 @@
+"""Engines decide where a trial runs, never what comes out."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fernoise_bench.benchmark.engines.local import run_inline, run_local
+from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.training.runner import Workplace, state_of
+from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.results.records.store import read_json
+
+
+def grid(out: Path) -> tuple[Trial, ...]:
+    wish = Wish("fer2013-real", ("supervised", "co-teaching"), seeds=1, profile="smoke", synthetic=True, out=out)
+    return make_grid(wish).trials
+
+
+@pytest.mark.slow
+def test_a_pool_gives_the_bytes_of_one_process(tmp_path: Path) -> None:
+    alone, pooled = grid(tmp_path / "alone"), grid(tmp_path / "pooled")
+    heard: list[Mapping[str, Any]] = []
+    run_inline(alone, lambda trial, event: heard.append(event), Workplace())
+    run_local(pooled, lambda trial, event: heard.append(event), 2)
+    assert sum("status" in event for event in heard) == 2 * len(alone)
+    for one, other in zip(alone, pooled, strict=True):
+        assert one.id == other.id
+        assert (one.folder / "predictions.npz").read_bytes() == (other.folder / "predictions.npz").read_bytes()
+        assert (one.folder / "identity.json").read_bytes() == (other.folder / "identity.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_only_its_trial(tmp_path: Path) -> None:
+    """The first trial's worker is killed after an epoch; the others finish, and a second run finishes the first."""
+    trials = grid(tmp_path)
+    killed: list[str] = []
+
+    def listen(trial: Trial, event: Mapping[str, Any]) -> None:
+        if "epoch" in event and not killed:
+            killed.append(trial.id)
+            for process in _workers():
+                os.kill(process, signal.SIGKILL)
+
+    run_local(trials, listen, 1)
+    states = {trial.id: state_of(trial) for trial in trials}
+    assert states.pop(killed[0]) == "failed"
+    assert set(states.values()) == {"done"}
+    reason = next(read_json(trial.folder / "status.json")["reason"] for trial in trials if trial.id == killed[0])
+    assert reason == "the worker process died (signal SIGKILL)"
+    run_inline([trial for trial in trials if trial.id == killed[0]], lambda trial, event: None, Workplace())
+    assert {state_of(trial) for trial in trials} == {"done"}
+
+
+def _workers() -> list[int]:
+    """Process numbers of this process's spawned workers."""
+    import multiprocessing
+
+    return [child.pid for child in multiprocessing.active_children() if child.pid]

@@ -1,0 +1,180 @@
+"""What the whole suite costs: counted work, assumed or measured speed, the longest pole."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from fernoise_bench.benchmark.cli import main
+from fernoise_bench.benchmark.planning import device_speed as gpus
+from fernoise_bench.benchmark.planning import suite_estimate as plan_suite
+from fernoise_bench.benchmark.planning.compute_count import Sizes, Work, count
+from fernoise_bench.benchmark.planning.device_speed import Speed
+from fernoise_bench.benchmark.planning.suite_estimate import PUBLISHED, Line, Suite, reckon, suite, text, wall
+from fernoise_bench.benchmark.registry import find
+from fernoise_bench.protocols import catalog
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.papers.reported import TABLE_IDS
+from fernoise_bench.results.papers.tables import wanted
+
+NETWORK = ("resnet18", "", 0, 224)
+SPEED = Speed(trained=100.0, looked=400.0, how="a test")
+
+# --- counted work
+
+
+@pytest.mark.parametrize(
+    ("method", "protocol", "work"),
+    [
+        ("supervised", "rafdb-sym", Work(1, 1, 0, 1)),
+        ("cocuring", "rafdb-sym", Work(2, 2, 0, 2)),
+        ("recot", "bp4d-3fold", Work(2, 2, 0, 2)),
+        ("supervised:clean", "bp4d-3fold", Work(0.5, 0.5, 0, 1)),
+        ("mean_teacher", "bp4d-3fold", Work(2, 1, 0, 1)),
+        ("distillation", "bp4d-3fold", Work(1, 1, 0, 1)),
+        ("ulc_ag", "rafdb-sym", Work(1, 1, 0, 1)),
+    ],
+)
+def test_forwards_and_backwards_are_counted_in_a_training(method: str, protocol: str, work: Work) -> None:
+    assert count(find(method), catalog.find(protocol)) == work
+
+
+def test_passes_over_the_training_set_are_counted_apart() -> None:
+    """An estimate of the noise rate looks at every row, however few steps an epoch has."""
+    assert count(find("co_teaching:estimated-rate"), catalog.find("affectnet-auto")).passes > 0
+
+
+def test_a_trainings_forwards_follow_from_steps_rows_and_epochs() -> None:
+    """RAF-DB: 40 epochs of 95 whole batches of 128; AffectNet stops after 401 batches."""
+    recipe = catalog.find("rafdb-sym").paper.recipe
+    rest, trained = Work(2, 1, 3, 2).of(recipe, Sizes(12_271, 0, 3_068))
+    assert trained == 40 * 95 * 128
+    assert rest == 40 * (95 * 128 + 3 * 12_271 + 2 * 3_068)
+    assert Work(1, 1, 0, 0).of(recipe, Sizes(287_651, 0, 0)) == (0, 40 * 401 * 128)
+    # 25 epochs, each over the verified rows once, half of every batch of 100
+    assert Work(1, 1, 0, 0).of(catalog.find("bp4d-3fold").paper.recipe, Sizes(1_500, 1_000, 0)) == (0, 25 * 20 * 100)
+
+
+# --- speed
+
+
+def test_a_resnet_18_has_the_flops_everybody_counts() -> None:
+    """1.8 billion multiply-adds at 224 px, a backward being two forwards but for the first layer."""
+    forward, both = gpus.flops(*NETWORK)
+    assert forward == pytest.approx(2 * 1.814e9, rel=0.01)
+    assert both == pytest.approx(3 * forward, rel=0.05)
+
+
+def test_an_assumed_speed_says_so_and_by_what() -> None:
+    speed = gpus.assumed("H100", "fp32", *NETWORK)
+    assert speed.how == "assumed: 67 TFLOPS fp32 of h100's data sheet at 40% utilisation, over counted FLOPs"
+    assert speed.trained == pytest.approx(67e12 * 0.4 / (speed.training_gflops * 1e9))
+    assert speed.looked > 2 * speed.trained
+
+
+def test_a_measured_speed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(gpus, "PROBE_SECONDS", 0.1)
+    speed = gpus.measured(torch.device("cpu"), "fp32", "small", "", 0, 32)
+    assert speed.how.startswith("measured now (cpu, ")
+    assert speed.looked > speed.trained > 0
+    assert speed.training_gflops is None
+
+
+def test_unknown_gpus_and_modes_they_lack_are_refused() -> None:
+    with pytest.raises(BadInput, match="unknown GPU 'h1000': did you mean h100"):
+        gpus.assumed("h1000", "fp32", *NETWORK)
+    with pytest.raises(BadInput, match="v100 has no bf16; use fp32"):
+        gpus.assumed("v100", "bf16", *NETWORK)
+
+
+# --- the suite
+
+
+@pytest.fixture
+def one_table(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+    """A small suite."""
+    monkeypatch.setattr(plan_suite, "suite", lambda: suite(("rhls-1",)))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Methods need not be counted."""
+    monkeypatch.setattr(plan_suite, "count", lambda *_, **__: Work(1, 1, 0, 1))
+
+
+def test_every_tables_cells_are_there_once(quick: None) -> None:
+    found = suite()
+    pairs = [(line.protocol, line.method) for line in found.lines]
+    assert len(pairs) == len(set(pairs))
+    asked = {(each.protocol, each.method.replace("-", "_")) for name in TABLE_IDS for each in wanted(name)}
+    assert {(protocol, method.replace("-", "_")) for protocol, method in pairs} == asked
+    assert not found.left_out
+    assert {protocol for protocol, _ in pairs} <= set(PUBLISHED)
+    (cocuring,) = [line for line in found.lines if (line.protocol, line.method) == ("rafdb-sym", "cocuring")]
+    assert cocuring.cells == 5, "Table 2 has four levels, Table 4 or another the clean one"
+    (recot,) = [line for line in found.lines if (line.protocol, line.method) == ("bp4d-3fold", "recot")]
+    assert (recot.cells, recot.teachers, recot.tables) == (3, ("supervised:clean",), ("recot-2",))
+    assert ("bp4d-3fold", "supervised:clean") in found.teachers
+
+
+def test_hours_add_up_and_the_longest_pole_has_its_teacher_before_it() -> None:
+    hour = 3600 * SPEED.trained
+    lines = (
+        Line("a", "slow", cells=1, folds=1, rest=0, trained=3 * hour, network=NETWORK),
+        Line("b", "pupil", cells=2, folds=2, rest=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
+    )
+    teachers = {("b", "t"): Line("b", "teacher t", 2, 2, rest=4 * hour, trained=hour, network=NETWORK)}
+    found = reckon(Suite(lines, teachers, {"x on a": "lacks y"}), {NETWORK: SPEED}, seeds=2, devices=3)
+    assert (found["trials"], found["teachers"]) == (2 + 4, 4)
+    assert found["device_hours"] == pytest.approx(2 * 3 + 4 * 2 + 4 * 2)
+    pole = found["longest_pole"]
+    assert (pole["method"], pole["hours"], pole["of_which_teachers"]) == ("pupil", 4, 2)
+    assert found["wall_hours"] >= max(22 / 3, 4)
+    said = text(found, "h100")
+    assert "longest pole: pupil on b, 4 h 0 min, 2 h 0 min of them its teacher t" in said
+    assert "not run: x on a: lacks y" in said
+    assert "in all 22 h100-hours" in said
+
+
+@pytest.mark.parametrize(
+    ("waits", "devices", "hours"),
+    [
+        ([(1, 0)] * 4, 2, 2),
+        ([(3, 0), (1, 0), (1, 0), (1, 0)], 2, 3),
+        ([(1, 0), (2, 1)], 8, 3),
+        ([(1, 0)], 64, 1),
+        ([(1, 5)], 1, 6),
+    ],
+)
+def test_the_wall_time_is_that_of_a_schedule(waits: list[tuple[float, float]], devices: int, hours: float) -> None:
+    assert wall(waits, devices) == hours
+
+
+def test_plan_all_prints_and_gives_data(one_table: None) -> None:
+    found = CliRunner().invoke(main, ["plan", "--all", "--gpus", "64", "--gpu", "h100"])
+    assert found.exit_code == 0, found.output
+    assert "on 64 h100s" in found.output
+    assert "speed, assumed: " in found.output
+    assert "longest pole: " in found.output
+    data = json.loads(CliRunner().invoke(main, ["plan", "--all", "--gpus", "8", "--gpu", "a100", "--json"]).stdout)
+    assert (data["devices"], data["seeds"]) == (8, 8)
+    assert all(speed["how"].startswith("assumed") for speed in data["speeds"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--all", "--protocol", "rafdb-sym"), "leave out --protocol"),
+        (("--all", "--table", "recot-2", "--synthetic"), "leave out --table, --synthetic"),
+        (("--protocol", "rafdb-sym", "--gpus", "4"), "--gpus and --gpu go with --all"),
+        (("--all", "--gpu", "abacus"), "unknown GPU 'abacus'"),
+    ],
+)
+def test_what_does_not_go_with_it_is_refused(words: tuple[str, ...], message: str, one_table: None) -> None:
+    found = CliRunner().invoke(main, ["plan", *words])
+    assert found.exit_code == 2
+    assert message in found.output

@@ -1,0 +1,79 @@
+"""A killed trial that is run again gives the bytes of one that was never killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fernoise_bench.benchmark import registry
+from fernoise_bench.benchmark.training.runner import run_trial, state_of
+from fernoise_bench.methods.base import Kind
+from fernoise_bench.results.records.store import read_json, read_jsonl
+
+from ...toy import EPOCHS, ToyWorkplace, ignore, toy_trial
+
+CASES = [(spec.name, kind) for spec in registry.all_base() for kind in sorted(spec.needs & {"single", "multi"})]
+
+
+def run_and_die(name: str, kind: Kind, out: Path, epoch: int) -> None:
+    """Runs a trial in a process that is killed with SIGKILL as soon as `epoch` epochs are on disk."""
+    torch.set_num_threads(1)
+
+    def report(event: Mapping[str, Any]) -> None:
+        if event.get("epoch") == epoch and "teacher" not in event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_trial(toy_trial(name, out, kind=kind), ToyWorkplace(), report)
+
+
+def kill_after(name: str, kind: Kind, out: Path, epoch: int) -> None:
+    process = multiprocessing.get_context("fork").Process(target=run_and_die, args=(name, kind, out, epoch))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES, ids=str)
+def test_killed_and_continued_equals_never_killed(name: str, kind: Kind, tmp_path: Path) -> None:
+    """Killed after the first epoch, again after the third, then left to finish."""
+    whole = toy_trial(name, tmp_path / "whole", kind=kind)
+    run_trial(whole, ToyWorkplace(), ignore)
+    killed = toy_trial(name, tmp_path / "killed", kind=kind)
+    for epoch in (1, 3):
+        kill_after(name, kind, tmp_path / "killed", epoch)
+        assert state_of(killed) == "interrupted"
+        assert len(read_jsonl(killed.folder / "epochs.jsonl")) == epoch
+    status = run_trial(killed, ToyWorkplace(), ignore)
+    assert status["state"] == "done"
+    assert (killed.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()
+    timeless = [
+        [
+            {key: value for key, value in line.items() if key != "seconds"}
+            for line in read_jsonl(trial.folder / "epochs.jsonl")
+        ]
+        for trial in (whole, killed)
+    ]
+    assert timeless[0] == timeless[1]
+    assert len(timeless[0]) == EPOCHS
+    assert read_json(killed.folder / "environment.json")["resumed"] is True
+
+
+def test_a_damaged_checkpoint_is_named_and_the_trial_starts_again(tmp_path: Path) -> None:
+    kill_after("supervised", "single", tmp_path / "killed", 2)
+    trial = toy_trial("supervised", tmp_path / "killed")
+    path = trial.folder / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    warnings: list[str] = []
+    status = run_trial(trial, ToyWorkplace(), lambda event: warnings.append(event.get("warning", "")))
+    assert status["state"] == "done"
+    assert "checkpoint.pt: damaged checkpoint" in "".join(warnings)
+    whole = toy_trial("supervised", tmp_path / "whole")
+    run_trial(whole, ToyWorkplace(), ignore)
+    assert (trial.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()

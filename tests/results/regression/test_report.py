@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from fernoise_bench.results.regression.compare import REGRESSIONS, STATUSES, Finding, Status
+from fernoise_bench.results.regression.report import counts, failed, junit, markdown, table
+from fernoise_bench.results.tables.render import render
+
+OK = Finding("check-au", "recot", "ok", "", 0.51234, 0.5, 0.4, 0.6)
+BROKEN = Finding("check-au", "scn", "broken", "seed 0: failed: <a> & | `b`\x07", None)
+NEW = Finding("check-single", "mine", "new", "has no reference yet", 0.5)
+
+
+def test_counts_the_gravest_first() -> None:
+    assert counts([OK, OK, BROKEN, NEW]) == "1 broken, 1 new, 2 ok"
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_regression_fails(status: Status) -> None:
+    assert failed([OK, Finding("p", "m", status)]) == (status in REGRESSIONS)
+
+
+def test_the_table_has_a_row_each_the_gravest_first() -> None:
+    made = table("smoke", [OK, BROKEN, NEW], ("a note",))
+    assert [row[1].text for row in made.rows] == ["scn", "mine", "recot"]
+    text = render(made, "github")
+    assert "| **broken** |" in text
+    assert "40.00 to 60.00" in text
+    assert "51.23" in text
+    assert "- a note" in text
+
+
+def test_the_summary_shows_what_is_not_as_it_was_and_folds_the_rest() -> None:
+    text = markdown("smoke", [OK, BROKEN])
+    assert text.startswith("## fernoise-bench check, smoke: regressions\n\n1 broken, 1 ok.")
+    before, _, folded = text.partition("<details>")
+    assert "scn" in before
+    assert "recot" not in before
+    assert "recot" in folded
+    assert "\\<a> & \\| \\`b\\`" in before
+    assert "no regression" in markdown("smoke", [OK])
+
+
+def test_junit_has_a_case_each_and_survives_any_reason() -> None:
+    root = ElementTree.fromstring(junit("smoke", [OK, BROKEN, NEW], 12.34))
+    assert root.attrib["tests"] == "3"
+    assert (root.attrib["failures"], root.attrib["skipped"], root.attrib["time"]) == ("1", "1", "12.3")
+    cases = {case.attrib["name"]: case for case in root}
+    assert list(cases["recot"]) == []
+    failure = cases["scn"].find("failure")
+    assert failure is not None
+    assert failure.attrib["message"] == "seed 0: failed: <a> & | `b`?"
+    assert cases["mine"].find("skipped") is not None
+
+
+def test_names_that_xml_has_no_place_for_leave_it_readable() -> None:
+    strange = Finding("check-\x1bau", "m\ud800\uffff", "missing", "gone")
+    (case,) = ElementTree.fromstring(junit("smoke", [strange], 1.0).encode())
+    assert (case.attrib["classname"], case.attrib["name"]) == ("check-?au", "m??")
