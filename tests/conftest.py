@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import Phase, settings
 
+from fernoise_bench.results.records import reference_leaderboard as shipped
 from fernoise_bench.results.records.record import Record
-from fernoise_bench.results.records.record import reference_leaderboard as shipped
 
 torch.set_num_threads(1)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fernoise_bench.results import metrics
-from fernoise_bench.results.records.record import store
+from fernoise_bench.results.records import store
 
 NAMES = {"single": ("neutral", "happiness", "surprise", "sadness"), "multi": ("AU1", "AU2", "AU12")}
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.results.records.record import reference_leaderboard as shipped
+from fernoise_bench.results.records import reference_leaderboard as shipped
 
 from ...results.fabricate import Trial, fabricate_all
 

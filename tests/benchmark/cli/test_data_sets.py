@@ -13,8 +13,8 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
+from fernoise_bench.protocols.images import landmarks
 from fernoise_bench.protocols.images.alignment import NAME, TEMPLATE
-from fernoise_bench.protocols.images.image_pool import landmarks
 from fernoise_bench.protocols.packs.prepare import open_pack
 
 from ...protocols.miniatures import affectnet as miniature_affectnet

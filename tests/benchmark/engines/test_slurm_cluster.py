@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark.engines.local import slurm_cluster as engine_slurm
+from fernoise_bench.benchmark.engines import slurm_cluster as engine_slurm
 from fernoise_bench.benchmark.engines.remote import Post
 from fernoise_bench.benchmark.engines.slurm_cluster import SlurmPlace, Worker, end, minutes_of, run_slurm, take
 from fernoise_bench.protocols.errors import BadInput

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.faces import generate as module
 from fernoise_bench.protocols.faces.generate import AUS, Faces, FaceSpecification, annotators, automatic_coder, faces
-from fernoise_bench.protocols.faces.generate import generate as module
 
 BP4D = dict(
     zip(

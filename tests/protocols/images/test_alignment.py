@@ -18,8 +18,8 @@ from PIL import Image
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.faces.generate import FaceSpecification, faces
+from fernoise_bench.protocols.images import landmarks
 from fernoise_bench.protocols.images.alignment import PADDING, TEMPLATE, align, similarity
-from fernoise_bench.protocols.images.image_pool import landmarks
 
 CROP = (TEMPLATE + PADDING) / (2 * PADDING + 1) * 240
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.images import decoding as pictures
 from fernoise_bench.protocols.images.decoding import LARGEST, Make, Pixels, decode_picture, decode_rows, fit
-from fernoise_bench.protocols.images.image_pool import decoding as pictures
 
 from ..miniatures import disfa as miniature
 

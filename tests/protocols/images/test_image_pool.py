@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fernoise_bench.protocols.images import image_pool as module
 from fernoise_bench.protocols.images.image_pool import (
     Images,
     Memory,
@@ -22,7 +23,6 @@ from fernoise_bench.protocols.images.image_pool import (
     join,
     of_pool,
 )
-from fernoise_bench.protocols.images.image_pool import image_pool as module
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ROWS = st.lists(st.integers(0, 9), max_size=20)

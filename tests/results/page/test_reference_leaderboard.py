@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from fernoise_bench.benchmark.cli import main
+from fernoise_bench.results.records import reference_leaderboard as shipped
 from fernoise_bench.results.records.record import load_records
-from fernoise_bench.results.records.record import reference_leaderboard as shipped
 from fernoise_bench.results.records.reference_leaderboard import bundle_runs, statement
 
 from ..fabricate import Trial, fabricate_all

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.records import cache
 from fernoise_bench.results.records.cache import load_cached, uncollected
-from fernoise_bench.results.records.record import cache, load_records
+from fernoise_bench.results.records.record import load_records
 from fernoise_bench.results.tables.audit_tables import audit_page
 from fernoise_bench.results.tables.protocol_tables import long_table
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fernoise_bench.results import metrics
-from fernoise_bench.results.records.record import record as records
-from fernoise_bench.results.records.record import store
+from fernoise_bench.results.records import record as records
+from fernoise_bench.results.records import store
 
 from ..fabricate import Trial, fabricate, fabricate_all
 

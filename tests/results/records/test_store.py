@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.records.record import store
+from fernoise_bench.results.records import store
 
 IDENTITY = {
     "protocol": {"name": "rafdb-sym", "version": 1},

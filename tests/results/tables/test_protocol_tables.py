@@ -9,10 +9,10 @@ import pytest
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.analysis import grouping as cells
+from fernoise_bench.results.records import record as records
 from fernoise_bench.results.records.record import Record, Score
-from fernoise_bench.results.records.record import record as records
+from fernoise_bench.results.tables import protocol_tables as tables
 from fernoise_bench.results.tables.protocol_tables import Expected, audit_table, long_table, protocol_table
-from fernoise_bench.results.tables.protocol_tables import protocol_tables as tables
 
 from ..claimed import au_runs
 from ..fabricate import Trial, fabricate_all

@@ -13,7 +13,7 @@ import pytest
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.analysis.grouping import Cell, Table
-from fernoise_bench.results.tables.protocol_tables import render as render_module
+from fernoise_bench.results.tables import render as render_module
 from fernoise_bench.results.tables.render import FORMATS, render
 
 AWKWARD = r"a|b_c & 50% <x> #1 $y$ {z} ~^ \n `q` *s* _e_"
