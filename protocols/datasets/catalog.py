@@ -22,7 +22,7 @@ from .verify import Report, copies, decode, picture_checks, picture_digest, subj
 # Folder under the data root -> module with `read(root) -> Listing`.
 READERS: Mapping[str, str] = {
     "rafdb": "fernoise_bench.protocols.readers.rafdb",
-    "affectnet": "fernoise_bench.protocols.readers.affectnet.layouts",
+    "affectnet": "fernoise_bench.protocols.readers.affectnet",
     "bp4d": "fernoise_bench.protocols.readers.bp4d",
     "disfa": "fernoise_bench.protocols.readers.disfa",
     "emotionet": "fernoise_bench.protocols.readers.emotionet",
