@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fernoise_bench.protocols.designs.pack_access import workers as pack_work
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.images.decoding import decode_picture
 from fernoise_bench.protocols.packs import file_format as pack_files
 from fernoise_bench.protocols.packs import prepare as pack_module
+from fernoise_bench.protocols.packs import workers as pack_work
 from fernoise_bench.protocols.packs.file_format import DONE, FACES, PACK, STARTED, TABLE
 from fernoise_bench.protocols.packs.prepare import Pack, open_pack, prepare
 from fernoise_bench.protocols.readers.listing import Check, Listing
