@@ -37,6 +37,7 @@ lint: $(VENV)/.dev  ## style, layers
 	$(BIN)/lint-imports
 
 types: $(VENV)/.dev  ## mypy against an ordinary install, since type checkers cannot follow an editable one
+	rm -rf build $(VENV)/typecheck
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/typecheck .
 	cd $(VENV)/typecheck && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p fernoise_bench
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info
 
 from ..protocols.datasets.catalog import where
 from ..protocols.errors import BadInput
-from ..results.records.store import TrialLock, is_locked
+from ..protocols.locks import FolderLock, is_locked
 from .engines.select import default_workers
 from .networks.initial_weights import MSCELEB_FILES, VGGFACE2_FILES
 from .planning.grid import check_writable
@@ -155,7 +155,7 @@ def writable(out: Path) -> list[Check]:
     place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
     found = []
     try:
-        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place) as folder, TrialLock(Path(folder)):
+        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place) as folder, FolderLock(Path(folder)):
             locks = is_locked(Path(folder))
     except OSError as error:
         return [Check("output", "problem", f"{place}: {error.strerror or error}", "choose another --out")]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
-from ..results.records.store import canonical_json
+from ..protocols.files import canonical_json
 from .method_source import source_digest, source_files
 
 if TYPE_CHECKING:

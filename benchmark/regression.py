@@ -18,9 +18,9 @@ import torch
 from ..protocols.base import Protocol
 from ..protocols.designs.regression import CHECK_PROTOCOLS
 from ..protocols.errors import BadInput
+from ..protocols.files import read_arrays, read_json, read_jsonl
 from ..protocols.loading import offered
 from ..results.records.record import headline_of
-from ..results.records.store import read_arrays, read_json, read_jsonl
 from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
 from ..results.regression.references import Pair, References
 from . import registry

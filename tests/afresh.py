@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import torch
 
-from fernoise_bench.benchmark.training.trainer import Training
+from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.protocols.base import Kind
 
 from .toy import digest, run_epochs, start

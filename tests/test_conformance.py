@@ -20,7 +20,7 @@ import torch
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.training.evaluator import Best
 from fernoise_bench.benchmark.training.runner import run_trial
-from fernoise_bench.benchmark.training.trainer import Training
+from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.methods.base import Step
 from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.rows import CellData, Rows

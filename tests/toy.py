@@ -16,7 +16,7 @@ from fernoise_bench.benchmark.registry import MethodSpec, find
 from fernoise_bench.benchmark.settings import Settings
 from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.benchmark.training.runner import Workplace
-from fernoise_bench.benchmark.training.trainer import Training
+from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.benchmark.trial import Job, Trial
 from fernoise_bench.protocols.base import Augmentation, Kind, Profile, Protocol, Recipe, Size
 from fernoise_bench.protocols.noise import symmetric

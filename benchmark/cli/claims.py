@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from .results import PROFILE, RUNS, SOURCE, filtered
+from .record_options import PROFILE, RUNS, SOURCE, filtered
 
 _COLOURS = {
     "supported": "green",

@@ -28,7 +28,8 @@ def diff(left: Path, right: Path, as_json: bool) -> None:
 
     Exit code 1 where a cell changed beyond noise, cannot be judged, is missing, or lost finished trials.
     """
-    from ...results.analysis.diff import difference_table, differences
+    from ...results.analysis.diff import differences
+    from ...results.tables.diff_table import difference_table
     from ...results.tables.render import render
 
     before, after = _records(left), _records(right)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .results import PROFILE, RECIPE, RUNS, SOURCE, filtered, filters_of, named, of_protocol
+from .record_options import PROFILE, RECIPE, RUNS, SOURCE, filtered, filters_of, named, of_protocol
 
 if TYPE_CHECKING:
     from ...results.records.record import Record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .results import PROFILE, RUNS, SOURCE, fitting, read_records
+from .record_options import PROFILE, RUNS, SOURCE, fitting, read_records
 
 if TYPE_CHECKING:
     from ...results.page.data import Card
@@ -69,7 +69,7 @@ def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
 def _not_applicable(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """By protocol, the base methods that cannot run there, with the reason."""
     from ...protocols.catalog import PROTOCOLS
-    from .results import _not_applicable as reasons
+    from .record_options import _not_applicable as reasons
 
     groups: dict[str, list[Record]] = {}
     for record in records:

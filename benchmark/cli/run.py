@@ -12,7 +12,7 @@ import click
 from ...protocols.errors import BadInput, printable
 from ..engines.select import default_workers
 from .engine_options import engine_options, take_where
-from .results import named
+from .record_options import named
 
 if TYPE_CHECKING:
     from ...results.records.record import Record

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ...protocols.processes import follow_parent
 from ..training.runner import Workplace, ended, run_trial
 from ..trial import Trial
 from .signals import Stopped, deaf
@@ -137,9 +136,8 @@ class _Worker:
 
 def _work(pipe: Connection, workers: int) -> None:
     """A worker's life: trials in, events out, until the pipe closes."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # stopping is the parent's business; it ends its workers
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # stopping is the parent's business; it ends its workers
+    follow_parent()
     workplace = Workplace(engine="local", workers=workers)
     while True:
         try:
@@ -151,11 +149,3 @@ def _work(pipe: Connection, workers: int) -> None:
         except OSError as error:  # not even the failure could be written down
             status = {"state": "failed", "reason": f"{error.strerror or error}", "seconds": None}
         pipe.send({"status": dict(status)})
-
-
-def _end_with_parent() -> None:
-    """Ends a worker whose parent was killed: it would hold its trial's lock against the run that continues."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

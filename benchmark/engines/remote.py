@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...results.records.store import TrialLock
+from ...protocols.locks import FolderLock
 from ..training.runner import FINISHED, Workplace, ended, outcome, run_trial, state_of
 from ..trial import Trial
 from .signals import Stopped
@@ -65,7 +65,7 @@ def lost(trial: Trial, reason: str) -> Mapping[str, Any]:
     """Writes down a trial whose worker is gone, unless it finished or somebody still has it; its checkpoint stays."""
     if not trial.folder.is_dir():
         return {"state": "not run", "reason": reason}
-    with TrialLock(trial.folder) as acquired:
+    with FolderLock(trial.folder) as acquired:
         if acquired and state_of(trial) not in FINISHED:
             return ended(trial, "failed", reason)
     return outcome(trial)

@@ -16,7 +16,7 @@ from ..registry import MethodSpec
 from ..settings import Settings
 from ..training import trainer
 from ..training.sampler import Sampler
-from ..training.trainer import Training
+from ..training.state import Training
 from ..trial import Job, Trial
 
 ROWS, BATCH, SIDE = 16, 16, 16

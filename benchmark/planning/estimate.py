@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from ...methods.base import Task
+from ...protocols.files import read_json
 from ...protocols.loading import open_data
 from ...protocols.rows import CellData
-from ...results.records.store import read_json
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
 from ..progress import duration

@@ -16,7 +16,7 @@ from ..networks.initial_weights import Weights
 from ..registry import find
 from ..settings import PRECISIONS, Settings
 from ..training import trainer
-from ..training.trainer import Training
+from ..training.state import Training
 from .compute_count import random_cell, random_trial
 
 Loss = Callable[[Training, Batch], Tensor]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...protocols.errors import BadInput
-from ...results.records.store import write_atomic, write_jsonl
+from ...protocols.files import write_atomic, write_jsonl
 from ..networks import safe_load
 
 if TYPE_CHECKING:
-    from .trainer import Training
+    from .state import Training
 
 FILE = "checkpoint.pt"
 

@@ -17,15 +17,17 @@ import timm
 import torch
 
 from ...protocols.errors import BadInput, printable
+from ...protocols.files import read_json, remove, write_arrays, write_json
 from ...protocols.loading import Data, open_data
+from ...protocols.locks import FolderLock, is_locked
 from ...protocols.rows import CellData
 from ...results.records.record import load_record
-from ...results.records.store import TrialLock, is_locked, read_json, remove, write_arrays, write_json
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
 from ..trial import Trial
 from . import checkpoint, teachers, trainer
 from .evaluator import Diverged
+from .state import Training
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
 FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
@@ -113,7 +115,7 @@ def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Map
     """
     if changed := _changed(trial):
         return {"state": "failed", "reason": changed, "seconds": None}
-    with TrialLock(trial.folder) as acquired:
+    with FolderLock(trial.folder) as acquired:
         if not acquired:
             return {"state": "skipped", "reason": "another run is working on it"}
         if state_of(trial) in FINISHED:
@@ -172,12 +174,12 @@ def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
 def discard(trial: Trial) -> None:
     """Deletes what is on disk of a trial, for `--fresh`, unless another run is working on it."""
     if trial.folder.is_dir():
-        with TrialLock(trial.folder) as acquired:
+        with FolderLock(trial.folder) as acquired:
             if acquired:
                 shutil.rmtree(trial.folder)
 
 
-def _write_status(trial: Trial, state: str, training: trainer.Training) -> dict[str, Any]:
+def _write_status(trial: Trial, state: str, training: Training) -> dict[str, Any]:
     best = training.evaluator.best
     status = {
         "state": state,
@@ -215,7 +217,7 @@ def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
 
 
 def _environment(
-    trial: Trial, lesson: teachers.Lesson, training: trainer.Training, workplace: Workplace, *, resumed: bool
+    trial: Trial, lesson: teachers.Lesson, training: Training, workplace: Workplace, *, resumed: bool
 ) -> dict[str, Any]:
     """Recorded, not hashed; no host name, no path."""
     data = lesson.data

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from ...protocols.errors import BadInput
+from ...protocols.files import read_arrays, read_json, remove, write_arrays, write_json
+from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
-from ...results.records.store import TrialLock, read_arrays, read_json, remove, write_arrays, write_json
 from ..networks.initial_weights import Weights
 from ..trial import Trial
 from . import checkpoint, trainer
 from .evaluator import Diverged, predict_rows
+from .state import Training
 
 PROBABILITIES = "probabilities.npz"
 COST = ("seconds", "forwards", "backwards")
@@ -67,7 +69,7 @@ def _ask(
 ) -> tuple[dict[str, Array], dict[str, Any]]:
     """What a teacher says of the training and validation rows, and its cost; waits while another process builds it."""
     while True:
-        with TrialLock(teacher.folder) as acquired:
+        with FolderLock(teacher.folder) as acquired:
             if acquired:
                 if os.path.lexists(teacher.folder / PROBABILITIES):
                     try:
@@ -115,7 +117,7 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
     checkpoint.remove(teacher.folder)
 
 
-def _predictions(teacher: Trial, training: trainer.Training) -> dict[str, Array]:
+def _predictions(teacher: Trial, training: Training) -> dict[str, Array]:
     """What a trained teacher says, in evaluation mode, of the training rows and of those for validation."""
     training.method.eval()
     width, how = len(teacher.job.protocol.names), teacher.job.settings.recipe.augmentation

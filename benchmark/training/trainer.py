@@ -10,14 +10,13 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...methods.base import Method, Step
+from ...methods.base import Step
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
@@ -28,38 +27,13 @@ from ..trial import Trial
 from . import checkpoint
 from .auditor import Auditor
 from .evaluator import Diverged, Evaluator
-from .loader import TrainSet, make_task, make_train_set
+from .loader import make_task, make_train_set
 from .sampler import Sampler
+from .state import Training
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
 Report = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass
-class Training:
-    """A trial in progress: everything a checkpoint has to bring back.
-
-    Attributes:
-        next_epoch: the epoch that comes next (0-based).
-        lines: the epochs' lines so far, as epochs.jsonl keeps them.
-        seconds: of building, preparing, training and evaluation so far.
-    """
-
-    method: Method
-    optimizer: torch.optim.Optimizer
-    train_set: TrainSet
-    evaluator: Evaluator
-    auditor: Auditor
-    counters: Counters
-    next_epoch: int = 0
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def oracle_knowledge(self) -> list[str]:
-        """What the method read that no user would know."""
-        return sorted(self.method.task.oracle_reads)
 
 
 def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None = None) -> Training:

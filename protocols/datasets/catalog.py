@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput, unknown
+from ..labels import FERPLUS_CLASSES
 from ..packs.prepare import open_pack
-from ..readers.fer2013 import FERPLUS_CLASSES, FerPlus, majority
+from ..readers.fer2013 import FerPlus, majority
 from ..readers.fer2013 import read as read_ferplus
 from ..readers.listing import Check, Listing
 from ..readers.text_lines import FERPLUS_HOME, KAGGLE

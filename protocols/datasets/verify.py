@@ -20,9 +20,9 @@ from PIL import Image
 from ..errors import BadInput
 from ..images.decoding import Box, corners, decode_rows
 from ..images.video import decode_frames
+from ..labels import BP4D_PARTS, DISFA_PARTS
 from ..packs.workers import Chunk, chunks, run
 from ..readers.listing import Check, Listing
-from ..readers.subject_lists import BP4D_PARTS, DISFA_PARTS
 
 Report = Callable[[int, int], None]
 Parts = Sequence[tuple[str, Sequence[str]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..base import Profile, Protocol, Recipe, Size, Sources
-from ..readers.subject_lists import BP4D_AUS, BP4D_PARTS, DISFA_PARTS
+from ..labels import BP4D_AUS, BP4D_PARTS, DISFA_AUS, DISFA_PARTS, EMOTIONET_AUS
 from .recipes import (
     RECOT,
     RECOT_EMOTIONET,
@@ -20,9 +20,7 @@ from .recipes import (
 )
 
 BP4D_RATES = (0.211, 0.171, 0.203, 0.462, 0.549, 0.594, 0.562, 0.466, 0.169, 0.344, 0.165, 0.152)
-DISFA_AUS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 DISFA_RATES = (0.050, 0.043, 0.152, 0.079, 0.042, 0.129, 0.277, 0.088)
-EMOTIONET_AUS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU9", "AU12", "AU17", "AU20", "AU25", "AU26", "AU43")
 # Guesses for generated faces only: no table of EmotioNet's rates is published.
 EMOTIONET_RATES = (0.10, 0.07, 0.15, 0.06, 0.30, 0.06, 0.40, 0.06, 0.04, 0.45, 0.15, 0.08)
 

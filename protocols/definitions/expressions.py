@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..base import Profile, Protocol, Size, Sources
-from ..readers.affectnet.labels import AFFECTNET_CLASSES
-from ..readers.fer2013 import FERPLUS_CLASSES
-from ..readers.rafdb import RAFDB_CLASSES
+from ..labels import AFFECTNET_CLASSES, FERPLUS_CLASSES, RAFDB_CLASSES
 from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke
 
 SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"

@@ -12,12 +12,11 @@ import numpy as np
 
 from ..base import Protocol
 from ..datasets.catalog import RAW, listing_of
-from ..errors import BadInput
+from ..errors import UNREADABLE, BadInput
+from ..files import write_atomic
 from ..images.image_pool import digests, of_pool
-from ..packs.file_format import write
 from ..packs.prepare import Pack, open_pack
 from ..rows import Array, Origin
-from ..unreadable import UNREADABLE
 
 
 def open_for(protocol: Protocol, dataset: str, data_root: Path, *, partial: bool) -> Pack:
@@ -62,7 +61,7 @@ def row_digests(pack: Pack) -> Array:
     buffer = io.BytesIO()
     np.save(buffer, found)
     with contextlib.suppress(OSError):
-        write(kept, buffer.getvalue())
+        write_atomic(kept, buffer.getvalue())
     return found
 
 

@@ -15,7 +15,7 @@ from .. import noise
 from ..base import Profile, Protocol, Size
 from ..errors import BadInput
 from ..faces.generate import Faces, FaceSpecification, annotators, automatic_coder, faces
-from ..readers.fer2013 import FERPLUS_CLASSES
+from ..labels import FERPLUS_CLASSES
 from ..readers.openface import NAMES as OPENFACE_AUS
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import BadInput
-from ..rows import Array
+from .image_pool import Array
 from .video import decode_frames
 
 LARGEST = 1 << 26

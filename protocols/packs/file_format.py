@@ -8,9 +8,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +17,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import BadInput
+from ..errors import UNREADABLE, BadInput
 from ..images import alignment
 from ..images.decoding import Pixels
 from ..readers.listing import Check
 from ..rows import Array, Origin
-from ..unreadable import UNREADABLE
 
 FACES, TABLE, PACK, STARTED, DONE = "faces.npy", "table.npz", "pack.json", "started.json", "done.npy"
 COLUMNS = ("path", "frame", "labels", "group", "part")
@@ -228,32 +225,6 @@ def _load_table(file: Path) -> dict[str, Array]:
             raise ValueError(f"unpacks to more than {_LARGEST:,} bytes")
     with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
         return {name: archive[name] for name in COLUMNS}
-
-
-def write_arrays(file: Path, arrays: dict[str, Array]) -> None:
-    """Writes named arrays as a compressed .npz, whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write(file, buffer.getvalue())
-
-
-def write_json(file: Path, value: object) -> None:
-    """Writes a value as JSON, whole or not at all."""
-    write(file, f"{json.dumps(value, indent=1, sort_keys=True)}\n".encode())
-
-
-def write(file: Path, content: bytes) -> None:
-    """Writes a file whole or not at all; nobody else writes to the folder meanwhile.
-
-    Raises:
-        OSError: the folder cannot be written or is full; the old content stays.
-    """
-    temporary = file.with_name(f".{file.name}.tmp")
-    with temporary.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, file)
 
 
 def _read(file: Path, load: Callable[[Path], T]) -> T:

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
@@ -19,20 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput
+from ..errors import UNREADABLE, BadInput
+from ..files import write_arrays, write_atomic, write_json
 from ..images import alignment, landmarks
 from ..images.video import decode_frames
+from ..locks import FolderLock
 from ..readers.listing import Listing
 from ..rows import Array
-from ..unreadable import UNREADABLE
 from . import file_format
 from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
 from .workers import Job, chunks, decode_chunk, run
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: no locks
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["LARGEST_SIDE", "Pack", "open_pack", "prepare"]
 
@@ -69,7 +65,9 @@ def prepare(
     folder = out / f"{listing.dataset}-{side}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with FolderLock(folder) as acquired:
+            if not acquired:
+                raise BadInput(f"{folder}: another run is preparing it; wait for it, or end it first")
             _refuse_another_cut(folder, align)
             if not _is_finished(folder, listing, _plan(listing, side, align), skip_bad):
                 _make(folder, listing, side, align, workers, skip_bad, report)
@@ -82,22 +80,6 @@ def prepare(
         what = f"cannot be written ({error.strerror or error})"
         raise BadInput(f"{folder}: {what}; check its permissions and room") from error
     return open_pack(folder)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other runs out; the lock goes with the process, so a kill frees it."""
-    with contextlib.ExitStack() as stack:
-        if fcntl is not None:
-            handle = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, handle)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BadInput(f"{folder}: another run is preparing it; wait for it, or end it first") from error
-            except OSError:
-                pass  # a file system without locks
-        yield
 
 
 def _refuse_another_cut(folder: Path, align: bool) -> None:
@@ -141,7 +123,7 @@ def _is_finished(folder: Path, listing: Listing, plan: str, skip_bad: bool) -> b
         raise BadInput(f"{folder}: {what}; accept it with --skip-bad, or repair them and delete this folder")
     checks = [asdict(check) for check in listing.checks]
     if checks != told["checks"]:
-        file_format.write_json(folder / PACK, {**told, "checks": checks})
+        write_json(folder / PACK, {**told, "checks": checks})
     return True
 
 
@@ -182,7 +164,7 @@ def _begin(folder: Path, listing: Listing, side: int, align: bool) -> tuple[int,
     faces = np.lib.format.open_memmap(folder / FACES, mode="w+", dtype=np.uint8, shape=shape)
     done = np.zeros(len(listing), bool)
     np.save(folder / DONE, done)
-    file_format.write_json(folder / STARTED, started)
+    write_json(folder / STARTED, started)
     return int(faces.offset), done
 
 
@@ -206,7 +188,7 @@ def _finish(job: Job, listing: Listing, bad: dict[int, str]) -> None:
         _close_gaps(folder, kept, start, size)
     table = {name: getattr(listing, name)[kept] for name in COLUMNS}
     pixels = file_format.pixel_digest(folder / FACES, start, len(kept) * size)
-    file_format.write_arrays(folder / TABLE, table)
+    write_arrays(folder / TABLE, table)
     if bad:
         _shorten(folder / FACES, start, (len(kept), side, side, 3))
     told = {
@@ -216,7 +198,7 @@ def _finish(job: Job, listing: Listing, bad: dict[int, str]) -> None:
         "checks": [asdict(check) for check in listing.checks],
         "skipped": [_skipped(listing, row, why) for row, why in bad.items()],
     }  # fmt: skip
-    file_format.write_json(folder / PACK, told)
+    write_json(folder / PACK, told)
 
 
 def _skipped(listing: Listing, row: int, why: str) -> str:
@@ -232,7 +214,7 @@ def _close_gaps(folder: Path, kept: Array, start: int, size: int) -> None:
         done[moved[0] :] = False
         buffer = io.BytesIO()
         np.save(buffer, done)
-        file_format.write(folder / DONE, buffer.getvalue())
+        write_atomic(folder / DONE, buffer.getvalue())
     with (folder / FACES).open("r+b") as faces:
         for row in moved.tolist():
             faces.seek(start + int(kept[row]) * size)

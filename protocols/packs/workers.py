@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +20,7 @@ import numpy as np
 from ..errors import BadInput
 from ..images.decoding import Make, Pixels, decode_rows, fit
 from ..images.landmarks import upright
+from ..processes import follow_parent
 from ..readers.listing import Listing
 from ..rows import Array
 from .file_format import DONE, FACES
@@ -102,7 +100,7 @@ def run(
         return
     # spawn: the process that calls may hold threads and a GPU, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool:
         running: set[Future[dict[int, T]]] = set()
         try:
             while True:
@@ -116,19 +114,6 @@ def run(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _follow_parent() -> None:
-    """Ends this process when the one that started it is killed, and leaves Ctrl-C to that one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_after(sentinel: int) -> None:
-    wait_for([sentinel])
-    os._exit(1)
 
 
 def decode_chunk(job: Job, chunk: Chunk) -> dict[int, str]:

@@ -28,11 +28,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..labels import BP4D_AUS, BP4D_PARTS
 from ..rows import Array
 from .bp4d_coded_frames import SPANS
-from .clips import Clip, choice, files_of, first, listing_of, numbered_pictures
+from .clips import Clip, choice, first, listing_of, numbered_pictures
+from .folders import files_of
 from .listing import Check, Listing, absent, read_choices
-from .subject_lists import BP4D_AUS, BP4D_PARTS
 from .text_lines import bad_line, fields_of, lines, shown
 
 HOME = "Binghamton University, www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html (BP4D-Spontaneous)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..rows import Array
+from .folders import files_of
 from .listing import CHOICES_FILE, Check, Listing
 from .text_lines import shown
 
@@ -38,34 +38,6 @@ class Clip:
     path: Sequence[str]
     frame: Array
     labels: Array
-
-
-def files_of(folder: Path) -> list[str]:
-    """The names of the files of a folder, sorted; no dead link, none where there is no folder.
-
-    Raises:
-        BadInput: the folder cannot be listed.
-    """
-    return sorted(entry.name for entry in _entries(folder) if entry.is_file())
-
-
-def folders_of(folder: Path) -> list[str]:
-    """The names of the folders in a folder, sorted; none where there is no folder.
-
-    Raises:
-        BadInput: the folder cannot be listed.
-    """
-    return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
 
 
 def numbered_pictures(folder: Path) -> dict[int, str]:

@@ -37,14 +37,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..labels import DISFA_AUS, DISFA_PARTS
 from ..rows import Array
-from .clips import Clip, choice, files_of, first, folders_of, listing_of
+from .clips import Clip, choice, first, listing_of
 from .disfa_media import KINDS, Pictures, find_pictures
+from .folders import files_of, folders_of
 from .listing import Check, Listing, absent, read_choices
-from .subject_lists import DISFA_PARTS
 from .text_lines import bad_line, lines, shown
 
-DISFA_AUS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
 HOME = "mohammadmahoor.com/disfa"
 LABELS = "ActionUnit_Labels"
 LINES = 4_845

@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import BadInput
 from ..images.video import avi_length
 from ..rows import Array
-from .clips import files_of, first, numbered_pictures
+from .clips import first, numbered_pictures
+from .folders import files_of
 from .listing import CHOICES_FILE, Check
 
 KINDS = ("video", "images", "img", "subjects")

@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
-from .emotionet_labels import ASK, NAMES, LabelRows, read_labels
+from ..labels import EMOTIONET_AUS
+from .emotionet_labels import ASK, LabelRows, read_labels
 from .folders import contents
 from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
 
@@ -233,7 +234,7 @@ def _listing(
         dataset="emotionet",
         layout=_layout(parts, paths),
         root=root,
-        names=NAMES,
+        names=EMOTIONET_AUS,
         path=np.array(paths, np.str_),
         frame=np.full(len(names), -1, np.int64),
         box=np.full((len(names), 4), np.nan),

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..labels import EMOTIONET_AUS
 from .text_lines import bad_line, fields_of, lines, shown
 
 ASK = "Ohio State University (cbcsl.ece.ohio-state.edu/dbform_emotionet.html)"
 FETCH = f"fetch the file again from {ASK}"
-AUS = (1, 2, 4, 5, 6, 9, 12, 17, 20, 25, 26, 43)
-NAMES = tuple(f"AU{au}" for au in AUS)
+AUS = tuple(int(name.removeprefix("AU")) for name in EMOTIONET_AUS)
 
 _CODED = 60
 _VALUES = {"0": -1, "1": 1, "999": 0}

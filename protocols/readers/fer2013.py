@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from .fer2013_csv import read_faces, read_votes
 from .fer2013_folders import FOLDERS, is_first_release, read_folders
-from .text_lines import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, VOTES
+from .text_lines import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES
 
-FER2013_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-FERPLUS_CLASSES = VOTES[:8]
 UNKNOWN, NOT_A_FACE = 8, 9
 
 _TABLES = ("fer2013.csv", "icml_face_data.csv")

@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
+from ..labels import FERPLUS_CLASSES
 from .text_lines import (
     FETCH_FER2013,
     FETCH_FERPLUS,
     PIXELS,
     SIDE,
     USAGES,
-    VOTES,
     bad_line,
     fields_of,
     header_columns,
     lines,
-    parse_votes,
     shown,
 )
+
+VOTES = (*FERPLUS_CLASSES, "unknown", "NF")
+_COUNTS = {str(n).encode(): n for n in range(11)}
 
 Row = tuple[int, bytes]
 Images = NDArray[np.uint8]
@@ -135,3 +137,15 @@ def _parse_rows(path: Path, batch: Sequence[Row], texts: Sequence[bytes]) -> Ima
             raise bad_line(path, number, line, what, FETCH_FER2013)
         image[:] = [int(word) for word in words]
     return images.reshape(-1, SIDE, SIDE)
+
+
+def parse_votes(path: Path, number: int, line: bytes, words: Sequence[str], remedy: str) -> list[int]:
+    """The ten vote counts of one line.
+
+    Raises:
+        BadInput: a count that is no integer from 0 to 10.
+    """
+    for name, word in zip(VOTES, words, strict=True):
+        if word.encode() not in _COUNTS:
+            raise bad_line(path, number, line, f"votes for {name} {shown(word)}, not an integer 0 to 10", remedy)
+    return [_COUNTS[word.encode()] for word in words]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import BadInput
-from .text_lines import FETCH_FERPLUS, SIDE, VOTES, bad_line, fields_of, lines, parse_votes, shown
+from .fer2013_csv import VOTES, parse_votes
+from .text_lines import FETCH_FERPLUS, SIDE, bad_line, fields_of, lines, shown
 
 FOLDERS = ("FER2013Train", "FER2013Valid", "FER2013Test")
 LABELS = "label.csv"

@@ -29,3 +29,13 @@ def contents(folder: Path) -> tuple[list[str], list[str]]:
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read ({error.strerror}); check the folder and its permissions") from error
     return sorted(files), sorted(folders)
+
+
+def files_of(folder: Path) -> list[str]:
+    """The files of `contents`; none where there is no folder."""
+    return contents(folder)[0] if folder.is_dir() else []
+
+
+def folders_of(folder: Path) -> list[str]:
+    """The folders of `contents`; none where there is no folder."""
+    return contents(folder)[1] if folder.is_dir() else []

@@ -29,14 +29,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import BadInput
+from ..labels import RAFDB_CLASSES
 from .folders import contents
 from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
 from .rafdb_noise_lists import NoisyList, read_noisy_list
 from .text_lines import bad_line, fields_of, header_columns, lines, shown
 
-__all__ = ["RAFDB_CLASSES", "NoisyList", "read", "read_noisy_list"]
+__all__ = ["NoisyList", "read", "read_noisy_list"]
 
-RAFDB_CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 ASK = "whdeng.cn/RAF/model1.html"
 
 _WORD = {"train": "training", "test": "test"}

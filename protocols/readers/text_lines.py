@@ -11,14 +11,12 @@ from ..errors import BadInput
 LineCheck = Callable[[Path, int, bytes, str], bytes]
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
-VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 KAGGLE = 'Kaggle, "Challenges in Representation Learning: Facial Expression Recognition Challenge"'
 FERPLUS_HOME = "github.com/microsoft/FERPlus"
 FETCH_FER2013 = f"fetch the file again from {KAGGLE}"
 FETCH_FERPLUS = f"fetch the file again from {FERPLUS_HOME}"
 SIDE = 48
 PIXELS = SIDE * SIDE
-_COUNTS = {str(n).encode(): n for n in range(11)}
 
 
 def shown(value: bytes | str) -> str:
@@ -105,15 +103,3 @@ def header_columns(
         what = f"no column {', '.join(missing)} in the header {shown(line.strip())}"
         raise bad_line(path, number, line, what, remedy)
     return [names.index(name) for name in wanted], len(names)
-
-
-def parse_votes(path: Path, number: int, line: bytes, words: Sequence[str], remedy: str) -> list[int]:
-    """The ten vote counts of one line.
-
-    Raises:
-        BadInput: a count that is no integer from 0 to 10.
-    """
-    for name, word in zip(VOTES, words, strict=True):
-        if word.encode() not in _COUNTS:
-            raise bad_line(path, number, line, f"votes for {name} {shown(word)}, not an integer 0 to 10", remedy)
-    return [_COUNTS[word.encode()] for word in words]

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records.record import Record
+from ..records.subject_counts import Subjects
 from ..statistics import SIGNIFICANT, holm, minimum_p, pairs_needed, sign_flip_family, spread
 from . import subject_bootstrap
-from .grouping import MISSING, Cell, Entry, Pair, most_tried
+from .grouping import Entry, Pair, most_tried
 from .ranking import cliques, critical_difference, first_probability, ranks_of
 from .view import View, at_level
 
@@ -32,7 +33,6 @@ FAMILY: tuple[tuple[str, ...], ...] = (
 )
 
 RESAMPLES = 10_000
-SMALLEST_P = 0.001  # that is printed as a number
 LEAST_PAIRS = 2  # that rank anything: resampled, a single pair only repeats itself
 _SEED = 20_240_229
 _BY_SUBJECT = "last"  # the selection rule whose counts are kept by subject
@@ -190,7 +190,7 @@ def _by_subject(view: View, both: tuple[Entry, Entry], levels: Levels, resamples
     """The difference of two methods on resampled subjects, over the pairs both have at every level."""
     pairs = [set(view.paired(entry, level).pairs) for entry in both for level in levels]
     common = sorted(set.intersection(*pairs)) if pairs else []
-    tested: list[tuple[subject_bootstrap.Subjects, ...]] = []
+    tested: list[tuple[Subjects, ...]] = []
     means: list[NDArray[np.float64]] = []
     for entry in both:
         of_levels = []
@@ -209,9 +209,7 @@ def _by_subject(view: View, both: tuple[Entry, Entry], levels: Levels, resamples
     return BySubject(people, low, high, float(draws.std(ddof=1)), subject_bootstrap.bootstrap_p(draws))
 
 
-def _counts(
-    view: View, entry: Entry, level: float | None, pairs: Sequence[Pair]
-) -> list[tuple[subject_bootstrap.Subjects, ...]]:
+def _counts(view: View, entry: Entry, level: float | None, pairs: Sequence[Pair]) -> list[tuple[Subjects, ...]]:
     """For each pair, the counts by subject of each of its folds; empty where they were not kept."""
     paired = view.paired(entry, level)
     done = dict(zip(paired.pairs, paired.complete, strict=True))
@@ -309,65 +307,6 @@ def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[
     by_level = [view.paired(entry, level).by_pair(number) for level in levels]
     pairs = [pair for pair in (by_level[0] if by_level else {}) if all(pair in found for found in by_level)]
     return {pair: math.fsum(found[pair] for found in by_level) / len(by_level) for pair in pairs}
-
-
-def words_of_test(comparisons: Sequence[Comparison], metric: str, family: str) -> str:
-    """Which test decides, a sentence or two.
-
-    Args:
-        comparisons: made together.
-        metric: of the view, "f1" for AUs.
-        family: what Holm's correction is over ("the methods of a level").
-    """
-    if any(each.by_subject is not None for each in comparisons):
-        return (
-            f"AUs: the test by subjects decides. It resamples whole subjects within folds, with trainings averaged "
-            f"over; 95%: of each difference by itself; p: two-sided, Holm's over {family}. Beside it p by pairs, the "
-            "sign-flip test over (seed, draw) pairs: it speaks of other trainings, not of other people."
-        )
-    words = f"p: two-sided sign-flip test over (seed, draw) pairs; Holm's over {family}."
-    if metric == "f1":
-        words += (
-            " For AUs a test by subjects should decide; it needs the last epoch's counts by subject, the same subjects "
-            "in all trials: here there is none."
-        )
-    return words
-
-
-def columns_of_test(by_subject: bool) -> tuple[str, ...]:
-    """The headings of `cells_of_test`."""
-    return ("95% by subjects", "p by subjects (Holm)", "p by pairs (Holm)") if by_subject else ("p (Holm)",)
-
-
-def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
-    """The p that decides and, for AUs, the interval before it and the sign-flip p behind it."""
-    pairs = Cell(MISSING) if found is None else p_cell(found.adjusted)
-    if not by_subject:
-        return [pairs]
-    if found is None or found.by_subject is None:
-        return [Cell(MISSING), Cell(MISSING), pairs]
-    return [Cell(interval_words(found.by_subject)), p_cell(found.by_subject.adjusted), pairs]
-
-
-def interval_words(found: BySubject) -> str:
-    """The interval in points: "−0.40 to +2.10"."""
-    return f"{100 * found.low:+.2f} to {100 * found.high:+.2f}".replace("-", "−")
-
-
-def difference_cell(found: Comparison) -> Cell:
-    """Points of difference with their spread: "+1.20 ± 0.40", with "(6/8)" where pairs are missing."""
-    if not found.differences:
-        return Cell(MISSING)
-    mean, deviation, n = 100 * found.mean, 100 * found.spread, len(found.differences)
-    text = f"{mean:+.2f}".replace("-", "−") + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
-    status = f"{n}/{found.asked}" if n < found.asked else ""
-    text += f" ({status})" if status else ""
-    return Cell(text, mean, None if math.isnan(deviation) else deviation, n, found.asked, status)
-
-
-def p_cell(p: float) -> Cell:
-    """A p value: "0.008", or "<0.001"."""
-    return Cell(MISSING) if math.isnan(p) else Cell(f"<{SMALLEST_P}" if p < SMALLEST_P else f"{p:.3f}", p)
 
 
 def _asked(view: View, levels: Levels) -> tuple[Pair, ...]:

@@ -9,22 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..records.record import Record
-from .grouping import (
-    MISSING,
-    Block,
-    Cell,
-    Entry,
-    Fold,
-    Pair,
-    Paired,
-    Summary,
-    entries,
-    folds_of,
-    levels_of,
-    pair_up,
-    pairs_of,
-    unique,
-)
+from .grouping import Block, Entry, Fold, Pair, Paired, Summary, entries, folds_of, levels_of, pair_up, pairs_of
 
 DAGGER = "†"
 DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
@@ -149,114 +134,6 @@ def marked(entry: Entry, label: str) -> str:
     return f"{label} {DAGGER}" if oracle_knowledge(entry.records) else label
 
 
-def label_cell(entry: Entry) -> Cell:
-    """A row's name, with a dagger when it used oracle knowledge."""
-    text = marked(entry, entry.label)
-    return Cell(text, printed=entry.label, flags="oracle knowledge") if text != entry.label else Cell(text)
-
-
-def leading_cells(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
-    """The cells that name a row: the method and, where the protocol has noise levels, the level."""
-    noise = Cell(MISSING) if level is None else Cell(f"{level:g}", level)
-    return (label_cell(entry), noise) if has_levels(view) else (label_cell(entry),)
-
-
-def leading_columns(view: View) -> tuple[str, ...]:
-    """The headings of those cells."""
-    return ("method", "noise") if has_levels(view) else ("method",)
-
-
 def has_levels(view: View) -> bool:
     """Whether the noise has levels."""
     return view.levels != (None,)
-
-
-def unstated_cell(entry: Entry) -> Cell:
-    """How many of a method's hyper-parameters neither its paper nor its authors' code states."""
-    counts = {len(record.environment["unstated"]) for record in entry.records if "unstated" in record.environment}
-    return count_cell(max(counts)) if counts else Cell(MISSING)
-
-
-def count_cell(count: int) -> Cell:
-    """A plain number."""
-    return Cell(str(count), float(count))
-
-
-def level_words(level: float | None) -> str:
-    """A noise level as a heading."""
-    return "no level" if level is None else f"noise {level:g}"
-
-
-def title_of(view: View, what: str) -> str:
-    """The table's title: the protocol, what is shown, and where the faces come from."""
-    identity = view.identity
-    protocol = identity["protocol"]
-    parts = [
-        f"{protocol['name']}@{protocol['version']}: {what}",
-        f"{identity['profile']} profile",
-        f"{identity['source']} faces",
-    ]
-    if identity["partial"]:
-        parts.append("partial copy of the data")
-    if identity["recipe"] != "protocol":
-        parts.append(f"{identity['recipe']} recipe")
-    title = ", ".join(parts)
-    return f"{title} [{view.block.distinction}]" if view.block.distinction else title
-
-
-def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
-    """The table's notes: those given, then what its marks mean and what is not in it.
-
-    Args:
-        view: what the table shows.
-        first: sentences that come first.
-        cells: the table's rows; only marks that occur are explained.
-    """
-    notes = list(first)
-    folds = [fold for fold in view.folds if fold is not None]
-    if folds:
-        notes.append(f"Folds: {', '.join(folds)}; a pair enters only when all of them are there.")
-    counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
-    if counts:
-        spread = any("±" in cell.text for row in cells for cell in row)
-        notes.append(_pairs_note(counts, spread=spread, folds=bool(folds)))
-    if any(cell.status and cell.value is not None for row in cells for cell in row):
-        notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
-    known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
-    users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
-    if users:
-        notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
-    notes.extend(_at_rest(view))
-    versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
-    if versions:
-        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(versions)}, kept apart.")
-    if view.not_applicable:
-        notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
-    return tuple(notes)
-
-
-def _by_reason(refused: Mapping[str, str]) -> str:
-    """Methods that cannot run, together where they have the reason in common: "recot, rhls: needs AU labels; …"."""
-    names: dict[str, list[str]] = {}
-    for name, reason in refused.items():
-        names.setdefault(reason, []).append(name)
-    return "; ".join(f"{', '.join(members)}: {reason}" for reason, members in names.items())
-
-
-def _at_rest(view: View) -> list[str]:
-    """Methods with trials that their last epoch trained no more, as where two networks agree on everything."""
-    found = []
-    for entry in view.rows:
-        done = [record for record in entry.records if record.done]
-        idle = sum(record.epochs[-1].get("compute", {}).get("backwards") == 0 for record in done)
-        if idle:
-            found.append(f"{entry.label}: the last epoch trained nothing any more in {idle} of {len(done)} trials.")
-    return found
-
-
-def _pairs_note(counts: Sequence[int], *, spread: bool, folds: bool) -> str:
-    if counts == [1]:
-        return "One (seed, draw) pair: no spread."
-    number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
-    words = f"over {number} (seed, draw) pairs{', each the mean over its folds' if folds else ''}."
-    return f"± is the standard deviation (n − 1) {words}" if spread else f"Means {words}"

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..analysis import subject_bootstrap
 from ..analysis.grouping import Pair, unique
 from ..records.record import Record
+from ..records.subject_counts import Subjects
 from ..statistics import EXACT_PAIRS, sign_flip_family
 from . import measures
 from .claim import GAINS, Level, Side, contrast, gains, is_enough, margin
@@ -293,7 +294,7 @@ def _resamples(
 
 def _subjects(
     setting: Setting, method: str, level: Level, pairs: Sequence[Pair]
-) -> tuple[tuple[subject_bootstrap.Subjects, ...], ...] | None:
+) -> tuple[tuple[Subjects, ...], ...] | None:
     """For each fold, the counts of each pair; None for one label a face."""
     done = (record for record in setting.trials(method, level) if record.done)
     found = {(record.pair, record.fold): record.subjects for record in done}

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..analysis.comparisons import p_cell
-from ..analysis.grouping import MISSING, Cell, Table, unique
+from ..analysis.grouping import MISSING, unique
+from ..tables.cell import Cell, Table
+from ..tables.comparison_cells import p_cell
 from .verdicts import VERDICTS, Verdict
 from .wording import noise_words, p_words, points
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..analysis.comparisons import SMALLEST_P
+from ..tables.comparison_cells import SMALLEST_P
 from .claim import Level
 from .significance import Sample
 

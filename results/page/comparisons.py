@@ -5,20 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..analysis.comparisons import (
-    LEAST_PAIRS,
-    Comparison,
-    Ranking,
-    against_supervised,
-    difference_cell,
-    interval_words,
-    p_cell,
-    rank_methods,
-    words_of_test,
-)
+from ..analysis.comparisons import LEAST_PAIRS, Comparison, Ranking, against_supervised, rank_methods
 from ..analysis.power import power_words
 from ..analysis.ranking import letters
 from ..analysis.view import View
+from ..tables.comparison_cells import difference_cell, interval_words, p_cell, words_of_test
 
 
 def compared(view: View, level: float | None) -> dict[str, Any]:

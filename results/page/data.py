@@ -14,12 +14,14 @@ import numpy as np
 from ...protocols import catalog
 from ...protocols.errors import BadInput
 from ..analysis.comparisons import LEAST_PAIRS
-from ..analysis.grouping import Block, Cell, Entry, Paired, Table, blocks, percent_cell, unique
-from ..analysis.view import Expected, View, at_level, level_words, notes_of, oracle_knowledge, title_of, view_of
+from ..analysis.grouping import Block, Entry, Paired, blocks, unique
+from ..analysis.view import Expected, View, at_level, oracle_knowledge, view_of
 from ..claims.verdicts import Verdict
 from ..plots.curves import view_curves
 from ..records.record import RULES, Record, comparability_key
 from ..tables.audit_tables import audit_page
+from ..tables.cell import Cell, Table, percent_cell
+from ..tables.parts import level_words, notes_of, title_of
 from ..tables.protocol_tables import RULE_WORDS, long_table
 from ..tables.rank_tables import Agreement
 from .block_names import setting_words

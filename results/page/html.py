@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from ..records.store import write_atomic
+from ...protocols.files import write_atomic
 
 FILE = "index.html"
 TITLE = "fernoise-bench leaderboard"

@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..analysis.comparisons import LEAST_PAIRS, ranked_pairs
-from ..analysis.grouping import Block, Cell, Table
+from ..analysis.grouping import Block
 from ..analysis.ranking import cliques, critical_difference
-from ..analysis.view import Expected, View, level_words, title_of
+from ..analysis.view import Expected, View
+from ..tables.cell import Cell, Table
+from ..tables.parts import level_words, title_of
 from ..tables.rank_tables import (
     AGREEMENT_COLUMNS,
     AGREEMENT_NOTE,

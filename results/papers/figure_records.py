@@ -8,8 +8,9 @@ from typing import NamedTuple
 from ...protocols import catalog
 from ...protocols.errors import BadInput
 from ..analysis.grouping import Block, blocks, refusal, unique
-from ..analysis.view import Expected, View, level_words, view_of
+from ..analysis.view import Expected, View, view_of
 from ..records.record import Record, differing_fields
+from ..tables.parts import level_words
 from .figures import PROTOCOL_RECIPE, PaperFigure, asked
 
 SETTING = ("profile", "source", "partial")

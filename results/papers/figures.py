@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ...protocols.errors import BadInput, unknown
-from ..analysis.view import level_words
+from ..tables.parts import level_words
 
 PROTOCOL_RECIPE = "protocol"
 

@@ -170,10 +170,10 @@ def find(table_id: str) -> ReportedTable:
     if table_id not in TABLE_IDS:
         raise unknown("table", table_id, TABLE_IDS)
     try:
-        text = (files(__package__) / "reported" / f"{table_id}.toml").read_text(encoding="utf-8")
+        text = (files(__package__) / "reported_numbers" / f"{table_id}.toml").read_text(encoding="utf-8")
         return _table(table_id, tomllib.loads(text))
     except (OSError, LookupError, ValueError, TypeError, AttributeError) as error:
-        what = f"results/papers/reported/{table_id}.toml is damaged ({type(error).__name__}: {error})"
+        what = f"results/papers/reported_numbers/{table_id}.toml is damaged ({type(error).__name__}: {error})"
         raise BadInput(f"{what}: install the package again") from error
 
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ...protocols.errors import unknown
-from ..analysis.grouping import MISSING, UNFINISHED, Cell, Table, mark_best, percent_cell, unique
+from ..analysis.grouping import MISSING, unique
 from ..analysis.view import DAGGER
 from ..records.record import RULES, Record
+from ..tables.cell import UNFINISHED, Cell, Table, mark_best, percent_cell
 from ..tables.protocol_tables import RULE_WORDS
 from .measured import MeasuredBlock, measured_blocks
 from .notes import SUSPECT, Counts, notes_of_table

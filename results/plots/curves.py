@@ -10,8 +10,9 @@ from typing import Any
 
 from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, blocks
-from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, level_words, marked, title_of, view_of
+from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, marked, view_of
 from ..records.record import Record, audit_share, headline_of
+from ..tables.parts import level_words, title_of
 from .style import GREY, PALE, look, save_figure
 
 

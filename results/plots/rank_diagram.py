@@ -11,8 +11,9 @@ from typing import Any
 from ...protocols.errors import BadInput
 from ..analysis.comparisons import LEAST_PAIRS, Ranking, rank_methods
 from ..analysis.grouping import blocks
-from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, level_words, marked, title_of, view_of
+from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, marked, view_of
 from ..records.record import Record
+from ..tables.parts import level_words, title_of
 from ..tables.protocol_tables import RULE_WORDS
 from .style import GREY, save_figure
 

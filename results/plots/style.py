@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.errors import BadInput
-from ..records.store import write_atomic
+from ...protocols.files import write_atomic
 
 # Okabe and Ito's palette without its yellow; beyond seven the dashes change
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")

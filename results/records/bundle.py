@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...protocols.errors import BadInput
-from ...protocols.unreadable import UNREADABLE
-from .store import canonical_json, read_arrays, write_arrays, write_atomic
+from ...protocols.errors import UNREADABLE, BadInput
+from ...protocols.files import canonical_json, read_arrays, write_arrays, write_atomic
 
 SHARED = ("sample_id", "group", "labels", "copy")
 RULES = ("last", "validation", "oracle")

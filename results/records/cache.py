@@ -23,14 +23,14 @@ from typing import Any, overload
 
 import numpy as np
 
+from ...protocols import files
 from ...protocols.errors import BadInput
 from .. import metrics
-from ..analysis import subject_bootstrap
-from ..analysis.subject_bootstrap import Subjects
 from . import record as records
 from . import schema as record_fields
-from . import store
+from . import store, subject_counts
 from .record import Record, Score, Scores, comparability_key, load_record, load_records
+from .subject_counts import Subjects
 
 FILES = ("predictions.npz", "epochs.jsonl", "identity.json", "environment.json", "status.json")
 
@@ -101,11 +101,11 @@ class StoredEpochs(Sequence[Mapping[str, Any]]):
     @cached_property
     def _lines(self) -> tuple[Mapping[str, Any], ...]:
         with contextlib.suppress(OSError, ValueError, RecursionError):  # what is wrong is said below, by the store
-            lines = store.read_content(self._path).decode().splitlines()
-            found: list[Mapping[str, Any]] = store.parse(f"[{','.join(lines)}]")
+            lines = files.read_content(self._path).decode().splitlines()
+            found: list[Mapping[str, Any]] = files.parse(f"[{','.join(lines)}]")
             if len(found) == len(lines) == self._count:
                 return tuple(found)
-        return tuple(store.read_jsonl(self._path))
+        return tuple(files.read_jsonl(self._path))
 
     @cached_property
     def _last(self) -> Mapping[str, Any]:
@@ -204,14 +204,14 @@ def _stamp(folder: str) -> str | None:
 
 
 def _digest(folder: Path) -> str:
-    parts = [_version(), *(hashlib.sha256(store.read_content(folder / name)).hexdigest() for name in FILES)]
+    parts = [_version(), *(hashlib.sha256(files.read_content(folder / name)).hexdigest() for name in FILES)]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 @cache
 def _version() -> str:
     """Of the code that turns files into numbers: what other code made is never used."""
-    readers = (records, record_fields, metrics, store, subject_bootstrap)
+    readers = (records, record_fields, metrics, store, files, subject_counts)
     sources = (*(str(module.__file__) for module in readers), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
 

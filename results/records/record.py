@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...protocols.errors import BadInput, printable
+from ...protocols.files import canonical_json, read_arrays, read_json, read_jsonl
 from .. import metrics
-from ..analysis.subject_bootstrap import Subjects, count_by_subject
 from .schema import wrong_counts, wrong_field, wrong_identity
-from .store import canonical_json, find_trials, read_arrays, read_json, read_jsonl, trial_folder
+from .store import find_trials, trial_folder
+from .subject_counts import Subjects, count_by_subject
 
 RULES = ("last", "last_five", "validation", "oracle")
 

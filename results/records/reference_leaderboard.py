@@ -10,10 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...protocols.errors import BadInput
+from ...protocols.files import read_arrays, read_json
 from .bundle import expanded, write_bundle
 from .cache import cache_folder, load_cached
 from .record import Record
-from .store import find_trials, read_arrays, read_json
+from .store import find_trials
 
 FOLDER = Path(__file__).parents[1] / "reference"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.errors import BadInput, printable
+from ...protocols.files import read_json, write_atomic
 from ..records.schema import is_number
-from ..records.store import read_json, write_atomic
 from .compare import CHECKED, SCORE, Reference, Series, rounded
 
 SHIPPED = Path(__file__).parent / "reference_numbers"

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from ..analysis.grouping import MISSING, Cell, Table
+from ..analysis.grouping import MISSING
+from ..tables.cell import Cell, Table
 from ..tables.render import render
 from .compare import REGRESSIONS, STATUSES, Finding
 

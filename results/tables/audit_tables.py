@@ -10,20 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..analysis.grouping import MISSING, Cell, Entry, Table, blocks, mean_cell, percent_cell, unique
-from ..analysis.view import (
-    Expected,
-    View,
-    at_level,
-    count_cell,
-    leading_cells,
-    leading_columns,
-    notes_of,
-    oracle_knowledge,
-    title_of,
-    view_of,
-)
+from ..analysis.grouping import MISSING, Entry, blocks, unique
+from ..analysis.view import Expected, View, at_level, oracle_knowledge, view_of
 from ..records.record import Record, audit_share
+from .cell import Cell, Table, mean_cell, percent_cell
+from .parts import count_cell, leading_cells, leading_columns, notes_of, title_of
 
 Number = Callable[[Record], float | None]
 

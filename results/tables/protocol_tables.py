@@ -8,33 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ...protocols.errors import unknown
-from ..analysis.comparisons import (
-    Comparison,
-    against_supervised,
-    cells_of_test,
-    columns_of_test,
-    difference_cell,
-    words_of_test,
-)
-from ..analysis.grouping import MISSING, Cell, Entry, Table, blocks, mark_best, mean_cell, percent_cell, unique
+from ..analysis.comparisons import Comparison, against_supervised
+from ..analysis.grouping import MISSING, Entry, blocks, unique
 from ..analysis.power import power_words
-from ..analysis.view import (
-    Expected,
-    View,
-    at_level,
+from ..analysis.view import Expected, View, at_level, oracle_knowledge, view_of
+from ..records.record import RULES, Record, Score
+from .audit_tables import audit_table, notes_on_seconds
+from .cell import Cell, Table, mark_best, mean_cell, percent_cell
+from .comparison_cells import cells_of_test, columns_of_test, difference_cell, words_of_test
+from .parts import (
     count_cell,
     label_cell,
     leading_cells,
     leading_columns,
     level_words,
     notes_of,
-    oracle_knowledge,
     title_of,
     unstated_cell,
-    view_of,
 )
-from ..records.record import RULES, Record, Score
-from .audit_tables import audit_table, notes_on_seconds
 
 __all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
 

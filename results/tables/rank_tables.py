@@ -14,21 +14,19 @@ from ..analysis.comparisons import (
     LEAST_PAIRS,
     Comparison,
     Ranking,
-    cells_of_test,
-    columns_of_test,
-    difference_cell,
-    p_cell,
     predeclared,
     rank_methods,
     ranked_pairs,
     ranked_scores,
-    words_of_test,
 )
-from ..analysis.grouping import MISSING, Block, Cell, Entry, Table, blocks
+from ..analysis.grouping import MISSING, Block, Entry, blocks
 from ..analysis.power import power_words
 from ..analysis.ranking import kendall, kendall_interval, letters, spearman
-from ..analysis.view import Expected, View, label_cell, level_words, notes_of, title_of, view_of
+from ..analysis.view import Expected, View, view_of
 from ..records.record import RULES, Record
+from .cell import Cell, Table
+from .comparison_cells import cells_of_test, columns_of_test, difference_cell, p_cell, words_of_test
+from .parts import label_cell, level_words, notes_of, title_of
 from .protocol_tables import RULE_WORDS
 
 RESAMPLES = 2_000

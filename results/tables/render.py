@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from tabulate import tabulate
 
 from ...protocols.errors import unknown
-from ..analysis.grouping import Cell, Table
+from .cell import Cell, Table
 
 FORMATS = ("github", "latex", "csv", "json", "html")
 

@@ -23,7 +23,7 @@ from fernoise_bench.benchmark.planning.grid import Wish, make_grid
 from fernoise_bench.benchmark.planning.harness_speed import Loss, bare_steps, own_loss
 from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.benchmark.training import trainer
-from fernoise_bench.benchmark.training.trainer import Training
+from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.methods.base import Batch, Network
 from fernoise_bench.methods.cocuring import balance, cocuring_loss, joint_relabel

@@ -17,7 +17,7 @@ import torch
 
 from fernoise_bench.benchmark.planning.harness_speed import Case, bare_steps, make_training, own_loss
 from fernoise_bench.benchmark.training import trainer
-from fernoise_bench.benchmark.training.trainer import Training
+from fernoise_bench.benchmark.training.state import Training
 
 ROUNDS = 9
 

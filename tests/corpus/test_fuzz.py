@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fernoise_bench.protocols.datasets.catalog import inspect
 from fernoise_bench.protocols.errors import BadInput, printable
+from fernoise_bench.protocols.files import read_arrays, read_json, read_jsonl
 from fernoise_bench.results.records.record import load_records
-from fernoise_bench.results.records.store import read_arrays, read_json, read_jsonl
 
 from ..results.fabricate import Trial, fabricate
 from .readers import TARGETS, Target

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.files import write_json
 from fernoise_bench.results.records.bundle import expand, write_bundle
 from fernoise_bench.results.records.record import load_records
-from fernoise_bench.results.records.store import trial_folder, write_json
+from fernoise_bench.results.records.store import trial_folder
 
 from ..protocols.miniatures.pack import write_pack
 from ..results.fabricate import Trial, fabricate

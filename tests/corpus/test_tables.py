@@ -41,8 +41,8 @@ TOML: dict[str, Damage] = {
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the files, which is read in their place."""
-    for name in ("reported", "claims"):
-        shutil.copytree(RESULTS / name, tmp_path / name)
+    for room, name in (("papers", "reported_numbers"), ("claims", "statements")):
+        shutil.copytree(RESULTS / room / name, tmp_path / name)
     for module in (reported_tables, claim_data):
         monkeypatch.setattr(module, "files", lambda _: tmp_path)
     return tmp_path
@@ -50,17 +50,17 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", TOML)
 def test_a_damaged_table_of_reported_numbers(name: str, copy: Path) -> None:
-    file = copy / "reported" / "recot-4.toml"
+    file = copy / "reported_numbers" / "recot-4.toml"
     reported_tables.find("recot-4")
     file.write_bytes(TOML[name](file.read_bytes()))
-    with pytest.raises(BadInput, match=r"^results/papers/reported/recot-4\.toml is damaged \(.*: install .* again$"):
+    with pytest.raises(BadInput, match=r"^results/papers/reported_numbers/recot-4\.toml is damaged .* again$"):
         reported_tables.find("recot-4")
 
 
 @pytest.mark.parametrize("name", TOML)
 def test_a_damaged_file_of_claims(name: str, copy: Path) -> None:
     paper = next(iter(claim_data.PAPERS))
-    file = copy / "claims" / f"{paper}.toml"
+    file = copy / "statements" / f"{paper}.toml"
     claim_data.claims(paper)
     file.write_bytes(TOML[name](file.read_bytes()))
     with pytest.raises(BadInput, match=rf"^results/claims/statements/{paper}\.toml is damaged \(.*: install .* again$"):

@@ -15,7 +15,8 @@ import pytest
 from fernoise_bench.benchmark.training import checkpoint, trainer
 from fernoise_bench.benchmark.training.runner import state_of
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.results.records.store import find_trials, remove_leftovers
+from fernoise_bench.protocols.files import remove_leftovers
+from fernoise_bench.results.records.store import find_trials
 
 from .workshop import everything, grid, life, run, taught
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from fernoise_bench.benchmark.engines.signals import Stop, Stopped, stoppable
-from fernoise_bench.results.records.store import find_trials, is_locked, read_json, read_jsonl
+from fernoise_bench.protocols.files import read_json, read_jsonl
+from fernoise_bench.protocols.locks import is_locked
+from fernoise_bench.results.records.store import find_trials
 
 METHOD = """
 import time

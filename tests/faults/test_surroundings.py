@@ -25,7 +25,9 @@ from fernoise_bench.benchmark.training import runner
 from fernoise_bench.benchmark.training.runner import outcome, run_trial, state_of
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.methods.base import Batch, Step
-from fernoise_bench.results.records.store import TrialLock, find_trials, is_locked, read_json, read_jsonl
+from fernoise_bench.protocols.files import read_json, read_jsonl
+from fernoise_bench.protocols.locks import FolderLock, is_locked
+from fernoise_bench.results.records.store import find_trials
 
 from ..toy import ToyWorkplace, ignore
 from .workshop import everything, grid, life, run
@@ -67,7 +69,7 @@ def test_two_runs_on_one_folder_train_each_epoch_once(tmp_path: Path, undisturbe
 
 def test_who_has_a_trial_is_told(tmp_path: Path) -> None:
     trial = grid(tmp_path)[0]
-    with TrialLock(trial.folder):
+    with FolderLock(trial.folder):
         assert is_locked(trial.folder)
         assert run_trial(trial, ToyWorkplace(), ignore)["state"] == "skipped"
     assert not is_locked(trial.folder)
@@ -87,7 +89,7 @@ def test_a_lock_of_a_folder_that_was_removed_is_not_taken(tmp_path: Path, monkey
         original(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with TrialLock(folder) as first, TrialLock(folder) as second:
+    with FolderLock(folder) as first, FolderLock(folder) as second:
         assert first
         assert not second
 

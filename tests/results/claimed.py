@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from fernoise_bench.results import metrics
-from fernoise_bench.results.analysis.subject_bootstrap import Subjects
 from fernoise_bench.results.claims.claim import Claim, Place, Side
 from fernoise_bench.results.claims.settings import setting
 from fernoise_bench.results.claims.significance import measured, with_significance
 from fernoise_bench.results.claims.verdicts import verdicts
 from fernoise_bench.results.records.record import Record, Score
+from fernoise_bench.results.records.subject_counts import Subjects
 
 from .fabricate import Trial
 

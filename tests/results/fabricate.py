@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fernoise_bench.protocols import files
 from fernoise_bench.results import metrics
 from fernoise_bench.results.records import store
 
@@ -93,8 +94,8 @@ class Trial:
 def fabricate(out: Path, trial: Trial) -> Path:
     """Write a trial's folder below `out`, as the trainer would; returns it. Everything follows from the trial."""
     folder = store.trial_folder(out, trial.identity)
-    store.write_json(folder / "identity.json", trial.identity)
-    store.write_json(folder / "environment.json", trial.environment)
+    files.write_json(folder / "identity.json", trial.identity)
+    files.write_json(folder / "environment.json", trial.environment)
     generator = np.random.default_rng(int(store.trial_id(trial.identity), 16))
     labels = _labels(trial, generator)
     copy = np.arange(trial.rows) < trial.copies
@@ -103,7 +104,7 @@ def fabricate(out: Path, trial: Trial) -> Path:
     shares = [trial.skill * (0.5 + 0.5 * np.sin(np.pi * (e + 1) / (trial.epochs + 1))) for e in range(done)]
     probabilities = [_probabilities(trial.kind, labels, share, generator) for share in shares]
     lines = [_line(trial, epoch, probabilities[epoch], labels, copy) for epoch in range(done)]
-    store.write_jsonl(folder / "epochs.jsonl", lines)
+    files.write_jsonl(folder / "epochs.jsonl", lines)
     best = {"validation": done // 2 if trial.validation else None, "oracle": _best(trial.kind, probabilities, labels)}
     if trial.state == "done":
         empty = probabilities[0][:0]
@@ -116,7 +117,7 @@ def fabricate(out: Path, trial: Trial) -> Path:
             "validation": empty if best["validation"] is None else probabilities[best["validation"]],
             "oracle": probabilities[best["oracle"]],
         }
-        store.write_arrays(folder / "predictions.npz", arrays)
+        files.write_arrays(folder / "predictions.npz", arrays)
     status = {
         "state": trial.state,
         "reason": trial.reason,
@@ -127,7 +128,7 @@ def fabricate(out: Path, trial: Trial) -> Path:
         "peak_memory_mb": 100.0,
         "updated": "2024-01-01T00:00:00Z",
     }
-    store.write_json(folder / "status.json", status)
+    files.write_json(folder / "status.json", status)
     return folder
 
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import BadInput
+from ...labels import AFFECTNET_CLASSES
 from ...rows import Array
 
-AFFECTNET_CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 ASK = "mohammadmahoor.com/affectnet"
 FETCH = f"fetch the file again from {ASK}"
 TRAIN_COUNTS = (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750)

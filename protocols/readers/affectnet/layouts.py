@@ -24,10 +24,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...errors import BadInput, unknown
+from ...labels import AFFECTNET_CLASSES
 from ..listing import CHOICES_FILE, Check, Listing, absent, read_choices
 from . import csv_lists, npy_labels
 from .csv_lists import TABLES, Places
-from .labels import AFFECTNET_CLASSES, ASK, TRAIN_COUNTS, PartRows, check_class_order
+from .labels import ASK, TRAIN_COUNTS, PartRows, check_class_order
 from .npy_labels import FOLDERS
 
 __all__ = ["AFFECTNET_CLASSES", "PARTS", "read"]

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BadInput
-from ...unreadable import UNREADABLE
+from ...errors import UNREADABLE, BadInput
 from ..folders import contents
 from .csv_lists import PICTURES
 from .labels import ASK, CODES, PartRows

@@ -14,7 +14,7 @@ from fernoise_bench.benchmark.engines.local import run_inline, run_local
 from fernoise_bench.benchmark.planning.grid import Wish, make_grid
 from fernoise_bench.benchmark.training.runner import Workplace, state_of
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.results.records.store import read_json
+from fernoise_bench.protocols.files import read_json
 
 
 def grid(out: Path) -> tuple[Trial, ...]:

@@ -15,8 +15,9 @@ from fernoise_bench.benchmark.engines.select import Where, _pairs
 from fernoise_bench.benchmark.training.runner import run_trial, state_of
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.files import read_json
+from fernoise_bench.protocols.locks import FolderLock
 from fernoise_bench.protocols.rows import CellData
-from fernoise_bench.results.records.store import TrialLock, read_json
 
 from ...toy import EPOCHS, ToyWorkplace, ignore, toy_trial
 
@@ -101,7 +102,7 @@ def test_a_lost_trial_is_written_down_unless_somebody_has_it_or_it_was_done(tmp_
 
     trial = toy_trial("supervised", tmp_path)
     trial.folder.mkdir(parents=True)
-    with TrialLock(trial.folder):
+    with FolderLock(trial.folder):
         lost(trial, "gone")
         assert not (trial.folder / "status.json").exists(), "its worker lives"
     assert lost(trial, "gone")["state"] == "failed"

@@ -15,8 +15,8 @@ from fernoise_bench.benchmark.registry import find
 from fernoise_bench.benchmark.training import runner
 from fernoise_bench.methods.base import Task
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.files import write_json
 from fernoise_bench.results.records.record import comparability_key, differing_fields
-from fernoise_bench.results.records.store import write_json
 
 STEP, LOOK = 0.01, 0.001  # seconds an image: trained on, looked at
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.catalog import find
-from fernoise_bench.protocols.readers.emotionet_labels import NAMES as EMOTIONET_NAMES
+from fernoise_bench.protocols.labels import EMOTIONET_AUS
 
 from ...protocols.miniatures.pack import write_pack
 
@@ -82,7 +82,7 @@ def write(root: Path, frames: int) -> Path:
         pytest.skip("this file system has no sparse files")
     given = np.where(np.random.default_rng(1).random((NOISY, 12)) < 0.3, 1, -1).astype(np.int8)
     names = np.arange(NOISY).astype(str)
-    write_pack(root / "packs/emotionet-240", EMOTIONET_NAMES, given, names, np.full(NOISY, "automatic"), SIDE)
+    write_pack(root / "packs/emotionet-240", EMOTIONET_AUS, given, names, np.full(NOISY, "automatic"), SIDE)
     return root
 
 

@@ -21,9 +21,9 @@ from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.methods.base import Kind
 from fernoise_bench.protocols.base import Augmentation
+from fernoise_bench.protocols.files import read_jsonl
 from fernoise_bench.protocols.images.image_pool import Images, in_memory, join, of_pool
 from fernoise_bench.protocols.rows import CellData, Rows
-from fernoise_bench.results.records.store import read_jsonl
 
 from ...toy import ToyWorkplace, ignore, toy_cell, toy_trial
 

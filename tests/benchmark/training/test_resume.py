@@ -15,7 +15,7 @@ import torch
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.training.runner import run_trial, state_of
 from fernoise_bench.methods.base import Kind
-from fernoise_bench.results.records.store import read_json, read_jsonl
+from fernoise_bench.protocols.files import read_json, read_jsonl
 
 from ...toy import EPOCHS, ToyWorkplace, ignore, toy_trial
 

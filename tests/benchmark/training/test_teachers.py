@@ -20,11 +20,12 @@ from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.benchmark.training import teachers, trainer
 from fernoise_bench.benchmark.training.evaluator import predict_rows
 from fernoise_bench.benchmark.training.runner import Workplace, run_trial
+from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.methods.base import Method, TrainView
+from fernoise_bench.protocols.files import read_arrays, read_json
 from fernoise_bench.protocols.rows import CellData, Rows
 from fernoise_bench.results.records.record import load_records
-from fernoise_bench.results.records.store import read_arrays, read_json
 
 from ...toy import AUS, EPOCHS, ignore, toy_cell, toy_trial
 
@@ -125,7 +126,7 @@ def test_the_teacher_trains_on_verified_rows_without_seeing_labels_of_others(
     seen: list[TrainView] = []
     start = trainer.start
 
-    def watched(trial: Trial, *rest: Any) -> trainer.Training:
+    def watched(trial: Trial, *rest: Any) -> Training:
         training = start(trial, *rest)
         seen.append(training.train_set.view(0))
         return training

@@ -18,7 +18,7 @@ from fernoise_bench.benchmark.registry import MethodSpec, find
 from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.benchmark.training.runner import run_trial, state_of
 from fernoise_bench.methods.base import Batch, MakeEncoder, Method, Network, NoParams, Step, Task
-from fernoise_bench.results.records.store import read_arrays, read_json
+from fernoise_bench.protocols.files import read_arrays, read_json
 
 from ...toy import EPOCHS, ToyWorkplace, ignore, toy_cell, toy_trial
 

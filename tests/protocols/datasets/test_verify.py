@@ -14,8 +14,8 @@ from PIL import Image
 from fernoise_bench.protocols.datasets.fingerprint import of_listing
 from fernoise_bench.protocols.datasets.verify import copies, decode, picture_checks, subject_checks
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.labels import BP4D_PARTS
 from fernoise_bench.protocols.readers.listing import Listing
-from fernoise_bench.protocols.readers.subject_lists import BP4D_PARTS
 
 from ..miniatures import disfa as miniature_disfa
 

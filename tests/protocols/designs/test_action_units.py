@@ -16,8 +16,8 @@ from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.definitions.action_units import AU_PROTOCOLS
 from fernoise_bench.protocols.designs import action_units as au
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.labels import EMOTIONET_AUS
 from fernoise_bench.protocols.loading import Data, open_data
-from fernoise_bench.protocols.readers.emotionet_labels import NAMES as EMOTIONET_NAMES
 from fernoise_bench.protocols.rows import CellData, Origin, Rows, rows
 
 from ..miniatures.pack import write_pack
@@ -184,9 +184,9 @@ def write_bp4d(root: Path, frames: int = 12) -> Array:
 
 
 def write_emotionet(root: Path, manual: int = 30, automatic: int = 200) -> Array:
-    labels = labelled(manual + automatic, len(EMOTIONET_NAMES), 1)
+    labels = labelled(manual + automatic, len(EMOTIONET_AUS), 1)
     part = np.repeat(["manual", "automatic"], [manual, automatic])
-    write_pack(root / "packs/emotionet-240", EMOTIONET_NAMES, labels, np.arange(len(labels)).astype(str), part)
+    write_pack(root / "packs/emotionet-240", EMOTIONET_AUS, labels, np.arange(len(labels)).astype(str), part)
     return labels
 
 
@@ -256,9 +256,9 @@ def test_an_au_a_data_set_does_not_code_is_unknown_throughout(packed: tuple[Path
     protocol = replace(find("bp4d-3fold"), noisy_labels_from="")
     wild = open_data(protocol, "smoke", "real", root).loaded.wild
     for column, name in enumerate(protocol.names):
-        if name in EMOTIONET_NAMES:
+        if name in EMOTIONET_AUS:
             shares = [(wild.given[:, column] == value).mean() for value in (-1, 0, 1)]
-            own = labels[30:, EMOTIONET_NAMES.index(name)]
+            own = labels[30:, EMOTIONET_AUS.index(name)]
             assert np.abs(np.array(shares) - [(own == value).mean() for value in (-1, 0, 1)]).max() < 0.1
         else:
             assert not wild.given[:, column].any()

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.labels import BP4D_AUS, BP4D_PARTS
 from fernoise_bench.protocols.readers import bp4d
 from fernoise_bench.protocols.readers.bp4d import read
 from fernoise_bench.protocols.readers.bp4d_coded_frames import SPANS
 from fernoise_bench.protocols.readers.listing import Check, Listing
-from fernoise_bench.protocols.readers.subject_lists import BP4D_AUS, BP4D_PARTS
 
 from ..miniatures import bp4d as miniature
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.labels import DISFA_AUS, DISFA_PARTS
 from fernoise_bench.protocols.readers import disfa
-from fernoise_bench.protocols.readers.disfa import DISFA_AUS, read
+from fernoise_bench.protocols.readers.disfa import read
 from fernoise_bench.protocols.readers.listing import Check, Listing
-from fernoise_bench.protocols.readers.subject_lists import DISFA_PARTS
 
 from ..miniatures import disfa as miniature
 

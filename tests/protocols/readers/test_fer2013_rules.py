@@ -6,14 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fernoise_bench.protocols.readers.fer2013 import (
-    FER2013_CLASSES,
-    FERPLUS_CLASSES,
-    copies_of,
-    first_occurrence,
-    majority,
-    to_ferplus,
-)
+from fernoise_bench.protocols.labels import FER2013_CLASSES, FERPLUS_CLASSES
+from fernoise_bench.protocols.readers.fer2013 import copies_of, first_occurrence, majority, to_ferplus
 
 
 def cntk_majority(votes: list[int]) -> int:

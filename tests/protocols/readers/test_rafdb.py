@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.labels import RAFDB_CLASSES
 from fernoise_bench.protocols.readers.listing import Check, Listing
-from fernoise_bench.protocols.readers.rafdb import RAFDB_CLASSES, read, read_noisy_list
+from fernoise_bench.protocols.readers.rafdb import read, read_noisy_list
 
 from ..miniatures import rafdb as miniature
 

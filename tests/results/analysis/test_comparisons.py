@@ -9,18 +9,16 @@ import pytest
 from fernoise_bench.results.analysis.comparisons import (
     against_supervised,
     compare,
-    difference_cell,
     main_entry,
-    p_cell,
     predeclared,
     rank_methods,
-    words_of_test,
 )
 from fernoise_bench.results.analysis.grouping import Block
 from fernoise_bench.results.analysis.power import power_words
-from fernoise_bench.results.analysis.subject_bootstrap import Subjects
 from fernoise_bench.results.analysis.view import Expected, view_of
 from fernoise_bench.results.page.comparisons import compared
+from fernoise_bench.results.records.subject_counts import Subjects
+from fernoise_bench.results.tables.comparison_cells import difference_cell, p_cell, words_of_test
 
 from ..claimed import au_record, au_runs
 from ..fabricate import Trial

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from fernoise_bench.results.analysis.diff import difference_table, differences
+from fernoise_bench.results.analysis.diff import differences
+from fernoise_bench.results.tables.diff_table import difference_table
 
 from ..fabricate import Trial
 from ..tables.test_protocol_tables import column, made, texts

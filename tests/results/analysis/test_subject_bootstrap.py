@@ -8,16 +8,15 @@ import pytest
 from fernoise_bench.results import metrics
 from fernoise_bench.results.analysis.subject_bootstrap import (
     RESAMPLES,
-    Subjects,
     bootstrap_interval,
     bootstrap_p,
-    count_by_subject,
     enough_resamples,
     resampled_f1,
     same_subjects,
     smallest_p,
 )
 from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.subject_counts import Subjects, count_by_subject
 from fernoise_bench.results.statistics import cluster_bootstrap
 
 from ..fabricate import Trial, fabricate

@@ -10,12 +10,12 @@ import pytest
 
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.files import read_arrays
 from fernoise_bench.results.metrics import accuracy_of
 from fernoise_bench.results.papers.figure_panels import paper_figure
 from fernoise_bench.results.papers.figures import DRAWINGS, FIGURES, asked, commands, find_figure, pairs_remark
 from fernoise_bench.results.plots.panels import Bars, Histogram, Line, Lines, Matrix, Panels, draw_panels, shares_of
 from fernoise_bench.results.records.record import load_records
-from fernoise_bench.results.records.store import read_arrays
 
 from ..fabricate import Trial, fabricate_all
 

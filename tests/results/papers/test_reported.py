@@ -15,7 +15,7 @@ from fernoise_bench.results.papers import reported_check
 from fernoise_bench.results.papers.reported import TABLE_IDS, find
 from fernoise_bench.results.papers.reported_check import check, problems, reprint, row_means
 
-FOLDER = Path(__file__).parents[3] / "results" / "reported"
+FOLDER = Path(__file__).parents[3] / "results" / "papers" / "reported_numbers"
 
 # (rows, columns beside the labels) of each panel, counted in the papers
 SHAPES = {

@@ -15,11 +15,12 @@ from hypothesis.extra import numpy as hnp
 
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.files import read_arrays
 from fernoise_bench.results.records import reference_leaderboard as shipped
 from fernoise_bench.results.records.bundle import _as_bytes, _as_halves, expand, expanded, write_bundle
 from fernoise_bench.results.records.record import Record, load_records
 from fernoise_bench.results.records.reference_leaderboard import bundle_runs, records_or_shipped, shipped_records
-from fernoise_bench.results.records.store import find_trials, read_arrays
+from fernoise_bench.results.records.store import find_trials
 
 from ...toy import ToyWorkplace, ignore, toy_trial
 

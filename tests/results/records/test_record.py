@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fernoise_bench.protocols import files
 from fernoise_bench.results import metrics
 from fernoise_bench.results.records import record as records
 from fernoise_bench.results.records import store
@@ -23,7 +24,7 @@ def load_one(root):
 def test_scores_come_from_predictions_and_counts(tmp_path):
     folder = fabricate(tmp_path, Trial())
     record = load_one(tmp_path)
-    arrays = store.read_arrays(folder / "predictions.npz")
+    arrays = files.read_arrays(folder / "predictions.npz")
     labels, copy = arrays["labels"], arrays["copy"]
     assert record.folder == folder.relative_to(tmp_path).as_posix()
     assert (record.method, record.level, record.fold, record.pair) == ("supervised", 0.2, None, (0, 0))
@@ -42,7 +43,7 @@ def test_scores_come_from_predictions_and_counts(tmp_path):
 def test_scores_of_action_units(tmp_path):
     folder = fabricate(tmp_path, Trial(kind="multi", fold="part1", level=None, validation=False, copies=0))
     record = load_one(tmp_path)
-    arrays = store.read_arrays(folder / "predictions.npz")
+    arrays = files.read_arrays(folder / "predictions.npz")
     f1 = metrics.f1_per_label(arrays["last"], arrays["labels"])
     assert record.scores["last"].per_label == tuple(f1)
     assert record.scores["last"].headline == pytest.approx(f1.mean())
@@ -77,7 +78,7 @@ def test_an_identity_that_lacks_a_field_is_named(tmp_path, name):
     identity = {key: value for key, value in Trial().identity.items() if key != name}
     stand_in = {**Trial().identity, **identity}
     folder = store.trial_folder(tmp_path, stand_in).with_name(store.trial_id(identity))
-    store.write_json(folder / "identity.json", identity)
+    files.write_json(folder / "identity.json", identity)
     loaded, (message,) = records.load_records(tmp_path)
     assert not loaded
     assert str(folder) in message
@@ -86,7 +87,7 @@ def test_an_identity_that_lacks_a_field_is_named(tmp_path, name):
 def rewrite(path, change):
     content = json.loads(path.read_bytes())
     change(content)
-    store.write_json(path, content)
+    files.write_json(path, content)
 
 
 def spoil_identity(folder):
@@ -94,44 +95,44 @@ def spoil_identity(folder):
 
 
 def spoil_confusion(folder):
-    lines = store.read_jsonl(folder / "epochs.jsonl")
+    lines = files.read_jsonl(folder / "epochs.jsonl")
     lines[-1]["test"]["confusion"][0][0] += 1
-    store.write_jsonl(folder / "epochs.jsonl", lines)
+    files.write_jsonl(folder / "epochs.jsonl", lines)
 
 
 def spoil_an_early_epoch(folder):
-    lines = store.read_jsonl(folder / "epochs.jsonl")
+    lines = files.read_jsonl(folder / "epochs.jsonl")
     lines[0]["test"]["confusion"][0][0] += 1
-    store.write_jsonl(folder / "epochs.jsonl", lines)
+    files.write_jsonl(folder / "epochs.jsonl", lines)
 
 
 def spoil_predictions(folder):
-    arrays = store.read_arrays(folder / "predictions.npz")
-    store.write_arrays(folder / "predictions.npz", {**arrays, "last": arrays["last"][::-1]})
+    arrays = files.read_arrays(folder / "predictions.npz")
+    files.write_arrays(folder / "predictions.npz", {**arrays, "last": arrays["last"][::-1]})
 
 
 def spoil_oracle(folder):
-    arrays = store.read_arrays(folder / "predictions.npz")
-    store.write_arrays(folder / "predictions.npz", {**arrays, "oracle": arrays["last"]})
+    arrays = files.read_arrays(folder / "predictions.npz")
+    files.write_arrays(folder / "predictions.npz", {**arrays, "oracle": arrays["last"]})
     rewrite(folder / "status.json", lambda content: content["best"].update(oracle=5))
 
 
 def spoil_rows(folder):
-    arrays = store.read_arrays(folder / "predictions.npz")
-    store.write_arrays(folder / "predictions.npz", {**arrays, "group": arrays["group"][1:]})
+    arrays = files.read_arrays(folder / "predictions.npz")
+    files.write_arrays(folder / "predictions.npz", {**arrays, "group": arrays["group"][1:]})
 
 
 def spoil_nan(folder):
-    arrays = store.read_arrays(folder / "predictions.npz")
-    store.write_arrays(folder / "predictions.npz", {**arrays, "last": arrays["last"] * np.float32("nan")})
+    arrays = files.read_arrays(folder / "predictions.npz")
+    files.write_arrays(folder / "predictions.npz", {**arrays, "last": arrays["last"] * np.float32("nan")})
 
 
 def lose_epochs(folder):
-    store.write_jsonl(folder / "epochs.jsonl", store.read_jsonl(folder / "epochs.jsonl")[:-1])
+    files.write_jsonl(folder / "epochs.jsonl", files.read_jsonl(folder / "epochs.jsonl")[:-1])
 
 
 def skip_epoch(folder):
-    store.write_jsonl(folder / "epochs.jsonl", store.read_jsonl(folder / "epochs.jsonl")[1:])
+    files.write_jsonl(folder / "epochs.jsonl", files.read_jsonl(folder / "epochs.jsonl")[1:])
 
 
 def lose_field(folder):
@@ -139,8 +140,8 @@ def lose_field(folder):
 
 
 def lose_compute(folder):
-    lines = store.read_jsonl(folder / "epochs.jsonl")
-    store.write_jsonl(folder / "epochs.jsonl", [{**line, "compute": {}} for line in lines])
+    lines = files.read_jsonl(folder / "epochs.jsonl")
+    files.write_jsonl(folder / "epochs.jsonl", [{**line, "compute": {}} for line in lines])
 
 
 def spoil_kind(folder):
@@ -148,8 +149,8 @@ def spoil_kind(folder):
 
 
 def spoil_copies(folder):
-    arrays = store.read_arrays(folder / "predictions.npz")
-    store.write_arrays(folder / "predictions.npz", {**arrays, "copy": arrays["copy"].astype(int)})
+    arrays = files.read_arrays(folder / "predictions.npz")
+    files.write_arrays(folder / "predictions.npz", {**arrays, "copy": arrays["copy"].astype(int)})
 
 
 def spoil_state(folder):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fernoise_bench.protocols import files, locks
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.records import store
 
@@ -60,13 +61,13 @@ def test_a_kill_at_any_byte_leaves_the_old_content_or_the_new(tmp_path_factory, 
         if step != "none":
             patch.setattr(os, step, write_some if step == "write" else die)
         try:
-            store.write_atomic(path, new)
+            files.write_atomic(path, new)
         except Killed:
             assert (path.read_bytes() if path.exists() else None) == old
         else:
             assert path.read_bytes() == new
     assert set(written_files(folder)) <= {path}
-    with store.TrialLock(folder):
+    with locks.FolderLock(folder):
         pass
     assert set(folder.iterdir()) <= {path, folder / ".lock"}
 
@@ -103,55 +104,55 @@ def test_a_killed_process_leaves_a_whole_file(tmp_path):
 
 def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    store.write_atomic(path, b"old")
+    files.write_atomic(path, b"old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        store.write_atomic(path, b"new")
+        files.write_atomic(path, b"new")
     assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"old"]
 
 
 def test_json_is_sorted_and_comes_back(tmp_path):
     path = tmp_path / "deep" / "value.json"
     value = {"b": [1, 2.5, None], "a": {"λ": "é"}}
-    store.write_json(path, value)
-    assert store.read_json(path) == value
+    files.write_json(path, value)
+    assert files.read_json(path) == value
     assert path.read_text(encoding="utf-8").index('"a"') < path.read_text(encoding="utf-8").index('"b"')
     with pytest.raises(ValueError, match="JSON"):
-        store.write_json(path, {"loss": float("nan")})
-    assert store.read_json(path) == value
+        files.write_json(path, {"loss": float("nan")})
+    assert files.read_json(path) == value
 
 
 def test_json_lines_come_back(tmp_path):
     path = tmp_path / "epochs.jsonl"
     rows = [{"epoch": 0, "loss": None}, {"epoch": 1, "text": "line\nbreak\u2028"}]
-    store.write_jsonl(path, rows)
-    assert store.read_jsonl(path) == rows
+    files.write_jsonl(path, rows)
+    assert files.read_jsonl(path) == rows
     assert len(path.read_bytes().splitlines()) == 2
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys():
     assert (
-        store.canonical_json({"b": 1, "a": (1, 2)})
-        == store.canonical_json({"a": [1, 2], "b": 1})
+        files.canonical_json({"b": 1, "a": (1, 2)})
+        == files.canonical_json({"a": [1, 2], "b": 1})
         == '{"a":[1,2],"b":1}'
     )
 
 
 def test_the_same_arrays_give_the_same_bytes(tmp_path, monkeypatch):
-    store.write_arrays(tmp_path / "one.npz", ARRAYS)
+    files.write_arrays(tmp_path / "one.npz", ARRAYS)
     monkeypatch.setattr(time, "time", lambda: 2e9)
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2e9))
     fortran = {**ARRAYS, "square": np.asfortranarray(np.eye(3))}
-    store.write_arrays(tmp_path / "two.npz", dict(reversed(ARRAYS.items())))
-    store.write_arrays(tmp_path / "three.npz", fortran)
-    store.write_arrays(tmp_path / "four.npz", {**ARRAYS, "square": np.eye(3)})
+    files.write_arrays(tmp_path / "two.npz", dict(reversed(ARRAYS.items())))
+    files.write_arrays(tmp_path / "three.npz", fortran)
+    files.write_arrays(tmp_path / "four.npz", {**ARRAYS, "square": np.eye(3)})
     contents = [(tmp_path / f"{name}.npz").read_bytes() for name in ("one", "two", "three", "four")]
     assert contents[0] == contents[1] != contents[2] == contents[3]
-    assert_equal_arrays(store.read_arrays(tmp_path / "one.npz"), ARRAYS)
+    assert_equal_arrays(files.read_arrays(tmp_path / "one.npz"), ARRAYS)
     with np.load(tmp_path / "one.npz") as archive:  # NumPy's own reader takes it
         assert sorted(archive) == sorted(ARRAYS)
 
@@ -166,15 +167,15 @@ def assert_equal_arrays(left, right):
 def test_objects_are_neither_written_nor_read(tmp_path):
     path = tmp_path / "objects.npz"
     with pytest.raises(ValueError, match="Object arrays"):
-        store.write_arrays(path, {"a": np.array([{}, 1], dtype=object)})
+        files.write_arrays(path, {"a": np.array([{}, 1], dtype=object)})
     np.savez(path, a=np.array([{}, 1], dtype=object))
     with pytest.raises(BadInput, match=r"objects\.npz"):
-        store.read_arrays(path)
+        files.read_arrays(path)
 
 
 def test_a_damaged_array_file_is_refused_and_named(tmp_path):
     path = tmp_path / "predictions.npz"
-    store.write_arrays(path, ARRAYS)
+    files.write_arrays(path, ARRAYS)
     whole = path.read_bytes()
     halves = [whole[:length] for length in range(len(whole))]
     flips = [whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :] for at in range(len(whole))]
@@ -182,7 +183,7 @@ def test_a_damaged_array_file_is_refused_and_named(tmp_path):
     for content in halves + flips:
         path.write_bytes(content)
         try:
-            arrays = store.read_arrays(path)
+            arrays = files.read_arrays(path)
         except BadInput as error:
             safe += str(path) in str(error)
         else:  # the byte was one that does not matter, such as a date
@@ -191,7 +192,7 @@ def test_a_damaged_array_file_is_refused_and_named(tmp_path):
     assert safe == 2 * len(whole)
 
 
-@pytest.mark.parametrize("reader", [store.read_json, store.read_jsonl, store.read_arrays])
+@pytest.mark.parametrize("reader", [files.read_json, files.read_jsonl, files.read_arrays])
 def test_a_missing_or_broken_file_is_named(tmp_path, reader):
     path = tmp_path / "file"
     with pytest.raises(BadInput, match=r"file is missing"):
@@ -206,7 +207,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path, reader):
 def test_trial_folder_is_named_by_the_identity(tmp_path):
     folder = store.trial_folder(tmp_path, IDENTITY)
     assert folder.relative_to(tmp_path).parts == ("rafdb-sym@1", "cocuring.no-relabel", store.trial_id(IDENTITY))
-    assert store.trial_id(IDENTITY) == store.trial_id(json.loads(store.canonical_json(IDENTITY)))
+    assert store.trial_id(IDENTITY) == store.trial_id(json.loads(files.canonical_json(IDENTITY)))
     assert store.trial_id(IDENTITY) != store.trial_id({**IDENTITY, "seed": 1})
     elsewhere = {**IDENTITY, "method": {"name": "../../my file.py:Mine"}}
     assert store.trial_folder(tmp_path, elsewhere).parent.name == ".._.._my_file.py.Mine"
@@ -217,7 +218,7 @@ def test_trial_folder_is_named_by_the_identity(tmp_path):
 def test_trials_are_found_in_order_and_nothing_else_is(tmp_path):
     folders = [store.trial_folder(tmp_path, {**IDENTITY, "seed": seed}) for seed in range(3)]
     for folder in folders:
-        store.write_json(folder / "identity.json", IDENTITY)
+        files.write_json(folder / "identity.json", IDENTITY)
     (tmp_path / "report" / "figures" / "notes").mkdir(parents=True)
     (tmp_path / "README").write_text("notes")
     assert store.find_trials(tmp_path) == sorted(folders)
@@ -226,26 +227,26 @@ def test_trials_are_found_in_order_and_nothing_else_is(tmp_path):
 
 def test_one_trial_is_worked_on_once(tmp_path):
     folder = tmp_path / "trial"
-    with store.TrialLock(folder) as first, store.TrialLock(folder) as second:
+    with locks.FolderLock(folder) as first, locks.FolderLock(folder) as second:
         assert first
         assert not second
-    with store.TrialLock(folder) as again:
+    with locks.FolderLock(folder) as again:
         assert again
 
 
 def test_leftovers_go_only_when_the_lock_is_acquired(tmp_path):
     leftover = tmp_path / ".status.json.00ff.tmp"
-    with store.TrialLock(tmp_path):
+    with locks.FolderLock(tmp_path):
         leftover.write_bytes(b"half")
-        with store.TrialLock(tmp_path) as acquired:
+        with locks.FolderLock(tmp_path) as acquired:
             assert not acquired
         assert leftover.exists()
-    with store.TrialLock(tmp_path):
+    with locks.FolderLock(tmp_path):
         assert not leftover.exists()
 
 
 def test_without_file_locks_the_lock_is_always_acquired(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "fcntl", None)
-    with store.TrialLock(tmp_path) as first, store.TrialLock(tmp_path) as second:
+    with locks.FolderLock(tmp_path) as first, locks.FolderLock(tmp_path) as second:
         assert first
         assert second

@@ -12,8 +12,8 @@ import subprocess
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.analysis.grouping import Cell, Table
 from fernoise_bench.results.tables import render as render_module
+from fernoise_bench.results.tables.cell import Cell, Table
 from fernoise_bench.results.tables.render import FORMATS, render
 
 AWKWARD = r"a|b_c & 50% <x> #1 $y$ {z} ~^ \n `q` *s* _e_"

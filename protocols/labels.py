@@ -1,0 +1,33 @@
+"""Classes and action units of each data set, in the order of their columns, and the published lists of subjects.
+
+Subjects in the order of JAA-Net's and ME-GraphAU's lists, which agree. JAA-Net names the parts, ME-GraphAU numbers
+folds by the part left out (its fold 1 tests part 3); here a fold is named by the part it tests.
+"""
+
+from __future__ import annotations
+
+FER2013_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+FERPLUS_CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+RAFDB_CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+AFFECTNET_CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+
+BP4D_AUS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23", "AU24")
+DISFA_AUS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU25", "AU26")
+EMOTIONET_AUS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU9", "AU12", "AU17", "AU20", "AU25", "AU26", "AU43")
+
+BP4D_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (part, tuple(subjects.split()))
+    for part, subjects in (
+        ("part1", "F001 M007 F018 F008 F002 M004 F010 F009 M012 M001 F016 M014 F023 M008"),
+        ("part2", "M011 F003 M010 M002 F005 F022 M018 M017 F013 M016 F020 F011 M013 M005"),
+        ("part3", "F007 F015 F006 F019 M006 M009 F012 M003 F004 F021 F017 M015 F014"),
+    )
+)
+DISFA_PARTS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (part, tuple(subjects.split()))
+    for part, subjects in (
+        ("part1", "SN002 SN010 SN001 SN026 SN027 SN032 SN030 SN009 SN016"),
+        ("part2", "SN013 SN018 SN011 SN028 SN012 SN006 SN031 SN021 SN024"),
+        ("part3", "SN003 SN029 SN023 SN025 SN008 SN005 SN007 SN017 SN004"),
+    )
+)
