@@ -16,7 +16,7 @@ from ..protocols.designs.action_units import subjects_of
 from ..protocols.loading import open_data
 from .registry import MethodSpec
 
-Rows = list[tuple[str, str, str]]
+CardRows = list[tuple[str, str, str]]
 
 KINDS = {"single": "one label a face", "multi": "action units, each present, absent or unknown"}
 METRICS = {
@@ -27,7 +27,7 @@ METRICS = {
 UNSTATED = "unstated: ours"
 
 
-def method_rows(method: MethodSpec) -> Rows:
+def method_rows(method: MethodSpec) -> CardRows:
     """(name, value, source) of each hyper-parameter, then of the recipes of its own paper where there are any."""
     rows = [
         (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
@@ -51,10 +51,10 @@ def _native_recipes(method: MethodSpec) -> dict[Recipe, list[str]]:
     return found
 
 
-def protocol_rows(protocol: Protocol, profile: str) -> Rows:
+def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
     """(name, value, remark) of what a protocol measures; subjects as they are at a profile."""
     about = dict(protocol.about)
-    rows: Rows = [
+    rows: CardRows = [
         ("version", str(protocol.version), ""),
         *((f"fingerprint, {name}", protocol.fingerprint(name), "") for name in PROFILES),
         ("design", protocol.design, KINDS[protocol.kind]),
@@ -85,7 +85,7 @@ def protocol_rows(protocol: Protocol, profile: str) -> Rows:
     return rows + [(name, text, "") for name, text in about.items()]
 
 
-def _fold_rows(protocol: Protocol, profile: str) -> Rows:
+def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
     """The subjects of each part, and how many of them train, validate and test in each fold."""
     if not protocol.folds:
         return [("folds", "none: one fixed split", "")]
@@ -116,7 +116,7 @@ def _size(protocol: Protocol, size: Size) -> str:
     return f"{real}, at most {size.side} px; {generated}, {size.generated_side or size.side} px"
 
 
-def noise_rows(protocol: Protocol, profile: str) -> Rows:
+def noise_rows(protocol: Protocol, profile: str) -> CardRows:
     """The noise that came about in draw 0 on generated faces, at each level, in the first fold."""
     data = open_data(protocol, profile, "generated", Path())
     fold = protocol.folds[0] if protocol.folds else None
@@ -132,12 +132,12 @@ def noise_rows(protocol: Protocol, profile: str) -> Rows:
     return rows
 
 
-def recipe_rows(protocol: Protocol, profile: str) -> Rows:
+def recipe_rows(protocol: Protocol, profile: str) -> CardRows:
     """(name, value, source) of each number of a profile's recipe, without what the recipe does not use."""
     return rows_of(protocol.profile(profile).recipe)
 
 
-def rows_of(recipe: Recipe) -> Rows:
+def rows_of(recipe: Recipe) -> CardRows:
     """(name, value, source) of each number of a recipe, without what it does not use."""
     augmentation = recipe.augmentation
     unused = {"sources", "augmentation"}

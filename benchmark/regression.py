@@ -22,12 +22,12 @@ from ..protocols.files import read_arrays, read_json, read_jsonl
 from ..protocols.loading import offered
 from ..results.records.record import headline_of
 from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
-from ..results.regression.references import Pair, References
+from ..results.regression.references import EntryName, References
 from . import registry
 from .engines.local import Listen, run_inline, run_local
 from .registry import MethodSpec
 from .settings import Settings
-from .training.runner import Workplace, discard, outcome
+from .training.runner import WorkerContext, discard, outcome
 from .trial import Job, Trial
 
 # What the method did, of the audit's counts; the others follow from the rows.
@@ -66,7 +66,7 @@ class Plan:
     narrowed: bool = False
 
     @property
-    def pairs(self) -> dict[Pair, MethodSpec]:
+    def pairs(self) -> dict[EntryName, MethodSpec]:
         """Every protocol and method that go together, by their names."""
         return {
             (protocol.name, method.name): method
@@ -75,7 +75,7 @@ class Plan:
             if not method.missing(protocol, offered(protocol, "generated", None))
         }
 
-    def lost(self, references: References) -> frozenset[Pair]:
+    def lost(self, references: References) -> frozenset[EntryName]:
         """Pairs that only the references know; of a narrowed plan those of its own methods."""
         names = {method.name for method in self.methods}
         known = {pair for pair in references.entries if not self.narrowed or pair[1] in names}
@@ -148,7 +148,7 @@ def update(plan: Plan, references: References, reason: str, out: Path, workers: 
     return references.updated(plan.protocols, entries, lost, _note(plan, reason, lost))
 
 
-def _refuse_failures(measured: Mapping[Pair, Measured]) -> None:
+def _refuse_failures(measured: Mapping[EntryName, Measured]) -> None:
     for (protocol, method), found in measured.items():
         for trace in found.seeds.values():
             if isinstance(trace, str):
@@ -196,12 +196,12 @@ def _run(trials: Sequence[Trial], workers: int, listen: Listen) -> None:
     if workers > 1:
         run_local(trials, listen, workers)
     else:
-        run_inline(trials, listen, Workplace())
+        run_inline(trials, listen, WorkerContext())
 
 
-def _by_pair(trials: Sequence[Trial]) -> dict[Pair, Measured]:
+def _by_pair(trials: Sequence[Trial]) -> dict[EntryName, Measured]:
     """What finished trials did, by protocol and method."""
-    found: dict[Pair, dict[int, Trace | str]] = {}
+    found: dict[EntryName, dict[int, Trace | str]] = {}
     digests = {}
     for trial in trials:
         pair = (trial.job.protocol.name, trial.method.name)
@@ -252,7 +252,7 @@ def _reference(measured: Measured, echoes: Sequence[Measured]) -> Reference:
     return Reference(measured.digest, tuple(seeds), reach_of_rounding(seeds, repeated))
 
 
-def _note(plan: Plan, reason: str, lost: frozenset[Pair]) -> dict[str, Any]:
+def _note(plan: Plan, reason: str, lost: frozenset[EntryName]) -> dict[str, Any]:
     note: dict[str, Any] = {
         "reason": " ".join(reason.split()),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -200,7 +200,7 @@ class Protocol:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def choose_folds(self, asked: tuple[str, ...]) -> tuple[str | None, ...]:
-        """The folds asked for ("part1" or "1"), all without a wish; (None,) for a fixed split."""
+        """The folds asked for ("part1" or "1"), all where none is named; (None,) for a fixed split."""
         if not self.folds:
             if asked:
                 raise BadInput(f"--fold {','.join(asked)}: {self.name} has one fixed split; leave --fold out")
@@ -213,7 +213,7 @@ class Protocol:
         return tuple(dict.fromkeys(chosen)) or self.folds
 
     def choose_levels(self, asked: tuple[float, ...]) -> tuple[float | None, ...]:
-        """The noise levels asked for, all of the protocol's without a wish; (None,) where the noise has no level."""
+        """The noise levels asked for, all where none is named; (None,) where the noise has no level."""
         for level in asked:
             if not 0 <= level < 1:
                 raise BadInput(f"--noise {level:g}: a noise level lies in [0, 1)")

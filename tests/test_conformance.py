@@ -29,7 +29,7 @@ from fernoise_bench.results.metrics import accuracy, f1_per_label
 from .afresh import resumed_afresh
 from .protocols.miniatures.ferplus import write_tables
 from .results.fabricate import Trial, fabricate
-from .toy import ToyWorkplace, digest, ignore, run_epochs, start, toy_cell, toy_trial
+from .toy import ToyContext, digest, ignore, run_epochs, start, toy_cell, toy_trial
 from .watch import opened
 
 OWN = os.environ.get("FERNOISE_METHOD", "")
@@ -271,7 +271,7 @@ def _reachable(root: object) -> list[object]:
 @pytest.mark.parametrize(("name", "kind"), VARIANTS, ids=lambda value: str(value))
 def test_every_variant_runs_to_its_end(name: str, kind: Kind, tmp_path: Path) -> None:
     trial = toy_trial(name, tmp_path, kind=kind, epochs=2)
-    status = run_trial(trial, ToyWorkplace(), ignore)
+    status = run_trial(trial, ToyContext(), ignore)
     assert status["state"] == "done", status["reason"]
 
 

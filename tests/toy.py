@@ -15,7 +15,7 @@ from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.benchmark.registry import MethodSpec, find
 from fernoise_bench.benchmark.settings import Settings
 from fernoise_bench.benchmark.training import trainer
-from fernoise_bench.benchmark.training.runner import Workplace
+from fernoise_bench.benchmark.training.runner import WorkerContext
 from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.benchmark.trial import Job, Trial
 from fernoise_bench.protocols.base import Augmentation, Kind, Profile, Protocol, Recipe, Size
@@ -112,8 +112,8 @@ def toy_trial(
     return Trial(job, spec, None, None, seed)
 
 
-class ToyWorkplace(Workplace):
-    """A workplace whose cell is the toy cell of the trial's kind."""
+class ToyContext(WorkerContext):
+    """A context whose cell is the toy cell of the trial's kind."""
 
     def cell(self, trial: Trial) -> CellData:
         return toy_cell(trial.job.protocol.kind)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..doctor import Check
-    from ..planning.harness_speed import Finding
+    from ..doctor import DoctorCheck
+    from ..planning.harness_speed import SpeedFinding
 
 _MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 
@@ -64,7 +64,7 @@ def _measure(device: str, *, quiet: bool) -> dict[str, Any]:
     return {"device": chosen, "speed": lines, "advice": said}
 
 
-def _print_checks(checks: Sequence[Check]) -> None:
+def _print_checks(checks: Sequence[DoctorCheck]) -> None:
     width = max(len(check.what) for check in checks)
     for check in checks:
         click.echo(f"{_MARKS[check.state]:<8}{check.what:<{width}}  {check.found}")
@@ -72,7 +72,7 @@ def _print_checks(checks: Sequence[Check]) -> None:
             click.echo(f"{'':<8}{'':<{width}}  → {check.advice}")
 
 
-def _print_speed(found: Sequence[Finding], said: Sequence[str]) -> None:
+def _print_speed(found: Sequence[SpeedFinding], said: Sequence[str]) -> None:
     from tabulate import tabulate
 
     rows = [(str(f.case), f.precision, f"{f.harness:,.0f}", f"{f.bare:,.0f}", f"{f.share:.2f}") for f in found]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..engines.select import ENGINES, RETRIES, Where
+from ..engines.select import ENGINES, RETRIES, EngineOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,13 +38,13 @@ def engine_options(function: F) -> F:
     return function
 
 
-def take_where(options: dict[str, Any]) -> Where:
+def take_engine_options(options: dict[str, Any]) -> EngineOptions:
     """Takes the options of engines out of a command's options, and settles the device by them.
 
     Raises:
         BadInput: options that do not go together.
     """
-    where = Where(**{name: options.pop(name) for name in Where.__dataclass_fields__})
-    options["device"] = where.device(options["device"])
-    options["device_here"] = not where.elsewhere
-    return where
+    chosen = EngineOptions(**{name: options.pop(name) for name in EngineOptions.__dataclass_fields__})
+    options["device"] = chosen.device(options["device"])
+    options["device_here"] = not chosen.elsewhere
+    return chosen

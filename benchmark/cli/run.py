@@ -11,13 +11,13 @@ import click
 
 from ...protocols.errors import BadInput, printable
 from ..engines.select import default_workers
-from .engine_options import engine_options, take_where
+from .engine_options import engine_options, take_engine_options
 from .record_options import named
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
-    from ..engines.select import Where
-    from ..planning.grid import Grid, Wish
+    from ..engines.select import EngineOptions
+    from ..planning.grid import Grid, RunRequest
     from ..trial import Trial
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,27 +59,27 @@ def grid_options(function: F) -> F:
     return function
 
 
-def _wish(options: dict[str, Any]) -> Wish:
-    from ..planning.grid import Wish, numbers
+def _wish(options: dict[str, Any]) -> RunRequest:
+    from ..planning.grid import RunRequest, numbers
 
     noise = numbers(options.pop("noise"), "--noise")
     folds = tuple(fold for typed in options.pop("folds") for fold in typed.split(","))
-    return Wish(levels=noise, folds=folds, protocol=options.pop("protocol") or "", **options)
+    return RunRequest(levels=noise, folds=folds, protocol=options.pop("protocol") or "", **options)
 
 
 def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
     """The grid of a protocol, or those of a paper's table; methods that cannot run there are named."""
     from ..planning.grid import make_grid
-    from ..planning.table_grid import make_fill
+    from ..planning.table_grid import make_table_grid
 
     if table is None:
         if not options["protocol"]:
             raise BadInput("name what to measure with --protocol NAME, or a paper's table with --table ID")
         return (make_grid(_wish(options)),)
-    fill = make_fill(table, _wish(options))
-    for name, reason in fill.left_out.items():
+    table_grid = make_table_grid(table, _wish(options))
+    for name, reason in table_grid.left_out.items():
         click.echo(f"  not run: {name}: {reason}", err=True)
-    return fill.grids
+    return table_grid.grids
 
 
 @click.command()
@@ -99,10 +99,10 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     """Train methods on a protocol, or what a paper's table lacks; run it again to continue."""
     from ..training.runner import outcome
 
-    where = take_where(options)
+    engine = take_engine_options(options)
     grids = _grids(table, options)
     for grid in grids:
-        _run_grid(grid, where, fresh=fresh, grace=grace)
+        _run_grid(grid, engine, fresh=fresh, grace=grace)
     form = "json" if as_json else "github"
     if table is None:
         _print_table(grids[0], form)
@@ -115,7 +115,7 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     sys.exit(1 if failed else 0)
 
 
-def _run_grid(grid: Grid, where: Where, *, fresh: bool, grace: float) -> None:
+def _run_grid(grid: Grid, engine: EngineOptions, *, fresh: bool, grace: float) -> None:
     """Runs the trials of a grid that are not finished, or all of them afresh."""
     from ..planning.grid import check_writable, describe
     from ..training.runner import FINISHED, state_of
@@ -128,7 +128,7 @@ def _run_grid(grid: Grid, where: Where, *, fresh: bool, grace: float) -> None:
         _discard(grid)
     _announce(grid, waiting, describe(grid.trials))
     if waiting:
-        _run(grid, waiting, where, grace)
+        _run(grid, waiting, engine, grace)
 
 
 def _discard(grid: Grid) -> None:
@@ -182,7 +182,7 @@ def _plan_suite(
     """What every paper's table together would cost, on an assumed GPU or on this machine's own device."""
     import json
 
-    from ..planning.suite_estimate import SEEDS, reckon, speeds_of, suite, text
+    from ..planning.suite_estimate import SEEDS, estimate_suite, speeds_of, suite, text
     from ..settings import check_precision, choose_device
 
     names = ("protocol", "noise", "recipe", "without", "synthetic", "profile", "weights")
@@ -194,9 +194,9 @@ def _plan_suite(
     check_precision(options["precision"], device)
     found = suite()
     speeds = speeds_of(found, gpu, device, options["precision"])
-    reckoned = reckon(found, speeds, options["seeds"] or SEEDS, devices or default_workers(device))
+    estimated = estimate_suite(found, speeds, options["seeds"] or SEEDS, devices or default_workers(device))
     name = gpu or ("GPU" if device == "cuda" else "core")
-    click.echo(json.dumps(reckoned, indent=1) if as_json else text(reckoned, name))
+    click.echo(json.dumps(estimated, indent=1) if as_json else text(estimated, name))
 
 
 def _build_encoder_once(grid: Grid) -> None:
@@ -219,15 +219,15 @@ def _announce(grid: Grid, waiting: Sequence[Trial], what: str) -> None:
         click.echo(f"  {finished} finished before, {len(waiting)} to run (results in {job.out})", err=True)
 
 
-def _run(grid: Grid, waiting: Sequence[Trial], where: Where, grace: float) -> None:
-    from ..engines.select import run_where
+def _run(grid: Grid, waiting: Sequence[Trial], engine: EngineOptions, grace: float) -> None:
+    from ..engines.select import run_on_engine
     from ..engines.signals import stoppable
     from ..progress import Progress
 
     progress = Progress(len(waiting), grid.job.settings.recipe.epochs)
     try:
         with stoppable(grace) as stop:
-            run_where(waiting, progress, where, grid.data, lambda line: click.echo(f"  {line}", err=True), stop)
+            run_on_engine(waiting, progress, engine, grid.data, lambda line: click.echo(f"  {line}", err=True), stop)
     except OSError as error:
         raise BadInput(
             f"--out {grid.job.out}: {error.strerror or error}; finished trials are safe, run again"

@@ -7,7 +7,7 @@ import textwrap
 
 import click
 
-Rows = list[tuple[str, str, str]]
+CardRows = list[tuple[str, str, str]]
 
 
 @click.command("list")
@@ -91,7 +91,7 @@ def show_protocol(name: str, profile: str | None, synthetic: bool, as_json: bool
     click.echo(_as_table(rows))
 
 
-def _as_table(rows: Rows) -> str:
+def _as_table(rows: CardRows) -> str:
     from tabulate import tabulate
 
     # Wrapped here: tabulate's own wrapping turns the text "False" into True.
@@ -103,5 +103,5 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width))
 
 
-def _as_json(rows: Rows) -> str:
+def _as_json(rows: CardRows) -> str:
     return json.dumps([dict(zip(("name", "value", "source"), row, strict=True)) for row in rows], indent=1)

@@ -11,9 +11,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ...protocols.processes import follow_parent
-from ..training.runner import Workplace, ended, run_trial
+from ..training.runner import WorkerContext, ended, run_trial
 from ..trial import Trial
-from .signals import Stopped, deaf
+from .signals import Stopped, signals_blocked
 
 Event = Mapping[str, Any]
 Listen = Callable[[Trial, Event], None]
@@ -24,7 +24,9 @@ def never() -> bool:
     return False
 
 
-def run_inline(trials: Sequence[Trial], listen: Listen, workplace: Workplace, stop: Callable[[], bool] = never) -> None:
+def run_inline(
+    trials: Sequence[Trial], listen: Listen, context: WorkerContext, stop: Callable[[], bool] = never
+) -> None:
     """One trial after the other in this process.
 
     Raises:
@@ -38,7 +40,7 @@ def run_inline(trials: Sequence[Trial], listen: Listen, workplace: Workplace, st
 
     for trial in trials:
         listen(trial, {"started": True})
-        status = run_trial(trial, workplace, lambda event, trial=trial: hear(trial, event))  # type: ignore[misc]
+        status = run_trial(trial, context, lambda event, trial=trial: hear(trial, event))  # type: ignore[misc]
         hear(trial, {"status": status})
 
 
@@ -107,7 +109,7 @@ class _Worker:
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(theirs, self.workers), daemon=True)
-        with deaf():
+        with signals_blocked():
             self.process.start()
         theirs.close()
 
@@ -138,14 +140,14 @@ def _work(pipe: Connection, workers: int) -> None:
     """A worker's life: trials in, events out, until the pipe closes."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # stopping is the parent's business; it ends its workers
     follow_parent()
-    workplace = Workplace(engine="local", workers=workers)
+    context = WorkerContext(engine="local", workers=workers)
     while True:
         try:
             trial: Trial = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            status = run_trial(trial, workplace, lambda event: pipe.send(dict(event)))
+            status = run_trial(trial, context, lambda event: pipe.send(dict(event)))
         except OSError as error:  # not even the failure could be written down
             status = {"state": "failed", "reason": f"{error.strerror or error}", "seconds": None}
         pipe.send({"status": dict(status)})

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.errors import BadInput
-from ..training.runner import Workplace
+from ..training.runner import WorkerContext
 from ..trial import Trial
 from .local import Listen, never
-from .remote import Parcel, Post, lost, pack, run_parcel
+from .remote import EventLog, RemoteTrial, lost, pack, run_remote
 from .signals import Stopped
 
 POLL_SECONDS = 0.5
@@ -64,7 +64,7 @@ def run_ray(
             say("the cluster has no GPU yet; trials wait for one")
         folder = Path(tempfile.mkdtemp(prefix="ray-", dir=out))
         try:
-            _Dispatch(ray, place, listen, Post(folder), deque(trials)).run(stop)
+            _Dispatch(ray, place, listen, EventLog(folder), deque(trials)).run(stop)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -76,7 +76,7 @@ class _Dispatch:
     ray: Any
     place: RayPlace
     listen: Listen
-    post: Post
+    log: EventLog
     waiting: deque[Trial]
     tasks: dict[Any, tuple[Trial, int]] = field(default_factory=dict)
 
@@ -84,12 +84,12 @@ class _Dispatch:
         by_id = {trial.id: trial for trial in self.waiting}
         while self.waiting or self.tasks:
             if stop():
-                self.post.ask_to_stop()
+                self.log.ask_to_stop()
                 self.waiting.clear()
             while self.waiting and len(self.tasks) < (self.place.workers or len(by_id)):
                 self._submit(self.waiting.popleft(), attempt=0)
             done, _ = self.ray.wait(list(self.tasks), timeout=POLL_SECONDS) if self.tasks else ([], [])
-            for name, event in self.post.receive():
+            for name, event in self.log.receive():
                 self.listen(by_id[name], event)
             for task in done:
                 self._settle(task)
@@ -100,7 +100,7 @@ class _Dispatch:
         remote = self.ray.remote(_attempt).options(num_cpus=1, num_gpus=self.place.gpus_per_trial, max_retries=0)
         patience = LOCK_PATIENCE if attempt else 0.0
         workers = self.place.workers or int(self.ray.cluster_resources().get("CPU", 1))
-        self.tasks[remote.remote(pack(trial), str(self.post.folder), workers, patience)] = (trial, attempt)
+        self.tasks[remote.remote(pack(trial), str(self.log.folder), workers, patience)] = (trial, attempt)
 
     def _settle(self, task: Any) -> None:
         """Passes on a task's status, or has its trial tried again where worker or machine died."""
@@ -111,7 +111,7 @@ class _Dispatch:
             reason = f"its worker or machine died ({type(error).__name__})"
             if isinstance(error, self.ray.exceptions.RayTaskError):  # raised by the task itself, so it would be again
                 status = lost(trial, f"the worker could not run it: {_last_line(error)}")
-            elif attempt < self.place.retries and not self.post.stop_asked:
+            elif attempt < self.place.retries and not self.log.stop_asked:
                 self.listen(trial, {"warning": f"{reason}; it goes on elsewhere from its last checkpoint"})
                 self._submit(trial, attempt + 1)
                 return
@@ -121,23 +121,23 @@ class _Dispatch:
             self.listen(trial, {"status": status})
 
 
-def _attempt(parcel: Parcel, folder: str, workers: int, patience: float) -> dict[str, Any]:
+def _attempt(remote_trial: RemoteTrial, folder: str, workers: int, patience: float) -> dict[str, Any]:
     """One task: a trial from what is on disk of it to its end."""
     import ray
 
-    post, me = Post(Path(folder)), ray.get_runtime_context().get_worker_id()
+    log, me = EventLog(Path(folder)), ray.get_runtime_context().get_worker_id()
     deadline = time.monotonic() + patience
     while True:
-        status = run_parcel(parcel, _workplace(workers), post, me)
+        status = run_remote(remote_trial, _context(workers), log, me)
         if status["state"] != "skipped" or time.monotonic() > deadline:
             return dict(status)
         time.sleep(POLL_SECONDS)
 
 
 @functools.cache
-def _workplace(workers: int) -> Workplace:
+def _context(workers: int) -> WorkerContext:
     """What a worker process keeps from task to task: neighbouring trials share a cell's data."""
-    return Workplace(engine="ray", workers=workers)
+    return WorkerContext(engine="ray", workers=workers)
 
 
 @contextlib.contextmanager

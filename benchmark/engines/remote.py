@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.locks import FolderLock
-from ..training.runner import FINISHED, Workplace, ended, outcome, run_trial, state_of
+from ..training.runner import FINISHED, WorkerContext, ended, outcome, run_trial, state_of
 from ..trial import Trial
 from .signals import Stopped
 
@@ -22,11 +22,11 @@ STOPPED = {"state": "stopped", "reason": "the run was asked to stop"}
 
 Event = Mapping[str, Any]
 Listen = Callable[[Trial, Event], None]
-Parcel = tuple[str, Trial]
+RemoteTrial = tuple[str, Trial]
 """A trial with the id it has where it was asked for."""
 
 
-def pack(trial: Trial) -> Parcel:
+def pack(trial: Trial) -> RemoteTrial:
     """A trial that can be run from any folder of another machine: its places are absolute."""
     job = trial.job
     weights = str(Path(job.weights).absolute()) if Path(job.weights).is_file() else job.weights
@@ -34,27 +34,27 @@ def pack(trial: Trial) -> Parcel:
     return trial.id, replace(trial, job=placed)
 
 
-def run_parcel(parcel: Parcel, workplace: Workplace, post: Post, worker: str) -> Mapping[str, Any]:
+def run_remote(remote_trial: RemoteTrial, context: WorkerContext, log: EventLog, worker: str) -> Mapping[str, Any]:
     """Runs a trial that came from another machine, and posts its events.
 
     Returns:
         Its status, also where not even a failure could be written down; state "stopped" where the run was asked to
         stop before the trial began, or when its last epoch had just been saved.
     """
-    expected, trial = parcel
-    if post.stop_asked:  # before it began
+    expected, trial = remote_trial
+    if log.stop_asked:  # before it began
         return dict(STOPPED)
 
     def report(event: Event) -> None:
-        post.send(worker, expected, event)
-        if "epoch" in event and post.stop_asked:
+        log.send(worker, expected, event)
+        if "epoch" in event and log.stop_asked:
             raise Stopped
 
     if trial.id != expected:
         return _failed("this machine has another version of fernoise-bench or of the method; install the same one")
-    post.send(worker, expected, {"started": True})
+    log.send(worker, expected, {"started": True})
     try:
-        return run_trial(trial, workplace, report)
+        return run_trial(trial, context, report)
     except Stopped:
         return dict(STOPPED)
     except OSError as error:
@@ -76,7 +76,7 @@ def _failed(reason: str) -> Mapping[str, Any]:
 
 
 @dataclass
-class Post:
+class EventLog:
     """Events from workers to the one who listens: a file a worker, which only that worker appends to.
 
     Attributes:

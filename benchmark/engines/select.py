@@ -20,7 +20,7 @@ RETRIES = 3
 
 
 @dataclass(frozen=True)
-class Where:
+class EngineOptions:
     """What was typed of engines; None and empty mean the default.
 
     Attributes:
@@ -77,10 +77,10 @@ class Where:
             raise BadInput("--engine slurm: say how many processes take trials by --workers N")
 
 
-def run_where(
+def run_on_engine(
     trials: Sequence[Trial],
     listen: Listen,
-    where: Where,
+    options: EngineOptions,
     opened: Data | None,
     say: Callable[[str], None],
     stop: Callable[[], bool],
@@ -90,7 +90,7 @@ def run_where(
     Args:
         trials: at least one.
         listen: told of every event of a trial.
-        where: the engine and its options.
+        options: the engine and its options.
         opened: the faces, where they are read already; used in this process only.
         say: told what concerns the run as a whole.
         stop: whether to stop at the next checkpoint.
@@ -99,25 +99,25 @@ def run_where(
         BadInput: the engine is not installed, or refuses.
         Stopped: `stop` said so; what was running has just been saved.
     """
-    if where.engine == "ray":
+    if options.engine == "ray":
         from .ray_cluster import RayPlace, run_ray
 
-        retries = RETRIES if where.retries is None else where.retries
-        run_ray(trials, listen, RayPlace(where.address, where.workers, where.gpus_per_trial, retries), say, stop)
+        retries = RETRIES if options.retries is None else options.retries
+        run_ray(trials, listen, RayPlace(options.address, options.workers, options.gpus_per_trial, retries), say, stop)
         return
-    if where.engine == "slurm":
+    if options.engine == "slurm":
         from .slurm_cluster import SlurmPlace, minutes_of, run_slurm
 
-        minutes = minutes_of(where.time) if where.time else SlurmPlace.minutes
-        place = (where.workers or 1, where.gpus_per_trial, where.partition, minutes, _pairs(where.sbatch))
+        minutes = minutes_of(options.time) if options.time else SlurmPlace.minutes
+        place = (options.workers or 1, options.gpus_per_trial, options.partition, minutes, _pairs(options.sbatch))
         run_slurm(trials, listen, SlurmPlace(*place), say, stop)
         return
-    from ..training.runner import Workplace
+    from ..training.runner import WorkerContext
     from .local import run_inline, run_local
 
-    workers = where.workers or default_workers(trials[0].job.settings.device)
-    if where.engine == "inline" or (where.engine is None and (workers == 1 or len(trials) == 1)):
-        run_inline(trials, listen, Workplace(opened=opened), stop)
+    workers = options.workers or default_workers(trials[0].job.settings.device)
+    if options.engine == "inline" or (options.engine is None and (workers == 1 or len(trials) == 1)):
+        run_inline(trials, listen, WorkerContext(opened=opened), stop)
     else:
         run_local(trials, listen, workers, stop)
 

@@ -80,7 +80,7 @@ def stoppable(grace: float = GRACE_SECONDS) -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def deaf() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Holds Ctrl-C and SIGTERM back while child processes start, which inherit it: stopping is the parent's."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

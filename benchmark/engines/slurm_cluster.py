@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.errors import BadInput
-from ..training.runner import Workplace
+from ..training.runner import WorkerContext
 from ..trial import Trial
 from .local import Listen, never
-from .remote import Parcel, Post, lost, pack, run_parcel
+from .remote import EventLog, RemoteTrial, lost, pack, run_remote
 from .signals import Stopped
 
 POLL_SECONDS = 1.0
@@ -113,12 +113,14 @@ def _submitit() -> Any:
 def _submit(submitit: Any, trials: Sequence[Trial], place: SlurmPlace, folder: Path) -> str:
     """Submits the array; its job number."""
     jobs = math.ceil(min(place.workers, len(trials)) / place.tasks)
-    parcels = tuple(pack(trial) for trial in trials)
+    remote_trials = tuple(pack(trial) for trial in trials)
     try:
         executor = submitit.SlurmExecutor(folder / "log", max_num_timeout=REQUEUES)
         executor.update_parameters(**place.parameters(jobs))
         with executor.batch():
-            submitted = [executor.submit(Worker(parcels, folder, number, place.workers)) for number in range(jobs)]
+            submitted = [
+                executor.submit(Worker(remote_trials, folder, number, place.workers)) for number in range(jobs)
+            ]
     except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadInput(f"--engine slurm: not submitted ({reason}); see sinfo and --slurm NAME=VALUE") from error
@@ -128,16 +130,16 @@ def _submit(submitit: Any, trials: Sequence[Trial], place: SlurmPlace, folder: P
 
 def _follow(trials: Sequence[Trial], listen: Listen, folder: Path, job: str, stop: Callable[[], bool]) -> None:
     """Passes on what the workers say; writes down the trials of workers that are gone."""
-    post, waiting = Post(folder), {trial.id: trial for trial in trials}
+    log, waiting = EventLog(folder), {trial.id: trial for trial in trials}
     asked, alive = time.monotonic(), True
     while waiting and alive:
         time.sleep(POLL_SECONDS)
-        if stop() and not post.stop_asked:
-            post.ask_to_stop()
+        if stop() and not log.stop_asked:
+            log.ask_to_stop()
             subprocess.run(["scancel", "--state=PENDING", job], check=False)
         if time.monotonic() - asked > QUEUE_SECONDS:
             alive, asked = _alive(job), time.monotonic()
-        for name, event in post.receive():  # after the question, so that no last word is missed
+        for name, event in log.receive():  # after the question, so that no last word is missed
             if name in waiting:
                 listen(waiting[name], event)
             if "status" in event:
@@ -162,7 +164,7 @@ class Worker:
     """A job of the array. Its processes take trials that nobody has taken, in order, until none is left.
 
     Attributes:
-        parcels: all trials of the run.
+        remote_trials: all trials of the run.
         folder: of the run: what is taken, what has ended, events, Slurm's logs.
         number: of the job in the array; a job that is requeued keeps it, and so goes on with what it had.
         workers: of the run, for the record.
@@ -170,7 +172,7 @@ class Worker:
         before: epochs and trials its first process had finished when this allocation began.
     """
 
-    parcels: tuple[Parcel, ...]
+    remote_trials: tuple[RemoteTrial, ...]
     folder: Path
     number: int
     workers: int
@@ -187,14 +189,14 @@ class Worker:
             requeue(number, None)
 
     def _take_all(self) -> None:
-        post, workplace = Post(self.folder), Workplace(engine="slurm", workers=self.workers)
-        for parcel in self.parcels:
-            if take(self.folder, parcel[0], self.me):
-                status = run_parcel(parcel, workplace, post, self.me)
+        log, context = EventLog(self.folder), WorkerContext(engine="slurm", workers=self.workers)
+        for remote_trial in self.remote_trials:
+            if take(self.folder, remote_trial[0], self.me):
+                status = run_remote(remote_trial, context, log, self.me)
                 if status["state"] == "stopped":
                     return
-                post.send(self.me, parcel[0], {"status": dict(status)})
-                end(self.folder, parcel[0])
+                log.send(self.me, remote_trial[0], {"status": dict(status)})
+                end(self.folder, remote_trial[0])
 
     @property
     def me(self) -> str:
@@ -203,7 +205,7 @@ class Worker:
 
     def checkpoint(self) -> Any:
         """What is requeued, by submitit's convention; None ends a worker that gets nowhere."""
-        now = Post(self.folder).count(self.me)
+        now = EventLog(self.folder).count(self.me)
         idle = 0 if now > self.before else self.idle + 1
         again = replace(self, idle=idle, before=now)
         return _submitit().helpers.DelayedSubmission(again) if idle <= IDLE_LIVES else None

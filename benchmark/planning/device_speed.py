@@ -1,4 +1,4 @@
-"""How fast a device trains a network: measured where it is here, reckoned from data sheets where it is not."""
+"""How fast a device trains a network: measured where it is here, estimated from data sheets where it is not."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Speed:
     """How fast one network is on a device.
 
     Attributes:
-        trained, looked: images a second through a forward and a backward, and through a forward alone.
+        trained, inference_rate: images a second through a forward and a backward, and through a forward alone.
         how: how that is known: measured, or assumed and by what.
         training_gflops, forward_gflops: of an image, counted; None where the speed was measured.
     """
 
     trained: float
-    looked: float
+    inference_rate: float
     how: str
     training_gflops: float | None = None
     forward_gflops: float | None = None

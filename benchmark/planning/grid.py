@@ -25,7 +25,7 @@ DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunRequest:
     """What was typed; None and empty mean the default. Devices of other machines than this one cannot be asked."""
 
     protocol: str
@@ -71,27 +71,29 @@ class Grid:
         return len({trial.seed for trial in self.trials})
 
 
-def make_grid(wish: Wish) -> Grid:
-    """The grid of a wish: seeds outermost, then levels and folds, then methods, so that a cell's trials are neighbours.
+def make_grid(request: RunRequest) -> Grid:
+    """The grid of a request: seeds outermost, then levels, folds, methods, so that a cell's trials are neighbours.
 
     Raises:
         BadInput: anything asked for that does not exist or cannot be; nothing has been written then.
     """
-    protocol = catalog.find(wish.protocol)
-    levels, folds = protocol.choose_levels(wish.levels), protocol.choose_folds(wish.folds)
-    if wish.seeds is not None and wish.seeds < 1:
-        raise BadInput(f"--seeds {wish.seeds}: at least one seed is needed")
-    if wish.seeds is not None and wish.seeds > MOST_SEEDS:
-        raise BadInput(f"--seeds {wish.seeds}: at most {MOST_SEEDS:,} seeds can be run")
-    source: Source = "generated" if wish.synthetic else "real"
-    profile = wish.profile or ("small" if wish.synthetic else "paper")
+    protocol = catalog.find(request.protocol)
+    levels, folds = protocol.choose_levels(request.levels), protocol.choose_folds(request.folds)
+    if request.seeds is not None and request.seeds < 1:
+        raise BadInput(f"--seeds {request.seeds}: at least one seed is needed")
+    if request.seeds is not None and request.seeds > MOST_SEEDS:
+        raise BadInput(f"--seeds {request.seeds}: at most {MOST_SEEDS:,} seeds can be run")
+    source: Source = "generated" if request.synthetic else "real"
+    profile = request.profile or ("small" if request.synthetic else "paper")
     protocol.profile(profile)
-    choose_methods(wish, protocol, offered(protocol, source, None))  # what cannot be is said before data are read
-    data = open_data(protocol, profile, source, wish.data_root, partial=wish.partial) if source == "real" else None
-    methods, not_applicable = choose_methods(wish, protocol, offered(protocol, source, data))
-    job = make_job(wish, protocol, profile, source, data)
-    jobs = {method.name: _job_of(method, job, wish) for method in methods}
-    seeds = wish.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
+    choose_methods(request, protocol, offered(protocol, source, None))  # what cannot be is said before data are read
+    data = (
+        open_data(protocol, profile, source, request.data_root, partial=request.partial) if source == "real" else None
+    )
+    methods, not_applicable = choose_methods(request, protocol, offered(protocol, source, data))
+    job = make_job(request, protocol, profile, source, data)
+    jobs = {method.name: _job_of(method, job, request) for method in methods}
+    seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(
         Trial(jobs[method.name], method, fold, level, seed)
         for seed in range(seeds)
@@ -102,60 +104,66 @@ def make_grid(wish: Wish) -> Grid:
     return Grid(job, trials, not_applicable, data)
 
 
-def make_job(wish: Wish, protocol: Protocol, profile: str, source: Source, data: Data | None) -> Job:
+def make_job(request: RunRequest, protocol: Protocol, profile: str, source: Source, data: Data | None) -> Job:
     """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
-    settings, asked = _settings(wish, protocol.profile(profile).recipe)
+    settings, asked = _settings(request, protocol.profile(profile).recipe)
     origin, aux = (GENERATED, GENERATED.digest) if data is None else (data.origin, data.aux_digest)
-    return Job(*(protocol, profile, source, wish.data_root, wish.out, settings, asked, wish.partial, origin), aux=aux)
+    return Job(
+        *(protocol, profile, source, request.data_root, request.out, settings, asked, request.partial, origin), aux=aux
+    )
 
 
-def _job_of(method: MethodSpec, job: Job, wish: Wish) -> Job:
+def _job_of(method: MethodSpec, job: Job, request: RunRequest) -> Job:
     """The job of one method: the shared one, or with `--recipe native` that of its own paper's recipe."""
-    if wish.recipe == "protocol":
+    if request.recipe == "protocol":
         return job
     recipe = native_recipe(method.name, job.protocol)
     assert recipe is not None  # methods without one were not chosen
-    settings, asked = _settings(wish, AT_PROFILE[job.profile](recipe))
+    settings, asked = _settings(request, AT_PROFILE[job.profile](recipe))
     return replace(job, settings=settings, weights=asked, recipe="native", shared=job)
 
 
-def _settings(wish: Wish, recipe: Recipe) -> tuple[Settings, str]:
+def _settings(request: RunRequest, recipe: Recipe) -> tuple[Settings, str]:
     """The settings of a recipe, and the weights they name."""
-    asked = wish.weights or recipe.weights
-    device = choose_device(wish.device) if wish.device_here else wish.device
-    check_precision(wish.precision, device)
-    if wish.compiled and wish.device_here:
+    asked = request.weights or recipe.weights
+    device = choose_device(request.device) if request.device_here else request.device
+    check_precision(request.precision, device)
+    if request.compiled and request.device_here:
         check_compiler(device)
-    found = resolve(asked, recipe.encoder, wish.data_root)
+    found = resolve(asked, recipe.encoder, request.data_root)
     settings = Settings(
         device=device,
-        precision=wish.precision,
+        precision=request.precision,
         weights=found.kind,
         weights_family=found.family,
         weights_sha256=found.sha256,
         recipe=replace(recipe, weights=found.kind),
-        compiled=wish.compiled,
+        compiled=request.compiled,
     )
     return settings, asked
 
 
-def choose_methods(wish: Wish, protocol: Protocol, offers: frozenset[str]) -> tuple[list[MethodSpec], dict[str, str]]:
+def choose_methods(
+    request: RunRequest, protocol: Protocol, offers: frozenset[str]
+) -> tuple[list[MethodSpec], dict[str, str]]:
     """The methods to run, and those of `--all-methods` that are not applicable, with the reason.
 
     Raises:
         BadInput: no method named, an unknown one, or one named that is not applicable.
     """
-    if not wish.methods and not wish.all_methods:
+    if not request.methods and not request.all_methods:
         raise BadInput("name methods with --method NAME (repeat it), or run every applicable one with --all-methods")
-    named = [registry.find(name) for name in wish.methods]
+    named = [registry.find(name) for name in request.methods]
     for method in named:
-        if reason := _reason_against(method, wish, protocol, offers):
+        if reason := _reason_against(method, request, protocol, offers):
             raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
-    without = {registry.find(name).name for name in wish.without}
-    everything = [method for method in registry.all_base() if method.name not in without] if wish.all_methods else []
+    without = {registry.find(name).name for name in request.without}
+    everything = [method for method in registry.all_base() if method.name not in without] if request.all_methods else []
     chosen = {method.name: method for method in [*everything, *named]}
     not_applicable = {
-        name: reason for name, method in chosen.items() if (reason := _reason_against(method, wish, protocol, offers))
+        name: reason
+        for name, method in chosen.items()
+        if (reason := _reason_against(method, request, protocol, offers))
     }
     methods = [method for name, method in chosen.items() if name not in not_applicable]
     if not methods:
@@ -163,10 +171,10 @@ def choose_methods(wish: Wish, protocol: Protocol, offers: frozenset[str]) -> tu
     return methods, not_applicable
 
 
-def _reason_against(method: MethodSpec, wish: Wish, protocol: Protocol, offers: frozenset[str]) -> str:
+def _reason_against(method: MethodSpec, request: RunRequest, protocol: Protocol, offers: frozenset[str]) -> str:
     """Why a method cannot run as wished, or an empty string."""
     reason = method.missing(protocol, offers)
-    if not reason and wish.recipe == "native" and not native_recipe(method.name, protocol):
+    if not reason and request.recipe == "native" and not native_recipe(method.name, protocol):
         return "has no recipe of its own that is stated well enough"
     return reason
 

@@ -50,7 +50,7 @@ WIDER = 4
 
 
 @dataclass(frozen=True)
-class Finding:
+class SpeedFinding:
     """Images a second of a case: the harness, and the bare loop, which is the bound."""
 
     case: Case
@@ -64,7 +64,7 @@ class Finding:
         return self.harness / self.bare
 
 
-def survey(device: str, report: Callable[[str], None]) -> list[Finding]:
+def survey(device: str, report: Callable[[str], None]) -> list[SpeedFinding]:
     """Times both encoders, the large one in every precision the device kind has, the small one in wider batches too.
 
     Args:
@@ -81,7 +81,7 @@ def survey(device: str, report: Callable[[str], None]) -> list[Finding]:
     return found
 
 
-def advice(found: Sequence[Finding], device: str) -> list[str]:
+def advice(found: Sequence[SpeedFinding], device: str) -> list[str]:
     """What to change, from a survey; a pure function of what was measured."""
     small, wide, large, *others = found
     said = [
@@ -123,7 +123,7 @@ def own_loss(training: Training, batch: Batch) -> Tensor:
     return loss
 
 
-def measure(case: Case, device: str, precision: str) -> Finding:
+def measure(case: Case, device: str, precision: str) -> SpeedFinding:
     """Times an epoch of plain supervised training on generated faces, by the harness and bare, each at its fastest."""
     training = make_training(case, device, precision)
     recipe, where = training.train_set.sampler.recipe, training.train_set.device
@@ -140,7 +140,7 @@ def measure(case: Case, device: str, precision: str) -> Finding:
         times["bare"].append(_seconds(bare, where))
         times["harness"].append(_seconds(harness, where))
     images = training.train_set.sampler.steps * training.train_set.sampler.batch_size
-    return Finding(case, precision, images / min(times["harness"]), images / min(times["bare"]))
+    return SpeedFinding(case, precision, images / min(times["harness"]), images / min(times["bare"]))
 
 
 def make_training(case: Case, device: str, precision: str) -> Training:

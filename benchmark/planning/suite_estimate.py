@@ -1,4 +1,4 @@
-"""What the whole suite costs: every table of every paper, on paper sizes, reckoned before anything is run."""
+"""What the whole suite costs: every table of every paper, on paper sizes, estimated before anything is run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Network = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)
-class Line:
+class CostLine:
     """The trials of one method on one protocol, equal but for fold, level and seed.
 
     Attributes:
@@ -65,11 +65,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Suite:
+class SuiteCost:
     """What all tables ask for: trials, the teachers they share, and what cannot run, with the reason."""
 
-    lines: tuple[Line, ...]
-    teachers: Mapping[tuple[str, str], Line]
+    lines: tuple[CostLine, ...]
+    teachers: Mapping[tuple[str, str], CostLine]
     left_out: Mapping[str, str]
 
 
@@ -87,7 +87,7 @@ class _Counted:
         return self.found[key]
 
 
-def suite(table_ids: Iterable[str] = TABLE_IDS) -> Suite:
+def suite(table_ids: Iterable[str] = TABLE_IDS) -> SuiteCost:
     """Everything the tables ask for at the paper profile; a cell that several tables print is there once.
 
     Raises:
@@ -113,7 +113,7 @@ def suite(table_ids: Iterable[str] = TABLE_IDS) -> Suite:
         for teacher in line.teachers:
             if (name, teacher) not in teachers:
                 teachers[name, teacher] = _teacher(registry.find(teacher), protocol, counted)
-    return Suite(tuple(lines), teachers, left_out)
+    return SuiteCost(tuple(lines), teachers, left_out)
 
 
 def _found(typed: str) -> MethodSpec | str:
@@ -124,28 +124,28 @@ def _found(typed: str) -> MethodSpec | str:
         return str(error)
 
 
-def _line(method: MethodSpec, protocol: Protocol, levels: int, counted: _Counted, tables: tuple[str, ...]) -> Line:
+def _line(method: MethodSpec, protocol: Protocol, levels: int, counted: _Counted, tables: tuple[str, ...]) -> CostLine:
     recipe, folds = protocol.paper.recipe, len(protocol.folds) or 1
     rest, trained = counted(method, protocol).of(recipe, PUBLISHED[protocol.name])
     teachers = tuple(dict.fromkeys(name for name in (protocol.noisy_labels_from, method.teacher) if name))
     network = _network(recipe, protocol)
-    return Line(protocol.name, method.name, folds * levels, folds, rest, trained, network, teachers, tables)
+    return CostLine(protocol.name, method.name, folds * levels, folds, rest, trained, network, teachers, tables)
 
 
-def _teacher(method: MethodSpec, protocol: Protocol, counted: _Counted) -> Line:
+def _teacher(method: MethodSpec, protocol: Protocol, counted: _Counted) -> CostLine:
     """The training of a teacher, and its look at all training rows."""
     recipe, sizes, folds = protocol.paper.recipe, PUBLISHED[protocol.name], len(protocol.folds) or 1
     work = counted(method, protocol, artifact=True)
     rest, trained = work.of(recipe, sizes)
     rest += work.looks * sizes.train
-    return Line(protocol.name, f"teacher {method.name}", folds, folds, rest, trained, _network(recipe, protocol))
+    return CostLine(protocol.name, f"teacher {method.name}", folds, folds, rest, trained, _network(recipe, protocol))
 
 
 def _network(recipe: Recipe, protocol: Protocol) -> Network:
     return recipe.encoder, recipe.neck, len(protocol.names) if recipe.neck else 0, recipe.augmentation.crop
 
 
-def speeds_of(found: Suite, gpu: str | None, device: str, precision: str) -> dict[Network, Speed]:
+def speeds_of(found: SuiteCost, gpu: str | None, device: str, precision: str) -> dict[Network, Speed]:
     """The speed of every network of a suite: assumed of a named GPU, else measured on this machine's device.
 
     Raises:
@@ -157,8 +157,8 @@ def speeds_of(found: Suite, gpu: str | None, device: str, precision: str) -> dic
     return {network: measured(torch.device(device), precision, *network) for network in networks}
 
 
-def reckon(found: Suite, speeds: Mapping[Network, Speed], seeds: int, devices: int) -> dict[str, Any]:
-    """Device-hours, wall time and the longest pole of a suite.
+def estimate_suite(found: SuiteCost, speeds: Mapping[Network, Speed], seeds: int, devices: int) -> dict[str, Any]:
+    """Device-hours, wall time and the critical path of a suite.
 
     Args:
         found: what is to be run.
@@ -191,7 +191,7 @@ def reckon(found: Suite, speeds: Mapping[Network, Speed], seeds: int, devices: i
         "device_hours": total,
         "devices": devices,
         "wall_hours": wall(waits, devices),
-        "longest_pole": {
+        "critical_path": {
             "protocol": slowest.protocol,
             "method": slowest.method,
             "hours": longest,
@@ -202,15 +202,15 @@ def reckon(found: Suite, speeds: Mapping[Network, Speed], seeds: int, devices: i
     }
 
 
-def _hours(line: Line, speeds: Mapping[Network, Speed]) -> float:
+def _hours(line: CostLine, speeds: Mapping[Network, Speed]) -> float:
     speed = speeds[line.network]
-    return (line.trained / speed.trained + line.rest / speed.looked) / 3600
+    return (line.trained / speed.trained + line.rest / speed.inference_rate) / 3600
 
 
 def _protocol(
     name: str,
-    jobs: Sequence[tuple[Line, float, int, float]],
-    teachers: Mapping[tuple[str, str], tuple[Line, float]],
+    jobs: Sequence[tuple[CostLine, float, int, float]],
+    teachers: Mapping[tuple[str, str], tuple[CostLine, float]],
     seeds: int,
 ) -> dict[str, Any]:
     mine = [job for job in jobs if job[0].protocol == name]
@@ -261,19 +261,19 @@ def text(found: Mapping[str, Any], device: str) -> str:
     left = [f"  not run: {name}: {reason}" for name, reason in found["left_out"].items()]
     speeds = [f"speed, {how}:" for how in dict.fromkeys(speed["how"] for speed in found["speeds"])]
     speeds += [_speed_line(speed) for speed in found["speeds"]]
-    pole, devices = found["longest_pole"], found["devices"]
+    pole, devices = found["critical_path"], found["devices"]
     taught = f", {_short(pole['of_which_teachers'])} of them its teacher {', '.join(pole['teachers'])}"
     tail = [
         f"in all {found['device_hours']:,.0f} {device}-hours; {_short(found['wall_hours'])} on {devices} "
         f"{device}{'s' * (devices > 1)} (evenly divided: {_short(found['device_hours'] / devices)})",
-        f"longest pole: {pole['method']} on {pole['protocol']}, {_short(pole['hours'])}"
+        f"critical path: {pole['method']} on {pole['protocol']}, {_short(pole['hours'])}"
         + (taught if pole["teachers"] else ""),
     ]
     return "\n".join([head, *lines, *left, *speeds, *tail])
 
 
 def _speed_line(speed: Mapping[str, Any]) -> str:
-    line = f"  {speed['network']}: {speed['trained']:,.0f} images/s trained, {speed['looked']:,.0f} looked at"
+    line = f"  {speed['network']}: {speed['trained']:,.0f} images/s trained, {speed['inference_rate']:,.0f} evaluated"
     if speed["training_gflops"] is None:
         return line
     return f"{line}; {speed['training_gflops']:.1f} and {speed['forward_gflops']:.1f} GFLOPs an image"

@@ -36,7 +36,7 @@ _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass
-class Workplace:
+class WorkerContext:
     """What a process keeps between trials: the protocol's faces, the last cell, the initial weights."""
 
     engine: str = "inline"
@@ -107,7 +107,7 @@ def _changed(trial: Trial) -> str:
     return ""
 
 
-def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
+def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
     """Trains a trial to its end, from its checkpoint where there is one. Returns its status.
 
     A failure is the trial's own: it is written down with its reason and never stops the run. A trial whose method is no
@@ -122,7 +122,7 @@ def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Map
             return read_json(trial.folder / "status.json")  # type: ignore[no-any-return]
         _remove_damaged(trial, report)
         try:
-            return _run(trial, workplace, report)
+            return _run(trial, context, report)
         except Diverged as error:
             return ended(trial, "diverged", str(error))
         except BadInput as error:
@@ -135,21 +135,21 @@ def run_trial(trial: Trial, workplace: Workplace, report: trainer.Report) -> Map
             return ended(trial, "failed", f"{type(error).__name__}: {error} ({where})")
 
 
-def _run(trial: Trial, workplace: Workplace, report: trainer.Report) -> Mapping[str, Any]:
-    folder, weights = trial.folder, workplace.weights(trial)
+def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
+    folder, weights = trial.folder, context.weights(trial)
     write_json(folder / "identity.json", trial.identity)
-    lesson = teachers.attend(trial, workplace.cell(trial), weights, report)
-    data = lesson.data
-    training = trainer.start(trial, data, weights, lesson.probabilities)
+    output = teachers.train_teachers(trial, context.cell(trial), weights, report)
+    data = output.data
+    training = trainer.start(trial, data, weights, output.probabilities)
     try:
         resumed = checkpoint.resume(folder, training)
     except BadInput as error:
         report({"warning": f"{error}; the trial starts again"})
-        training, resumed = trainer.start(trial, data, weights, lesson.probabilities), False
+        training, resumed = trainer.start(trial, data, weights, output.probabilities), False
     _write_status(trial, "running", training)
-    write_json(folder / "environment.json", _environment(trial, lesson, training, workplace, resumed=resumed))
+    write_json(folder / "environment.json", _environment(trial, output, training, context, resumed=resumed))
     trainer.train(trial, training, report)
-    write_json(folder / "environment.json", _environment(trial, lesson, training, workplace, resumed=resumed))
+    write_json(folder / "environment.json", _environment(trial, output, training, context, resumed=resumed))
     write_arrays(folder / "predictions.npz", training.evaluator.predictions())
     status = _write_status(trial, "done", training)
     checkpoint.remove(folder)
@@ -217,10 +217,10 @@ def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
 
 
 def _environment(
-    trial: Trial, lesson: teachers.Lesson, training: Training, workplace: Workplace, *, resumed: bool
+    trial: Trial, output: teachers.TeacherOutput, training: Training, context: WorkerContext, *, resumed: bool
 ) -> dict[str, Any]:
     """Recorded, not hashed; no host name, no path."""
-    data = lesson.data
+    data = output.data
     protocol, device = trial.job.protocol, training.train_set.device
     sampler = training.train_set.sampler
     return {
@@ -230,14 +230,14 @@ def _environment(
         "python": platform.python_version(),
         "machine": platform.machine(),
         "device": _device_name(device),
-        "engine": workplace.engine,
-        "workers": workplace.workers,
+        "engine": context.engine,
+        "workers": context.workers,
         "resumed": resumed,
         "task": {"kind": protocol.kind, "names": list(protocol.names), "metric": protocol.metric},
         "noise": data.noise,
         "oracle_knowledge": training.oracle_knowledge,
         "unstated": list(trial.method.unstated),
-        "teachers": list(lesson.teachers),
+        "teachers": list(output.teachers),
         "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),
         "views": training.method.views,
         "rows": {

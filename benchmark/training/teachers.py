@@ -30,7 +30,7 @@ POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherOutput:
     """A cell with what its teachers had to say.
 
     Attributes:
@@ -44,7 +44,7 @@ class Lesson:
     teachers: tuple[Mapping[str, Any], ...]
 
 
-def attend(trial: Trial, data: CellData, weights: Weights, report: trainer.Report) -> Lesson:
+def train_teachers(trial: Trial, data: CellData, weights: Weights, report: trainer.Report) -> TeacherOutput:
     """Has the teachers of a trial trained where they are not yet, and hands on what they say.
 
     Raises:
@@ -61,7 +61,7 @@ def attend(trial: Trial, data: CellData, weights: Weights, report: trainer.Repor
     labeller, asked = trial.job.protocol.noisy_labels_from, trial.method.teacher
     if labeller and not trial.artifact:
         data = _labelled(trial, data, found[labeller])
-    return Lesson(data, found[asked]["train"] if asked else None, tuple(told))
+    return TeacherOutput(data, found[asked]["train"] if asked else None, tuple(told))
 
 
 def _ask(

@@ -18,7 +18,7 @@ from ..readers.listing import Check, Listing
 from ..readers.text_lines import FERPLUS_HOME, KAGGLE
 from . import fingerprint as content
 from .fingerprint import Content
-from .verify import Report, copies, decode, picture_checks, picture_digest, subject_checks
+from .verify import OnProgress, copies, decode, picture_checks, picture_digest, subject_checks
 
 # Folder under the data root -> module with `read(root) -> Listing`.
 READERS: Mapping[str, str] = {
@@ -83,7 +83,7 @@ def inspect(name: str, data_root: Path) -> Inspection:
     return Inspection(name, listing.layout, len(listing), (*listing.checks, *subject_checks(listing)))
 
 
-def verify(name: str, data_root: Path, *, workers: int, report: Report) -> Inspection:
+def verify(name: str, data_root: Path, *, workers: int, report: OnProgress) -> Inspection:
     """`inspect`, then decodes every picture: are all of them whole, and is any in two parts.
 
     Args:
@@ -105,7 +105,7 @@ def verify(name: str, data_root: Path, *, workers: int, report: Report) -> Inspe
     return Inspection(name, listing.layout, len(listing), checks, decoded.bad)
 
 
-def fingerprint(name: str, data_root: Path, *, workers: int, report: Report) -> Content:
+def fingerprint(name: str, data_root: Path, *, workers: int, report: OnProgress) -> Content:
     """The digests of a data set's labels and pixels, to compare with another laboratory's.
 
     Raises:

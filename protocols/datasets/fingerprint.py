@@ -18,7 +18,7 @@ from ..packs.prepare import Pack
 from ..readers.fer2013 import FerPlus
 from ..readers.listing import Listing
 from ..rows import Array
-from .verify import Report, decode, picture_digest
+from .verify import OnProgress, decode, picture_digest
 
 _BLOCK = 256
 
@@ -44,7 +44,7 @@ class Content:
     content: str
 
 
-def of_listing(listing: Listing, workers: int, report: Report) -> Content:
+def of_listing(listing: Listing, workers: int, report: OnProgress) -> Content:
     """The digests of a data set, whose pictures are all decoded.
 
     Raises:

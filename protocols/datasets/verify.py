@@ -24,7 +24,7 @@ from ..labels import BP4D_PARTS, DISFA_PARTS
 from ..packs.workers import Chunk, chunks, run
 from ..readers.listing import Check, Listing
 
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 Parts = Sequence[tuple[str, Sequence[str]]]
 
 # Data set -> its published subject lists.
@@ -45,7 +45,7 @@ class Decoded:
     bad: tuple[str, ...]
 
 
-def decode(listing: Listing, workers: int, report: Report) -> Decoded:
+def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
     """Decodes every picture of a listing; one that is bad does not end the others.
 
     Args:

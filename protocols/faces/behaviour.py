@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .keyed_random import Float, Keys, fold, key, normal, uniform
+from .keyed_random import Float, Keys, key, mix_key, normal, uniform
 
 NUMBERS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43, 45)
 AUS: tuple[str, ...] = tuple(f"AU{number}" for number in NUMBERS)
@@ -86,9 +86,9 @@ def cast(count: int, subjects: tuple[str, ...], seed: int, purpose: str = "frame
     index = np.arange(count, dtype=np.int64)
     start = key(purpose, seed)
     if not subjects:
-        person = fold(fold(start, 0), index)
-        sequence = fold(person, 1)
-        return Cast(index, person, sequence, fold(sequence, 2), np.zeros(count, dtype=np.int64))
+        person = mix_key(mix_key(start, 0), index)
+        sequence = mix_key(person, 1)
+        return Cast(index, person, sequence, mix_key(sequence, 2), np.zeros(count, dtype=np.int64))
     shares = np.full(len(subjects), count // len(subjects), dtype=np.int64)
     shares[: count % len(subjects)] += 1
     subject = np.repeat(np.arange(len(subjects), dtype=np.int64), shares)
@@ -96,8 +96,8 @@ def cast(count: int, subjects: tuple[str, ...], seed: int, purpose: str = "frame
     # A name alone makes a person: the same in every specification and under every seed.
     people = np.concatenate([key("person", name) for name in subjects])
     person = people[subject]
-    sequence = fold(person ^ fold(start, 0), within // length)
-    return Cast(subject, person, sequence, fold(sequence, within % length + 10), within % length)
+    sequence = mix_key(person ^ mix_key(start, 0), within // length)
+    return Cast(subject, person, sequence, mix_key(sequence, within % length + 10), within % length)
 
 
 def smooth(who: Cast, purpose: int, width: int, spacing: int = _KNOT) -> Float:
@@ -106,7 +106,7 @@ def smooth(who: Cast, purpose: int, width: int, spacing: int = _KNOT) -> Float:
     weights = ((1 - rest) ** 3, 3 * rest**3 - 6 * rest**2 + 4, -3 * rest**3 + 3 * rest**2 + 3 * rest + 1, rest**3)
     total = np.zeros((len(knot), width))
     for place, weight in enumerate(weights):
-        total += weight[:, None] * normal(fold(fold(who.sequence, purpose), knot + place), width)
+        total += weight[:, None] * normal(mix_key(mix_key(who.sequence, purpose), knot + place), width)
     norm = np.sqrt(weights[0] ** 2 + weights[1] ** 2 + weights[2] ** 2 + weights[3] ** 2)
     return np.asarray(total / norm[:, None])
 
@@ -114,10 +114,10 @@ def smooth(who: Cast, purpose: int, width: int, spacing: int = _KNOT) -> Float:
 def drive(who: Cast) -> Float:
     """Correlated, nearly standard normal latents [N, 20] of the action units: a person's habit plus the moment's."""
     width = len(NUMBERS) + len(SYNERGIES)
-    habit = normal(fold(who.person, 21), width)
+    habit = normal(mix_key(who.person, 21), width)
     moment = smooth(who, 22, width)
     blink = INDEX[45]
-    moment[:, blink] = normal(fold(who.frame, 23), 1)[:, 0]  # a blink is over within a frame or two
+    moment[:, blink] = normal(mix_key(who.frame, 23), 1)[:, 0]  # a blink is over within a frame or two
     source = np.sqrt(_HABIT) * habit + np.sqrt(1 - _HABIT) * moment
     own = np.ones(len(NUMBERS))
     latent = np.zeros((len(source), len(NUMBERS)))
@@ -163,7 +163,7 @@ def quantile(sample: Float, share: float) -> float:
 def posed(who: Cast, names: tuple[str, ...], ambiguity: float) -> tuple[Float, Float]:
     """Expression prototypes with personal style, blended in part: levels [N, 20] in 0..5 and distribution [N, C]."""
     classes = len(names)
-    chance = uniform(fold(who.sequence, 31), 3)
+    chance = uniform(mix_key(who.sequence, 31), 3)
     first = np.minimum((chance[:, 0] * classes).astype(np.int64), classes - 1)
     step = 1 + np.minimum((chance[:, 1] * max(classes - 1, 1)).astype(np.int64), max(classes - 2, 0))
     second = (first + step) % classes
@@ -171,7 +171,7 @@ def posed(who: Cast, names: tuple[str, ...], ambiguity: float) -> tuple[Float, F
     share = 0.5 * np.minimum(1.0, ambiguity * (lean + 2.5 * lean * lean * lean * lean * lean * lean))
     strength = 0.72 + 0.28 * np.clip(smooth(who, 32, 1)[:, 0] * 0.6, -1, 1)
     table = np.array([[PROTOTYPES[name].get(number, 0.0) for number in NUMBERS] for name in names])
-    style = np.clip(1 + 0.18 * normal(fold(fold(who.person, 33), first), len(NUMBERS)), 0.5, 1.5)
+    style = np.clip(1 + 0.18 * normal(mix_key(mix_key(who.person, 33), first), len(NUMBERS)), 0.5, 1.5)
     drift = np.clip(1 + 0.10 * smooth(who, 34, len(NUMBERS)), 0.6, 1.4)
     mixed = (1 - share)[:, None] * table[first] + share[:, None] * table[second]
     idle = np.maximum(0.0, 0.35 * smooth(who, 35, len(NUMBERS)) - 0.15)
@@ -218,9 +218,9 @@ def nearest(levels: Float, names: tuple[str, ...]) -> Float:
 
 def sides(who: Cast, levels: Float, contempt: NDArray[np.bool_]) -> Float:
     """Levels of the left and the right half of the face [N, 20, 2]: people are a little lopsided, contempt very."""
-    lean = 0.06 * normal(fold(who.person, 41), len(NUMBERS)) + 0.03 * smooth(who, 42, len(NUMBERS))
+    lean = 0.06 * normal(mix_key(who.person, 41), len(NUMBERS)) + 0.03 * smooth(who, 42, len(NUMBERS))
     lean[:, INDEX[43]] = lean[:, INDEX[45]] = lean[:, INDEX[25]] = lean[:, INDEX[26]] = 0
-    side = np.where(uniform(fold(who.person, 43), 1)[:, 0] < 0.5, -0.9, 0.9)
+    side = np.where(uniform(mix_key(who.person, 43), 1)[:, 0] < 0.5, -0.9, 0.9)
     for number in (14, 12):
         lean[:, INDEX[number]] = np.where(contempt, side, lean[:, INDEX[number]])
     both = np.stack((levels * (1 + lean), levels * (1 - lean)), axis=-1)
@@ -229,14 +229,14 @@ def sides(who: Cast, levels: Float, contempt: NDArray[np.bool_]) -> Float:
 
 def pose(who: Cast, amount: float) -> Float:
     """Head pose [N, 3] in degrees: yaw (right is positive), pitch (down is positive), roll (clockwise is positive)."""
-    habit = normal(fold(who.person, 51), 3)
+    habit = normal(mix_key(who.person, 51), 3)
     turn = 0.5 * habit + 0.85 * smooth(who, 52, 3, spacing=8)
     return np.asarray(amount * np.clip(turn, -2.6, 2.6) * np.array([11.0, 8.0, 5.5]))
 
 
 def light(who: Cast, amount: float) -> Float:
     """Light [N, 3]: from the right (+) or left (-), from above (+) or below (-), both -1..1, and brightness near 1."""
-    chance = normal(fold(who.sequence, 53), 3)
+    chance = normal(mix_key(who.sequence, 53), 3)
     across = amount * np.clip(0.45 * chance[:, 0], -1, 1)
     above = np.clip(0.3 + amount * 0.35 * chance[:, 1], -1, 1)
     bright = np.clip(1 + amount * 0.14 * chance[:, 2], 0.55, 1.28)

@@ -13,7 +13,7 @@ from ..noise import pair_flip, symmetric
 from .behaviour import NUMBERS, PROTOTYPES, Cast
 from .draw import draw
 from .generate import FaceSpecification, annotators, automatic_coder, faces
-from .keyed_random import fold, key
+from .keyed_random import key, mix_key
 
 Image = NDArray[np.uint8]
 
@@ -110,7 +110,7 @@ def action_unit(number: int, subjects: tuple[str, ...], seed: int, size: int) ->
     """
     count = 6 * len(subjects)
     person = np.repeat(np.concatenate([key("person", name) for name in subjects]), 6)
-    still = fold(key("sheet", seed), np.zeros(count, dtype=np.int64))
+    still = mix_key(key("sheet", seed), np.zeros(count, dtype=np.int64))
     who = Cast(np.arange(count, dtype=np.int64), person, still, still, np.zeros(count, dtype=np.int64))
     levels = np.zeros((count, len(NUMBERS), 2))
     levels[:, NUMBERS.index(number)] = np.tile(np.arange(6.0), len(subjects))[:, None]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .canvas import Array
-from .keyed_random import Keys, fold, normal, uniform
+from .keyed_random import Keys, mix_key, normal, uniform
 
 Traits = dict[str, Array]
 
@@ -43,9 +43,9 @@ _SHAPE: dict[str, tuple[float, float]] = {
 
 def traits(person: Keys) -> Traits:
     """The traits of people with these keys [N]: name to float32 [N, 1, 1]; colours "skin_0" … are 0..1."""
-    steps = np.clip(normal(fold(person, 1), len(_SHAPE)), -2.5, 2.5)
+    steps = np.clip(normal(mix_key(person, 1), len(_SHAPE)), -2.5, 2.5)
     found = {name: mean + spread * steps[:, place] for place, (name, (mean, spread)) in enumerate(_SHAPE.items())}
-    chance = uniform(fold(person, 2), 32).T
+    chance = uniform(mix_key(person, 2), 32).T
     found.update(_colours(chance))
     found["age"] = chance[10] * chance[10]
     found["glasses"] = np.where(chance[11] < 0.17, 0.6 + 0.4 * chance[12], 0.0)

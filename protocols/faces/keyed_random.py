@@ -31,7 +31,7 @@ def key(*parts: str | int) -> Keys:
     return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
 
 
-def fold(keys: Keys, index: NDArray[np.int64] | int) -> Keys:
+def mix_key(keys: Keys, index: NDArray[np.int64] | int) -> Keys:
     """Sub-keys: broadcasts keys with non-negative indices (uint64)."""
     return mix(keys + mix(np.atleast_1d(index).astype(np.uint64) * _GOLDEN + _GOLDEN))
 

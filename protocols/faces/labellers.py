@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .behaviour import INDEX, NUMBERS, USUAL_RATES
-from .keyed_random import Float, fold, key, normal, uniform
+from .keyed_random import Float, key, mix_key, normal, uniform
 
 # What a coder takes for what: part of another action unit's evidence that leaks into this one.
 LEAKS: dict[int, dict[int, float]] = {
@@ -49,8 +49,8 @@ def code(
     """
     count, width = levels.shape
     start = key("coder", seed)
-    habit = normal(fold(person ^ start, 1), width)
-    moment = normal(fold(frame ^ start, 2), width)
+    habit = normal(mix_key(person ^ start, 1), width)
+    moment = normal(mix_key(frame ^ start, 2), width)
     turned = np.abs(pose[:, 0]) / 20 + np.abs(pose[:, 1]) / 15
     murky = 2.0 * np.abs(light[:, 0]) * np.abs(light[:, 0]) + 2.5 * np.maximum(0.0, 0.85 - light[:, 2])
     # Looking up or down foreshortens brows and mouth: false alarms of one kind, misses of the other.
@@ -73,7 +73,7 @@ def code(
 
 def vote(distribution: Float, frame: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
     """Votes int64 [N, count] drawn from each row of distribution [N, C]."""
-    chance = uniform(fold(frame ^ key("annotators", seed), 3), count)
+    chance = uniform(mix_key(frame ^ key("annotators", seed), 3), count)
     votes = np.zeros(chance.shape, dtype=np.int64)
     edge = np.zeros(len(distribution))
     for column in range(distribution.shape[1] - 1):

@@ -28,17 +28,17 @@ from ..readers.listing import Listing
 from ..rows import Array
 from . import file_format
 from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
-from .workers import Job, chunks, decode_chunk, run
+from .workers import DecodeJob, chunks, decode_chunk, run
 
 __all__ = ["LARGEST_SIDE", "Pack", "open_pack", "prepare"]
 
 LARGEST_SIDE = 1024
 
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 def prepare(
-    listing: Listing, out: Path, side: int, *, workers: int, skip_bad: bool, report: Report, align: bool = False
+    listing: Listing, out: Path, side: int, *, workers: int, skip_bad: bool, report: OnProgress, align: bool = False
 ) -> Pack:
     """Makes the pack of a listing, or goes on where an earlier run was ended; the bytes are the same either way.
 
@@ -127,7 +127,9 @@ def _is_finished(folder: Path, listing: Listing, plan: str, skip_bad: bool) -> b
     return True
 
 
-def _make(folder: Path, listing: Listing, side: int, align: bool, workers: int, skip_bad: bool, report: Report) -> None:
+def _make(
+    folder: Path, listing: Listing, side: int, align: bool, workers: int, skip_bad: bool, report: OnProgress
+) -> None:
     videos = listing.path[listing.frame >= 0]
     if len(videos):
         # A missing PyAV is no fault of a video, and must not be skipped as one.
@@ -136,7 +138,7 @@ def _make(folder: Path, listing: Listing, side: int, align: bool, workers: int, 
         landmarks.check()
     start, done = _begin(folder, listing, side, align)
     flags_start = (folder / DONE).stat().st_size - len(done)
-    job = Job(folder, listing.root, side, start, flags_start, skip_bad, align)
+    job = DecodeJob(folder, listing.root, side, start, flags_start, skip_bad, align)
     bad: dict[int, str] = {}
 
     def tick(found: dict[int, str]) -> None:
@@ -177,7 +179,7 @@ def _check_room(folder: Path, size: int) -> None:
         raise BadInput(f"{folder}: {what}; make room or prepare it elsewhere")
 
 
-def _finish(job: Job, listing: Listing, bad: dict[int, str]) -> None:
+def _finish(job: DecodeJob, listing: Listing, bad: dict[int, str]) -> None:
     folder, side, start = job.folder, job.side, job.faces_start
     kept = np.delete(np.arange(len(listing)), list(bad))
     if not len(kept):

@@ -31,7 +31,7 @@ CHUNK = 128
 
 
 @dataclass(frozen=True)
-class Job:
+class DecodeJob:
     """What all chunks share.
 
     Attributes:
@@ -116,7 +116,7 @@ def run(
             raise
 
 
-def decode_chunk(job: Job, chunk: Chunk) -> dict[int, str]:
+def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
     """Decodes a chunk into its rows' places and marks them done; returns what is wrong with rows that are skipped.
 
     Raises:

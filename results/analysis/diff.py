@@ -13,9 +13,9 @@ from scipy.special import stdtrit
 from ..records.record import Record, differing_fields
 from .grouping import Pair
 
-Verdict = Literal["same bytes", "within", "beyond", "unjudged", "new", "missing"]
+DiffVerdict = Literal["same bytes", "within", "beyond", "unjudged", "new", "missing"]
 
-VERDICTS: tuple[Verdict, ...] = ("beyond", "unjudged", "missing", "new", "within", "same bytes")
+VERDICTS: tuple[DiffVerdict, ...] = ("beyond", "unjudged", "missing", "new", "within", "same bytes")
 
 _CHANCE = 0.05  # of calling any cell beyond noise where all changes are noise
 _ENOUGH = 6  # degrees of freedom with which a method's spread is its own: four seeds on either side
@@ -61,7 +61,7 @@ class Difference:
     """
 
     key: Key
-    verdict: Verdict
+    verdict: DiffVerdict
     metric: str
     left: float
     right: float
@@ -204,7 +204,7 @@ def _alone(one: _Side, other: _Side) -> tuple[Pair, ...]:
     return tuple(sorted(one.trials.keys() - other.trials.keys())) if other.trials else ()
 
 
-def _verdict(before: _Side, after: _Side, changed: bool, difference: float, limit: float) -> Verdict:
+def _verdict(before: _Side, after: _Side, changed: bool, difference: float, limit: float) -> DiffVerdict:
     if not before.trials:
         return "new"
     if not after.trials:

@@ -130,8 +130,8 @@ def cliques(mean_ranks: Sequence[float], difference: float) -> tuple[tuple[int, 
     return tuple(groups)
 
 
-def letters(groups: Sequence[Sequence[int]], methods: int) -> tuple[str, ...]:
-    """The groups of each method as letters, "a" the best: methods that share a letter are not told apart."""
+def group_letters(groups: Sequence[Sequence[int]], methods: int) -> tuple[str, ...]:
+    """The groups of each method as group_letters, "a" the best: methods that share a letter are not told apart."""
     return tuple("".join(_letter(g) for g, group in enumerate(groups) if i in group) for i in range(methods))
 
 

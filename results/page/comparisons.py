@@ -7,7 +7,7 @@ from typing import Any
 
 from ..analysis.comparisons import LEAST_PAIRS, Comparison, Ranking, against_supervised, rank_methods
 from ..analysis.power import power_words
-from ..analysis.ranking import letters
+from ..analysis.ranking import group_letters
 from ..analysis.view import View
 from ..tables.comparison_cells import difference_cell, interval_words, p_cell, words_of_test
 
@@ -41,7 +41,7 @@ def _places(ranking: Ranking) -> dict[str, tuple[str | None, float | None]]:
     """Group and probability of being first by label; nothing for a single pair."""
     if ranking.pairs < LEAST_PAIRS:
         return {}
-    marks = letters(ranking.groups, len(ranking.labels))
+    marks = group_letters(ranking.groups, len(ranking.labels))
     return dict(zip(ranking.labels, zip(marks, ranking.first, strict=True), strict=True))
 
 

@@ -32,7 +32,7 @@ from .reported import printed_for, printed_only
 FORMAT = 2
 
 Json = dict[str, Any]
-Rows = Sequence[tuple[str, str, str]]
+CardRows = Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Card:
     """A protocol's card at a profile: (what, value, source) rows, as `show protocol` prints them."""
 
     title: str
-    rows: Rows
+    rows: CardRows
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..analysis.view import DAGGER_WORDS, at_level, marked, oracle_knowledge
 from ..plots.panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
 from ..records.record import Record, audit_share, score_of
 from ..statistics import spread
-from .figure_records import Place, lacking, level_shown, pairs_shown, records_about, view_for
+from .figure_records import FigurePlace, lacking, level_shown, pairs_shown, records_about, view_for
 from .figures import (
     PROTOCOL_RECIPE,
     PaperFigure,
@@ -83,7 +83,7 @@ def paper_figure(
     }
     shown = figure.level if level is None else level
     names = [each for each in dict.fromkeys(each for each, _ in asked(figure, protocol)) if each in views]
-    found = [Place(each, views[each], level_shown(views[each], shown, figure)) for each in names]
+    found = [FigurePlace(each, views[each], level_shown(views[each], shown, figure)) for each in names]
     places = [place for place in found if figure.kind == "levels" or place.level in place.view.levels]
     panels = _BUILDERS[figure.kind](figure, places, predictions)
     absent = lacking(figure, places, protocol)
@@ -99,7 +99,7 @@ def paper_figure(
 
 
 def _remarks(
-    figure: PaperFigure, chosen: Sequence[Record], places: Sequence[Place], absent: Sequence[tuple[str, str]]
+    figure: PaperFigure, chosen: Sequence[Record], places: Sequence[FigurePlace], absent: Sequence[tuple[str, str]]
 ) -> list[str]:
     """What stands behind a figure, and what it lacks; a sentence each."""
     remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
@@ -122,7 +122,12 @@ def _named(figure: PaperFigure, entry: Entry) -> str:
 
 
 def _line(
-    figure: PaperFigure, place: Place, entry: Entry, numbers: Sequence[Number], label: str = "", scale: float = 100.0
+    figure: PaperFigure,
+    place: FigurePlace,
+    entry: Entry,
+    numbers: Sequence[Number],
+    label: str = "",
+    scale: float = 100.0,
 ) -> Line | None:
     """A number an epoch, its mean and standard deviation over finished pairs; None where there is none."""
     found = [place.view.summary(entry, place.level, number) for number in numbers]
@@ -134,7 +139,7 @@ def _line(
     return Line(f"{label or _named(figure, entry)}{status}", tuple(range(1, len(numbers) + 1)), mean, deviation)
 
 
-def _epochs(place: Place, entry: Entry) -> int:
+def _epochs(place: FigurePlace, entry: Entry) -> int:
     return min((len(r.epochs) for r in at_level(entry, place.level) if r.done), default=0)
 
 
@@ -161,7 +166,7 @@ def _headline(record: Record) -> float | None:
 # --- kinds
 
 
-def _confusions(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _confusions(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         for entry in place.view.rows:
@@ -173,14 +178,14 @@ def _confusions(figure: PaperFigure, places: Sequence[Place], predictions: Predi
     return tuple(panels)
 
 
-def _finished(place: Place, entry: Entry) -> list[Record]:
+def _finished(place: FigurePlace, entry: Entry) -> list[Record]:
     """The trials of the pairs that have all their folds."""
     mine = [r for r in at_level(entry, place.level) if r.done and r.fold in place.view.folds]
     folds = {pair: {r.fold for r in mine if r.pair == pair} for pair in {r.pair for r in mine}}
     return [r for r in mine if folds[r.pair] == set(place.view.folds)]
 
 
-def _by_epoch(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _by_epoch(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         lines = [_line(figure, place, e, [_test(n) for n in range(_epochs(place, e))]) for e in place.view.rows]
@@ -189,7 +194,7 @@ def _by_epoch(figure: PaperFigure, places: Sequence[Place], predictions: Predict
     return tuple(panels)
 
 
-def _by_level(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _by_level(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         lines = []
@@ -207,7 +212,7 @@ def _by_level(figure: PaperFigure, places: Sequence[Place], predictions: Predict
     return tuple(panels)
 
 
-def _sweep(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     if figure.axis == "encoder" and places:
         encoders = {p.view.identity["settings"].get("recipe", {}).get("encoder") for p in places}
         if len(places) > 1 and len(encoders) == 1:
@@ -232,7 +237,7 @@ def _sweep(figure: PaperFigure, places: Sequence[Place], predictions: Prediction
     return (Lines(title, figure.axis, f"{metric} (%)", tuple(lines), names),)
 
 
-def _at_point(figure: PaperFigure, point: Point, places: Sequence[Place]) -> Summary | None:
+def _at_point(figure: PaperFigure, point: Point, places: Sequence[FigurePlace]) -> Summary | None:
     """A point's number; of a sweep within one protocol, on whichever it is drawn from."""
     within = len({each.protocol for each in figure.points}) == 1
     for place in places:
@@ -244,7 +249,7 @@ def _at_point(figure: PaperFigure, point: Point, places: Sequence[Place]) -> Sum
     return None
 
 
-def _confidence(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _confidence(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         for entry in place.view.rows:
@@ -258,7 +263,7 @@ def _confidence(figure: PaperFigure, places: Sequence[Place], predictions: Predi
     return tuple(panels)
 
 
-def _corrections(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _corrections(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
         for entry in place.view.rows:
@@ -272,7 +277,7 @@ def _corrections(figure: PaperFigure, places: Sequence[Place], predictions: Pred
     return tuple(panels)
 
 
-def _rates(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _rates(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     """Shares of positives among known test labels, all folds together: every annotated frame tests once."""
     found: dict[str, dict[str, float]] = {}
     for place in places:
@@ -298,7 +303,7 @@ def _au_number(name: str) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else 0, name)
 
 
-def _histograms(figure: PaperFigure, places: Sequence[Place], predictions: Predictions) -> tuple[Panel, ...]:
+def _histograms(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     edges = np.linspace(0.0, 1.0, BINS + 1)
     for place in places:
@@ -321,7 +326,7 @@ def _percent(counts: NDArray[Any]) -> tuple[float, ...]:
     return tuple((100 * counts / max(1, counts.sum())).tolist())
 
 
-_BUILDERS: dict[str, Callable[[PaperFigure, Sequence[Place], Predictions], tuple[Panel, ...]]] = {
+_BUILDERS: dict[str, Callable[[PaperFigure, Sequence[FigurePlace], Predictions], tuple[Panel, ...]]] = {
     "confusion": _confusions,
     "epochs": _by_epoch,
     "levels": _by_level,

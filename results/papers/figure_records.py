@@ -16,7 +16,7 @@ from .figures import PROTOCOL_RECIPE, PaperFigure, asked
 SETTING = ("profile", "source", "partial")
 
 
-class Place(NamedTuple):
+class FigurePlace(NamedTuple):
     """A protocol of a figure: its records as a view, and the noise level shown."""
 
     protocol: str
@@ -29,7 +29,7 @@ class Place(NamedTuple):
         return self.protocol if self.level is None else f"{self.protocol}, {level_words(self.level)}"
 
 
-def pairs_shown(figure: PaperFigure, places: Sequence[Place]) -> set[int]:
+def pairs_shown(figure: PaperFigure, places: Sequence[FigurePlace]) -> set[int]:
     """The numbers of finished pairs of what is shown."""
     found = {
         len(place.view.paired(entry, level).complete)
@@ -40,7 +40,7 @@ def pairs_shown(figure: PaperFigure, places: Sequence[Place]) -> set[int]:
     return found - {0}
 
 
-def levels_shown(figure: PaperFigure, place: Place) -> Sequence[float | None]:
+def levels_shown(figure: PaperFigure, place: FigurePlace) -> Sequence[float | None]:
     """The noise levels of a place that a figure shows."""
     return place.view.levels if figure.kind == "levels" else (place.level,)
 
@@ -77,7 +77,7 @@ def level_shown(view: View, wanted: float | None, figure: PaperFigure) -> float 
     return view.levels[0] if len(view.levels) == 1 or figure.kind == "levels" else wanted
 
 
-def lacking(figure: PaperFigure, places: Sequence[Place], protocol: str) -> list[tuple[str, str]]:
+def lacking(figure: PaperFigure, places: Sequence[FigurePlace], protocol: str) -> list[tuple[str, str]]:
     """What has no finished pair, as (protocol, method)."""
     done = {
         (place.protocol, entry.method)

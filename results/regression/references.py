@@ -16,7 +16,7 @@ from .compare import CHECKED, SCORE, Reference, Series, rounded
 
 SHIPPED = Path(__file__).parent / "reference_numbers"
 FORMAT = 1
-Pair = tuple[str, str]
+EntryName = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class References:
     """
 
     protocols: Mapping[str, str]
-    entries: Mapping[Pair, Reference]
+    entries: Mapping[EntryName, Reference]
     history: tuple[Mapping[str, Any], ...]
 
     def updated(
         self,
         protocols: Mapping[str, str],
-        entries: Mapping[Pair, Reference],
-        gone: frozenset[Pair],
+        entries: Mapping[EntryName, Reference],
+        gone: frozenset[EntryName],
         note: Mapping[str, Any],
     ) -> References:
         """The references with some written anew and some taken out, and the note on why."""
@@ -92,7 +92,7 @@ def save(folder: Path, suite: str, references: References) -> None:
     write_atomic(path_of(folder, suite), (_lines(content) + "\n").encode())
 
 
-def _pair(name: str) -> Pair:
+def _pair(name: str) -> EntryName:
     protocol, _, method = _word(name).partition("/")
     return protocol, method
 

@@ -21,7 +21,7 @@ from ..analysis.comparisons import (
 )
 from ..analysis.grouping import MISSING, Block, Entry, blocks
 from ..analysis.power import power_words
-from ..analysis.ranking import kendall, kendall_interval, letters, spearman
+from ..analysis.ranking import group_letters, kendall, kendall_interval, spearman
 from ..analysis.view import Expected, View, view_of
 from ..records.record import RULES, Record
 from .cell import Cell, Table
@@ -49,7 +49,7 @@ Means = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Setting:
+class RankSetting:
     """Mean scores of the methods that finished every pair, at one protocol and noise level.
 
     Attributes:
@@ -197,7 +197,7 @@ def _ranking_notes(ranking: Ranking) -> list[str]:
 
 
 def _ranking_rows(words: str, ranking: Ranking, entries: Mapping[str, Entry]) -> list[tuple[Cell, ...]]:
-    marks = letters(ranking.groups, len(ranking.labels))
+    marks = group_letters(ranking.groups, len(ranking.labels))
     return [
         (Cell(words), label_cell(entries[label]), _number(rank, 1), _number(first, 2), Cell(mark or MISSING))
         for label, rank, first, mark in zip(ranking.labels, ranking.mean_ranks, ranking.first, marks, strict=True)
@@ -240,7 +240,7 @@ def _comparison_row(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
 # --- agreement of settings
 
 
-def settings_of(view: View, rule: str) -> tuple[Setting, ...]:
+def settings_of(view: View, rule: str) -> tuple[RankSetting, ...]:
     """The settings of a view, one a noise level, with the mean score of each method that can be ranked there."""
     protocol = view.identity["protocol"]["name"]
     found = []
@@ -250,7 +250,7 @@ def settings_of(view: View, rule: str) -> tuple[Setting, ...]:
         ranked = ranked_scores(view, (level,), rule, pairs)
         means = {label: math.fsum(own[pair] for pair in pairs) / len(pairs) for label, (own,) in ranked.items()}
         kind, noise = _noise_of(view, level)
-        found.append(Setting(words, view.metric, means, kind, noise, len(pairs)))
+        found.append(RankSetting(words, view.metric, means, kind, noise, len(pairs)))
     return tuple(found)
 
 
@@ -264,7 +264,7 @@ def _noise_of(view: View, level: float | None) -> tuple[str, str]:
     return "real", "real noise" if view.identity["source"] == "real" else "noise drawn as the real one is"
 
 
-def agreements(own: Sequence[Setting], others: Sequence[Setting]) -> tuple[Agreement, ...]:
+def agreements(own: Sequence[RankSetting], others: Sequence[RankSetting]) -> tuple[Agreement, ...]:
     """Rank correlations between every two of a protocol's settings, and of each with each of the others.
 
     Those between synthetic and real noise come first: they are what is asked.
@@ -274,7 +274,7 @@ def agreements(own: Sequence[Setting], others: Sequence[Setting]) -> tuple[Agree
     return tuple(sorted(found, key=lambda each: not each.question))
 
 
-def _agreement(left: Setting, right: Setting) -> Agreement | None:
+def _agreement(left: RankSetting, right: RankSetting) -> Agreement | None:
     common = [label for label in left.means if label in right.means]
     if len(common) < LEAST_METHODS:
         return None
@@ -288,7 +288,7 @@ def _agreement(left: Setting, right: Setting) -> Agreement | None:
     )
 
 
-def _question(left: Setting, right: Setting) -> tuple[str, str, str]:
+def _question(left: RankSetting, right: RankSetting) -> tuple[str, str, str]:
     if {left.kind, right.kind} != {"synthetic", "real"}:
         return "", "", ""
     made, real = (left, right) if left.kind == "synthetic" else (right, left)
@@ -323,12 +323,12 @@ def _asks(levels: str, found: Agreement) -> str:
     return f"Ranks under synthetic noise at {levels} ({found.made}) and under {found.real}"
 
 
-def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[Setting, ...]:
+def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[RankSetting, ...]:
     """Settings of other protocols at the same profile, source, completeness and recipe; mixed ones are left out."""
     own = view.identity
     fits = [r for r in others if all(r.identity[name] == own[name] for name in _SETTING)]
     names = dict.fromkeys(r.identity["protocol"]["name"] for r in fits)
-    found: list[Setting] = []
+    found: list[RankSetting] = []
     for name in names:
         if name == own["protocol"]["name"]:
             continue

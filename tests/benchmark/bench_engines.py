@@ -18,7 +18,7 @@ import pytest
 from fernoise_bench.benchmark.engines.local import run_local
 from fernoise_bench.benchmark.engines.ray_cluster import RayPlace, run_ray
 from fernoise_bench.benchmark.engines.select import default_workers
-from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.training.runner import outcome
 from fernoise_bench.benchmark.trial import Trial
 
@@ -65,8 +65,10 @@ def test_a_second_worker(benchmark: Any, tmp_path: Path, lines: list[str], engin
 
 def _timed(engine: str, workers: int, out: Path) -> float:
     """Seconds of equal trials, from the first worker's start to the last trial's end."""
-    wish = Wish("ferplus-sym", ("supervised",), levels=(0.4,), seeds=TRIALS, profile="smoke", synthetic=True, out=out)
-    trials = make_grid(wish).trials
+    asked = RunRequest(
+        "ferplus-sym", ("supervised",), levels=(0.4,), seeds=TRIALS, profile="smoke", synthetic=True, out=out
+    )
+    trials = make_grid(asked).trials
     began = time.perf_counter()
     ENGINES[engine](trials, workers)
     seconds = time.perf_counter() - began

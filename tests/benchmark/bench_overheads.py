@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from fernoise_bench.benchmark.networks.initial_weights import Weights
-from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.training import checkpoint, trainer
-from fernoise_bench.benchmark.training.runner import Workplace
+from fernoise_bench.benchmark.training.runner import WorkerContext
 from fernoise_bench.benchmark.trial import Trial
 
 EMPTY = "import click\n@click.command()\ndef main(): pass\nmain()"
@@ -34,14 +34,14 @@ def lines() -> Iterator[list[str]]:
 
 
 def a_trial(out: Path, **changes: Any) -> Trial:
-    wish = Wish("ferplus-sym", ("supervised",), levels=(0.4,), seeds=1, profile="small", synthetic=True, out=out)
-    return make_grid(replace(wish, **changes)).trials[0]
+    asked = RunRequest("ferplus-sym", ("supervised",), levels=(0.4,), seeds=1, profile="small", synthetic=True, out=out)
+    return make_grid(replace(asked, **changes)).trials[0]
 
 
 def test_bookkeeping(benchmark: Any, tmp_path: Path, lines: list[str]) -> None:
     """Line, checkpoint and files of an epoch, as a share of the epoch's training and evaluation."""
     torch.set_num_threads(1)
-    trial, place = a_trial(tmp_path), Workplace()
+    trial, place = a_trial(tmp_path), WorkerContext()
     training = trainer.start(trial, place.cell(trial), Weights("none"))
     began = time.perf_counter()
     line = trainer.run_epoch(training, trial.job.settings.recipe, 0)
@@ -57,7 +57,7 @@ def test_bookkeeping(benchmark: Any, tmp_path: Path, lines: list[str]) -> None:
 def test_fixed_cost(benchmark: Any, tmp_path: Path, lines: list[str]) -> None:
     """From a trial's start to its first step, once the faces are drawn."""
     torch.set_num_threads(1)
-    trial, place = a_trial(tmp_path), Workplace()
+    trial, place = a_trial(tmp_path), WorkerContext()
     data = place.cell(trial)
 
     def start() -> None:

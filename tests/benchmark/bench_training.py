@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fernoise_bench.benchmark.networks.initial_weights import Weights
-from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.planning.harness_speed import Loss, bare_steps, own_loss
 from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.benchmark.training import trainer
@@ -48,8 +48,10 @@ class Case:
 def make_case(method: str, encoder: str) -> Case:
     """The training of a method with an encoder on a few generated faces of its side."""
     levels = (0.4,) if method != "recot" else ()
-    wish = Wish(PROTOCOLS[method], (method,), levels=levels, seeds=1, profile="small", synthetic=True, device="cpu")
-    trial = make_grid(wish).trials[0]
+    asked = RunRequest(
+        PROTOCOLS[method], (method,), levels=levels, seeds=1, profile="small", synthetic=True, device="cpu"
+    )
+    trial = make_grid(asked).trials[0]
     side = SIDES[encoder]
     recipe = replace(
         trial.job.settings.recipe,

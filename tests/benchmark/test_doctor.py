@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from fernoise_bench.benchmark import doctor
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.planning import harness_speed as speed
-from fernoise_bench.benchmark.planning.harness_speed import LARGE, SMALL, Case, Finding, advice
+from fernoise_bench.benchmark.planning.harness_speed import LARGE, SMALL, Case, SpeedFinding, advice
 
 
 def call(*words: str) -> Result:
@@ -67,8 +67,8 @@ def test_weights_that_are_there_are_named(tmp_path: Path) -> None:
 # --- speed
 
 
-def finding(case: Case, precision: str, harness: float, share: float = 1.0) -> Finding:
-    return Finding(case, precision, harness, harness / share)
+def finding(case: Case, precision: str, harness: float, share: float = 1.0) -> SpeedFinding:
+    return SpeedFinding(case, precision, harness, harness / share)
 
 
 def test_a_machine_at_its_bound_needs_no_change() -> None:
@@ -102,7 +102,7 @@ def test_both_loops_train_and_are_timed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_speed_is_printed_and_given_as_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda *_: [doctor.Check("a", "ok", "b")])
+    monkeypatch.setattr(doctor, "examine", lambda *_: [doctor.DoctorCheck("a", "ok", "b")])
     monkeypatch.setattr(speed, "measure", lambda case, device, precision: finding(case, precision, 100, share=0.5))
     said = call("--speed", "--device", "cpu", "--out", str(tmp_path)).output
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in said.splitlines() if line[:1] == "|"]

@@ -14,14 +14,14 @@ import pytest
 
 from fernoise_bench.benchmark import method_source
 from fernoise_bench.benchmark.engines.local import run_inline, run_local
-from fernoise_bench.benchmark.engines.remote import Post, pack, run_parcel
+from fernoise_bench.benchmark.engines.remote import EventLog, pack, run_remote
 from fernoise_bench.benchmark.method_source import source_digest, source_files
-from fernoise_bench.benchmark.planning.grid import Wish, make_grid
+from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.registry import MethodSpec, all_base, find
 from fernoise_bench.benchmark.training.runner import outcome, state_of
 from fernoise_bench.benchmark.trial import Trial
 
-from ..toy import ToyWorkplace, toy_trial
+from ..toy import ToyContext, toy_trial
 
 ROOT = Path(method_source.__file__).parents[1]
 DIGESTS = json.loads((Path(__file__).parent / "released_digests.json").read_text())
@@ -213,7 +213,7 @@ def test_a_trial_whose_code_was_edited_is_not_run(tmp_path: Path) -> None:
             heard.append(event["status"])
             (path.parent / "helper.py").write_text(HELPER.replace("1.0", "2.0"))
 
-    run_inline([first, second], listen, ToyWorkplace())
+    run_inline([first, second], listen, ToyContext())
     assert [status["state"] for status in heard] == ["done", "failed"]
     assert CHANGED in heard[1]["reason"]
     assert "\n" not in heard[1]["reason"]
@@ -222,7 +222,7 @@ def test_a_trial_whose_code_was_edited_is_not_run(tmp_path: Path) -> None:
     assert state_of(first) == "done"
     again = trials_of(path, tmp_path / "runs")
     assert {trial.id for trial in again}.isdisjoint({first.id, second.id})
-    run_inline(again, lambda trial, event: None, ToyWorkplace())
+    run_inline(again, lambda trial, event: None, ToyContext())
     assert {state_of(trial) for trial in again} == {"done"}
 
 
@@ -233,7 +233,7 @@ def test_nor_on_another_machine(text: str, tmp_path: Path) -> None:
     trial, _ = trials_of(path, tmp_path / "runs")
     sent = pickle.dumps(pack(trial))
     (path.parent / "helper.py").write_text(text)
-    status = run_parcel(pickle.loads(sent), ToyWorkplace(), Post(tmp_path / "post"), "w")
+    status = run_remote(pickle.loads(sent), ToyContext(), EventLog(tmp_path / "post"), "w")
     assert status["state"] == "failed"
     assert not trial.folder.exists()
 
@@ -241,8 +241,10 @@ def test_nor_on_another_machine(text: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_nor_in_a_pool_of_processes(tmp_path: Path) -> None:
     path = user(tmp_path / "code")
-    wish = Wish("fer2013-real", (f"{path}:Mine",), seeds=2, profile="smoke", synthetic=True, out=tmp_path / "runs")
-    trials, heard = make_grid(wish).trials, []
+    asked = RunRequest(
+        "fer2013-real", (f"{path}:Mine",), seeds=2, profile="smoke", synthetic=True, out=tmp_path / "runs"
+    )
+    trials, heard = make_grid(asked).trials, []
 
     def listen(trial: Trial, event: Mapping[str, Any]) -> None:
         if "status" in event:

@@ -19,7 +19,7 @@ from fernoise_bench.methods.base import Method
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput
 
-from ..toy import ToyWorkplace, ignore, toy_trial
+from ..toy import ToyContext, ignore, toy_trial
 
 ROOT = Path(registry.__file__).parents[1]
 
@@ -184,7 +184,7 @@ def test_a_file_runs_end_to_end(tmp_path: Path) -> None:
     assert spec.params_as_json() == {"factor": 2.0}
     assert spec.unstated == ("factor",)
     trial = toy_trial(spec, tmp_path / "runs", kind="single", epochs=1)
-    assert run_trial(trial, ToyWorkplace(), ignore)["state"] == "done"
+    assert run_trial(trial, ToyContext(), ignore)["state"] == "done"
     assert trial.folder.parent.name == "mine.Mine"
     once = find(f"{path}:Mine:once")
     assert (once.name, once.params_as_json()) == ("mine.Mine:once", {"factor": 1.0})
@@ -214,11 +214,11 @@ def test_a_file_that_was_edited_is_loaded_anew(tmp_path: Path) -> None:
 def test_a_specification_reaches_another_process(tmp_path: Path) -> None:
     """A worker that never saw the file gets the same method, variant and parameters."""
     specs = [find("recot:no-tlr"), find(f"{file_of(tmp_path, MINE)}:Mine:once")]
-    parcel = tmp_path / "specs.pickle"
-    parcel.write_bytes(pickle.dumps(specs))
+    remote_trial = tmp_path / "specs.pickle"
+    remote_trial.write_bytes(pickle.dumps(specs))
     script = f"""
         import pickle, sys
-        for spec in pickle.load(open({str(parcel)!r}, "rb")):
+        for spec in pickle.load(open({str(remote_trial)!r}, "rb")):
             print(spec.name, spec.digest, spec.params_as_json(), isinstance(spec.params, spec.load().Params))
     """
     found = subprocess.run([sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=True)

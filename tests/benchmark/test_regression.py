@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.regression import SUITES, make_plan, trace_of
-from fernoise_bench.benchmark.training.runner import Workplace, run_trial
+from fernoise_bench.benchmark.training.runner import WorkerContext, run_trial
 from fernoise_bench.protocols.designs.regression import CHECK_PROTOCOLS, LEVEL, REPEATS, UNKNOWN_SHARE
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import open_data
@@ -181,7 +181,7 @@ def test_echoes_are_the_same_trials_at_hardly_another_rate(tmp_path: Path) -> No
 def test_a_trace_holds_what_the_trial_recorded(method: Path, tmp_path: Path) -> None:
     (trial, *_) = make_plan("smoke", [f"{method}:Mine"]).trials(tmp_path, (0,))
     assert trace_of(trial) == "not run: never started"
-    run_trial(trial, Workplace(), ignore)
+    run_trial(trial, WorkerContext(), ignore)
     found = trace_of(trial)
     assert not isinstance(found, str)
     assert len(found["loss"]) == trial.job.settings.recipe.epochs

@@ -29,7 +29,7 @@ from fernoise_bench.protocols.files import read_json, read_jsonl
 from fernoise_bench.protocols.locks import FolderLock, is_locked
 from fernoise_bench.results.records.store import find_trials
 
-from ..toy import ToyWorkplace, ignore
+from ..toy import ToyContext, ignore
 from .workshop import everything, grid, life, run
 
 Undisturbed = dict[str, dict[str, str]]
@@ -52,7 +52,7 @@ def note(trials: tuple[Trial, ...], file: Path) -> None:
             with file.open("a") as lines:
                 lines.write(f"{trial.id} {event['epoch']}\n")
 
-    run_inline(trials, listen, ToyWorkplace())
+    run_inline(trials, listen, ToyContext())
 
 
 def test_two_runs_on_one_folder_train_each_epoch_once(tmp_path: Path, undisturbed: Undisturbed) -> None:
@@ -71,7 +71,7 @@ def test_who_has_a_trial_is_told(tmp_path: Path) -> None:
     trial = grid(tmp_path)[0]
     with FolderLock(trial.folder):
         assert is_locked(trial.folder)
-        assert run_trial(trial, ToyWorkplace(), ignore)["state"] == "skipped"
+        assert run_trial(trial, ToyContext(), ignore)["state"] == "skipped"
     assert not is_locked(trial.folder)
 
 

@@ -20,7 +20,7 @@ from fernoise_bench.protocols.files import read_arrays, read_json, read_jsonl
 from fernoise_bench.results.records.record import load_records
 from fernoise_bench.results.records.store import find_trials
 
-from ..toy import ToyWorkplace, toy_trial
+from ..toy import ToyContext, toy_trial
 
 # What a run says of itself and of the machine; everything else must be the same whatever happened on the way.
 OF_THE_RUN = {"seconds", "updated", "peak_memory_mb", "resumed"}
@@ -45,7 +45,7 @@ def run(trials: Sequence[Trial]) -> list[tuple[str, Mapping[str, Any]]]:
     """Runs what is not finished, as the command does; returns the events by trial."""
     heard: list[tuple[str, Mapping[str, Any]]] = []
     waiting = [trial for trial in trials if state_of(trial) not in FINISHED]
-    run_inline(waiting, lambda trial, event: heard.append((trial.id, event)), ToyWorkplace())
+    run_inline(waiting, lambda trial, event: heard.append((trial.id, event)), ToyContext())
     return heard
 
 

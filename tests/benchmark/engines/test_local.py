@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 
 from fernoise_bench.benchmark.engines.local import run_inline, run_local
-from fernoise_bench.benchmark.planning.grid import Wish, make_grid
-from fernoise_bench.benchmark.training.runner import Workplace, state_of
+from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
+from fernoise_bench.benchmark.training.runner import WorkerContext, state_of
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.protocols.files import read_json
 
 
 def grid(out: Path) -> tuple[Trial, ...]:
-    wish = Wish("fer2013-real", ("supervised", "co-teaching"), seeds=1, profile="smoke", synthetic=True, out=out)
-    return make_grid(wish).trials
+    asked = RunRequest("fer2013-real", ("supervised", "co-teaching"), seeds=1, profile="smoke", synthetic=True, out=out)
+    return make_grid(asked).trials
 
 
 @pytest.mark.slow
 def test_a_pool_gives_the_bytes_of_one_process(tmp_path: Path) -> None:
     alone, pooled = grid(tmp_path / "alone"), grid(tmp_path / "pooled")
     heard: list[Mapping[str, Any]] = []
-    run_inline(alone, lambda trial, event: heard.append(event), Workplace())
+    run_inline(alone, lambda trial, event: heard.append(event), WorkerContext())
     run_local(pooled, lambda trial, event: heard.append(event), 2)
     assert sum("status" in event for event in heard) == 2 * len(alone)
     for one, other in zip(alone, pooled, strict=True):
@@ -53,7 +53,7 @@ def test_a_killed_worker_costs_only_its_trial(tmp_path: Path) -> None:
     assert set(states.values()) == {"done"}
     reason = next(read_json(trial.folder / "status.json")["reason"] for trial in trials if trial.id == killed[0])
     assert reason == "the worker process died (signal SIGKILL)"
-    run_inline([trial for trial in trials if trial.id == killed[0]], lambda trial, event: None, Workplace())
+    run_inline([trial for trial in trials if trial.id == killed[0]], lambda trial, event: None, WorkerContext())
     assert {state_of(trial) for trial in trials} == {"done"}
 
 

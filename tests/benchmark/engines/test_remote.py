@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark.engines.remote import Post, lost, pack, run_parcel
-from fernoise_bench.benchmark.engines.select import Where, _pairs
+from fernoise_bench.benchmark.engines.remote import EventLog, lost, pack, run_remote
+from fernoise_bench.benchmark.engines.select import EngineOptions, _pairs
 from fernoise_bench.benchmark.training.runner import run_trial, state_of
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.protocols.errors import BadInput
@@ -19,7 +19,7 @@ from fernoise_bench.protocols.files import read_json
 from fernoise_bench.protocols.locks import FolderLock
 from fernoise_bench.protocols.rows import CellData
 
-from ...toy import EPOCHS, ToyWorkplace, ignore, toy_trial
+from ...toy import EPOCHS, ToyContext, ignore, toy_trial
 
 
 def test_a_trial_travels_with_its_id_and_absolute_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_a_word_for_weights_stays_a_word(tmp_path: Path) -> None:
 
 
 def test_events_arrive_once_and_in_order_and_half_a_line_waits(tmp_path: Path) -> None:
-    there, here = Post(tmp_path / "post"), Post(tmp_path / "post")
+    there, here = EventLog(tmp_path / "post"), EventLog(tmp_path / "post")
     assert list(here.receive()) == []
     there.send("w", "a", {"started": True})
     there.send("w", "a", {"epoch": 1, "loss": 0.5})
@@ -54,33 +54,33 @@ def test_events_arrive_once_and_in_order_and_half_a_line_waits(tmp_path: Path) -
     assert there.count("w") == 2
 
 
-class Stopping(ToyWorkplace):
-    """A workplace at which somebody asks to stop when a trial has begun."""
+class Stopping(ToyContext):
+    """A context in which somebody asks to stop when a trial has begun."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, log: EventLog) -> None:
         super().__init__()
-        self.post = post
+        self.log = log
 
     def cell(self, trial: Trial) -> CellData:
-        self.post.ask_to_stop()
+        self.log.ask_to_stop()
         return super().cell(trial)
 
 
 def test_a_run_that_is_asked_to_stop_stops_after_the_epoch_and_goes_on_later(tmp_path: Path) -> None:
-    post, trial = Post(tmp_path / "post"), toy_trial("supervised", tmp_path / "out")
-    assert run_parcel(pack(trial), Stopping(post), post, "w")["state"] == "stopped"
+    log, trial = EventLog(tmp_path / "post"), toy_trial("supervised", tmp_path / "out")
+    assert run_remote(pack(trial), Stopping(log), log, "w")["state"] == "stopped"
     assert state_of(trial) == "interrupted"
-    assert [event.get("epoch") for _, event in post.receive()] == [None, 1]
-    assert run_parcel(pack(trial), ToyWorkplace(), post, "w")["state"] == "stopped", "none begins after that"
-    assert list(post.receive()) == []
-    again = Post(tmp_path / "again")
-    assert run_parcel(pack(trial), ToyWorkplace(), again, "w")["state"] == "done"
+    assert [event.get("epoch") for _, event in log.receive()] == [None, 1]
+    assert run_remote(pack(trial), ToyContext(), log, "w")["state"] == "stopped", "none begins after that"
+    assert list(log.receive()) == []
+    again = EventLog(tmp_path / "again")
+    assert run_remote(pack(trial), ToyContext(), again, "w")["state"] == "done"
     assert [event.get("epoch") for _, event in again.receive()] == [None, *range(2, EPOCHS + 1)]
 
 
 def test_another_version_of_the_code_does_not_run_the_trial(tmp_path: Path) -> None:
     trial = toy_trial("supervised", tmp_path / "out")
-    status = run_parcel(("0" * 16, trial), ToyWorkplace(), Post(tmp_path / "post"), "w")
+    status = run_remote(("0" * 16, trial), ToyContext(), EventLog(tmp_path / "post"), "w")
     assert status["state"] == "failed"
     assert "another version of fernoise-bench" in status["reason"]
     assert not trial.folder.exists()
@@ -91,7 +91,7 @@ def test_a_full_disk_elsewhere_is_a_status_here(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fernoise_bench.benchmark.engines.remote.run_trial", full)
-    status = run_parcel(pack(toy_trial("supervised", tmp_path)), ToyWorkplace(), Post(tmp_path / "post"), "w")
+    status = run_remote(pack(toy_trial("supervised", tmp_path)), ToyContext(), EventLog(tmp_path / "post"), "w")
     assert (status["state"], status["reason"]) == ("failed", "No space left on device")
 
 
@@ -108,7 +108,7 @@ def test_a_lost_trial_is_written_down_unless_somebody_has_it_or_it_was_done(tmp_
     assert lost(trial, "gone")["state"] == "failed"
     assert read_json(trial.folder / "status.json")["reason"] == "gone"
 
-    run_trial(trial, ToyWorkplace(), ignore)
+    run_trial(trial, ToyContext(), ignore)
     assert lost(trial, "gone")["state"] == "done"
     assert state_of(trial) == "done"
 
@@ -116,32 +116,32 @@ def test_a_lost_trial_is_written_down_unless_somebody_has_it_or_it_was_done(tmp_
 @pytest.mark.parametrize(
     ("where", "asked", "device"),
     [
-        (Where(), "auto", "auto"),
-        (Where("local", workers=2), "cuda", "cuda"),
-        (Where("ray"), "auto", "cpu"),
-        (Where("ray", gpus_per_trial=0.25), "auto", "cuda"),
-        (Where("slurm", workers=4, gpus_per_trial=1.0), "cuda", "cuda"),
+        (EngineOptions(), "auto", "auto"),
+        (EngineOptions("local", workers=2), "cuda", "cuda"),
+        (EngineOptions("ray"), "auto", "cpu"),
+        (EngineOptions("ray", gpus_per_trial=0.25), "auto", "cuda"),
+        (EngineOptions("slurm", workers=4, gpus_per_trial=1.0), "cuda", "cuda"),
     ],
 )
-def test_the_device_follows_from_what_each_trial_is_given(where: Where, asked: str, device: str) -> None:
+def test_the_device_follows_from_what_each_trial_is_given(where: EngineOptions, asked: str, device: str) -> None:
     assert where.device(asked) == device
 
 
 @pytest.mark.parametrize(
     ("where", "asked", "message"),
     [
-        (Where("ray"), "cuda", "say what share of a GPU by --gpus-per-trial 1"),
-        (Where("ray", gpus_per_trial=0.5), "cpu", "--gpus-per-trial 0.5: --device cpu needs none"),
-        (Where("local", gpus_per_trial=0.5), "auto", "--gpus-per-trial is for --engine ray or slurm"),
-        (Where("slurm", workers=1, address="auto"), "auto", "--address is for --engine ray;"),
-        (Where(retries=2), "auto", "--retries is for --engine ray;"),
-        (Where("ray", partition="gpu"), "auto", "--partition is for --engine slurm;"),
-        (Where("inline", time="90"), "auto", "--time is for --engine slurm;"),
-        (Where(sbatch=("account=lab",)), "auto", "--slurm is for --engine slurm;"),
-        (Where("slurm"), "auto", "say how many processes take trials by --workers N"),
+        (EngineOptions("ray"), "cuda", "say what share of a GPU by --gpus-per-trial 1"),
+        (EngineOptions("ray", gpus_per_trial=0.5), "cpu", "--gpus-per-trial 0.5: --device cpu needs none"),
+        (EngineOptions("local", gpus_per_trial=0.5), "auto", "--gpus-per-trial is for --engine ray or slurm"),
+        (EngineOptions("slurm", workers=1, address="auto"), "auto", "--address is for --engine ray;"),
+        (EngineOptions(retries=2), "auto", "--retries is for --engine ray;"),
+        (EngineOptions("ray", partition="gpu"), "auto", "--partition is for --engine slurm;"),
+        (EngineOptions("inline", time="90"), "auto", "--time is for --engine slurm;"),
+        (EngineOptions(sbatch=("account=lab",)), "auto", "--slurm is for --engine slurm;"),
+        (EngineOptions("slurm"), "auto", "say how many processes take trials by --workers N"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(where: Where, asked: str, message: str) -> None:
+def test_options_that_do_not_go_together_are_refused(where: EngineOptions, asked: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         where.device(asked)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fernoise_bench.benchmark.engines import slurm_cluster as engine_slurm
-from fernoise_bench.benchmark.engines.remote import Post
+from fernoise_bench.benchmark.engines.remote import EventLog
 from fernoise_bench.benchmark.engines.slurm_cluster import SlurmPlace, Worker, end, minutes_of, run_slurm, take
 from fernoise_bench.protocols.errors import BadInput
 
@@ -115,12 +115,12 @@ def test_a_trial_is_taken_once_and_kept_over_a_requeue(tmp_path: Path) -> None:
 def test_a_worker_that_gets_nowhere_is_not_requeued_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helpers = SimpleNamespace(DelayedSubmission=lambda worker: worker)
     monkeypatch.setattr(engine_slurm, "_submitit", lambda: SimpleNamespace(helpers=helpers))
-    post, worker = Post(tmp_path), Worker((), tmp_path, number=0, workers=1)
+    log, worker = EventLog(tmp_path), Worker((), tmp_path, number=0, workers=1)
     lives = 0
     while (following := worker.checkpoint()) is not None:
         worker, lives = following, lives + 1
         if lives == 2:
-            post.send(worker.me, "a", {"epoch": 1})
+            log.send(worker.me, "a", {"epoch": 1})
     assert lives == 2 + 1 + engine_slurm.IDLE_LIVES
     assert worker.idle == engine_slurm.IDLE_LIVES
 

@@ -10,7 +10,7 @@ import torch
 
 from fernoise_bench.benchmark.planning import estimate as plan
 from fernoise_bench.benchmark.planning import grid as cells
-from fernoise_bench.benchmark.planning.grid import Grid, Wish, describe, make_grid
+from fernoise_bench.benchmark.planning.grid import Grid, RunRequest, describe, make_grid
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.benchmark.training import runner
 from fernoise_bench.methods.base import Task
@@ -28,9 +28,9 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "damage", lambda trial: "")
 
 
-def smoke(out: Path, protocol: str = "fer2013-real", **wish: Any) -> Grid:
-    wish = {"all_methods": True, "seeds": 2, **wish}
-    return make_grid(Wish(protocol, profile="smoke", synthetic=True, out=out, **wish))
+def smoke(out: Path, protocol: str = "fer2013-real", **asked: Any) -> Grid:
+    asked = {"all_methods": True, "seeds": 2, **asked}
+    return make_grid(RunRequest(protocol, profile="smoke", synthetic=True, out=out, **asked))
 
 
 def pretend(grid: Grid, number: int, state: str, seconds: float | None = None) -> None:
@@ -50,7 +50,7 @@ def test_seeds_are_outermost_and_methods_innermost(tmp_path: Path) -> None:
 
 
 def test_defaults_with_generated_faces_are_the_small_profile_and_three_seeds() -> None:
-    grid = make_grid(Wish("bp4d-3fold", ("recot",), synthetic=True, out=Path("runs"), device="cpu"))
+    grid = make_grid(RunRequest("bp4d-3fold", ("recot",), synthetic=True, out=Path("runs"), device="cpu"))
     assert (grid.job.profile, grid.job.source, grid.seeds) == ("small", "generated", 3)
     assert len(grid.trials) == 3 * 3
 
@@ -67,7 +67,7 @@ def test_compiling_is_a_setting_of_its_own(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_default_is_real_faces_at_the_papers_profile(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"BP4D: nothing usable in .*; ask for it at .*--synthetic"):
-        make_grid(Wish("bp4d-3fold", ("recot",), data_root=tmp_path, device="cpu"))
+        make_grid(RunRequest("bp4d-3fold", ("recot",), data_root=tmp_path, device="cpu"))
 
 
 def test_without_takes_methods_out_and_reasons_are_kept(tmp_path: Path) -> None:

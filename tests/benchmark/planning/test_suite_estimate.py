@@ -1,4 +1,4 @@
-"""What the whole suite costs: counted work, assumed or measured speed, the longest pole."""
+"""What the whole suite costs: counted work, assumed or measured speed, the critical path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from fernoise_bench.benchmark.planning import device_speed as gpus
 from fernoise_bench.benchmark.planning import suite_estimate as plan_suite
 from fernoise_bench.benchmark.planning.compute_count import Sizes, Work, count
 from fernoise_bench.benchmark.planning.device_speed import Speed
-from fernoise_bench.benchmark.planning.suite_estimate import PUBLISHED, Line, Suite, reckon, suite, text, wall
+from fernoise_bench.benchmark.planning.suite_estimate import (
+    PUBLISHED,
+    CostLine,
+    SuiteCost,
+    estimate_suite,
+    suite,
+    text,
+    wall,
+)
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.protocols import catalog
 from fernoise_bench.protocols.errors import BadInput
@@ -20,7 +28,7 @@ from fernoise_bench.results.papers.reported import TABLE_IDS
 from fernoise_bench.results.papers.tables import wanted
 
 NETWORK = ("resnet18", "", 0, 224)
-SPEED = Speed(trained=100.0, looked=400.0, how="a test")
+SPEED = Speed(trained=100.0, inference_rate=400.0, how="a test")
 
 # --- counted work
 
@@ -71,7 +79,7 @@ def test_an_assumed_speed_says_so_and_by_what() -> None:
     speed = gpus.assumed("H100", "fp32", *NETWORK)
     assert speed.how == "assumed: 67 TFLOPS fp32 of h100's data sheet at 40% utilisation, over counted FLOPs"
     assert speed.trained == pytest.approx(67e12 * 0.4 / (speed.training_gflops * 1e9))
-    assert speed.looked > 2 * speed.trained
+    assert speed.inference_rate > 2 * speed.trained
 
 
 def test_a_measured_speed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +88,7 @@ def test_a_measured_speed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "PROBE_SECONDS", 0.1)
     speed = gpus.measured(torch.device("cpu"), "fp32", "small", "", 0, 32)
     assert speed.how.startswith("measured now (cpu, ")
-    assert speed.looked > speed.trained > 0
+    assert speed.inference_rate > speed.trained > 0
     assert speed.training_gflops is None
 
 
@@ -124,18 +132,18 @@ def test_every_tables_cells_are_there_once(quick: None) -> None:
 def test_hours_add_up_and_the_longest_pole_has_its_teacher_before_it() -> None:
     hour = 3600 * SPEED.trained
     lines = (
-        Line("a", "slow", cells=1, folds=1, rest=0, trained=3 * hour, network=NETWORK),
-        Line("b", "pupil", cells=2, folds=2, rest=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
+        CostLine("a", "slow", cells=1, folds=1, rest=0, trained=3 * hour, network=NETWORK),
+        CostLine("b", "pupil", cells=2, folds=2, rest=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
     )
-    teachers = {("b", "t"): Line("b", "teacher t", 2, 2, rest=4 * hour, trained=hour, network=NETWORK)}
-    found = reckon(Suite(lines, teachers, {"x on a": "lacks y"}), {NETWORK: SPEED}, seeds=2, devices=3)
+    teachers = {("b", "t"): CostLine("b", "teacher t", 2, 2, rest=4 * hour, trained=hour, network=NETWORK)}
+    found = estimate_suite(SuiteCost(lines, teachers, {"x on a": "lacks y"}), {NETWORK: SPEED}, seeds=2, devices=3)
     assert (found["trials"], found["teachers"]) == (2 + 4, 4)
     assert found["device_hours"] == pytest.approx(2 * 3 + 4 * 2 + 4 * 2)
-    pole = found["longest_pole"]
+    pole = found["critical_path"]
     assert (pole["method"], pole["hours"], pole["of_which_teachers"]) == ("pupil", 4, 2)
     assert found["wall_hours"] >= max(22 / 3, 4)
     said = text(found, "h100")
-    assert "longest pole: pupil on b, 4 h 0 min, 2 h 0 min of them its teacher t" in said
+    assert "critical path: pupil on b, 4 h 0 min, 2 h 0 min of them its teacher t" in said
     assert "not run: x on a: lacks y" in said
     assert "in all 22 h100-hours" in said
 
@@ -159,7 +167,7 @@ def test_plan_all_prints_and_gives_data(one_table: None) -> None:
     assert found.exit_code == 0, found.output
     assert "on 64 h100s" in found.output
     assert "speed, assumed: " in found.output
-    assert "longest pole: " in found.output
+    assert "critical path: " in found.output
     data = json.loads(CliRunner().invoke(main, ["plan", "--all", "--gpus", "8", "--gpu", "a100", "--json"]).stdout)
     assert (data["devices"], data["seeds"]) == (8, 8)
     assert all(speed["how"].startswith("assumed") for speed in data["speeds"])

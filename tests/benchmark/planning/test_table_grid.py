@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.planning import grid as cells
 from fernoise_bench.benchmark.planning import table_grid as fill
-from fernoise_bench.benchmark.planning.grid import Wish
+from fernoise_bench.benchmark.planning.grid import RunRequest
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.papers.reported import TABLE_IDS
 
 
-def wish(**changes):
-    return Wish(**{"protocol": "", "synthetic": True, "profile": "smoke", "out": Path("nowhere"), **changes})
+def asked(**changes):
+    return RunRequest(**{"protocol": "", "synthetic": True, "profile": "smoke", "out": Path("nowhere"), **changes})
 
 
 def call(*words):
@@ -29,7 +29,7 @@ def trials(found):
 
 
 def test_a_table_is_a_grid_for_each_protocol_without_the_cells_the_paper_has_not():
-    found = fill.make_fill("cocuring-2", wish())
+    found = fill.make_table_grid("cocuring-2", asked())
     assert [grid.job.protocol.name for grid in found.grids] == ["rafdb-sym", "ferplus-sym", "affectnet-sym"]
     assert len(trials(found)) == 3 * (7 * 4 + 3)
     assert ("ferplus-sym", "scn", 0.3) in trials(found)
@@ -38,15 +38,15 @@ def test_a_table_is_a_grid_for_each_protocol_without_the_cells_the_paper_has_not
 
 
 def test_options_narrow_a_table():
-    found = fill.make_fill(
-        "cocuring-2", wish(protocol="rafdb-sym", methods=("scn", "co-teaching"), levels=(0.3, 0.4), without=("nct",))
+    found = fill.make_table_grid(
+        "cocuring-2", asked(protocol="rafdb-sym", methods=("scn", "co-teaching"), levels=(0.3, 0.4), without=("nct",))
     )
     assert trials(found) == {
         ("rafdb-sym", "scn", 0.3),
         ("rafdb-sym", "co_teaching", 0.3),
         ("rafdb-sym", "co_teaching", 0.4),
     }
-    found = fill.make_fill("recot-4", wish(methods=("recot:a1-b1-g1",), folds=("1",), seeds=2))
+    found = fill.make_table_grid("recot-4", asked(methods=("recot:a1-b1-g1",), folds=("1",), seeds=2))
     assert len(found.grids) == 2
     assert sum(len(grid.trials) for grid in found.grids) == 4
 
@@ -66,38 +66,38 @@ def test_options_narrow_a_table():
 )
 def test_what_a_table_has_not_is_refused(table_id, changes, message):
     with pytest.raises(BadInput) as error:
-        fill.make_fill(table_id, wish(**changes))
+        fill.make_table_grid(table_id, asked(**changes))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_method_that_cannot_run_is_left_out_with_the_reason(monkeypatch):
-    monkeypatch.setattr(fill, "_reason", lambda each, wish: "needs what is not there" if each.method == "nct" else "")
-    found = fill.make_fill("cocuring-3", wish())
+    monkeypatch.setattr(fill, "_reason", lambda each, asked: "needs what is not there" if each.method == "nct" else "")
+    found = fill.make_table_grid("cocuring-3", asked())
     assert found.left_out == {"nct on affectnet-auto": "needs what is not there"}
     assert "nct" not in {method for _, method, _ in trials(found)}
-    monkeypatch.setattr(fill, "_reason", lambda each, wish: "needs what is not there")
+    monkeypatch.setattr(fill, "_reason", lambda each, asked: "needs what is not there")
     with pytest.raises(BadInput, match="none of the methods asked for can run"):
-        fill.make_fill("cocuring-3", wish())
+        fill.make_table_grid("cocuring-3", asked())
 
 
 def test_runs_under_the_papers_own_recipes_leave_out_methods_without_one():
-    found = fill.make_fill("cocuring-3", wish(recipe="native"))
+    found = fill.make_table_grid("cocuring-3", asked(recipe="native"))
     assert ("affectnet-auto", "cocuring", None) in trials(found)
     assert all(trial.job.recipe == "native" for grid in found.grids for trial in grid.trials)
     assert "ensemble on affectnet-auto" in found.left_out
 
 
 def test_auxiliary_aus_are_there_for_generated_faces():
-    found = fill.make_fill("ulcag-2", wish())
+    found = fill.make_table_grid("ulcag-2", asked())
     assert {method for _, method, _ in trials(found)} == {"ulc_ag", "ulc_ag:random-edges"}
 
 
 def test_absent_data_name_the_columns_that_could_be_filled_alone(tmp_path):
     with pytest.raises(BadInput, match=r"rafdb.*--synthetic.*: --protocol ferplus-sym or --protocol affectnet-sym"):
-        fill.make_fill("cocuring-2", wish(synthetic=False, profile=None, data_root=tmp_path))
+        fill.make_table_grid("cocuring-2", asked(synthetic=False, profile=None, data_root=tmp_path))
     with pytest.raises(BadInput) as error:
-        fill.make_fill("recot-4", wish(synthetic=False, profile=None, data_root=tmp_path))
+        fill.make_table_grid("recot-4", asked(synthetic=False, profile=None, data_root=tmp_path))
     assert "--protocol" not in str(error.value), "the other column needs the same data"
 
 
@@ -146,5 +146,5 @@ def test_a_papers_table_has_no_long_form_and_an_unknown_name_lists_both_kinds(tm
 
 
 def test_a_protocols_run_is_as_before():
-    grid = cells.make_grid(wish(protocol="rafdb-sym", methods=("supervised",), levels=(0.2,)))
+    grid = cells.make_grid(asked(protocol="rafdb-sym", methods=("supervised",), levels=(0.2,)))
     assert len(grid.trials) == 1

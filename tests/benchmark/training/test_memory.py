@@ -54,13 +54,13 @@ def trial_of(recipe):
     job = Job(protocol, "paper", "real", root, root / "runs", settings, "none", partial=False)
     return Trial(job, registry.find("supervised"), "part1", None, 0)
 
-trial, workplace = trial_of(replace(recipe, max_steps=6)), runner.Workplace()
-status = runner.run_trial(trial, workplace, lambda event: None)
+trial, context = trial_of(replace(recipe, max_steps=6)), runner.WorkerContext()
+status = runner.run_trial(trial, context, lambda event: None)
 assert status["state"] == "done", status
 told = json.loads((trial.folder / "environment.json").read_text())
 found |= {"trained": memory("VmHWM"), "rows": told["rows"], "seconds": status["seconds"]}
 whole = trial_of(recipe)  # the order and the draws of an epoch over all frames, of which the first steps are taken
-training = trainer.start(whole, workplace.cell(whole), Weights("none"))
+training = trainer.start(whole, context.cell(whole), Weights("none"))
 for batch in itertools.islice(training.train_set.batches(0, 2), 3):
     assert not batch.images[0].isnan().any()
 print(json.dumps({**found, "whole epoch": memory("VmHWM"), "steps": training.train_set.sampler.steps}))

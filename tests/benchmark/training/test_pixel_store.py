@@ -25,7 +25,7 @@ from fernoise_bench.protocols.files import read_jsonl
 from fernoise_bench.protocols.images.image_pool import Images, in_memory, join, of_pool
 from fernoise_bench.protocols.rows import CellData, Rows
 
-from ...toy import ToyWorkplace, ignore, toy_cell, toy_trial
+from ...toy import ToyContext, ignore, toy_cell, toy_trial
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(
@@ -148,7 +148,7 @@ def test_a_split_is_brought_to_the_device_in_chunks(chunk: int, monkeypatch: pyt
 # --- trials
 
 
-class Mixed(ToyWorkplace):
+class Mixed(ToyContext):
     """The toy cell read from disk, with grey faces among coloured ones, in pools of their own, in every split."""
 
     def cell(self, trial: Trial) -> CellData:
@@ -157,7 +157,7 @@ class Mixed(ToyWorkplace):
         return replace(data, train=mixed(data.train), validation=mixed(data.validation), test=mixed(data.test))
 
 
-class OnDisk(ToyWorkplace):
+class OnDisk(ToyContext):
     """The toy cell, all its splits rows of one pool on disk."""
 
     def cell(self, trial: Trial) -> CellData:
@@ -180,21 +180,21 @@ def mixed(rows: Rows) -> Rows:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("cocuring", "single"), ("recot", "multi"), ("scn", "single")])
-@pytest.mark.parametrize("workplace", [OnDisk, Mixed])
+@pytest.mark.parametrize("context", [OnDisk, Mixed])
 def test_a_trial_leaves_the_same_bytes(
-    name: str, kind: Kind, workplace: type[ToyWorkplace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, kind: Kind, context: type[ToyContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
     for place in ("resident", "lazy"):
         trial = toy_trial(name, tmp_path / place, kind=kind, epochs=2, augmentation=EVERYTHING)
-        assert run_trial(trial, workplace(), ignore)["state"] == "done"
+        assert run_trial(trial, context(), ignore)["state"] == "done"
         lines = [{**line, "seconds": 0} for line in read_jsonl(trial.folder / "epochs.jsonl")]
         found.append(((trial.folder / "predictions.npz").read_bytes(), lines))
         lazily(monkeypatch)
     assert found[0] == found[1]
-    if workplace is OnDisk:
+    if context is OnDisk:
         held = toy_trial(name, tmp_path / "held", kind=kind, epochs=2, augmentation=EVERYTHING)
-        run_trial(held, ToyWorkplace(), ignore)
+        run_trial(held, ToyContext(), ignore)
         assert (held.folder / "predictions.npz").read_bytes() == found[0][0]
 
 

@@ -17,7 +17,7 @@ from fernoise_bench.benchmark.training.runner import run_trial, state_of
 from fernoise_bench.methods.base import Kind
 from fernoise_bench.protocols.files import read_json, read_jsonl
 
-from ...toy import EPOCHS, ToyWorkplace, ignore, toy_trial
+from ...toy import EPOCHS, ToyContext, ignore, toy_trial
 
 CASES = [(spec.name, kind) for spec in registry.all_base() for kind in sorted(spec.needs & {"single", "multi"})]
 
@@ -30,7 +30,7 @@ def run_and_die(name: str, kind: Kind, out: Path, epoch: int) -> None:
         if event.get("epoch") == epoch and "teacher" not in event:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run_trial(toy_trial(name, out, kind=kind), ToyWorkplace(), report)
+    run_trial(toy_trial(name, out, kind=kind), ToyContext(), report)
 
 
 def kill_after(name: str, kind: Kind, out: Path, epoch: int) -> None:
@@ -44,13 +44,13 @@ def kill_after(name: str, kind: Kind, out: Path, epoch: int) -> None:
 def test_killed_and_continued_equals_never_killed(name: str, kind: Kind, tmp_path: Path) -> None:
     """Killed after the first epoch, again after the third, then left to finish."""
     whole = toy_trial(name, tmp_path / "whole", kind=kind)
-    run_trial(whole, ToyWorkplace(), ignore)
+    run_trial(whole, ToyContext(), ignore)
     killed = toy_trial(name, tmp_path / "killed", kind=kind)
     for epoch in (1, 3):
         kill_after(name, kind, tmp_path / "killed", epoch)
         assert state_of(killed) == "interrupted"
         assert len(read_jsonl(killed.folder / "epochs.jsonl")) == epoch
-    status = run_trial(killed, ToyWorkplace(), ignore)
+    status = run_trial(killed, ToyContext(), ignore)
     assert status["state"] == "done"
     assert (killed.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()
     timeless = [
@@ -71,9 +71,9 @@ def test_a_damaged_checkpoint_is_named_and_the_trial_starts_again(tmp_path: Path
     path = trial.folder / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:1000])
     warnings: list[str] = []
-    status = run_trial(trial, ToyWorkplace(), lambda event: warnings.append(event.get("warning", "")))
+    status = run_trial(trial, ToyContext(), lambda event: warnings.append(event.get("warning", "")))
     assert status["state"] == "done"
     assert "checkpoint.pt: damaged checkpoint" in "".join(warnings)
     whole = toy_trial("supervised", tmp_path / "whole")
-    run_trial(whole, ToyWorkplace(), ignore)
+    run_trial(whole, ToyContext(), ignore)
     assert (trial.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()

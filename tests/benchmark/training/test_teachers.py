@@ -19,7 +19,7 @@ import torch
 from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.benchmark.training import teachers, trainer
 from fernoise_bench.benchmark.training.evaluator import predict_rows
-from fernoise_bench.benchmark.training.runner import Workplace, run_trial
+from fernoise_bench.benchmark.training.runner import WorkerContext, run_trial
 from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.methods.base import Method, TrainView
@@ -54,13 +54,13 @@ def cell() -> CellData:
     return replace(data, train=unlabelled(data.train), validation=unlabelled(half_verified(data.validation)))
 
 
-class Taught(Workplace):
+class Taught(WorkerContext):
     def cell(self, trial: Trial) -> CellData:
         return cell()
 
 
-def attend(trial: Trial) -> teachers.Lesson:
-    return teachers.attend(trial, cell(), Weights("none"), ignore)
+def train_teachers(trial: Trial) -> teachers.TeacherOutput:
+    return teachers.train_teachers(trial, cell(), Weights("none"), ignore)
 
 
 def the_teacher(trial: Trial) -> Trial:
@@ -77,13 +77,13 @@ def said(trial: Trial) -> dict[str, Any]:
 
 def test_rows_nobody_verified_get_the_teachers_labels_and_the_others_keep_theirs(tmp_path: Path) -> None:
     trial = taught("supervised", tmp_path)
-    lesson, before = attend(trial), cell()
-    assert lesson.probabilities is None
-    assert lesson.data.validation is not None
+    output, before = train_teachers(trial), cell()
+    assert output.probabilities is None
+    assert output.data.validation is not None
     assert before.validation is not None
     for name, old, new in (
-        ("train", before.train, lesson.data.train),
-        ("validation", before.validation, lesson.data.validation),
+        ("train", before.train, output.data.train),
+        ("validation", before.validation, output.data.validation),
     ):
         probabilities = said(trial)[name]
         assert probabilities.shape == (len(old), len(AUS))
@@ -93,18 +93,18 @@ def test_rows_nobody_verified_get_the_teachers_labels_and_the_others_keep_theirs
         assert new.given.dtype == old.given.dtype
         np.testing.assert_array_equal(new.reference, old.reference)
         np.testing.assert_array_equal(new.verified, old.verified)
-    np.testing.assert_array_equal(lesson.data.test.given, before.test.given)
-    noisy = lesson.data.train.take(~before.train.verified)
+    np.testing.assert_array_equal(output.data.test.given, before.test.given)
+    noisy = output.data.train.take(~before.train.verified)
     judged = noisy.reference != 0
-    assert lesson.data.noise["realised"] == pytest.approx((noisy.given != noisy.reference)[judged].mean())
-    assert lesson.data.noise["realised"] < 0.5
+    assert output.data.noise["realised"] == pytest.approx((noisy.given != noisy.reference)[judged].mean())
+    assert output.data.noise["realised"] < 0.5
 
 
 def test_exactly_one_half_is_present(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     below = np.nextafter(np.float32(0.5), np.float32(0))
     says = np.array([0.5, below, 0.5], np.float32)
     monkeypatch.setattr(teachers, "predict_rows", lambda method, pixels, *_: np.tile(says, (len(pixels), 1)))
-    train = attend(taught("supervised", tmp_path)).data.train
+    train = train_teachers(taught("supervised", tmp_path)).data.train
     assert np.unique(train.given[~train.verified], axis=0).tolist() == [[1, -1, 1]]
 
 
@@ -116,7 +116,7 @@ def test_the_teacher_speaks_in_evaluation_mode(tmp_path: Path, monkeypatch: pyte
         return predict_rows(method, pixels, *rest)
 
     monkeypatch.setattr(teachers, "predict_rows", watched)
-    attend(taught("supervised", tmp_path))
+    train_teachers(taught("supervised", tmp_path))
     assert modes == [False, False]
 
 
@@ -132,7 +132,7 @@ def test_the_teacher_trains_on_verified_rows_without_seeing_labels_of_others(
         return training
 
     monkeypatch.setattr(trainer, "start", watched)
-    attend(taught("supervised", tmp_path))
+    train_teachers(taught("supervised", tmp_path))
     (view,) = seen
     assert not view.labels[~view.verified].any()
     assert view.labels[view.verified].any()
@@ -141,12 +141,12 @@ def test_the_teacher_trains_on_verified_rows_without_seeing_labels_of_others(
 def test_a_method_sees_its_teachers_rows_beside_its_own(tmp_path: Path) -> None:
     """Batch.teacher follows Batch.index, in batches and in passes."""
     trial = taught("distillation", tmp_path)
-    lesson = attend(trial)
-    assert lesson.probabilities is not None
-    np.testing.assert_array_equal(lesson.probabilities, said(trial)["train"])
-    training = trainer.start(trial, lesson.data, Weights("none"), lesson.probabilities)
-    expected = torch.from_numpy(lesson.probabilities)
-    labels = torch.from_numpy(lesson.data.train.given.astype(np.int64))
+    output = train_teachers(trial)
+    assert output.probabilities is not None
+    np.testing.assert_array_equal(output.probabilities, said(trial)["train"])
+    training = trainer.start(trial, output.data, Weights("none"), output.probabilities)
+    expected = torch.from_numpy(output.probabilities)
+    labels = torch.from_numpy(output.data.train.given.astype(np.int64))
     seen = 0
     for batch in (*training.train_set.batches(0, 1), *training.train_set.view(0).batches(augment=True)):
         assert batch.teacher is not None
@@ -226,12 +226,12 @@ def test_killed_while_the_teacher_trains_and_continued_gives_the_same_bytes(tmp_
 
 def test_what_it_said_is_checked_and_a_damaged_file_made_anew(tmp_path: Path) -> None:
     trial = taught("supervised", tmp_path)
-    attend(trial)
+    train_teachers(trial)
     path = the_teacher(trial).folder / teachers.PROBABILITIES
     before = path.read_bytes()
     path.write_bytes(before[:100])
     warnings: list[str] = []
-    teachers.attend(trial, cell(), Weights("none"), lambda event: warnings.append(event.get("warning", "")))
+    teachers.train_teachers(trial, cell(), Weights("none"), lambda event: warnings.append(event.get("warning", "")))
     assert "the teacher is trained again" in "".join(warnings)
     assert path.read_bytes() == before
 

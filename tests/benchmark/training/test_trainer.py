@@ -20,7 +20,7 @@ from fernoise_bench.benchmark.training.runner import run_trial, state_of
 from fernoise_bench.methods.base import Batch, MakeEncoder, Method, Network, NoParams, Step, Task
 from fernoise_bench.protocols.files import read_arrays, read_json
 
-from ...toy import EPOCHS, ToyWorkplace, ignore, toy_cell, toy_trial
+from ...toy import EPOCHS, ToyContext, ignore, toy_cell, toy_trial
 
 VIEWS = ("recot:view1", "recot:view2")
 
@@ -75,7 +75,7 @@ def specification(cls: type[Method]) -> MethodSpec:
 
 def run(cls: type[Method], out: Path) -> tuple[Mapping[str, Any], Path]:
     trial = toy_trial(specification(cls), out)
-    return run_trial(trial, ToyWorkplace(), ignore), trial.folder
+    return run_trial(trial, ToyContext(), ignore), trial.folder
 
 
 def test_a_finished_trial_leaves_its_files_and_no_checkpoint(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_the_first_network_starts_alike_in_every_method(tmp_path: Path) -> None:
 
 def test_a_finished_trial_is_not_run_again(tmp_path: Path) -> None:
     trial = toy_trial("supervised", tmp_path)
-    run_trial(trial, ToyWorkplace(), ignore)
+    run_trial(trial, ToyContext(), ignore)
     before = (trial.folder / "status.json").read_bytes()
     assert state_of(trial) == "done"
-    assert run_trial(trial, ToyWorkplace(), ignore)["state"] == "done"
+    assert run_trial(trial, ToyContext(), ignore)["state"] == "done"
     assert (trial.folder / "status.json").read_bytes() == before
 
 
@@ -189,7 +189,7 @@ def test_variants_draw_what_their_method_draws(tmp_path: Path) -> None:
     trials = {name: toy_trial(name, tmp_path, kind="multi") for name in ("recot", *VIEWS, "recot:additive")}
     last = {}
     for name, trial in trials.items():
-        run_trial(trial, ToyWorkplace(), ignore)
+        run_trial(trial, ToyContext(), ignore)
         last[name] = read_arrays(trial.folder / "predictions.npz")["last"]
     assert np.array_equal(last["recot"], last["recot:additive"])
     np.testing.assert_allclose(last["recot"], np.mean([last[view] for view in VIEWS], axis=0), rtol=0, atol=1e-6)

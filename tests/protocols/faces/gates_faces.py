@@ -16,7 +16,7 @@ import torch
 
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.benchmark.settings import Settings
-from fernoise_bench.benchmark.training.runner import Workplace, run_trial
+from fernoise_bench.benchmark.training.runner import WorkerContext, run_trial
 from fernoise_bench.benchmark.trial import Job, Trial
 from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.definitions.action_units import BP4D_3FOLD
@@ -31,8 +31,8 @@ FRAMES = 6_027  # 147 of each of 41 subjects: 27 or 28 subjects give about 4,000
 SEED = 0
 
 
-class OneCell(Workplace):
-    """A workplace with one cell."""
+class OneCell(WorkerContext):
+    """A context with one cell."""
 
     def __init__(self, data: CellData) -> None:
         super().__init__()

@@ -85,7 +85,7 @@ def test_cliques_by_hand():
     st.lists(st.integers(0, 30).map(lambda n: n / 4), min_size=1, max_size=9), st.integers(0, 12).map(lambda n: n / 4)
 )
 def test_a_shared_letter_means_near(mean_ranks, difference):
-    found = ranks.letters(ranks.cliques(mean_ranks, difference), len(mean_ranks))
+    found = ranks.group_letters(ranks.cliques(mean_ranks, difference), len(mean_ranks))
     for i, first in enumerate(mean_ranks):
         for j, second in enumerate(mean_ranks):
             assert bool(set(found[i]) & set(found[j])) == (abs(first - second) <= difference)
@@ -93,7 +93,7 @@ def test_a_shared_letter_means_near(mean_ranks, difference):
 
 def test_letters_beyond_the_alphabet():
     groups = tuple((i,) for i in range(28))
-    assert ranks.letters(groups, 28)[25:] == ("z", "(27)", "(28)")
+    assert ranks.group_letters(groups, 28)[25:] == ("z", "(27)", "(28)")
 
 
 @given(pairs_of_rankings)

@@ -22,7 +22,7 @@ from fernoise_bench.results.records.record import Record, load_records
 from fernoise_bench.results.records.reference_leaderboard import bundle_runs, records_or_shipped, shipped_records
 from fernoise_bench.results.records.store import find_trials
 
-from ...toy import ToyWorkplace, ignore, toy_trial
+from ...toy import ToyContext, ignore, toy_trial
 
 
 @pytest.fixture(scope="module", params=["single", "multi"])
@@ -30,7 +30,7 @@ def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """Two finished toy trials, of expressions or of action units."""
     out = tmp_path_factory.mktemp("out")
     for method in ("supervised", "ensemble"):
-        run_trial(toy_trial(method, out, kind=request.param, epochs=2), ToyWorkplace(), ignore)
+        run_trial(toy_trial(method, out, kind=request.param, epochs=2), ToyContext(), ignore)
     return out
 
 
@@ -155,7 +155,7 @@ def test_the_users_own_trials_come_first(
 
 def test_runs_become_a_bundle_a_protocol_and_seed(tmp_path: Path) -> None:
     for seed in (0, 1):
-        run_trial(toy_trial("supervised", tmp_path, kind="multi", epochs=2, seed=seed), ToyWorkplace(), ignore)
+        run_trial(toy_trial("supervised", tmp_path, kind="multi", epochs=2, seed=seed), ToyContext(), ignore)
     written = bundle_runs(tmp_path, tmp_path / "reference")
     wanted = [f"toy-multi-small-generated-seed{seed}.zip" for seed in (0, 1)]
     assert sorted(path.name for path in written) == wanted
@@ -166,7 +166,7 @@ def test_runs_become_a_bundle_a_protocol_and_seed(tmp_path: Path) -> None:
 def test_a_trial_that_diverged_ships_without_predictions(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for method in ("supervised", "ensemble"):
-        run_trial(toy_trial(method, out, epochs=1), ToyWorkplace(), ignore)
+        run_trial(toy_trial(method, out, epochs=1), ToyContext(), ignore)
     lost = next(folder for folder in find_trials(out) if "ensemble" in folder.as_posix())
     status = json.loads((lost / "status.json").read_text())
     (lost / "status.json").write_text(json.dumps({**status, "state": "diverged", "reason": "the loss is nan"}))

@@ -4,7 +4,7 @@ import pytest
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.plots.rank_diagram import draw_ranking, ranking_of
-from fernoise_bench.results.tables.rank_tables import Agreement, Setting, agreements, answers, rank_tables
+from fernoise_bench.results.tables.rank_tables import Agreement, RankSetting, agreements, answers, rank_tables
 
 from ..fabricate import Trial
 from .test_protocol_tables import column, made, texts
@@ -85,10 +85,10 @@ def test_synthetic_against_real_noise_comes_first_and_is_answered():
 
 def test_the_answer_is_cannot_tell_where_the_interval_or_the_seeds_do_not_tell():
     def answer(values, other, **more):
-        left = Setting(
+        left = RankSetting(
             "a, noise 0.4", "accuracy", values, "synthetic", "synthetic noise at 0.4", **{"pairs": 8, **more}
         )
-        (found,) = agreements([left], [Setting("b", "accuracy", other, "real", "real noise", 8)])
+        (found,) = agreements([left], [RankSetting("b", "accuracy", other, "real", "real noise", 8)])
         (sentence,) = answers([found])
         return sentence
 
@@ -101,7 +101,10 @@ def test_the_answer_is_cannot_tell_where_the_interval_or_the_seeds_do_not_tell()
     four = {name: six[name] for name in "abcd"}
     assert answer(four, four).startswith(f"{start}: cannot tell from 4 methods")  # this order by chance: 2 in 4!
     assert answer(six, six, pairs=1).startswith(f"{start}: cannot tell from one seed")
-    own = [Setting("a, noise 0.2", "accuracy", six, "synthetic"), Setting("a, noise 0.4", "accuracy", six, "synthetic")]
+    own = [
+        RankSetting("a, noise 0.2", "accuracy", six, "synthetic"),
+        RankSetting("a, noise 0.4", "accuracy", six, "synthetic"),
+    ]
     assert answers(agreements(own, []))[0].startswith("No two of these settings")
 
 
@@ -128,7 +131,7 @@ def test_generated_faces_have_no_real_noise():
 
 def test_agreement_needs_four_methods_that_finished_every_pair():
     three = dict.fromkeys("abc", 0.5)
-    assert agreements([Setting("x", "accuracy", three)], [Setting("y", "accuracy", three)]) == ()
+    assert agreements([RankSetting("x", "accuracy", three)], [RankSetting("y", "accuracy", three)]) == ()
     own = [*trials(levels=(0.2, 0.4))]
     broken = [
         made(Trial(method=record.method, level=0.4, seed=3, state="failed"))
