@@ -34,7 +34,7 @@ def source_digest(target: str) -> str:
         target: "module:Class", or "path/to/file.py:Class".
 
     Raises:
-        BadInput: the module has no file.
+        BadInput, ImportError: the module has no file, or there is none.
         OSError, SyntaxError: a file cannot be read, or is no Python.
     """
     own, *others = source_files(target)
@@ -42,11 +42,16 @@ def source_digest(target: str) -> str:
     return hashlib.sha256("\n".join(codes).encode()).hexdigest()[:16]
 
 
+def file_hashes(target: str) -> list[str]:
+    """The SHA-256 of each of a method's files to the last byte, words included, in a fixed order."""
+    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in source_files(target))
+
+
 def source_files(target: str) -> tuple[Path, ...]:
     """The files a method's numbers come from, its own first; the contract of `methods/base.py` is none of them.
 
     Raises:
-        BadInput: the module has no file.
+        BadInput, ImportError: the module has no file, or there is none.
     """
     place = target.rpartition(":")[0]
     own = Path(place) if place.endswith(".py") else _file_of_module(place)
@@ -62,11 +67,10 @@ def source_files(target: str) -> tuple[Path, ...]:
 
 
 def _file_of_module(name: str) -> Path:
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        found = None
-    if found is None or not found.origin or not Path(found.origin).is_file():
+    found = importlib.util.find_spec(name)
+    if found is None:
+        raise ModuleNotFoundError(f"No module named '{name}'")
+    if not found.origin or not Path(found.origin).is_file():
         raise BadInput(f"{name}: its source cannot be found; define the method in a file")
     return Path(found.origin)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import importlib.util
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
 from ..protocols.files import canonical_json
-from .method_source import source_digest, source_files
+from .method_source import file_hashes, source_digest, source_files
+from .remembered import recall, remember
 
 if TYPE_CHECKING:
     from ..methods.base import Method
@@ -67,21 +70,24 @@ class MethodSpec:
         name: as the records keep it: "cocuring", "recot:no-tlr", or "file.Class" for a user's file.
         target: "module:Class", or "path/to/file.py:Class".
         variant: the variant's name, or "".
-        params: the frozen dataclass of its hyper-parameters, the variant's changes made.
+        values: its hyper-parameters as plain data, the variant's changes made.
         needs: what it needs of a protocol, with the variant's changes made.
         digest: of the method's code when it was loaded, as `method_source` has it.
+        unstated: hyper-parameters no paper and no authors' code states.
     """
 
     name: str
     target: str
     variant: str
-    params: Any
+    values: Mapping[str, Any]
     needs: frozenset[str]
     digest: str
+    unstated: tuple[str, ...] = ()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Sent to a worker by name: a user's file is loaded there, since its classes cannot be imported by name."""
-        return _received, (self.name, self.target, self.variant, self.digest)
+    @property
+    def params(self) -> Any:
+        """The frozen dataclass of its hyper-parameters; the class is loaded for it, and torch."""
+        return _params(self.name, self.load(), self.variant)
 
     def load(self) -> type[Method]:
         """The method's class.
@@ -89,12 +95,13 @@ class MethodSpec:
         Raises:
             BadInput: its code is no longer the one of the digest: one mean would be of two codes.
         """
+        cls = load_class(self.target)
         if {_loaded_digest(self.target), _digest_on_disk(self.target)} != {self.digest}:
             raise BadInput(
                 f"{self.name}: its code is not what it was when the run began (edited since, or this machine has "
                 "another version): run again to train the code there is now"
             )
-        return load_class(self.target)
+        return cls
 
     @property
     def base(self) -> str:
@@ -108,12 +115,7 @@ class MethodSpec:
 
     def params_as_json(self) -> dict[str, Any]:
         """Hyper-parameters as plain data."""
-        return asdict(self.params)
-
-    @property
-    def unstated(self) -> tuple[str, ...]:
-        """Hyper-parameters no paper and no authors' code states."""
-        return tuple(f.name for f in fields(self.params) if "unstated" in f.metadata.get("source", "unstated"))
+        return dict(self.values)
 
     def missing(self, protocol: Protocol, offers: frozenset[str] | None = None) -> str:
         """Why the method is not applicable to a protocol, or an empty string.
@@ -173,54 +175,65 @@ def all_base() -> Iterator[MethodSpec]:
 
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
-    return _specified(name, target, variant, _loaded_digest(target))
+    """What is asked for by name; its class is loaded where nothing is remembered of these very files."""
+    digest = _loaded_digest(target)
+    question = {"method": target, "variant": variant, "files": [*file_hashes(target), _rules()]}
+    told = recall(question)
+    if told is None:
+        told = _described(name, target, variant)
+        remember(question, told)
+    return MethodSpec(name, target, variant, told["values"], frozenset(told["needs"]), digest, tuple(told["unstated"]))
+
+
+def _described(name: str, target: str, variant: str) -> dict[str, Any]:
+    """What a method's class says of itself, as plain data; BadInput where it is no complete method."""
+    cls = load_class(target)
+    if variant and variant not in cls.variants:
+        raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
+    needs = frozenset(cls.needs)
+    if variant:
+        needs = (needs - cls.variants[variant].without) | cls.variants[variant].needs
+    params = _params(name, cls, variant)
+    try:
+        values = json.loads(canonical_json(asdict(params)))
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"{name}: a hyper-parameter cannot be written down as JSON ({error}); use plain values"
+        ) from error
+    unstated = [f.name for f in fields(params) if "unstated" in f.metadata.get("source", "unstated")]
+    return {"values": values, "needs": sorted(needs), "unstated": unstated}
+
+
+@functools.cache
+def _rules() -> str:
+    """Of the code that says what a complete method is: what other code found is asked again."""
+    own = Path(__file__)
+    rules = (own, own.with_name("method_check.py"), own.parents[1] / "methods" / "base.py")
+    return hashlib.sha256(b"".join(path.read_bytes() for path in rules)).hexdigest()
+
+
+def _params(name: str, cls: type[Method], variant: str) -> Any:
+    """The hyper-parameters of a variant; the method's own where it has none."""
+    changes = dict(cls.variants[variant].params) if variant else {}
+    with _blamed(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
+        return replace(cls.Params(), **changes) if changes else cls.Params()
 
 
 def _loaded_digest(target: str) -> str:
-    """Of the code that would train: of an installed module as it was imported, of a user's file as it is now."""
-    place = target.rpartition(":")[0]
-    return _digest_on_disk(target) if place.endswith(".py") else _import(place)[1]
+    """Of the code that would train: of an installed module as it was imported, if it was, else as it is now."""
+    module = target.rpartition(":")[0]
+    return _import(module)[1] if module in sys.modules else _digest_on_disk(target)
 
 
 def _digest_on_disk(target: str) -> str:
     place = target.rpartition(":")[0]
     if not place.endswith(".py"):
-        with _blamed(f"{place}, a method's module, cannot be read:", "repair or uninstall the package it comes with"):
+        with _blamed(f"{place}, a method's module, does not import:", "repair or uninstall the package it comes with"):
             return source_digest(target)
     if not Path(place).is_file():
         raise BadInput(f"--method {place}: no such file")
     with _blamed(f"--method {place}: does not import:", f"to see where: python {place}"):
         return source_digest(target)
-
-
-@functools.lru_cache(maxsize=1024)
-def _specified(name: str, target: str, variant: str, digest: str) -> MethodSpec:
-    cls = load_class(target)
-    if variant and variant not in cls.variants:
-        raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
-    needs, changes = frozenset(cls.needs), {}
-    if variant:
-        chosen = cls.variants[variant]
-        needs, changes = (needs - chosen.without) | chosen.needs, dict(chosen.params)
-    with _blamed(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
-        params = replace(cls.Params(), **changes) if changes else cls.Params()
-    try:
-        canonical_json(asdict(params))
-    except (TypeError, ValueError) as error:
-        raise BadInput(
-            f"{name}: a hyper-parameter cannot be written down as JSON ({error}); use plain values"
-        ) from error
-    return MethodSpec(name, target, variant, params, needs, digest)
-
-
-def _received(name: str, target: str, variant: str, digest: str) -> MethodSpec:
-    """What another process sent; where its code is not the same here, `load` says so."""
-    try:
-        return replace(_specification(name, target, variant), digest=digest)
-    except BadInput:
-        from ..methods.base import NoParams
-
-        return MethodSpec(name, target, variant, NoParams(), frozenset(), digest)
 
 
 def _from_file(name: str) -> MethodSpec:
@@ -303,7 +316,7 @@ def _blamed(what: str, remedy: str) -> Iterator[None]:
     """One line for whatever a user's code raises, leaving the program included; Ctrl-C is the user's own."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BadInput):
         raise
     except BaseException as error:
         told = f"{what} {type(error).__name__}: {error}".splitlines()[0]

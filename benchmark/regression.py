@@ -27,8 +27,9 @@ from . import registry
 from .engines.local import Listen, run_inline, run_local
 from .registry import MethodSpec
 from .settings import Settings
-from .training.runner import WorkerContext, discard, outcome
+from .training.runner import WorkerContext
 from .trial import Job, Trial
+from .trial_state import discard, outcome
 
 # What the method did, of the audit's counts; the others follow from the rows.
 AUDITED = ("memorised", "recovered", "kept", "kept_right", "changed", "changed_right", "damaged")

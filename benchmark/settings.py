@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..protocols.base import Recipe, added, measured
 from ..protocols.errors import BadInput
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+
+if TYPE_CHECKING:
+    import torch
+
+# NVIDIA's driver, AMD's, that of Linux inside Windows, that of a Jetson
+_DEVICE_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,19 @@ class Settings:
 def choose_device(asked: str) -> str:
     """The device kind: "auto" takes CUDA where there is one; BadInput where CUDA is asked for in vain."""
     if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
+        return "cuda" if _sees_cuda() else "cpu"
+    if asked == "cuda" and not _sees_cuda():
         raise BadInput("--device cuda: torch sees no CUDA device here; use --device cpu")
     return asked
+
+
+def _sees_cuda() -> bool:
+    """Whether torch has a CUDA device; on Linux it is not even imported where no driver made a device file."""
+    if "torch" not in sys.modules and sys.platform == "linux" and not any(map(os.path.exists, _DEVICE_FILES)):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def check_precision(precision: str, device: str) -> None:
@@ -71,6 +85,8 @@ def check_compiler(device: str) -> None:
 
 def apply_to_process(settings: Settings) -> torch.device:
     """Sets torch's process-wide flags for a trial and returns its device."""
+    import torch
+
     torch.set_num_threads(settings.threads)
     torch.backends.cudnn.benchmark = settings.cudnn_benchmark
     torch.backends.cudnn.deterministic = True

@@ -10,7 +10,7 @@ from typing import Any
 
 from .base import Protocol
 from .designs import action_units, ferplus, packed_expressions, regression
-from .rows import CellData, Origin, Source
+from .rows import GENERATED, CellData, Origin, Source
 
 DESIGNS: dict[str, ModuleType] = {
     "au": action_units,
@@ -18,6 +18,14 @@ DESIGNS: dict[str, ModuleType] = {
     "ferplus": ferplus,
     "packed": packed_expressions,
 }
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """What a trial's identity keeps of its faces: their origin, and a digest of their auxiliary labels, "" for none."""
+
+    origin: Origin = GENERATED
+    aux: str = GENERATED.digest
 
 
 @dataclass(frozen=True)
@@ -30,18 +38,13 @@ class Data:
     loaded: Any
 
     @property
-    def origin(self) -> Origin:
-        """Where the faces come from."""
-        found: Origin = self.loaded.origin
-        return found
-
-    @property
-    def aux_digest(self) -> str:
-        """Digest of the auxiliary labels of all rows, or an empty string where there are none."""
+    def identity(self) -> DataIdentity:
+        """Where the faces come from, and a digest of the auxiliary labels of all rows."""
         if not getattr(self.loaded, "aux_names", ()):
-            return ""
+            return DataIdentity(self.loaded.origin, "")
         parts = (self.loaded.train, self.loaded.validation, self.loaded.test)
-        return hashlib.sha256(b"".join(part.aux.tobytes() for part in parts)).hexdigest()[:16]
+        aux = hashlib.sha256(b"".join(part.aux.tobytes() for part in parts)).hexdigest()[:16]
+        return DataIdentity(self.loaded.origin, aux)
 
     def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
         """Whether these are the faces of that protocol at that profile and source."""
@@ -56,13 +59,26 @@ class Data:
         return cell
 
 
-def offered(protocol: Protocol, source: Source, data: Data | None) -> frozenset[str]:
+def offered(protocol: Protocol, source: Source, data: DataIdentity | None) -> frozenset[str]:
     """What methods may need and get: what the protocol promises, and auxiliary AUs where the data have them.
 
     Generated expressions come with the simulated coder's; real faces with OpenFace's where its output is there.
     """
-    aux = protocol.kind == "single" if source == "generated" or data is None else bool(data.aux_digest)
+    aux = protocol.kind == "single" if source == "generated" or data is None else bool(data.aux)
     return protocol.offers | {"aux"} if aux else protocol.offers
+
+
+def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
+    """The files and folders that real faces of a protocol are read from, whether they are there or not."""
+    openface = data_root / "openface"
+    found = [openface / "fernoise.toml"]
+    for dataset in protocol.data:
+        here, listed = data_root / dataset, protocol.option("list")
+        packs = sorted((data_root / "packs").glob(f"{dataset}-*"))
+        found += [here] if protocol.design == "ferplus" else [*packs, here / "fernoise.toml"]
+        found += [here / listed] if listed else []
+        found += [openface / dataset, openface / f"{dataset}.csv"]
+    return found
 
 
 def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:

@@ -97,31 +97,38 @@ def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: Any) -> None:
     """Train methods on a protocol, or what a paper's table lacks; run it again to continue."""
-    from ..training.runner import outcome
+    from ..planning.grid import check_writable
+    from ..trial_state import outcome, unfinished
 
     engine = take_engine_options(options)
     grids = _grids(table, options)
-    for grid in grids:
-        _run_grid(grid, engine, fresh=fresh, grace=grace)
+    check_writable(grids[0].job.out)
+    records, damaged = _stored(grids)
+    waiting = [list(grid.trials) if fresh else unfinished(grid.trials, records) for grid in grids]
+    for grid, left in zip(grids, waiting, strict=True):
+        _run_grid(grid, left, engine, fresh=fresh, grace=grace)
+    if any(waiting):
+        records, damaged = _stored(grids)
+    for message in damaged:
+        click.echo(f"damaged: {message}", err=True)
+    trials = [trial for grid in grids for trial in grid.trials]
+    mine = _of(trials, records)
     form = "json" if as_json else "github"
     if table is None:
-        _print_table(grids[0], form)
+        _print_table(grids[0], mine, form)
     else:
-        _print_paper_table(table, grids, form)
-    trials = [trial for grid in grids for trial in grid.trials]
-    failed = [(trial, found) for trial in trials if (found := outcome(trial))["state"] != "done"]
+        _print_paper_table(table, grids, mine, form)
+    done = {record.folder for record in mine if record.done}
+    failed = [(trial, outcome(trial)) for trial in trials if _name(trial) not in done]
     for trial, found in failed:
         click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}", err=True)
     sys.exit(1 if failed else 0)
 
 
-def _run_grid(grid: Grid, engine: EngineOptions, *, fresh: bool, grace: float) -> None:
-    """Runs the trials of a grid that are not finished, or all of them afresh."""
-    from ..planning.grid import check_writable, describe
-    from ..training.runner import FINISHED, state_of
+def _run_grid(grid: Grid, waiting: Sequence[Trial], engine: EngineOptions, *, fresh: bool, grace: float) -> None:
+    """Runs the trials of a grid that wait; afresh, what is on disk of them goes first."""
+    from ..planning.grid import describe
 
-    check_writable(grid.job.out)
-    waiting = [trial for trial in grid.trials if fresh or state_of(trial) not in FINISHED]
     if waiting:
         _build_encoder_once(grid)
     if fresh:
@@ -132,7 +139,7 @@ def _run_grid(grid: Grid, engine: EngineOptions, *, fresh: bool, grace: float) -
 
 
 def _discard(grid: Grid) -> None:
-    from ..training.runner import discard
+    from ..trial_state import discard
 
     try:
         for trial in grid.trials:
@@ -236,33 +243,39 @@ def _run(grid: Grid, waiting: Sequence[Trial], engine: EngineOptions, grace: flo
         progress.close()
 
 
-def _asked(grids: Sequence[Grid]) -> list[Record]:
-    """The records of exactly the trials that were asked for, from what is on disk."""
-    from ...results.records.record import load_records
+def _stored(grids: Sequence[Grid]) -> tuple[list[Record], list[str]]:
+    """All records of the output folder, and a message for each that is damaged."""
+    from ...results.records.cache import load_cached
 
-    records, damaged = load_records(grids[0].job.out)
-    for message in damaged:
-        click.echo(f"damaged: {message}", err=True)
-    asked = {trial.id for grid in grids for trial in grid.trials}
-    return [record for record in records if record.folder.rpartition("/")[2] in asked]
+    return load_cached(grids[0].job.out)
 
 
-def _print_paper_table(table: str, grids: Sequence[Grid], form: str) -> None:
+def _name(trial: Trial) -> str:
+    """A trial's folder as its record has it."""
+    return trial.folder.relative_to(trial.job.out).as_posix()
+
+
+def _of(trials: Sequence[Trial], records: Sequence[Record]) -> list[Record]:
+    """The records of exactly the trials that were asked for."""
+    asked = set(map(_name, trials))
+    return [record for record in records if record.folder in asked]
+
+
+def _print_paper_table(table: str, grids: Sequence[Grid], mine: Sequence[Record], form: str) -> None:
     """A paper's table with what was just measured in it."""
     from ...results.papers.tables import paper_table
     from ...results.tables.render import render
 
-    click.echo(render(paper_table(_asked(grids), table, runs=named(grids[0].job.out)), form), nl=False)
+    click.echo(render(paper_table(mine, table, runs=named(grids[0].job.out)), form), nl=False)
     click.echo(f"again: fernoise-bench table {table} --runs {grids[0].job.out}", err=True)
 
 
-def _print_table(grid: Grid, form: str) -> None:
+def _print_table(grid: Grid, mine: Sequence[Record], form: str) -> None:
     """The table of exactly what was asked for, from what is on disk."""
     from ...results.analysis.view import Expected
     from ...results.tables.protocol_tables import protocol_table
     from ...results.tables.render import render
 
-    mine = _asked([grid])
     expected = Expected(
         methods=grid.methods,
         levels=tuple(dict.fromkeys(trial.level for trial in grid.trials)),

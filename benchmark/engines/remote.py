@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.locks import FolderLock
-from ..training.runner import FINISHED, WorkerContext, ended, outcome, run_trial, state_of
+from ..training.runner import WorkerContext, ended, run_trial
 from ..trial import Trial
+from ..trial_state import FINISHED, outcome, state_of
 from .signals import Stopped
 
 STOP = "stop"

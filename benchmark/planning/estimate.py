@@ -19,9 +19,9 @@ from ..progress import duration
 from ..registry import MethodSpec
 from ..settings import apply_to_process
 from ..training.loader import make_task
-from ..training.runner import FINISHED, state_of
 from ..training.sampler import Sampler
 from ..trial import Trial
+from ..trial_state import FINISHED, state_of
 from .grid import Grid
 
 PROBE_IMAGES, PROBES = 32, 3

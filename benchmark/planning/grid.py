@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from ...protocols import catalog
@@ -12,11 +13,11 @@ from ...protocols.base import Protocol, Recipe
 from ...protocols.definitions.native_recipes import native_recipe
 from ...protocols.definitions.recipes import AT_PROFILE
 from ...protocols.errors import BadInput
-from ...protocols.loading import Data, offered, open_data
-from ...protocols.rows import GENERATED, Source
+from ...protocols.loading import Data, DataIdentity, offered, open_data, places_read
+from ...protocols.rows import Origin, Source
 from .. import registry
-from ..networks.initial_weights import resolve
 from ..registry import MethodSpec
+from ..remembered import recall, remember, stamps
 from ..settings import Settings, check_compiler, check_precision, choose_device
 from ..trial import Job, Trial
 
@@ -87,11 +88,11 @@ def make_grid(request: RunRequest) -> Grid:
     profile = request.profile or ("small" if request.synthetic else "paper")
     protocol.profile(profile)
     choose_methods(request, protocol, offered(protocol, source, None))  # what cannot be is said before data are read
-    data = (
-        open_data(protocol, profile, source, request.data_root, partial=request.partial) if source == "real" else None
-    )
-    methods, not_applicable = choose_methods(request, protocol, offered(protocol, source, data))
-    job = make_job(request, protocol, profile, source, data)
+    identity, data = DataIdentity(), None
+    if source == "real":
+        identity, data = identify_data(protocol, profile, request.data_root, partial=request.partial)
+    methods, not_applicable = choose_methods(request, protocol, offered(protocol, source, identity))
+    job = make_job(request, protocol, profile, source, identity)
     jobs = {method.name: _job_of(method, job, request) for method in methods}
     seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(
@@ -104,12 +105,40 @@ def make_grid(request: RunRequest) -> Grid:
     return Grid(job, trials, not_applicable, data)
 
 
-def make_job(request: RunRequest, protocol: Protocol, profile: str, source: Source, data: Data | None) -> Job:
+def identify_data(
+    protocol: Protocol, profile: str, data_root: Path, *, partial: bool
+) -> tuple[DataIdentity, Data | None]:
+    """The identity of real faces, and the faces where they had to be read for it.
+
+    What was found when they were last read holds as long as their files keep their names, sizes and times.
+    """
+    question = {
+        "data": str(data_root.resolve()),
+        "protocol": [protocol.name, protocol.version, protocol.fingerprint(profile), profile],
+        "partial": partial,
+        "files": stamps(places_read(protocol, data_root)),
+        "readers": _readers(),
+    }
+    if told := recall(question):
+        return DataIdentity(Origin(*told["origin"]), told["aux"]), None
+    data = open_data(protocol, profile, "real", data_root, partial=partial)
+    found = data.identity
+    remember(question, {"origin": [found.origin.layout, found.origin.digest], "aux": found.aux})
+    return found, data
+
+
+@cache
+def _readers() -> str:
+    """Of the code that reads data sets: what other code found is read again."""
+    return stamps([Path(catalog.__file__).parent])
+
+
+def make_job(request: RunRequest, protocol: Protocol, profile: str, source: Source, data: DataIdentity) -> Job:
     """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
     settings, asked = _settings(request, protocol.profile(profile).recipe)
-    origin, aux = (GENERATED, GENERATED.digest) if data is None else (data.origin, data.aux_digest)
     return Job(
-        *(protocol, profile, source, request.data_root, request.out, settings, asked, request.partial, origin), aux=aux
+        *(protocol, profile, source, request.data_root, request.out, settings, asked, request.partial, data.origin),
+        aux=data.aux,
     )
 
 
@@ -130,17 +159,27 @@ def _settings(request: RunRequest, recipe: Recipe) -> tuple[Settings, str]:
     check_precision(request.precision, device)
     if request.compiled and request.device_here:
         check_compiler(device)
-    found = resolve(asked, recipe.encoder, request.data_root)
+    kind, family, sha256 = _weights(asked, recipe.encoder, request.data_root)
     settings = Settings(
         device=device,
         precision=request.precision,
-        weights=found.kind,
-        weights_family=found.family,
-        weights_sha256=found.sha256,
-        recipe=replace(recipe, weights=found.kind),
+        weights=kind,
+        weights_family=family,
+        weights_sha256=sha256,
+        recipe=replace(recipe, weights=kind),
         compiled=request.compiled,
     )
     return settings, asked
+
+
+def _weights(asked: str, encoder: str, data_root: Path) -> tuple[str, str, str]:
+    """Kind, family and SHA-256 of the initial weights."""
+    if asked == "none":  # told without torch
+        return "none", "", ""
+    from ..networks.initial_weights import resolve
+
+    found = resolve(asked, encoder, data_root)
+    return found.kind, found.family, found.sha256
 
 
 def choose_methods(

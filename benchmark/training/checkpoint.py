@@ -12,11 +12,10 @@ import torch
 from ...protocols.errors import BadInput
 from ...protocols.files import write_atomic, write_jsonl
 from ..networks import safe_load
+from ..trial_state import CHECKPOINT
 
 if TYPE_CHECKING:
     from .state import Training
-
-FILE = "checkpoint.pt"
 
 
 def save(folder: Path, training: Training) -> None:
@@ -37,7 +36,7 @@ def save(folder: Path, training: Training) -> None:
     }
     buffer = io.BytesIO()
     torch.save(_plain_floats(state), buffer)
-    write_atomic(folder / FILE, buffer.getvalue())
+    write_atomic(folder / CHECKPOINT, buffer.getvalue())
     write_jsonl(folder / "epochs.jsonl", training.lines)
 
 
@@ -47,7 +46,7 @@ def resume(folder: Path, training: Training) -> bool:
     Raises:
         BadInput: a damaged checkpoint, or one of another method; the message names the file.
     """
-    path = folder / FILE
+    path = folder / CHECKPOINT
     if not path.is_file():
         return False
     try:
@@ -85,14 +84,9 @@ def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
     training.seconds += state["seconds"]
 
 
-def exists(folder: Path) -> bool:
-    """Whether there is one, whole or not."""
-    return (folder / FILE).is_file()
-
-
 def remove(folder: Path) -> None:
     """Deletes the checkpoint of a finished trial."""
-    (folder / FILE).unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _plain_floats(value: Any) -> Any:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
-import os
 import platform
-import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,18 +16,17 @@ import torch
 
 from ...protocols.errors import BadInput, printable
 from ...protocols.files import read_json, remove, write_arrays, write_json
-from ...protocols.loading import Data, open_data
-from ...protocols.locks import FolderLock, is_locked
+from ...protocols.loading import Data, DataIdentity, open_data
+from ...protocols.locks import FolderLock
 from ...protocols.rows import CellData
-from ...results.records.record import load_record
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
 from ..trial import Trial
+from ..trial_state import CHECKPOINT, FINISHED, damage, state_of, why_not_loaded
 from . import checkpoint, teachers, trainer
 from .evaluator import Diverged
 from .state import Training
 
-FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
 FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
 # Of the output folder, not of a trial: every other trial would fail of it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -51,6 +48,9 @@ class WorkerContext:
         if self.opened is None or not self.opened.serves(job.protocol, job.profile, job.source):
             self._cells.clear()
             self.opened = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+            if job.source == "real" and self.opened.identity != DataIdentity(job.origin, job.aux):
+                self.opened = None
+                raise BadInput(f"the data in {job.data_root} were changed after the run began; run it again")
         cell = (trial.fold, trial.level, trial.draw)
         if cell not in self._cells:
             self._cells = {cell: self.opened.cell(*cell)}
@@ -64,56 +64,13 @@ class WorkerContext:
         return self._weights[asked]
 
 
-def state_of(trial: Trial) -> str:
-    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", "damaged", or "new"."""
-    if not os.path.lexists(trial.folder / "status.json"):
-        return "new"
-    if damage(trial):
-        return "damaged"
-    state: str = read_json(trial.folder / "status.json")["state"]
-    killed_at_the_end = state in FINISHED and checkpoint.exists(trial.folder)  # before the checkpoint was removed
-    return "interrupted" if state == "running" or killed_at_the_end else state
-
-
-def damage(trial: Trial) -> str:
-    """What is wrong with the files of a trial that has a status, as one line; an empty string if nothing is."""
-    try:
-        load_record(trial.job.out, trial.folder)
-    except BadInput as error:
-        return str(error)
-    return ""
-
-
-def outcome(trial: Trial) -> Mapping[str, Any]:
-    """State and reason of a trial by the disk, whoever ran it."""
-    state = state_of(trial)
-    if state == "new":
-        return {"state": "not run", "reason": _changed(trial) or "never started"}
-    if state == "damaged":
-        return {"state": "not run", "reason": damage(trial)}
-    found: Mapping[str, Any] = read_json(trial.folder / "status.json")
-    if found["state"] != "running":
-        return found
-    reason = "another run has it" if is_locked(trial.folder) else "ended before it was finished; run it again"
-    return {**found, "state": "unfinished", "reason": reason}
-
-
-def _changed(trial: Trial) -> str:
-    """Why the code of a trial's method can no longer be trained, as one line; an empty string where it can."""
-    try:
-        trial.method.load()
-    except BadInput as error:
-        return str(error)
-    return ""
-
-
 def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
     """Trains a trial to its end, from its checkpoint where there is one. Returns its status.
 
     A failure is the trial's own: it is written down with its reason and never stops the run. A trial whose method is no
     longer the code that was asked for is neither run nor written down.
     """
-    if changed := _changed(trial):
+    if changed := why_not_loaded(trial):
         return {"state": "failed", "reason": changed, "seconds": None}
     with FolderLock(trial.folder) as acquired:
         if not acquired:
@@ -165,18 +122,10 @@ def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
         report({"warning": damage(trial)})
         for name in FILES:
             remove(trial.folder / name)
-    for path in (trial.folder / name for name in (checkpoint.FILE, *FILES)):
+    for path in (trial.folder / name for name in (CHECKPOINT, *FILES)):
         if path.is_dir() and not path.is_symlink():
             report({"warning": f"{path} is a folder where a file belongs: it is removed"})
             remove(path)
-
-
-def discard(trial: Trial) -> None:
-    """Deletes what is on disk of a trial, for `--fresh`, unless another run is working on it."""
-    if trial.folder.is_dir():
-        with FolderLock(trial.folder) as acquired:
-            if acquired:
-                shutil.rmtree(trial.folder)
 
 
 def _write_status(trial: Trial, state: str, training: Training) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from fernoise_bench.benchmark.engines.local import run_local
 from fernoise_bench.benchmark.engines.ray_cluster import RayPlace, run_ray
 from fernoise_bench.benchmark.engines.select import default_workers
 from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
-from fernoise_bench.benchmark.training.runner import outcome
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import outcome
 
 TRIALS = 24
 

@@ -18,8 +18,8 @@ from fernoise_bench.benchmark.engines.remote import EventLog, pack, run_remote
 from fernoise_bench.benchmark.method_source import source_digest, source_files
 from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.registry import MethodSpec, all_base, find
-from fernoise_bench.benchmark.training.runner import outcome, state_of
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import outcome, state_of
 
 from ..toy import ToyContext, toy_trial
 

@@ -148,7 +148,7 @@ def test_what_a_protocol_does_not_offer_is_said_in_words() -> None:
     assert find("cocuring").missing(aus) == "needs one label a face"
     assert find("recot").missing(faces) == "needs action unit labels"
     assert find("supervised:clean").missing(faces) == "needs verified rows"
-    spec = MethodSpec("x", "", "", None, frozenset({"single", "aux", "teacher:supervised:clean"}), "")
+    spec = MethodSpec("x", "", "", {}, frozenset({"single", "aux", "teacher:supervised:clean"}), "")
     assert spec.missing(faces) == "needs auxiliary AU labels (OpenFace output under openface/)"
     assert spec.missing(faces, frozenset({"aux"})) == ("needs the teacher supervised:clean, which needs verified rows")
     assert spec.teacher == "supervised:clean"
@@ -207,7 +207,7 @@ def test_a_file_that_was_edited_is_loaded_anew(tmp_path: Path) -> None:
     before = find(f"{path}:Mine")
     file_of(tmp_path, MINE.replace("2.0", "5.0"))
     after = find(f"{path}:Mine")
-    assert (before.params.factor, after.params.factor) == (2.0, 5.0)
+    assert (before.values["factor"], after.params.factor) == (2.0, 5.0)
     assert before.digest != after.digest
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fernoise_bench.benchmark.training.runner import FILES, outcome, state_of
+from fernoise_bench.benchmark.training.runner import FILES
+from fernoise_bench.benchmark.trial_state import outcome, state_of
 from fernoise_bench.protocols.files import write_json
 from fernoise_bench.results.records.record import comparability_key, differing_fields, load_records
 from fernoise_bench.results.records.store import trial_folder

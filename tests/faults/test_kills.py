@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from fernoise_bench.benchmark.training import checkpoint, trainer
-from fernoise_bench.benchmark.training.runner import state_of
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.protocols.files import remove_leftovers
 from fernoise_bench.results.records.store import find_trials
 

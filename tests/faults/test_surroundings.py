@@ -22,8 +22,9 @@ import torch
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.engines.local import run_inline
 from fernoise_bench.benchmark.training import runner
-from fernoise_bench.benchmark.training.runner import outcome, run_trial, state_of
+from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import outcome, state_of
 from fernoise_bench.methods.base import Batch, Step
 from fernoise_bench.protocols.files import read_json, read_jsonl
 from fernoise_bench.protocols.locks import FolderLock, is_locked

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from fernoise_bench.benchmark.engines.local import run_inline
-from fernoise_bench.benchmark.training.runner import FINISHED, state_of
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import FINISHED, state_of
 from fernoise_bench.protocols.files import read_arrays, read_json, read_jsonl
 from fernoise_bench.results.records.record import load_records
 from fernoise_bench.results.records.store import find_trials

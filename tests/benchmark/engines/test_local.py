@@ -12,8 +12,9 @@ import pytest
 
 from fernoise_bench.benchmark.engines.local import run_inline, run_local
 from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
-from fernoise_bench.benchmark.training.runner import WorkerContext, state_of
+from fernoise_bench.benchmark.training.runner import WorkerContext
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.protocols.files import read_json
 
 

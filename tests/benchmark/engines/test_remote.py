@@ -12,8 +12,9 @@ import pytest
 
 from fernoise_bench.benchmark.engines.remote import EventLog, lost, pack, run_remote
 from fernoise_bench.benchmark.engines.select import EngineOptions, _pairs
-from fernoise_bench.benchmark.training.runner import run_trial, state_of
+from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.files import read_json
 from fernoise_bench.protocols.locks import FolderLock

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from fernoise_bench.benchmark import registry
-from fernoise_bench.benchmark.training.runner import run_trial, state_of
+from fernoise_bench.benchmark.training.runner import run_trial
+from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.methods.base import Kind
 from fernoise_bench.protocols.files import read_json, read_jsonl
 

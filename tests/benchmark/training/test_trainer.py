@@ -16,7 +16,8 @@ from torch import Tensor
 from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.benchmark.registry import MethodSpec, find
 from fernoise_bench.benchmark.training import trainer
-from fernoise_bench.benchmark.training.runner import run_trial, state_of
+from fernoise_bench.benchmark.training.runner import run_trial
+from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.methods.base import Batch, MakeEncoder, Method, Network, NoParams, Step, Task
 from fernoise_bench.protocols.files import read_arrays, read_json
 
@@ -68,7 +69,7 @@ class ReadsTheNoiseRate(Plain):
 
 
 def specification(cls: type[Method]) -> MethodSpec:
-    spec = MethodSpec(cls.__name__, "", "", NoParams(), cls.needs, "0" * 16)
+    spec = MethodSpec(cls.__name__, "", "", {}, cls.needs, "0" * 16)
     object.__setattr__(spec, "load", lambda: cls)
     return spec
 

@@ -1,0 +1,79 @@
+"""What the disk says of a trial, whoever ran it; without torch, since a run whose trials are all done needs no more."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..protocols.errors import BadInput
+from ..protocols.files import read_json
+from ..protocols.locks import FolderLock, is_locked
+from ..results.records.record import Record, load_record
+from .trial import Trial
+
+FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
+CHECKPOINT = "checkpoint.pt"
+
+
+def state_of(trial: Trial) -> str:
+    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", "damaged", or "new"."""
+    if not os.path.lexists(trial.folder / "status.json"):
+        return "new"
+    if damage(trial):
+        return "damaged"
+    state: str = read_json(trial.folder / "status.json")["state"]
+    killed_at_the_end = state in FINISHED and (trial.folder / CHECKPOINT).is_file()  # before the checkpoint was removed
+    return "interrupted" if state == "running" or killed_at_the_end else state
+
+
+def damage(trial: Trial) -> str:
+    """What is wrong with the files of a trial that has a status, as one line; an empty string if nothing is."""
+    try:
+        load_record(trial.job.out, trial.folder)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def unfinished(trials: Sequence[Trial], records: Iterable[Record]) -> list[Trial]:
+    """The trials that are not done and have not diverged, by the records of their output folder, read once for all."""
+    ended = {record.folder for record in records if record.state in FINISHED}
+    folders = ((trial, trial.folder) for trial in trials)
+    return [
+        trial
+        for trial, folder in folders
+        if folder.relative_to(trial.job.out).as_posix() not in ended or (folder / CHECKPOINT).is_file()
+    ]
+
+
+def outcome(trial: Trial) -> Mapping[str, Any]:
+    """State and reason of a trial by the disk, whoever ran it."""
+    state = state_of(trial)
+    if state == "new":
+        return {"state": "not run", "reason": why_not_loaded(trial) or "never started"}
+    if state == "damaged":
+        return {"state": "not run", "reason": damage(trial)}
+    found: Mapping[str, Any] = read_json(trial.folder / "status.json")
+    if found["state"] != "running":
+        return found
+    reason = "another run has it" if is_locked(trial.folder) else "ended before it was finished; run it again"
+    return {**found, "state": "unfinished", "reason": reason}
+
+
+def why_not_loaded(trial: Trial) -> str:
+    """Why the code of a trial's method can no longer be trained, as one line; an empty string where it can."""
+    try:
+        trial.method.load()
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def discard(trial: Trial) -> None:
+    """Deletes what is on disk of a trial, for `--fresh`, unless another run is working on it."""
+    if trial.folder.is_dir():
+        with FolderLock(trial.folder) as acquired:
+            if acquired:
+                shutil.rmtree(trial.folder)
