@@ -1,10 +1,9 @@
-"""Rules of the repository itself: packages, imports, sizes, and what its documents promise."""
+"""Rules of the repository itself: packages, imports, sizes, errors. Its documents: test_documents.py."""
 
 from __future__ import annotations
 
 import ast
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,22 +12,14 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import click
 import pytest
 
-from fernoise_bench.benchmark import registry
-from fernoise_bench.benchmark.cli import main
-from fernoise_bench.protocols.catalog import PROTOCOLS
-from fernoise_bench.protocols.datasets.catalog import NAMES as DATA_SETS
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.papers.figures import FIGURES
-from fernoise_bench.results.papers.reported import TABLE_IDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
-README = ROOT / "README.md"
 LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES]
 ROOMS = sorted({path.parent for path in LIBRARY})
 CONTRACTS = CONFIGURATION["tool"]["importlinter"]["contracts"]
@@ -201,60 +192,7 @@ def test_the_global_generators_are_not_used() -> None:
     assert not wrong
 
 
-# --- documents
-
-
-def commands() -> list[str]:
-    """Every `fernoise-bench …` line of the README's code, without its remark."""
-    lines = README.read_text().splitlines() if README.is_file() else []
-    shown = (line.partition("#")[0].strip() for line in lines if line.startswith(("    ", "\t")))
-    return [line for line in shown if line.startswith("fernoise-bench ")]
-
-
-def test_the_readme_shows_commands() -> None:
-    if not README.is_file():
-        pytest.skip("no README yet")
-    assert len(commands()) >= 5
-
-
-@pytest.mark.parametrize("line", commands())
-def test_a_command_of_the_readme_exists_with_its_options_and_names(line: str) -> None:
-    _, *words = shlex.split(line)
-    command: click.Command = main
-    context = click.Context(main)
-    while isinstance(command, click.Group):
-        found = command.get_command(context, words.pop(0))
-        assert found is not None, line
-        command = found
-    parsed = command.make_context(command.name, words, resilient_parsing=False).params
-    protocol, name = parsed.get("protocol"), parsed.get("name")
-    assert protocol is None or protocol in PROTOCOLS
-    known = {*PROTOCOLS, *DATA_SETS, *TABLE_IDS, *FIGURES}
-    assert name is None or name in known or registry.find(name)
-    for method in parsed.get("methods", ()):
-        if ".py:" not in method:
-            assert registry.find(method)
-
-
-def test_the_readmes_make_verbs_exist() -> None:
-    if not README.is_file():
-        pytest.skip("no README yet")
-    verbs = set(re.findall(r"^    make ([a-z]+)", README.read_text(), flags=re.MULTILINE))
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert {"demo", "test"} <= verbs <= targets
-
-
-def test_the_readmes_workflow_needs_no_file_and_no_package_that_is_not_there() -> None:
-    """setup-python's cache wants a file of requirements; the project is in no package index."""
-    (workflow,) = re.findall(r"^```yaml\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert not re.search(r"cache: *[\"']?pip", workflow)
-    installed = re.findall(r"pip install (\"[^\"]+\"|\S+)", workflow)
-    assert installed == ['"fernoise-bench @ $FERNOISE"']
-    named = set(re.findall(r"\bsteps\.([a-z]+)\.", workflow))
-    assert named == set(re.findall(r"^ +id: ([a-z]+)$", workflow, flags=re.MULTILINE))
-    (line,) = re.findall(r"- run: \.venv/bin/(fernoise-bench .*)", workflow)
-    _, name, *words = shlex.split(line)
-    assert main.commands[name].make_context(name, words).params["methods"] == ("mine.py:Mine",)
+# --- errors
 
 
 def test_every_error_a_user_can_put_right_is_one_kind() -> None:

@@ -34,11 +34,11 @@ def data() -> None:
     """Look at data: what is there, whether it is whole, what generated faces look like."""
 
 
-@data.command("where")
+@data.command("status")
 @ROOT
 @click.option("--json", "as_json", is_flag=True)
-def data_where(data_root: Path, as_json: bool) -> None:
-    """What is found under the data root, what is missing, and where to ask for it."""
+def data_status(data_root: Path, as_json: bool) -> None:
+    """Which data sets are under the data root, which are missing, and where to ask for those."""
     from tabulate import tabulate
 
     from ...protocols.datasets.catalog import where
@@ -48,6 +48,19 @@ def data_where(data_root: Path, as_json: bool) -> None:
         click.echo(json.dumps(lines, indent=1))
         return
     click.echo(tabulate([(line["data set"], line["found"], line["remark"]) for line in lines], tablefmt="plain"))
+
+
+# The name `data status` had before.
+data.add_command(
+    click.Command(
+        "where",
+        data_status.context_settings,
+        data_status.callback,
+        data_status.params,
+        help=data_status.help,
+        hidden=True,
+    )
+)
 
 
 @data.command("verify")
@@ -150,7 +163,7 @@ def data_fingerprint(
     names = [name] if name else [one for one, folder in folders.items() if folder.is_dir()]
     if not names:
         where = data_root if side is None else packs
-        raise BadInput(f"{where}: no data set there; see data where, or name another folder by --data-root")
+        raise BadInput(f"{where}: no data set there; see data status, or name another folder by --data-root")
     found = []
     for one in names:
         if side is None:

@@ -1,4 +1,4 @@
-"""`data where`, `data verify` and `data faces`, on miniature copies of the published layouts."""
+"""`data status`, `data verify` and `data faces`, on miniature copies of the published layouts."""
 
 from __future__ import annotations
 
@@ -71,16 +71,23 @@ def test_an_absent_or_unknown_data_set_is_one_line_and_exit_code_2(tmp_path: Pat
         assert part in result.stderr
 
 
-def test_where_has_a_line_for_every_data_set(tmp_path: Path) -> None:
+def test_status_has_a_line_for_every_data_set(tmp_path: Path) -> None:
     miniature_bp4d.write_au_occ(tmp_path / "bp4d")
-    result = run("where", "--data-root", str(tmp_path), "--json")
+    result = run("status", "--data-root", str(tmp_path), "--json")
     assert result.exit_code == 0
     lines = {line["data set"]: line for line in json.loads(result.output)}
     assert set(lines) == set(NAMES)
     assert lines["bp4d"]["found"] == "partial"
     assert lines["disfa"]["found"] == "no"
     assert "ask for it at" in lines["disfa"]["remark"]
-    assert run("where", "--data-root", str(tmp_path)).output.count("\n") == len(NAMES)
+    assert run("status", "--data-root", str(tmp_path)).output.count("\n") == len(NAMES)
+
+
+def test_the_name_that_status_had_before_still_works_and_is_in_no_help(tmp_path: Path) -> None:
+    words = ("--data-root", str(tmp_path), "--json")
+    assert (run("where", *words).exit_code, run("where", *words).output) == (0, run("status", *words).output)
+    assert "status " in run("--help").output
+    assert "where " not in run("--help").output
 
 
 def test_prepare_packs_a_miniature_once_and_continues(tmp_path: Path) -> None:
