@@ -175,9 +175,14 @@ def all_base() -> Iterator[MethodSpec]:
 
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
-    """What is asked for by name; its class is loaded where nothing is remembered of these very files."""
     digest = _loaded_digest(target)
-    question = {"method": target, "variant": variant, "files": [*file_hashes(target), _rules()]}
+    return _of_files(name, target, variant, digest, (*file_hashes(target), _rules()))
+
+
+@functools.lru_cache(maxsize=512)
+def _of_files(name: str, target: str, variant: str, digest: str, files: tuple[str, ...]) -> MethodSpec:
+    """What is asked for by name; its class is loaded where nothing is remembered of these very files."""
+    question = {"method": target, "variant": variant, "files": list(files)}
     told = recall(question)
     if told is None:
         told = _described(name, target, variant)

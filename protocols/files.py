@@ -176,17 +176,27 @@ def read_arrays(path: Path) -> Arrays:
         BadInput: the file is missing or damaged; the message names it.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(_content(path))) as archive:
-            if archive.comment not in (b"", _listing(archive)):
-                raise ValueError("an array is missing")
-            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
-                raise ValueError(f"arrays of more than {_LARGEST:,} bytes")
-            return {
-                name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-                for name in archive.namelist()
-            }
+        return parse_arrays(_content(path))
     except UNREADABLE as error:
         raise _damaged(path, error) from error
+
+
+def parse_arrays(content: bytes, largest: int = _LARGEST) -> Arrays:
+    """Every array in the content of an .npz of `write_arrays`, or of NumPy; one of UNREADABLE where it is damaged.
+
+    Args:
+        content: of the file.
+        largest: bytes that the arrays may unpack to.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if archive.comment not in (b"", _listing(archive)):
+            raise ValueError("an array is missing")
+        if sum(entry.file_size for entry in archive.infolist()) > largest:
+            raise ValueError(f"arrays of more than {largest:,} bytes")
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            for name in archive.namelist()
+        }
 
 
 def _damaged(path: Path, error: Exception) -> BadInput:

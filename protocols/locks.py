@@ -14,14 +14,14 @@ try:
 except ImportError:  # not a POSIX system: no locks
     fcntl = None  # type: ignore[assignment]
 
-_LOCK = ".lock"
+LOCK = ".lock"
 
 
 def is_locked(folder: Path) -> bool:
     """Whether another process works in a folder now, as far as locks tell; changes nothing on disk."""
     if fcntl is not None:
         try:
-            handle = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+            handle = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return False
         try:
@@ -56,7 +56,7 @@ class FolderLock:
         self._handle: int | None = None
 
     def __enter__(self) -> bool:
-        path = self.folder / _LOCK
+        path = self.folder / LOCK
         while fcntl is not None and self._handle is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)

@@ -237,6 +237,7 @@ def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path, mo
     monkeypatch.setenv("FERNOISE_DATA", str(tmp_path / "data"))
     write_tables(tmp_path / "data" / "ferplus")
     fabricate(tmp_path / "fernoise-runs", Trial())
+    assert toy_trial(name, tmp_path, kind=kind).identity  # what the harness remembers of the method is read before
     with opened() as seen:
         training = start(name, kind, tmp_path, data=toy_cell(kind, FEW), epochs=WHOLE)
         for epoch in range(WHOLE):

@@ -5,33 +5,23 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols import catalog
 from ...protocols.errors import BadInput
-from ...protocols.loading import offered
-from ...results.records.record import Record
-from ...results.records.reference_leaderboard import records_or_shipped
-from ..method_summary import outline
-from ..registry import lacking, names
+
+if TYPE_CHECKING:
+    from ...results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
-
-
 RUNS = click.option("--runs", type=click.Path(path_type=Path), default=DEFAULT_RUNS, show_default=True, metavar="DIR")
-
-
 PROFILE = click.option(
     "--profile", type=click.Choice(["paper", "small", "smoke"]), help="Only records of this profile."
 )
-
-
 SOURCE = click.option(
     "--synthetic/--real", "synthetic", default=None, help="Only records on generated, or real, faces."
 )
-
-
 RECIPE = click.option(
     "--recipe", type=click.Choice(["protocol", "native"]), help="Only records under this recipe: native is the papers'."
 )
@@ -63,6 +53,7 @@ def named(runs: Path) -> str:
 
 def read_records(runs: Path) -> tuple[list[Record], list[str], str]:
     """`records_or_shipped`; BadInput for a folder that was asked for and is none: what ships is not what it means."""
+    from ...results.records.reference_leaderboard import records_or_shipped
 
     if named(runs) and not runs.is_dir():
         raise BadInput(f"--runs {runs}: no such folder; leave it out for {DEFAULT_RUNS}, or what ships")
@@ -95,6 +86,10 @@ def fitting(
 
 def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     """Base methods a protocol cannot run, unless records say otherwise."""
+    from ...protocols import catalog
+    from ...protocols.loading import offered
+    from ..method_summary import outline
+    from ..registry import lacking, names
 
     protocol = catalog.find(name)
     present = {record.method for record in records}

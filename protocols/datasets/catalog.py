@@ -23,7 +23,7 @@ from .verify import OnProgress, copies, decode, picture_checks, picture_digest, 
 # Folder under the data root -> module with `read(root) -> Listing`.
 READERS: Mapping[str, str] = {
     "rafdb": "fernoise_bench.protocols.readers.rafdb",
-    "affectnet": "fernoise_bench.protocols.readers.affectnet",
+    "affectnet": "fernoise_bench.protocols.readers.affectnet.layouts",
     "bp4d": "fernoise_bench.protocols.readers.bp4d",
     "disfa": "fernoise_bench.protocols.readers.disfa",
     "emotionet": "fernoise_bench.protocols.readers.emotionet",

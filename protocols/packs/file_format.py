@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import UNREADABLE, BadInput
+from ..files import parse_arrays
 from ..images import alignment
 from ..images.decoding import Pixels
 from ..readers.listing import Check
@@ -219,12 +219,8 @@ def load_flags(folder: Path) -> Array:
 
 
 def _load_table(file: Path) -> dict[str, Array]:
-    # Opened here, since NumPy leaves the file of a damaged archive open.
-    with file.open("rb") as handle, zipfile.ZipFile(handle) as told:
-        if sum(entry.file_size for entry in told.infolist()) > _LARGEST:
-            raise ValueError(f"unpacks to more than {_LARGEST:,} bytes")
-    with file.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-        return {name: archive[name] for name in COLUMNS}
+    found = parse_arrays(file.read_bytes(), _LARGEST)
+    return {name: found[name] for name in COLUMNS}
 
 
 def _read(file: Path, load: Callable[[Path], T]) -> T:

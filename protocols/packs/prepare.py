@@ -23,7 +23,7 @@ from ..errors import UNREADABLE, BadInput
 from ..files import write_arrays, write_atomic, write_json
 from ..images import alignment, landmarks
 from ..images.video import decode_frames
-from ..locks import FolderLock
+from ..locks import LOCK, FolderLock
 from ..readers.listing import Listing
 from ..rows import Array
 from . import file_format
@@ -71,7 +71,7 @@ def prepare(
             _refuse_another_cut(folder, align)
             if not _is_finished(folder, listing, _plan(listing, side, align), skip_bad):
                 _make(folder, listing, side, align, workers, skip_bad, report)
-            for name in (STARTED, DONE):
+            for name in (STARTED, DONE, LOCK):
                 (folder / name).unlink(missing_ok=True)
     except BrokenProcessPool as error:
         what = "a worker process was ended from outside, perhaps for want of memory"

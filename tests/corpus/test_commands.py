@@ -192,7 +192,6 @@ METHODS = {
         f"import dataclasses\n{HEAD}@dataclasses.dataclass\nclass P:\n    a: int = 1\n"
         f"    def __post_init__(self): raise KeyError('no')\n\nclass Mine(Method):\n{BODY}    Params = P\n"
     ).encode(),
-    "a class from nowhere": f"{HEAD}class Mine(Method):\n{BODY}Mine.__module__ = 'builtins'\n".encode(),
 }
 
 

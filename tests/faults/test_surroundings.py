@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from fernoise_bench.benchmark.training import runner
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.trial_state import outcome, state_of
-from fernoise_bench.methods.base import Batch, Step
+from fernoise_bench.methods.base import Batch, Method, Step
 from fernoise_bench.protocols.files import read_json, read_jsonl
 from fernoise_bench.protocols.locks import FolderLock, is_locked
 from fernoise_bench.results.records.store import find_trials
@@ -271,11 +272,14 @@ def test_nan_at_a_step_is_the_same_verdict_however_often_it_was_killed(tmp_path:
 
 
 def test_a_method_that_ends_the_process_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave(*_: object) -> None:
-        raise SystemExit(0)
+    class Leaving(Method):
+        def __init__(self, *_: object) -> None:
+            raise SystemExit(0)
 
     first, second, *_ = grid(tmp_path)
-    object.__setattr__(first.method, "load", lambda: leave)
+    method = replace(first.method)
+    object.__setattr__(method, "load", lambda: Leaving)
+    first = replace(first, method=method)
     run((first, second))
     assert state_of(first) == "failed"
     assert outcome(first)["reason"].startswith("SystemExit: 0")

@@ -1,5 +1,1 @@
 """AffectNet in its two published layouts."""
-
-from .layouts import read
-
-__all__ = ["read"]

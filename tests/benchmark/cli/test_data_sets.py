@@ -203,7 +203,7 @@ class TestAlign:
 
     @pytest.mark.parametrize("write", [miniature_bp4d.write_au_occ, miniature_disfa.write_images])
     def test_frames_without_a_face(self, write: Any, tmp_path: Path) -> None:
-        name = write.__module__.rpartition("_")[2]
+        name = write.__module__.rpartition(".")[2]
         write(tmp_path / name, picture=lambda index: np.full((32, 24, 3), 0 if index == 3 else 60 + index, np.uint8))
         words = ("prepare", name, "--side", "16", "--align")
         refused(at(tmp_path, *words), "no face is found", "--skip-bad")

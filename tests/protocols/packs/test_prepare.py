@@ -230,7 +230,8 @@ class TestBadPictures:
     ) -> None:
         make(damaged, tmp_path / "whole", skip_bad=True)
 
-        original = getattr(pack_files, step)
+        module = pack_files if step == "pixel_digest" else pack_module
+        original = getattr(module, step)
 
         def stop(file: Path, *values: object) -> None:
             if file.name == STARTED:
@@ -239,7 +240,7 @@ class TestBadPictures:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(pack_files, step, stop)
+            patch.setattr(module, step, stop)
             with pytest.raises(KeyboardInterrupt):
                 make(damaged, tmp_path / "ended", skip_bad=True)
         make(damaged, tmp_path / "ended", skip_bad=True)

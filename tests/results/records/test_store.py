@@ -246,7 +246,7 @@ def test_leftovers_go_only_when_the_lock_is_acquired(tmp_path):
 
 
 def test_without_file_locks_the_lock_is_always_acquired(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     with locks.FolderLock(tmp_path) as first, locks.FolderLock(tmp_path) as second:
         assert first
         assert second
