@@ -36,8 +36,7 @@ function keepAddress() {
   const words = new URLSearchParams({ page: page.key || page.id });
   if (page.key) words.set("view", state.view);
   if (page.key && state.rule !== "last") words.set("rule", state.rule);
-  // The first page needs no address: writing one would make Chromium's first Tab pass over the link that skips the tabs.
-  if (location.hash || page.id !== PAGES[0].id) history.replaceState(null, "", `#${words}`);
+  history.replaceState(null, "", `#${words}`);
 }
 
 function readAddress() {
