@@ -49,8 +49,11 @@ def _lines(place: Path) -> Iterator[str]:
     if not place.is_dir():
         yield _line(str(place))
         return
+    seen = {os.path.realpath(place)}
     for folder, folders, names in os.walk(place, followlinks=True):
-        folders.sort()
+        real = {name: os.path.realpath(os.path.join(folder, name)) for name in sorted(folders)}
+        folders[:] = [name for name, path in real.items() if path not in seen]  # a link may lead back up
+        seen.update(real.values())
         yield from (_line(os.path.join(folder, name)) for name in sorted(names))
 
 

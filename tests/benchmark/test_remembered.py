@@ -64,6 +64,16 @@ def test_a_stamp_sees_every_file_that_is_edited_added_or_taken_away(tmp_path: Pa
     assert stamps(places) == seen[-1]
 
 
+def test_a_stamp_follows_links_and_gets_out_of_circles(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "circle").symlink_to(tmp_path / "data")
+    before = stamps([tmp_path / "data"])
+    (tmp_path / "elsewhere" / "a.csv").write_text("1")
+    assert stamps([tmp_path / "data"]) != before
+
+
 def test_data_are_read_again_only_when_their_files_have_changed(tmp_path: Path) -> None:
     root = tmp_path / "data"
     ferplus.write_tables(root / "ferplus")
