@@ -26,7 +26,7 @@ def checks(*words: str) -> dict[str, dict[str, Any]]:
 
 def test_it_names_what_is_there_and_where_to_get_the_rest(tmp_path: Path) -> None:
     found = checks("--data-root", str(tmp_path / "data"), "--out", str(tmp_path / "runs"))
-    assert {"python", "torch", "cpu", "threads", "memory", "output", "room", "extra [ray]"} <= set(found)
+    assert {"python", "torch", "cpu", "threads", "memory", "output", "disk", "extra [ray]"} <= set(found)
     assert found["torch"]["state"] == "ok"
     assert found["data rafdb"]["state"] == "note"
     assert "ask for it at" in found["data rafdb"]["advice"]
@@ -54,7 +54,7 @@ def test_a_missing_package_is_a_problem_and_a_missing_extra_is_not(monkeypatch: 
     monkeypatch.setattr(doctor, "EXTRAS", {"dreams": ("no_such_module",)})
     assert [(check.what, check.state) for check in doctor.installed()][1:] == [("no-such-package", "problem")]
     dreams = doctor.extras()[0]
-    assert (dreams.state, dreams.advice) == ("note", "where you want it: pip install 'fernoise-bench[dreams]'")
+    assert (dreams.state, dreams.advice) == ("note", "if you need it: pip install 'fernoise-bench[dreams]'")
 
 
 def test_weights_that_are_there_are_named(tmp_path: Path) -> None:
