@@ -108,9 +108,7 @@ def devices() -> list[DoctorCheck]:
         free, total = torch.cuda.mem_get_info(number)
         name = torch.cuda.get_device_properties(number).name
         advice = "other programs use it: choose a device with CUDA_VISIBLE_DEVICES" if free < total / 2 else ""
-        found.append(
-            _check(f"cuda:{number}", f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free", advice)
-        )
+        found.append(_check(f"cuda:{number}", f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free", advice))
     return found
 
 

@@ -15,15 +15,12 @@ _PARTS = "see CONTRIBUTING.md for a method's parts"
 
 
 def check_class(place: str, name: str, cls: type[Method]) -> None:
-    """Checks that a class is a complete method.
+    """Raises BadInput unless a class is a complete method; the message names the first attribute that is wrong.
 
     Args:
         place: the module or file of the class.
         name: of the class.
         cls: the class.
-
-    Raises:
-        BadInput: it is not; the message names the first attribute that is wrong.
     """
     for fault in _faults(cls):
         raise BadInput(f"{place}: {name}{fault}")

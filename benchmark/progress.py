@@ -17,14 +17,7 @@ REDRAW_SECONDS = 0.1
 
 @dataclass
 class Progress:
-    """Shows the events of the trials of a run.
-
-    Attributes:
-        total: number of trials to run.
-        epochs: of each trial.
-        stream: where to write.
-        done: number of trials that have ended.
-    """
+    """Shows the events of a run's trials: `total` of them, each of so many epochs."""
 
     total: int
     epochs: int
@@ -89,12 +82,7 @@ class Progress:
 
 @dataclass
 class Counter:
-    """Shows how much of a long computation is done, its speed and the time left; writes to terminals only.
-
-    Attributes:
-        unit: what is counted, in the plural.
-        stream: where to write.
-    """
+    """Shows how much of a long computation is done, its speed and the time left; writes to terminals only."""
 
     unit: str
     stream: TextIO = field(default_factory=lambda: sys.stderr)

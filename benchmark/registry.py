@@ -133,13 +133,7 @@ class MethodSpec:
 
 
 def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -> str:
-    """What a method needs that a protocol lacks, as "needs …", or an empty string.
-
-    Args:
-        needs: of the method.
-        protocol: the protocol.
-        offers: what its data offer.
-    """
+    """What a method needs that a protocol lacks whose data offer this, as "needs …"; an empty string for nothing."""
     kinds = needs & {"single", "multi"}
     if protocol.kind not in kinds:
         return f"needs {'one label a face' if 'single' in kinds else 'action unit labels'}"
@@ -251,11 +245,7 @@ def _from_file(name: str) -> MethodSpec:
 
 
 def load_class(target: str) -> type[Method]:
-    """The class of "module:Class" or "path/to/file.py:Class".
-
-    Raises:
-        BadInput: it cannot be imported, or is not a complete method.
-    """
+    """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is not a complete method."""
     from ..methods.base import Method
     from .method_check import check_class
 

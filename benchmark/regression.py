@@ -60,13 +60,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a check runs: methods, on the protocols that they are applicable to.
-
-    Attributes:
-        suite: the size of the check.
-        methods: the methods.
-        some_methods: whether the methods were named, rather than all taken.
-    """
+    """What a check runs: all methods, or some that were named, on the protocols that they are applicable to."""
 
     suite: Suite
     methods: tuple[MethodSpec, ...]

@@ -31,8 +31,8 @@ class Job:
         partial: data that differ from the published set are accepted, and the record says so.
         origin: layout and digest of the faces.
         recipe: "protocol", or "native" for that of a method's own paper.
-        shared: with a native recipe, the job with the protocol's recipe. A teacher that labels rows is trained by it, so
-            that all methods get the same labels.
+        shared: with a native recipe, the job with the protocol's, by which a teacher that labels rows is trained: all
+            methods get the same labels.
         aux: digest of the auxiliary labels, "" without any.
     """
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ...results.analysis.diff import Difference
     from ...results.records.record import Record
 
+_FIELDS = ("verdict", "alarming", "metric", "left", "right", "limit", "pairs", "lost", "gained", "fields")
+
 
 @click.command()
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
@@ -67,26 +69,10 @@ def _records(folder: Path) -> list[Record]:
 
 
 def _as_json(found: tuple[Difference, ...]) -> dict[str, Any]:
-    cells = [
-        {
-            **each.key._asdict(),
-            "fold": each.key.fold or None,
-            "level": None if each.key.level < 0 else each.key.level,
-            "verdict": each.verdict,
-            "alarming": each.alarming,
-            "metric": each.metric,
-            "left": _number(each.left),
-            "right": _number(each.right),
-            "limit": _number(each.limit),
-            "pairs": each.pairs,
-            "lost": each.lost,
-            "gained": each.gained,
-            "fields": each.fields,
-        }
-        for each in found
-    ]
+    cells = []
+    for each in found:
+        level = None if each.key.level < 0 else each.key.level
+        values = {name: getattr(each, name) for name in _FIELDS}
+        missing = {name: None for name, value in values.items() if isinstance(value, float) and math.isnan(value)}
+        cells.append({**each.key._asdict(), "fold": each.key.fold or None, "level": level, **values, **missing})
     return {"counts": Counter(each.verdict for each in found), "cells": cells}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

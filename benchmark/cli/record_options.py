@@ -35,17 +35,7 @@ record_filters = add_options(
 
 
 def records_of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
-    """The records of a protocol.
-
-    Args:
-        records: those that passed the filters.
-        name: of the protocol.
-        runs: the folder they were read from, for the message.
-        filters: the filters as options, for the message.
-
-    Raises:
-        BadInput: there are none.
-    """
+    """The records of a protocol; BadInput, which names the folder and the filters, where there are none."""
     chosen = [record for record in records if record.identity["protocol"]["name"] == name]
     if not chosen:
         fit = f" that fit{filters}" if filters else ""
@@ -108,12 +98,7 @@ def matching(
 
 
 def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
-    """Methods without records that a protocol cannot run, each with the reason; base names only.
-
-    Args:
-        name: of the protocol.
-        records: of this protocol, at least one.
-    """
+    """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
     protocol = catalog.find(name)
     source = records[0].identity["source"]
     offers = protocol.offers if source == "real" else offered(protocol, source, None)

@@ -36,7 +36,7 @@ def status(runs: Path, as_json: bool) -> None:
     from ...results.records.record import load_records
 
     records, damaged = load_records(runs)
-    lines = [_status_line(key, group) for key, group in _grouped(records)]
+    lines = _status_lines(records)
     problems = [
         {"trial": record.folder, "state": record.state, "reason": record.status.get("reason")}
         for record in records
@@ -148,16 +148,7 @@ def _check(name: str) -> None:
 def _protocol_tables(
     records: Sequence[Record], others: Sequence[Record], name: str, kind: str, rule: str, *, allow_mixed: bool
 ) -> Sequence[Table]:
-    """The tables of one kind of a protocol: "long", "audit", "ranks", or "" for the ordinary one.
-
-    Args:
-        records: of the protocol.
-        others: of all protocols, for the rank correlations.
-        name: of the protocol.
-        kind: the kind of table.
-        rule: the epoch that the numbers are of.
-        allow_mixed: whether there may be a block for each of several settings.
-    """
+    """A protocol's tables of one kind ("long", "audit", "ranks" or ""); `others` are for the rank correlations."""
     from ...protocols import catalog
     from ...results.analysis.view import Expected
     from ...results.tables.audit_tables import audit_page
@@ -174,27 +165,21 @@ def _protocol_tables(
     return protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
 
 
-def _grouped(records: Sequence[Record]) -> list[tuple[tuple[str, ...], list[Record]]]:
+def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
+    """The numbers of trials in each state and of their epochs, by protocol, profile, faces and method."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         protocol = record.identity["protocol"]
         name = f"{protocol['name']}@{protocol['version']}"
         key = (name, record.identity["profile"], record.identity["source"], record.method)
         groups.setdefault(key, []).append(record)
-    return sorted(groups.items())
-
-
-def _status_line(key: tuple[str, ...], group: Sequence[Record]) -> dict[str, object]:
-    protocol, profile, source, method = key
-    states = Counter(record.state for record in group)
-    return {
-        "protocol": protocol,
-        "profile": profile,
-        "faces": source,
-        "method": method,
-        "done": states["done"],
-        "running": states["running"] + states["interrupted"],
-        "diverged": states["diverged"],
-        "failed": states["failed"],
-        "epochs": sum(len(record.epochs) for record in group),
-    }
+    lines = []
+    for key, group in sorted(groups.items()):
+        states = Counter(record.state for record in group)
+        counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
+        counts["running"] += states["interrupted"]
+        epochs = sum(len(record.epochs) for record in group)
+        lines.append(
+            dict(zip(("protocol", "profile", "faces", "method"), key, strict=True)) | counts | {"epochs": epochs}
+        )
+    return lines

@@ -13,7 +13,8 @@ from .options import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options
 
 grid_options = add_options(
     click.option("--protocol", metavar="NAME", help="Protocol to run; `fernoise-bench list` prints the names."),
-    click.option("--table", metavar="ID", help="Run what a paper's table lacks, as in recot-4; other options narrow it."),
+    click.option("--table", metavar="ID",
+                 help="Run the trials that a paper's table (as recot-4) lacks; the options below select among them."),
     click.option("--method", "methods", multiple=True, metavar="NAME",
                  help="Run a method: NAME, NAME:VARIANT or file.py:Class. Can be repeated."),
     click.option("--all-methods", is_flag=True, help="Run every method that is applicable to the protocol."),
@@ -33,8 +34,8 @@ grid_options = add_options(
     click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), default="fp32", show_default=True,
                  help="Arithmetic inside the encoders; different precisions are never compared in one table."),
     click.option("--compile", "compiled", is_flag=True,
-                 help="Use torch.compile on the encoders, for large ones on a GPU; such results are never compared with "
-                 "others in one table."),
+                 help="Compile the encoders by torch.compile, for large ones on a GPU; such results are never compared "
+                 "with others in one table."),
     click.option("--weights", metavar="WORD|FILE",
                  help="Initial weights: none, imagenet, msceleb, vggface2 or a checkpoint. Default: the recipe's."),
     click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,
@@ -45,8 +46,8 @@ grid_options = add_options(
 
 engine_options = add_options(
     click.option("--engine", type=click.Choice(ENGINES),
-                 help="Run trials in this process, in a pool of processes, or on a cluster. Default: a pool where there "
-                 "are several workers and trials."),
+                 help="Run trials in this process, in a pool of processes (local), or on a cluster. Default: local for "
+                 "several workers and trials, else inline."),
     click.option("--workers", type=click.IntRange(min=1),
                  help="Number of worker processes. Default: one for each CPU core, or one for the GPU."),
     click.option("--gpus-per-trial", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", show_default=True,
@@ -66,7 +67,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "What to run": ("protocol", "table", "methods", "all_methods", "without", "noise", "folds", "seeds", "profile"),
         "Data": ("synthetic", "data_root", "partial"),
         "Training": ("device", "precision", "compiled", "weights", "recipe"),
-        "Where trials run": ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch"),
+        "Engine": ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch"),
         "The whole suite": ("whole", "gpus", "gpu"),
     }
 )  # fmt: skip

@@ -64,7 +64,9 @@ def _is_saved(event: Event) -> bool:
     return "epoch" in event or "status" in event
 
 
-def run_local(trials: Sequence[Trial], on_event: OnEvent, workers: int, should_stop: Callable[[], bool] = never) -> None:
+def run_local(
+    trials: Sequence[Trial], on_event: OnEvent, workers: int, should_stop: Callable[[], bool] = never
+) -> None:
     """Runs trials in a pool of processes; where a worker process dies, only its trial fails.
 
     Each free worker takes the next trial in order: neighbouring trials share the data of a cell.

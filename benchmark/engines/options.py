@@ -44,9 +44,6 @@ class EngineOptions:
     def device(self, asked: str) -> str:
         """The device kind to train on: on a cluster, "auto" is CUDA where trials get a share of a GPU, else the CPU.
 
-        Args:
-            asked: "auto", "cpu" or "cuda".
-
         Raises:
             BadInput: an option of another engine, or a device that contradicts the share of a GPU.
         """
@@ -79,11 +76,7 @@ class EngineOptions:
 
 
 def default_workers(device: str) -> int:
-    """One process for each CPU core that this process may use, or one for the GPU.
-
-    Args:
-        device: "cpu" or "cuda".
-    """
+    """One process for each CPU core that this process may use, or one where the device is "cuda"."""
     if device == "cuda":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

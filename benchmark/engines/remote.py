@@ -30,11 +30,7 @@ RemoteTrial = tuple[str, Trial]
 
 
 def import_extra(module: str, engine: str) -> Any:
-    """The package that an engine needs.
-
-    Raises:
-        BadInput: it is not installed.
-    """
+    """Imports the package that an engine needs; BadInput where it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -59,17 +55,9 @@ def pack(trial: Trial) -> RemoteTrial:
 
 
 def run_remote(remote_trial: RemoteTrial, context: WorkerContext, log: EventLog, worker: str) -> Mapping[str, Any]:
-    """Runs a trial sent by another machine and logs its events.
+    """Runs a trial sent by another machine, logs its events under the worker's name, and returns its status.
 
-    Args:
-        remote_trial: the trial and its id.
-        context: what the worker process keeps between trials.
-        log: where events go.
-        worker: name of the worker process.
-
-    Returns:
-        The trial's status; state "stopped" where the run was asked to stop before the trial began, or after an epoch,
-        which has been saved.
+    The state is "stopped" where the run was asked to stop before the trial began, or after an epoch, which is saved.
     """
     expected, trial = remote_trial
     if log.stop_asked:
@@ -90,11 +78,7 @@ def run_remote(remote_trial: RemoteTrial, context: WorkerContext, log: EventLog,
 
 
 def mark_lost(trial: Trial, reason: str) -> Mapping[str, Any]:
-    """Records as failed a trial whose worker is gone, unless it finished or another worker runs it; keeps its checkpoint.
-
-    Returns:
-        The trial's status.
-    """
+    """Records a trial whose worker is gone as failed, unless it finished or another has it; returns its status."""
     if not trial.folder.is_dir():
         return {"state": "not run", "reason": reason}
     with FolderLock(trial.folder) as acquired:

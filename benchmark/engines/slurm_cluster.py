@@ -31,7 +31,7 @@ ENDED_STATES = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED"),
     *("SPECIAL_EXIT", "TIMEOUT"),
 }
-_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
+_TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 
 
 def tasks_per_job(options: EngineOptions) -> int:
@@ -237,16 +237,12 @@ def minutes_of(text: str) -> int:
     Raises:
         BadInput: another form, or no time at all.
     """
-    found = _TIME.fullmatch(text.strip())
-    if found is None:
+    if not _TIME.fullmatch(text.strip()):
         raise BadInput(f"--time {text}: write it as Slurm does, as in 90, 4:00:00 or 2-12:00")
-    days, a, b, c = (None if part is None else int(part) for part in found.group("days", "a", "b", "c"))
-    if days is not None:
-        seconds = ((days * 24 + (a or 0)) * 60 + (b or 0)) * 60 + (c or 0)
-    elif c is not None:
-        seconds = ((a or 0) * 60 + (b or 0)) * 60 + c
-    else:
-        seconds = (a or 0) * 60 + (b or 0)
+    days, _, clock = text.strip().rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    units = (3600, 60, 1) if days or len(parts) == 3 else (60, 1)
+    seconds = 86_400 * int(days or 0) + sum(unit * part for unit, part in zip(units, parts, strict=False))
     if not seconds:
         raise BadInput(f"--time {text}: give at least one minute")
     return math.ceil(seconds / 60)

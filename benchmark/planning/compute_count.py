@@ -26,13 +26,7 @@ AUX = 5
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows of a cell.
-
-    Attributes:
-        train: training rows.
-        verified: how many of these are verified.
-        evaluated: validation and test rows, which are predicted after each epoch.
-    """
+    """Rows of a cell: for training, how many of these are verified, and those that are predicted after each epoch."""
 
     train: int
     verified: int
@@ -45,8 +39,7 @@ class ComputeCount:
 
     Attributes:
         forwards, backwards: for each sample of a training step.
-        passes: forwards for each training row and epoch outside the steps (the method's own passes over the training
-            set, its preparation included).
+        passes: forwards for each training row and epoch outside the steps, those of the preparation included.
         prediction: forwards for each row that is predicted.
     """
 
@@ -67,11 +60,11 @@ class ComputeCount:
 
 
 def count(method: MethodSpec, protocol: Protocol, *, artifact: bool = False) -> ComputeCount:
-    """Counts the passes of a method in a short training with a protocol's kind of labels and sampler.
+    """Counts the passes of a method in a short training with the labels and the paper recipe of a protocol.
 
     Args:
         method: one that is applicable to the protocol.
-        protocol: gives the labels and the recipe, that of the paper profile.
+        protocol: the protocol.
         artifact: count it as a teacher of other methods.
     """
     recipe = _miniature(protocol.paper.recipe)
@@ -129,13 +122,7 @@ def random_trial(method: MethodSpec, protocol: Protocol, settings: Settings, *, 
 
 
 def random_cell(protocol: Protocol, size: int, side: int) -> CellData:
-    """A cell of random pixels and labels.
-
-    Args:
-        protocol: gives the labels; where it offers verified rows, half of the rows are.
-        size: number of training rows; there are at most ROWS test rows.
-        side: of the pictures in pixels.
-    """
+    """Random pixels and labels, half of the rows verified where the protocol offers that; at most ROWS test rows."""
     generator = np.random.default_rng(0)
     train, test = _rows(protocol, size, side, generator), _rows(protocol, min(size, ROWS), side, generator)
     if "verified" in protocol.offers:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ...protocols.base import Protocol, Recipe
 from ...protocols.errors import BadInput, unknown
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
@@ -30,6 +32,19 @@ UTILISATION: Mapping[str, float] = {"fp32": 0.40, "tf32": 0.15, "bf16": 0.10}
 PROBE_IMAGES, PROBE_SECONDS = 16, 1.0
 
 
+class Network(NamedTuple):
+    """What the time of an image depends on: encoder, neck ("" for none) and its queries, side of the image in px."""
+
+    encoder: str
+    neck: str
+    queries: int
+    side: int
+
+    def __str__(self) -> str:
+        neck = f" + {self.neck} neck of {self.queries} queries" if self.neck else ""
+        return f"{self.encoder}{neck} at {self.side} px"
+
+
 @dataclass(frozen=True)
 class Speed:
     """How fast a network is on a device.
@@ -47,14 +62,13 @@ class Speed:
     forward_gflops: float | None = None
 
 
-def assumed_speed(gpu: str, precision: str, encoder: str, neck: str, queries: int, side: int) -> Speed:
-    """The speed of a GPU that is not here: its peak, times an assumed utilisation, over the network's counted FLOPs.
+def network_of(recipe: Recipe, protocol: Protocol) -> Network:
+    """The network of a recipe on a protocol; a neck has a query for each AU."""
+    return Network(recipe.encoder, recipe.neck, len(protocol.names) if recipe.neck else 0, recipe.augmentation.crop)
 
-    Args:
-        gpu: a name in PEAKS, in any case.
-        precision: "fp32", "tf32" or "bf16".
-        encoder, neck, queries: the network.
-        side: of the pictures in pixels.
+
+def assumed_speed(gpu: str, precision: str, network: Network) -> Speed:
+    """The speed of a GPU of PEAKS: its peak, times an assumed utilisation, over the network's counted FLOPs.
 
     Raises:
         BadInput: an unknown GPU, or one without that precision.
@@ -65,45 +79,36 @@ def assumed_speed(gpu: str, precision: str, encoder: str, neck: str, queries: in
     if precision not in PEAKS[name]:
         raise BadInput(f"--precision {precision}: {name} has no {precision}; use {' or '.join(PEAKS[name])}")
     peak, share = PEAKS[name][precision], UTILISATION[precision]
-    forward, training = flops(encoder, neck, queries, side)
+    forward, training = flops(network)
     rate = peak * TERA * share
     how = f"assumed: {peak:g} TFLOPS {precision} of {name}'s data sheet at {share:.0%} utilisation, over counted FLOPs"
     return Speed(rate / training, rate / forward, how, training / GIGA, forward / GIGA)
 
 
-def flops(encoder: str, neck: str, queries: int, side: int) -> tuple[float, float]:
+def flops(network: Network) -> tuple[float, float]:
     """Floating point operations of one image's forward pass, and of its forward and backward pass."""
     with torch.device("meta"):
-        network = _network(encoder, neck, queries, "fp32", torch.device("meta"))
-        image = torch.empty(1, 3, side, side)
+        model = _build(network, "fp32", torch.device("meta"))
+        image = torch.empty(1, 3, network.side, network.side)
     with FlopCounterMode(display=False) as forward:
-        network(image)
+        model(image)
     with FlopCounterMode(display=False) as both:
-        network(image)[0].sum().backward()
+        model(image)[0].sum().backward()
     return forward.get_total_flops(), both.get_total_flops()
 
 
-def measured_speed(
-    device: torch.device, precision: str, encoder: str, neck: str, queries: int, side: int, *, compiled: bool = False
-) -> Speed:
-    """The speed of this machine's device, from a few passes of random pixels.
-
-    Args:
-        device: the device.
-        precision: "fp32", "tf32" or "bf16".
-        encoder, neck, queries: the network.
-        side: of the pictures in pixels.
-        compiled: whether the network is compiled by torch.compile.
-    """
-    network = _network(encoder, neck, queries, precision, device, compiled=compiled)
-    images = torch.rand(PROBE_IMAGES, 3, side, side, device=device).to(memory_format=torch.channels_last)
+def measured_speed(device: torch.device, precision: str, network: Network, *, compiled: bool = False) -> Speed:
+    """The speed of a device of this machine, from a few passes of random pixels."""
+    model = _build(network, precision, device, compiled=compiled)
+    images = torch.rand(PROBE_IMAGES, 3, network.side, network.side, device=device)
+    images = images.to(memory_format=torch.channels_last)
 
     def train() -> None:
-        network(images)[0].sum().backward()
+        model(images)[0].sum().backward()
 
     def predict() -> None:
         with torch.inference_mode():
-            network(images)
+            model(images)
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} thread"
     return Speed(_rate(train, device), _rate(predict, device), f"measured now ({name}, {precision})")
@@ -132,9 +137,7 @@ def _rate(work: Callable[[], None], device: torch.device) -> float:
     return len(seconds) * PROBE_IMAGES / sum(seconds)
 
 
-def _network(
-    encoder: str, neck: str, queries: int, precision: str, device: torch.device, *, compiled: bool = False
-) -> CountedEncoder:
+def _build(network: Network, precision: str, device: torch.device, *, compiled: bool = False) -> CountedEncoder:
     with torch.random.fork_rng(devices=[]):
-        how = (precision, device, neck, queries, compiled)
-        return EncoderFactory(encoder, Weights("none"), 0, Counters(), *how)().to(device)
+        how = (precision, device, network.neck, network.queries, compiled)
+        return EncoderFactory(network.encoder, Weights("none"), 0, Counters(), *how)().to(device)

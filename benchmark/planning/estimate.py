@@ -20,7 +20,7 @@ from ..training.loader import make_task
 from ..training.sampler import Sampler
 from ..trial import Trial
 from ..trial_state import FINISHED, state_of
-from .device_speed import Speed, measured_speed
+from .device_speed import Speed, measured_speed, network_of
 from .grid import Grid
 
 
@@ -110,7 +110,6 @@ def count_passes(method: MethodSpec, task: Task) -> int:
 
 def _speed(trial: Trial) -> Speed:
     """The speed of a trial's encoder on this machine."""
-    settings, queries = trial.job.settings, len(trial.job.protocol.names)
-    recipe, device = settings.recipe, apply_to_process(settings)
-    network = (recipe.encoder, recipe.neck, queries, recipe.augmentation.crop)
-    return measured_speed(device, settings.precision, *network, compiled=settings.compiled)
+    settings = trial.job.settings
+    network = network_of(settings.recipe, trial.job.protocol)
+    return measured_speed(apply_to_process(settings), settings.precision, network, compiled=settings.compiled)

@@ -27,20 +27,9 @@ DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked for; None and empty values stand for the defaults.
+    """The options of a run; None and empty values stand for the defaults.
 
-    Attributes:
-        protocol: its name.
-        methods, all_methods, without: names of methods, whether to add all applicable ones, and which of these not.
-        levels, folds: noise levels and folds. Default: all of the protocol.
-        seeds: how many. Default: the paper's number of runs, or DEFAULT_SEEDS.
-        profile: Default: "paper", or "small" on generated faces.
-        synthetic: use generated faces.
-        data_root, out: folders of the data sets and of the results.
-        device: "auto", "cpu" or "cuda".
-        device_here: trials run on this machine, whose devices can be queried.
-        precision, compiled, weights, recipe: of the training; `weights` and `recipe` as on the command line.
-        partial: accept data that differ from the published set.
+    `device_here` is False where trials run on other machines, whose devices cannot be queried.
     """
 
     protocol: str
@@ -65,13 +54,9 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Grid:
-    """The trials of a run on one protocol.
+    """The trials of a run on one protocol, in order, and the methods that cannot run, with the reasons.
 
-    Attributes:
-        job: what the trials share.
-        trials: in the order in which they are run.
-        not_applicable: names of methods that cannot run, with the reasons.
-        data: the faces where they had to be read, since the content of real faces is part of a trial's identity.
+    `data` are the faces, where they had to be read: the content of real faces is part of a trial's identity.
     """
 
     job: Job

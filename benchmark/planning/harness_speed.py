@@ -27,14 +27,7 @@ MOST_STORED_PIXELS = 96  # side of the pictures in memory, which larger ones wou
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed.
-
-    Attributes:
-        encoder: its name.
-        side: of the crops in pixels.
-        batch: rows of a batch.
-        steps: training steps of a round.
-    """
+    """What is timed: an encoder on crops of a side in pixels, with the rows of a batch and the steps of a round."""
 
     encoder: str
     side: int
@@ -57,14 +50,7 @@ WIDER = 4
 
 @dataclass(frozen=True)
 class SpeedFinding:
-    """Images per second of a case.
-
-    Attributes:
-        case: what was timed.
-        precision: "fp32", "tf32" or "bf16".
-        harness: of this project's training loop.
-        bare: of the minimal loop, which is an upper bound.
-    """
+    """Images per second of a case, by this project's loop (harness) and by the minimal one (bare), an upper bound."""
 
     case: Case
     precision: str
@@ -78,14 +64,11 @@ class SpeedFinding:
 
 
 def survey(device: str, report: Callable[[str], None]) -> list[SpeedFinding]:
-    """Times a small and a large encoder, the large one in every precision of the device, the small one in two batches.
+    """Times a small encoder in two batch sizes, and a large one in every precision of the device, fp32 first.
 
     Args:
         device: "cpu" or "cuda".
         report: called with what is timed next.
-
-    Returns:
-        The small encoder, the small one in larger batches, the large one in each precision, fp32 first.
     """
     small, large = SMALL[device], LARGE[device]
     cases = [(small, "fp32"), (replace(small, batch=WIDER * small.batch, steps=small.steps // WIDER), "fp32")]
@@ -123,13 +106,7 @@ def advice(found: Sequence[SpeedFinding], device: str) -> list[str]:
 
 
 def bare_steps(training: Training, batches: Iterable[Batch], loss: Loss) -> None:
-    """The minimal training loop: nothing is counted, audited, summed or checked.
-
-    Args:
-        training: method and optimiser.
-        batches: of an epoch.
-        loss: computes the loss of a batch.
-    """
+    """The minimal training loop, in which nothing is counted, audited, summed or checked."""
     training.method.train()
     for batch in batches:
         value = loss(training, batch)

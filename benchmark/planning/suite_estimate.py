@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ...protocols import catalog
-from ...protocols.base import Protocol, Recipe
+from ...protocols.base import Protocol
 from ...protocols.errors import BadInput
 from ...protocols.loading import offered
 from ...results.papers.reported import TABLE_IDS
@@ -19,7 +19,7 @@ from .. import registry
 from ..progress import duration
 from ..registry import MethodSpec
 from .compute_count import ComputeCount, Sizes, count
-from .device_speed import Speed, assumed_speed, measured_speed
+from .device_speed import Network, Speed, assumed_speed, measured_speed, network_of
 
 SEEDS = 8
 # Rows of a cell at the paper profile (training, verified training, evaluated); with several folds their mean.
@@ -38,8 +38,6 @@ PUBLISHED: Mapping[str, Sizes] = {
     "bp4d-3fold-plain": Sizes(97_898, 0, 48_949),
     "disfa-3fold-plain": Sizes(87_209, 0, 43_605),
 }
-Network = tuple[str, str, int, int]
-"""Encoder, neck, the neck's queries, side of the pictures in pixels: what the time of an image depends on."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,8 @@ class CostLine:
     """The trials of one method on one protocol, which differ in fold, level and seed.
 
     Attributes:
-        protocol, method: names.
         cells: folds times levels.
-        folds: how many.
         forward_only, trained: images of one trial with a forward pass alone, and with a forward and a backward pass.
-        network: what they pass through.
         teachers: names of the methods that have to be trained first.
         tables: the papers' tables with these trials.
     """
@@ -74,13 +69,7 @@ class CostLine:
 
 @dataclass(frozen=True)
 class SuiteCost:
-    """The trials of all tables.
-
-    Attributes:
-        lines: the trials by method and protocol.
-        teachers: the trainings of teachers, by protocol and method.
-        left_out: methods that cannot run, as "method on protocol", with the reasons.
-    """
+    """The trials of all tables, their teachers by (protocol, method), and what cannot run, with the reasons."""
 
     lines: tuple[CostLine, ...]
     teachers: Mapping[tuple[str, str], CostLine]
@@ -137,7 +126,7 @@ def _line(method: MethodSpec, protocol: Protocol, levels: int, counts: _Counts, 
     recipe, folds = protocol.paper.recipe, len(protocol.folds) or 1
     compute = counts.of(method, protocol).total(recipe, PUBLISHED[protocol.name])
     teachers = tuple(dict.fromkeys(name for name in (protocol.noisy_labels_from, method.teacher) if name))
-    network = _network(recipe, protocol)
+    network = network_of(recipe, protocol)
     return CostLine(protocol.name, method.name, folds * levels, folds, *compute, network, teachers, tables)
 
 
@@ -147,12 +136,8 @@ def _teacher_line(method: MethodSpec, protocol: Protocol, counts: _Counts) -> Co
     compute = counts.of(method, protocol, artifact=True)
     forward_only, trained = compute.total(recipe, sizes)
     forward_only += compute.prediction * sizes.train
-    network = _network(recipe, protocol)
+    network = network_of(recipe, protocol)
     return CostLine(protocol.name, f"teacher {method.name}", folds, folds, forward_only, trained, network)
-
-
-def _network(recipe: Recipe, protocol: Protocol) -> Network:
-    return recipe.encoder, recipe.neck, len(protocol.names) if recipe.neck else 0, recipe.augmentation.crop
 
 
 def speeds_of(cost: SuiteCost, gpu: str | None, device: str, precision: str) -> dict[Network, Speed]:
@@ -163,8 +148,8 @@ def speeds_of(cost: SuiteCost, gpu: str | None, device: str, precision: str) -> 
     """
     networks = dict.fromkeys(line.network for line in (*cost.lines, *cost.teachers.values()))
     if gpu is not None:
-        return {network: assumed_speed(gpu, precision, *network) for network in networks}
-    return {network: measured_speed(torch.device(device), precision, *network) for network in networks}
+        return {network: assumed_speed(gpu, precision, network) for network in networks}
+    return {network: measured_speed(torch.device(device), precision, network) for network in networks}
 
 
 class _Job(NamedTuple):
@@ -183,7 +168,7 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
         cost: the trials.
         speeds: of each network in it.
         seeds: trials of each cell; a teacher is trained once for each fold and seed.
-        devices: how many there are, each running one trial at a time.
+        devices: each runs one trial at a time.
 
     Returns:
         Plain data: a line for each protocol, totals in hours, and the longest sequence of a teacher and a trial.
@@ -193,9 +178,8 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
         _Job(line, line.hours(speeds), line.cells * seeds, sum(teachers[line.protocol, t].hours for t in line.teachers))
         for line in cost.lines
     ]
-    every = [*teachers.values(), *jobs]
     slowest = max(jobs, key=lambda job: job.teacher_hours + job.hours)
-    starts = [(job.hours, job.teacher_hours) for job in every for _ in range(job.trials)]
+    starts = [(job.hours, job.teacher_hours) for job in (*teachers.values(), *jobs) for _ in range(job.trials)]
     return {
         "tables": len({table for line in cost.lines for table in line.tables}),
         "seeds": seeds,
@@ -210,7 +194,7 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
             for name in dict.fromkeys(line.protocol for line in cost.lines)
         ],
         "left_out": dict(cost.left_out),
-        "device_hours": sum(job.hours * job.trials for job in every),
+        "device_hours": _device_hours(jobs) + _device_hours(teachers.values()),
         "devices": devices,
         "wall_hours": wall_hours(starts, devices),
         "critical_path": {
@@ -220,8 +204,12 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
             "of_which_teachers": slowest.teacher_hours,
             "teachers": list(slowest.line.teachers),
         },
-        "speeds": [{"network": network_text(network), **asdict(speed)} for network, speed in speeds.items()],
+        "speeds": [{"network": str(network), **asdict(speed)} for network, speed in speeds.items()],
     }
+
+
+def _device_hours(jobs: Iterable[_Job]) -> float:
+    return sum(job.hours * job.trials for job in jobs)
 
 
 def _protocol_line(name: str, jobs: Sequence[_Job], teachers: Sequence[_Job]) -> dict[str, Any]:
@@ -230,9 +218,9 @@ def _protocol_line(name: str, jobs: Sequence[_Job], teachers: Sequence[_Job]) ->
         "methods": len(jobs),
         "trials": sum(job.trials for job in jobs),
         "teachers": sum(job.trials for job in teachers),
-        "device_hours": sum(job.hours * job.trials for job in (*jobs, *teachers)),
+        "device_hours": _device_hours(jobs) + _device_hours(teachers),
         "longest_trial_hours": max(job.hours for job in jobs),
-        "network": network_text(jobs[0].line.network),
+        "network": str(jobs[0].line.network),
     }
 
 
@@ -249,19 +237,8 @@ def wall_hours(jobs: Iterable[tuple[float, float]], devices: int) -> float:
     return max(free)
 
 
-def network_text(network: Network) -> str:
-    """A network as text."""
-    encoder, neck, queries, side = network
-    return f"{encoder}{f' + {neck} neck of {queries} queries' if neck else ''} at {side} px"
-
-
 def suite_text(found: Mapping[str, Any], device: str) -> str:
-    """The estimate of a suite as text.
-
-    Args:
-        found: what `estimate_suite` returned.
-        device: what one device is called.
-    """
+    """The result of `estimate_suite` as text, with a name for a device."""
     head = (
         f"the whole suite: {found['tables']} tables · profile paper · {found['seeds']} seeds · published data sizes\n"
         f"{found['trials']:,} trials and {found['teachers']:,} shared teachers; forward and backward passes counted"

@@ -15,13 +15,7 @@ from .grid import Grid, RunRequest, make_grid, why_not_applicable
 
 @dataclass(frozen=True)
 class TableGrid:
-    """The trials of a table.
-
-    Attributes:
-        table_id: of the table.
-        grids: one for each protocol.
-        left_out: methods that cannot run, as "method on protocol", with the reasons.
-    """
+    """The grids of a table, one for each protocol, and "method on protocol" that cannot run, with the reasons."""
 
     table_id: str
     grids: tuple[Grid, ...]

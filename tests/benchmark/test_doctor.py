@@ -82,9 +82,9 @@ def test_what_is_slow_or_could_be_faster_is_said() -> None:
     found = [finding(small, "fp32", 1000, share=0.8), finding(small, "fp32", 3000)]
     found += [finding(large, "fp32", 100), finding(large, "tf32", 200), finding(large, "bf16", 90)]
     below, tf32, bf16, share = advice(found, "cuda")
-    assert "0.80 of the bound" in below
+    assert "0.80 of the minimal loop's speed" in below
     assert tf32 == "--precision tf32 trains large encoders 2.0 times as fast here"
-    assert bf16 == "--precision bf16 does not pay here: 0.9 times the speed of fp32"
+    assert bf16 == "--precision bf16 is slower here: 0.9 times the speed of fp32"
     assert "--engine ray --gpus-per-trial 0.25" in share
 
 

@@ -12,7 +12,7 @@ import timm
 import torch
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.cli.run import default_workers
+from fernoise_bench.benchmark.engines.options import default_workers
 from fernoise_bench.benchmark.registry import names
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets.catalog import listing_of
@@ -269,7 +269,7 @@ def test_imagenet_weights_that_cannot_be_fetched(refused: Refused, monkeypatch: 
     monkeypatch.setattr(timm, "create_model", fail)
     paper = ("run", "--protocol", "bp4d-3fold", EVERY, "--synthetic", "--profile", "paper", "--out", "runs")
     message = refused(*paper)
-    assert message.startswith("ImageNet weights for resnet34 could not be fetched (Name or service not known): ")
+    assert message.startswith("ImageNet weights for resnet34 could not be downloaded (Name or service not known): ")
 
 
 # --- the output folder
