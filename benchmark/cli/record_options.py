@@ -5,17 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols import catalog
 from ...protocols.errors import BadInput
-from ...protocols.loading import offered
-from ...results.records.record import Record
-from ...results.records.reference_leaderboard import records_or_shipped
-from ..method_summary import outline
-from ..registry import lacking, names
 from .options import PROFILES, add_options, warn_of_damage
+
+if TYPE_CHECKING:
+    from ...results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
 
@@ -67,6 +65,8 @@ def read_records(runs: Path) -> tuple[list[Record], list[str], str]:
     Raises:
         BadInput: a folder other than the default that does not exist.
     """
+    from ...results.records.reference_leaderboard import records_or_shipped
+
     if unless_default(runs) and not runs.is_dir():
         raise BadInput(
             f"--runs {runs}: no such folder; leave --runs out to read {DEFAULT_RUNS} or the reference leaderboard"
@@ -99,6 +99,11 @@ def matching(
 
 def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
+    from ...protocols import catalog
+    from ...protocols.loading import offered
+    from ..method_summary import outline
+    from ..registry import lacking, names
+
     protocol = catalog.find(name)
     source = records[0].identity["source"]
     offers = protocol.offers if source == "real" else offered(protocol, source, None)

@@ -61,7 +61,7 @@ def run(method: Path, *arguments: str) -> Result:
 def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     none = run(method)
     assert (none.exit_code, none.stdout) == (2, "")
-    assert "no smoke.json there; write it once with --update" in none.stderr
+    assert "no smoke.json there; write it with --update" in none.stderr
     assert run(method, "--update", "--reason", "a first  version").exit_code == 0
     kept = load(tmp_path / "refs", "smoke")
     assert [note["reason"] for note in kept.history] == ["a first version"]
@@ -168,14 +168,16 @@ def test_a_method_that_fits_no_protocol_is_refused(tmp_path: Path) -> None:
         make_plan("smoke", [f"{path}:Mine"])
 
 
-def test_echoes_are_the_same_trials_at_hardly_another_rate(tmp_path: Path) -> None:
+def test_perturbed_trials_have_almost_the_same_learning_rate(tmp_path: Path) -> None:
     plan = make_plan("smoke", ["supervised"])
-    for factor in plan.suite.echoes:
-        for plain, echo in zip(plan.trials(tmp_path, CHECKED), plan.trials(tmp_path, CHECKED, factor), strict=True):
-            rates = [trial.job.settings.recipe.learning_rate for trial in (plain, echo)]
+    for factor in plan.suite.perturbations:
+        for plain, perturbed in zip(
+            plan.trials(tmp_path, CHECKED), plan.trials(tmp_path, CHECKED, factor), strict=True
+        ):
+            rates = [trial.job.settings.recipe.learning_rate for trial in (plain, perturbed)]
             assert rates[0] != rates[1] == pytest.approx(rates[0], rel=1e-4)
-            assert plain.id != echo.id
-            assert plain.seed == echo.seed
+            assert plain.id != perturbed.id
+            assert plain.seed == perturbed.seed
 
 
 def test_a_trace_holds_what_the_trial_recorded(method: Path, tmp_path: Path) -> None:

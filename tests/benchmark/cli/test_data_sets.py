@@ -203,7 +203,7 @@ class TestAlign:
 
     @pytest.mark.parametrize("write", [miniature_bp4d.write_au_occ, miniature_disfa.write_images])
     def test_frames_without_a_face(self, write: Any, tmp_path: Path) -> None:
-        name = write.__module__.rpartition("_")[2]
+        name = write.__module__.rpartition(".")[2]
         write(tmp_path / name, picture=lambda index: np.full((32, 24, 3), 0 if index == 3 else 60 + index, np.uint8))
         words = ("prepare", name, "--side", "16", "--align")
         refused(at(tmp_path, *words), "no face is found", "--skip-bad")
@@ -233,7 +233,7 @@ class TestAlign:
 
     @pytest.mark.parametrize("name", ["rafdb", "affectnet", "ferplus"])
     def test_sets_that_come_aligned_stay_as_they_are(self, name: str, tmp_path: Path) -> None:
-        refused(at(tmp_path, "prepare", name, "--align"), "its own crops are used")
+        refused(at(tmp_path, "prepare", name, "--align"), "is used with its published crops")
 
 
 def test_without_dlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

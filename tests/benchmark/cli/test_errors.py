@@ -296,7 +296,7 @@ def test_an_output_folder_that_is_not_writable(
     monkeypatch.setattr(os, "access", refuse)
     message = refused("run", "--protocol", "ferplus-sym", EVERY, *SMOKE[:-1], out)
     assert message == f"--out {out}: {tmp_path} is not writable; choose another folder"
-    assert asked == [tmp_path]
+    assert [path for path in asked if tmp_path in (path, *path.parents)] == [tmp_path]
 
 
 # --- a user's method file

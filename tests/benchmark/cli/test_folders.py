@@ -66,7 +66,9 @@ def test_a_failure_without_a_place_is_one_line(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_printed_where_there_is_no_room(words: Sequence[str]) -> None:
     with FULL.open("w") as full:
         ended = subprocess.run([sys.executable, "-c", COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True)
-    expected = "fernoise-bench: what is printed cannot be written: No space left on device; send it elsewhere\n"
+    expected = (
+        "fernoise-bench: the output cannot be written: No space left on device; redirect it to another file or device\n"
+    )
     assert (ended.returncode, ended.stderr) == (2, expected)
 
 

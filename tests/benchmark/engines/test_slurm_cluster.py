@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark.engines import slurm_cluster
+from fernoise_bench.benchmark.engines import slurm_cluster as module
 from fernoise_bench.benchmark.engines.options import EngineOptions
 from fernoise_bench.benchmark.engines.remote import EventLog
 from fernoise_bench.benchmark.engines.slurm_cluster import (
@@ -123,15 +123,15 @@ def test_a_trial_is_taken_once_and_kept_over_a_requeue(tmp_path: Path) -> None:
 
 def test_a_worker_that_gets_nowhere_is_not_requeued_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helpers = SimpleNamespace(DelayedSubmission=lambda worker: worker)
-    monkeypatch.setattr(slurm_cluster, "import_extra", lambda *_: SimpleNamespace(helpers=helpers))
+    monkeypatch.setattr(module, "import_extra", lambda *_: SimpleNamespace(helpers=helpers))
     log, worker = EventLog(tmp_path), Worker((), tmp_path, number=0, workers=1)
     lives = 0
     while (following := worker.checkpoint()) is not None:
         worker, lives = following, lives + 1
         if lives == 2:
             log.send(worker.process_name, "a", {"epoch": 1})
-    assert lives == 2 + 1 + slurm_cluster.MOST_IDLE
-    assert worker.idle == slurm_cluster.MOST_IDLE
+    assert lives == 2 + 1 + module.MOST_IDLE
+    assert worker.idle == module.MOST_IDLE
 
 
 @pytest.mark.parametrize(
@@ -177,10 +177,10 @@ def test_an_array_is_over_when_no_job_of_it_is_left(
 ) -> None:
     answer = SimpleNamespace(returncode=code, stdout=out, stderr=err)
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: answer)
-    assert slurm_cluster._is_alive("7") is alive
+    assert module._is_alive("7") is alive
 
 
-def test_further_options_of_sbatch_aresbatch_options() -> None:
+def test_further_options_of_sbatch_are_pairs() -> None:
     assert sbatch_options(("account=lab", "--mem=16G", "comment=a=b")) == {
         "account": "lab",
         "mem": "16G",

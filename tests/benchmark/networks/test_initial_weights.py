@@ -88,7 +88,7 @@ def changed(backbone: State, tmp_path: Path, change: Callable[[State], Any]) -> 
 def test_a_missing_key_is_an_error(backbone: State, tmp_path: Path) -> None:
     weights = changed(backbone, tmp_path, lambda state: state.pop("layer2.0.bn1.running_mean"))
     message = refusal(lambda: build_model("resnet18", weights))
-    assert message == "the resnet18_msceleb checkpoint does not fit resnet18: missing ['layer2.0.bn1.running_mean']"
+    assert message == "the resnet18_msceleb checkpoint does not fit resnet18: missing keys layer2.0.bn1.running_mean"
 
 
 @pytest.mark.parametrize("key", ["layer1.0.conv3.weight", "feature.weight", "attention.weight"])

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from fernoise_bench.benchmark import trial_state
 from fernoise_bench.benchmark.planning import estimate as plan
 from fernoise_bench.benchmark.planning import grid as cells
 from fernoise_bench.benchmark.planning.device_speed import Speed
 from fernoise_bench.benchmark.planning.grid import Grid, RunRequest, describe, make_grid
 from fernoise_bench.benchmark.registry import find
-from fernoise_bench.benchmark.training import runner
 from fernoise_bench.methods.base import Task
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.files import write_json
@@ -26,7 +26,7 @@ STEP, LOOK = 0.01, 0.001  # seconds an image: trained on, looked at
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of known speed; of a finished trial nothing but its status is looked at."""
     monkeypatch.setattr(plan, "_speed", lambda trial: Speed(1 / STEP, 1 / LOOK, "a test"))
-    monkeypatch.setattr(runner, "damage", lambda trial: "")
+    monkeypatch.setattr(trial_state, "damage", lambda trial: "")
 
 
 def smoke(out: Path, protocol: str = "fer2013-real", **asked: Any) -> Grid:
