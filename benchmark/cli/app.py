@@ -41,7 +41,7 @@ class Commands(click.Group):
             click.echo(f"fernoise-bench: {printable(str(error))}", err=True)
             sys.exit(2)
         except KeyboardInterrupt as error:
-            click.echo("interrupted: run the same command again to continue where it stopped", err=True)
+            click.echo("interrupted: run it again to continue where it stopped", err=True)
             sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
     def main(self, *arguments: Any, **more: Any) -> Any:

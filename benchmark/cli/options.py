@@ -35,7 +35,7 @@ PROFILE = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-def format_option(*formats: str) -> Decorator[F]:
+def format_option(*formats: str) -> Decorator[Any]:
     """`--format`, the first of the formats being the default."""
     return click.option(
         "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="Output format."

@@ -173,13 +173,13 @@ def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
         name = f"{protocol['name']}@{protocol['version']}"
         key = (name, record.identity["profile"], record.identity["source"], record.method)
         groups.setdefault(key, []).append(record)
-    lines = []
-    for key, group in sorted(groups.items()):
+    lines: list[dict[str, object]] = []
+    for names, group in sorted(groups.items()):
         states = Counter(record.state for record in group)
         counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
         counts["running"] += states["interrupted"]
         epochs = sum(len(record.epochs) for record in group)
         lines.append(
-            dict(zip(("protocol", "profile", "faces", "method"), key, strict=True)) | counts | {"epochs": epochs}
+            dict(zip(("protocol", "profile", "faces", "method"), names, strict=True)) | counts | {"epochs": epochs}
         )
     return lines
