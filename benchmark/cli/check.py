@@ -46,7 +46,10 @@ def check(
     suite: str, methods: tuple[str, ...], junit: Path | None, markdown: Path | None, update: bool, reason: str,
     references: Path | None, workers: int | None, out: Path | None,
 ) -> None:  # fmt: skip
-    """Run every method on small protocols and compare with stored references; exit code 1 on a regression."""
+    """Compare every method with stored reference numbers.
+
+    Runs the methods on small protocols. Exit code 1 on a regression.
+    """
     if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
         raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")
     if reason and not update:

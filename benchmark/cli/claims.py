@@ -29,7 +29,10 @@ _COLOURS = {
 def claims(
     paper: str | None, runs: Path, profile: str | None, synthetic: bool | None, form: str, as_json: bool
 ) -> None:
-    """Test every claim of the five papers on stored results: supported, contradicted, underpowered, not run, …"""
+    """Test the claims of the five papers on stored results.
+
+    Each is supported, contradicted, underpowered, not run, …
+    """
     from ...results.claims.claim import claims as all_claims
     from ...results.claims.tables import claims_json, claims_table, claims_text
     from ...results.claims.verdicts import verdicts

@@ -27,14 +27,14 @@ MOST_PIXELS = 256  # side of a face on the contact sheet, which holds over five 
 
 @click.group()
 def data() -> None:
-    """Find, verify, prepare and fingerprint data sets; draw generated faces."""
+    """Find, verify and prepare data sets; draw generated faces."""
 
 
 @data.command("where")
 @DATA_ROOT
 @JSON
 def data_where(data_root: Path, as_json: bool) -> None:
-    """List the data sets found, those missing, and where to ask for them."""
+    """List data sets found and missing, and where to ask for them."""
     from tabulate import tabulate
 
     from ...protocols.datasets.catalog import where
@@ -101,9 +101,9 @@ def _print_checks(found: Inspection, rows: Sequence[Mapping[str, object]], quick
 def data_prepare(
     name: str, data_root: Path, side: int, out: Path | None, workers: int, skip_bad: bool, align: bool
 ) -> None:
-    """Decode and resize a data set once, into one array file (a pack); run it again to continue.
+    """Decode and resize the pictures of a data set once.
 
-    Without --align, a picture is cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA
+    The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA
     and EmotioNet need --align, which needs dlib: pip install 'fernoise-bench[align]'.
     """
     from ...protocols.datasets.catalog import RAW, listing_of
@@ -135,9 +135,10 @@ def data_prepare(
 def data_fingerprint(
     name: str | None, data_root: Path, side: int | None, out: Path | None, workers: int, as_json: bool
 ) -> None:
-    """Print digests of labels and pixels, to compare with another laboratory's.
+    """Print digests of the labels and pixels of a data set.
 
-    Equal rows have equal digests in whatever layout and order. Without NAME, every data set found is digested.
+    Two laboratories with equal rows get equal digests, in whatever layout and order. Without NAME, every data set
+    found is digested.
     """
     from ...protocols.datasets.catalog import NAMES, fingerprint, fingerprint_of_pack
 
@@ -174,7 +175,10 @@ def _picture_counter() -> contextlib.closing[Counter]:
 @click.option("--size", type=int, default=64, show_default=True, help="Side of a face in pixels.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the faces.")
 def data_faces(out: Path, size: int, seed: int) -> None:
-    """Draw a labelled contact sheet of generated faces: action units, expressions, noise examples."""
+    """Draw a contact sheet of generated faces.
+
+    It shows action units, expressions and examples of noise, labelled.
+    """
     from PIL import Image
 
     from ...protocols.faces.contact_sheet import sheet

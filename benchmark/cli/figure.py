@@ -43,7 +43,9 @@ def figure(
     synthetic: bool | None,
     recipe: str | None,
 ) -> None:
-    """Draw a paper's figure, or a protocol's test metric and memorised share of wrong labels by epoch.
+    """Draw a paper's figure, or a protocol's results.
+
+    A protocol's are the test metric and the memorised share of wrong labels by epoch. Papers' figures:
 
     \b
     cocuring-fig2 -fig3 -fig4 -fig5 -fig6    confusion, accuracy by epoch, β

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 )
 @record_filters
 def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -> None:
-    """Write the leaderboard as one HTML file: tables, curves, audit, claims, and the source of every number."""
+    """Write the leaderboard as one HTML file.
+
+    It has tables, curves, audit, claims, and the source of every number.
+    """
     from ...protocols.errors import BadInput
     from ...results.claims.verdicts import verdicts
     from ...results.page.data import Context, page_data

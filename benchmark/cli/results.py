@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @RUNS
 @JSON
 def status(runs: Path, as_json: bool) -> None:
-    """Count the trials that are done, running, diverged or failed, with the reasons of failures."""
+    """Count trials by their state, and print the reasons of failures."""
     from ...results.records.record import load_records
 
     records, damaged = load_records(runs)
@@ -99,7 +99,11 @@ def table(
     check: bool,
     allow_mixed: bool,
 ) -> None:
-    """Print a paper's table (as recot-2: reported, measured, difference) or a protocol's (methods by noise or AU)."""
+    """Print the results of a protocol or a paper's table.
+
+    A protocol's table has methods by noise levels or by AUs; a paper's (as recot-2) reported and measured numbers and
+    their differences.
+    """
     from ...protocols import catalog
     from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
@@ -178,8 +182,6 @@ def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
         states = Counter(record.state for record in group)
         counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
         counts["running"] += states["interrupted"]
-        epochs = sum(len(record.epochs) for record in group)
-        lines.append(
-            dict(zip(("protocol", "profile", "faces", "method"), names, strict=True)) | counts | {"epochs": epochs}
-        )
+        whose = dict(zip(("protocol", "profile", "faces", "method"), names, strict=True))
+        lines.append({**whose, **counts, "epochs": sum(len(record.epochs) for record in group)})
     return lines

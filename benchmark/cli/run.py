@@ -55,9 +55,10 @@ def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: Any) -> None:
-    """Train methods on a protocol, or what a paper's table lacks, and print the table.
+    """Train methods on a protocol, or for a paper's table.
 
-    Run the same command again to continue: finished trials are kept, interrupted ones go on from their last epoch.
+    Prints the table at the end. Run the same command again to continue: finished trials are kept, interrupted ones go
+    on from their last epoch.
     """
     from ...results.records.cache import load_cached
     from ..planning.grid import check_writable
@@ -130,7 +131,10 @@ def plan(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Print what a run would do: cells, trials, estimated time. Nothing is trained or written."""
+    """Estimate the trials and the time of a run.
+
+    Nothing is trained or written.
+    """
     from ..planning.estimate import estimate, estimate_text
 
     if whole:

@@ -65,7 +65,7 @@ engine_options = add_options(
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "What to run": ("protocol", "table", "methods", "all_methods", "without", "noise", "folds", "seeds", "profile"),
-        "Data": ("synthetic", "data_root", "partial"),
+        "Data and results": ("synthetic", "data_root", "partial", "out"),
         "Training": ("device", "precision", "compiled", "weights", "recipe"),
         "Engine": ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch"),
         "The whole suite": ("whole", "gpus", "gpu"),
