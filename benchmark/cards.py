@@ -1,6 +1,6 @@
-"""Cards: what a protocol measures and what a method is trained with, as rows of (what, value, source or remark).
+"""Descriptions ("cards") of protocols and methods, as rows of (name, value, source or remark).
 
-Everything comes from the frozen object that is fingerprinted; generated faces are drawn only to measure their noise.
+All values come from the frozen objects that are fingerprinted; only the noise rates of generated faces are measured.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ UNSTATED = "unstated: ours"
 
 
 def method_rows(method: MethodSpec) -> CardRows:
-    """(name, value, source) of each hyper-parameter, then of the recipes of its own paper where there are any."""
+    """(name, value, source) of each hyper-parameter of a method, then of the training recipes of its own paper."""
     rows = [
         (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
         for f in fields(method.params)
     ]
     recipes = _native_recipes(method)
     for recipe, data in recipes.items():
-        twice = any(other is not recipe and set(others) & set(data) for other, others in recipes.items())
-        on = f", {', '.join(data)}" * (len(recipes) > 1) + f" from {recipe.weights}" * twice
-        rows += [(f"native {name}{on}", value, source) for name, value, source in rows_of(recipe)]
+        shares_data = any(other is not recipe and set(others) & set(data) for other, others in recipes.items())
+        which = f", {', '.join(data)}" * (len(recipes) > 1) + f" from {recipe.weights}" * shares_data
+        rows += [(f"native {name}{which}", value, source) for name, value, source in rows_of(recipe)]
     return rows
 
 
 def _native_recipes(method: MethodSpec) -> dict[Recipe, list[str]]:
-    """The recipes of a method's own paper, each with the data sets it is for."""
+    """The training recipes of a method's own paper, each with its data sets."""
     found: dict[Recipe, list[str]] = {}
     for protocol in catalog.PROTOCOLS.values():
         recipe = native_recipe(method.base, protocol) if protocol.kind in method.needs else None
@@ -52,7 +52,7 @@ def _native_recipes(method: MethodSpec) -> dict[Recipe, list[str]]:
 
 
 def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
-    """(name, value, remark) of what a protocol measures; subjects as they are at a profile."""
+    """(name, value, remark) of everything that defines a protocol; subjects are those at a profile."""
     about = dict(protocol.about)
     rows: CardRows = [
         ("version", str(protocol.version), ""),
@@ -86,7 +86,7 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
 
 
 def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
-    """The subjects of each part, and how many of them train, validate and test in each fold."""
+    """The subjects of each part, and the numbers of training, validation and test subjects of each fold."""
     if not protocol.folds:
         return [("folds", "none: one fixed split", "")]
     if not protocol.parts:
@@ -102,22 +102,22 @@ def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
 
 
 def _size(protocol: Protocol, size: Size) -> str:
-    """A profile's rows, real and generated."""
+    """How many rows a profile has, on real and on generated faces, and how large the faces are."""
     by_subject = bool(protocol.parts)
-    counted = {"train": "all" if size.train is None else f"{size.train:,}"}
-    counted["noisy"] = f"{size.noisy:,}" if size.noisy else ""
+    rows = {"train": "all" if size.train is None else f"{size.train:,}"}
+    rows["noisy"] = f"{size.noisy:,}" if size.noisy else ""
     held_out = "all there are" if size.validation is None else f"{size.validation:,}"
-    counted["validation"] = f"{held_out} subjects" if by_subject else held_out
-    counted["test"] = "" if by_subject and size.test is None else "all" if size.test is None else f"{size.test:,}"
-    real = ", ".join(f"{name} {text}" for name, text in counted.items() if text)
-    drawn = "/".join(f"{count:,}" for count in size.generated)
+    rows["validation"] = f"{held_out} subjects" if by_subject else held_out
+    rows["test"] = "" if by_subject and size.test is None else "all" if size.test is None else f"{size.test:,}"
+    real = ", ".join(f"{name} {text}" for name, text in rows.items() if text)
+    counts = "/".join(f"{count:,}" for count in size.generated)
     noisy = size.noisy if size.generated_noisy is None else size.generated_noisy
-    generated = f"generated {drawn}" + (f" and noisy {noisy:,}" if noisy else "")
+    generated = f"generated {counts}" + (f" and noisy {noisy:,}" if noisy else "")
     return f"{real}, at most {size.side} px; {generated}, {size.generated_side or size.side} px"
 
 
 def noise_rows(protocol: Protocol, profile: str) -> CardRows:
-    """The noise that came about in draw 0 on generated faces, at each level, in the first fold."""
+    """(name, value, remark) of the share of wrong labels on generated faces, at each level, in draw 0 and fold 1."""
     data = open_data(protocol, profile, "generated", Path())
     fold = protocol.folds[0] if protocol.folds else None
     remark = f"generated faces, {profile} profile, draw 0, against the reference labels" + (f", {fold}" if fold else "")
@@ -126,19 +126,19 @@ def noise_rows(protocol: Protocol, profile: str) -> CardRows:
         realised = data.cell(fold, level, 0).noise["realised"]
         name = "effective noise" + ("" if level is None else f" at {level:g}")
         if realised is None:
-            rows.append((name, "not yet known", "the teacher labels when a trial runs; its record has the rate"))
+            rows.append((name, "not known yet", "a teacher labels the rows when a trial runs; the record has the rate"))
         else:
             rows.append((name, f"{realised:.4f}", remark))
     return rows
 
 
 def recipe_rows(protocol: Protocol, profile: str) -> CardRows:
-    """(name, value, source) of each number of a profile's recipe, without what the recipe does not use."""
+    """(name, value, source) of each value that a profile's training recipe uses."""
     return rows_of(protocol.profile(profile).recipe)
 
 
 def rows_of(recipe: Recipe) -> CardRows:
-    """(name, value, source) of each number of a recipe, without what it does not use."""
+    """(name, value, source) of each value that a training recipe uses."""
     augmentation = recipe.augmentation
     unused = {"sources", "augmentation"}
     unused |= {"momentum"} if recipe.optimizer != "sgd" else set()
@@ -159,12 +159,12 @@ def rows_of(recipe: Recipe) -> CardRows:
 
 
 def _source(sources: dict[str, str], name: str) -> str:
-    """The source of a field; one entry may stand for several ("schedule, decay", "augmentation")."""
-    told: dict[str, str] = {}
+    """The source of a field; one entry may be for several ("schedule, decay") or for a group ("augmentation")."""
+    found: dict[str, str] = {}
     for names, source in sources.items():
         group, dot, rest = names.rpartition(".")
-        told |= {f"{group}{dot}{part.strip()}": source for part in rest.split(",")}
-    return told.get(name, told.get(name.partition(".")[0], UNSTATED))
+        found |= {f"{group}{dot}{part.strip()}": source for part in rest.split(",")}
+    return found.get(name, found.get(name.partition(".")[0], UNSTATED))
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What this machine has for a run, what it lacks, and what to do about it."""
+"""Checks what this machine has for a run and what it lacks, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info
 from ..protocols.datasets.catalog import where
 from ..protocols.errors import BadInput
 from ..protocols.locks import FolderLock, is_locked
-from .engines.select import default_workers
+from .engines.options import default_workers
 from .networks.initial_weights import MSCELEB_FILES, VGGFACE2_FILES
 from .planning.grid import check_writable
 
@@ -32,17 +32,17 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "slurm": ("submitit",),
 }
-TRIAL_GB = 2.0  # a small trial with torch, on the CPU
-ROOM_GB = 5.0
+TRIAL_GB = 2.0  # memory of a trial at the small profile on the CPU, torch included
+FREE_DISK_GB = 5.0
 
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """One thing looked at.
+    """One thing that was checked.
 
     Attributes:
         what: the thing.
-        state: "ok"; "note" where only some runs want it; "problem" where no run would go well.
+        state: "ok"; "note" where some runs need more; "problem" where no run could succeed.
         found: what is there.
         advice: what to do, or an empty string.
     """
@@ -54,7 +54,7 @@ class DoctorCheck:
 
 
 def examine(data_root: Path, out: Path) -> list[DoctorCheck]:
-    """Looks at everything; reads the data sets' labels, writes one file that it removes again."""
+    """All checks. Reads the labels of the data sets; writes one file to the output folder and removes it again."""
     groups: Sequence[Callable[[], list[DoctorCheck]]] = (
         installed,
         extras,
@@ -68,49 +68,52 @@ def examine(data_root: Path, out: Path) -> list[DoctorCheck]:
     return [check for group in groups for check in group()]
 
 
+def _check(what: str, found: str, advice: str = "") -> DoctorCheck:
+    """A check whose state is "note" where there is advice, else "ok"."""
+    return DoctorCheck(what, "note" if advice else "ok", found, advice)
+
+
 def installed() -> list[DoctorCheck]:
-    """Python and the packages every run needs, with their versions."""
-    found = [DoctorCheck("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    """Python and the packages that every run needs, with their versions."""
+    found = [_check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
     for name in PACKAGES:
         try:
-            found.append(DoctorCheck(name, "ok", metadata.version(name)))
+            found.append(_check(name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             found.append(DoctorCheck(name, "problem", "not installed", f"pip install {name}"))
     return found
 
 
 def extras() -> list[DoctorCheck]:
-    """Which extras are there."""
+    """Which extras are installed."""
     found = []
     for extra, modules in EXTRAS.items():
-        missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        advice = f"where you want it: pip install 'fernoise-bench[{extra}]'" if missing else ""
-        found.append(DoctorCheck(f"extra [{extra}]", "note" if missing else "ok", "no" if missing else "yes", advice))
+        missing = any(importlib.util.find_spec(name) is None for name in modules)
+        advice = f"if you need it: pip install 'fernoise-bench[{extra}]'" if missing else ""
+        found.append(_check(f"extra [{extra}]", "no" if missing else "yes", advice))
     if shutil.which("sbatch"):
-        found.append(DoctorCheck("Slurm", "ok", "sbatch is here: --engine slurm"))
+        found.append(_check("Slurm", "sbatch is installed: --engine slurm can be used"))
     return found
 
 
 def devices() -> list[DoctorCheck]:
-    """The CPU's cores and fast modes, and the GPUs with their memory."""
+    """The CPU's cores and bfloat16 arithmetic, and the GPUs with their memory."""
     cores = default_workers("cpu")
-    found = [DoctorCheck("cpu", "ok", f"{cores} usable of {os.cpu_count()} cores; {_bf16()}")]
+    found = [_check("cpu", f"{cores} usable of {os.cpu_count()} cores; {_bf16()}")]
     if not torch.cuda.is_available():
         built = torch.version.cuda
         advice = "" if built is None else "this torch is built for CUDA: is a driver installed, and the device visible?"
         return [*found, DoctorCheck("cuda", "note", "no device", advice)]
     for number in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(number)
         free, total = torch.cuda.mem_get_info(number)
-        what = f"{properties.name}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free"
-        busy = free < total / 2
-        advice = "others use it: choose a device by CUDA_VISIBLE_DEVICES" if busy else ""
-        found.append(DoctorCheck(f"cuda:{number}", "note" if busy else "ok", what, advice))
+        name = torch.cuda.get_device_properties(number).name
+        advice = "other programs use it: choose a device with CUDA_VISIBLE_DEVICES" if free < total / 2 else ""
+        found.append(_check(f"cuda:{number}", f"{name}, {free / 2**30:.0f} of {total / 2**30:.0f} GB free", advice))
     return found
 
 
 def _bf16() -> str:
-    """What the CPU multiplies bfloat16 with."""
+    """Which instructions of the CPU multiply bfloat16."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
@@ -120,75 +123,64 @@ def _bf16() -> str:
 
 
 def threads() -> list[DoctorCheck]:
-    """Threads of the numerical libraries, and what else the machine is at."""
-    asked, cores = os.environ.get("OMP_NUM_THREADS"), default_workers("cpu")
+    """Threads of the numerical libraries, and the load of the machine."""
+    setting, cores = os.environ.get("OMP_NUM_THREADS"), default_workers("cpu")
     pools = sorted({(str(pool["user_api"]), int(pool["num_threads"])) for pool in threadpool_info()})
     what = ", ".join(f"{name} {number}" for name, number in pools)
-    found = [DoctorCheck("threads", "ok", f"a trial trains on one; OMP_NUM_THREADS {asked or 'not set'} ({what})")]
+    found = [_check("threads", f"a trial trains on one; OMP_NUM_THREADS {setting or 'not set'} ({what})")]
     if hasattr(os, "getloadavg"):
         load = os.getloadavg()[0]
-        busy = load > cores / 2
-        advice = "other work shares the cores: times will be longer, results the same" if busy else ""
-        found.append(DoctorCheck("load", "note" if busy else "ok", f"{load:.1f} on {cores} cores", advice))
+        busy = "other programs use the cores: runs take longer, with the same results" if load > cores / 2 else ""
+        found.append(_check("load", f"{load:.1f} on {cores} cores", busy))
     return found
 
 
 def memory() -> list[DoctorCheck]:
-    """Memory that is free, and how many small trials it holds."""
-    place = Path("/proc/meminfo")
-    if not place.is_file():
+    """The free memory, and how many small trials fit into it; nothing where it is not known."""
+    path = Path("/proc/meminfo")
+    if not path.is_file():
         return []
-    lines = (line.split() for line in place.read_text().splitlines())
+    lines = (line.split() for line in path.read_text().splitlines())
     free = next(int(words[1]) for words in lines if words[0] == "MemAvailable:") / 2**20
-    room, cores = int(free // TRIAL_GB), default_workers("cpu")
-    tight = room < cores
-    advice = f"--workers {max(room, 1)}: a small trial takes about {TRIAL_GB:g} GB" if tight else ""
-    return [DoctorCheck("memory", "note" if tight else "ok", f"{free:.1f} GB free", advice)]
+    trials = int(free // TRIAL_GB)
+    advice = f"--workers {max(trials, 1)}: a small trial takes about {TRIAL_GB:g} GB"
+    return [_check("memory", f"{free:.1f} GB free", advice if trials < default_workers("cpu") else "")]
 
 
 def writable(out: Path) -> list[DoctorCheck]:
-    """Whether results can be written and locked there, and how much room is left."""
+    """Whether the output folder can be written and locked, and how much disk space is free."""
     try:
         check_writable(out)
     except BadInput as error:
         return [DoctorCheck("output", "problem", str(error))]
     place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
-    found = []
     try:
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place) as folder, FolderLock(Path(folder)):
             locks = is_locked(Path(folder))
     except OSError as error:
         return [DoctorCheck("output", "problem", f"{place}: {error.strerror or error}", "choose another --out")]
-    advice = "" if locks else "no file locks there: never let two runs share this folder"
-    found.append(DoctorCheck("output", "ok" if locks else "note", f"{place} is writable", advice))
-    room = shutil.disk_usage(place).free / 2**30
-    tight = room < ROOM_GB
-    found.append(
-        DoctorCheck("room", "note" if tight else "ok", f"{room:.0f} GB", "make room, or another --out" * tight)
-    )
-    return found
+    free = shutil.disk_usage(place).free / 2**30
+    unlocked = "" if locks else "its file system has no locks: never use it for two runs at a time"
+    full = "free some disk space, or choose another --out" if free < FREE_DISK_GB else ""
+    return [_check("output", f"{place} is writable", unlocked), _check("disk", f"{free:.0f} GB free", full)]
 
 
 def data(data_root: Path) -> list[DoctorCheck]:
-    """Which data sets are there, whole, and packed where they must be."""
+    """Which data sets are there, whether they are complete, and which are prepared."""
     found = []
     for line in where(data_root):
-        state: State = "ok" if line["found"] == "yes" else "note"
-        advice = "fernoise-bench data verify tells what differs" if line["found"] == "partial" else ""
-        what = f"{line['found']}: {line['remark']}" if line["found"] != "no" else "no"
-        found.append(
-            DoctorCheck(f"data {line['data set']}", state, what, advice or line["remark"] * (line["found"] == "no"))
-        )
+        name, state, remark = f"data {line['data set']}", line["found"], line["remark"]
+        differs = "fernoise-bench data verify says what differs" if state == "partial" else ""
+        found.append(_check(name, "no", remark) if state == "no" else _check(name, f"{state}: {remark}", differs))
     packs = sorted(path.name for path in (data_root / "packs").glob("*-*") if path.is_dir())
-    found.append(DoctorCheck("packs", "ok" if packs else "note", ", ".join(packs) or "none"))
-    return found
+    return [*found, DoctorCheck("packs", "ok" if packs else "note", ", ".join(packs) or "none")]
 
 
 def weights(data_root: Path) -> list[DoctorCheck]:
-    """Initial weights that papers start from and users have to fetch."""
+    """Initial weights that papers start from and that users have to download themselves."""
     folder, found = data_root / "weights", []
     for name, files in (("msceleb", MSCELEB_FILES), ("vggface2", VGGFACE2_FILES)):
-        there = [file for file in files if (folder / file).is_file()]
-        advice = "" if there else f"one of {', '.join(files)} in {folder}, or --weights none"
-        found.append(DoctorCheck(f"weights {name}", "ok" if there else "note", there[0] if there else "no", advice))
+        present = [file for file in files if (folder / file).is_file()]
+        advice = "" if present else f"one of {', '.join(files)} in {folder}, or --weights none"
+        found.append(_check(f"weights {name}", present[0] if present else "no", advice))
     return found

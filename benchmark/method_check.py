@@ -1,4 +1,4 @@
-"""Whether a class is a complete method: what a user's file gets wrong is told before anything is run."""
+"""Checks that a class is a complete method, so that mistakes in a user's file are reported before anything is run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PARTS = "see CONTRIBUTING.md for a method's parts"
 
 
 def check_class(place: str, name: str, cls: type[Method]) -> None:
-    """BadInput, in a line that names the attribute, where a class is no complete method.
+    """Raises BadInput unless a class is a complete method; the message names the first attribute that is wrong.
 
     Args:
-        place: the module or file it is in.
-        name: what the class is called there.
+        place: the module or file of the class.
+        name: of the class.
         cls: the class.
     """
     for fault in _faults(cls):
@@ -27,7 +27,7 @@ def check_class(place: str, name: str, cls: type[Method]) -> None:
 
 
 def _faults(cls: Any) -> Iterator[str]:
-    """What is wrong, the first first: each look relies on those before it, and on no attribute's declared type."""
+    """What is wrong, in order: each check relies on those before it, and on no attribute having its declared type."""
     for part in ("loss", "predict"):
         if getattr(cls, part) is getattr(Method, part):
             yield f" lacks {part}(); {_PARTS}"
@@ -42,7 +42,7 @@ def _faults(cls: Any) -> Iterator[str]:
         yield ".needs must be a set of names alone, as in frozenset({'single', 'noise_rate'})"
     views = cls.views
     if not isinstance(views, property) and (type(views) is not int or views < 1):
-        yield f".views must be a whole number from 1 on, how often each image is wanted, not {views!r}"
+        yield f".views must be a whole number of at least 1, the augmented views of each image, not {views!r}"
     if not isinstance(cls.Params, type) or not is_dataclass(cls.Params) or any(map(_required, fields(cls.Params))):
         yield ".Params must be a dataclass whose every field has a default"
     for parameter in fields(cls.Params):
@@ -61,7 +61,7 @@ def _faults(cls: Any) -> Iterator[str]:
 
 def _variant_faults(cls: Any, variant: Any) -> Iterator[str]:
     if not isinstance(variant.about, str):
-        yield "must say in text what it is about"
+        yield "must have a text as its description (about)"
     if not isinstance(variant.params, Mapping):
         yield "must have a mapping of hyper-parameters to values as its params"
     known = [parameter.name for parameter in fields(cls.Params) if parameter.init]

@@ -1,7 +1,7 @@
-"""The code a method's numbers come from, and its digest, which is part of every trial's identity.
+"""The source files of a method, and their digest, which is part of every trial's identity.
 
-It is what the method's own file says and what it imports, transitively, of `methods/` and `baselines/`, or of the
-modules beside a user's file. What is imported by a name made at run time (`importlib.import_module(...)`) is not seen.
+These are the method's own file and what it imports, transitively, from `methods/` and `baselines/`, or from the folder
+of a user's file. Imports by a name that is only known at run time (`importlib.import_module(...)`) are not followed.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ..protocols.errors import BadInput
 _ROOT = Path(__file__).parents[1]
 _PACKAGE = "fernoise_bench"
 _SHARED = (_ROOT / "methods", _ROOT / "baselines")
-# What a method is handed and hands back, without maths of its own: what it means is the harness's RESULT_VERSION.
+# The interface of methods, which has no maths of its own; RESULT_VERSION is raised when its meaning changes.
 _CONTRACT = _ROOT / "methods" / "base.py"
 
 
 def source_digest(target: str) -> str:
     """First 16 hex digits of the SHA-256 of the syntax trees of a method's files, as they are on disk now.
 
-    Import statements, comments, docstrings, the source texts of hyper-parameters, and the order and places of the
-    files imported do not count; what they compute does.
+    Import statements, comments, docstrings, the documented sources of hyper-parameters, and the order and paths of the
+    imported files are left out.
 
     Args:
         target: "module:Class", or "path/to/file.py:Class".
 
     Raises:
-        BadInput, ImportError: the module has no file, or there is none.
-        OSError, SyntaxError: a file cannot be read, or is no Python.
+        BadInput, ImportError: the module has no source file, or does not exist.
+        OSError, SyntaxError: a file cannot be read, or is not valid Python.
     """
     own, *others = source_files(target)
     codes = [_code_of(own), *sorted({_code_of(path) for path in others} - {_code_in(b"", "")})]
@@ -43,15 +43,15 @@ def source_digest(target: str) -> str:
 
 
 def file_hashes(target: str) -> list[str]:
-    """The SHA-256 of each of a method's files to the last byte, words included, in a fixed order."""
+    """The SHA-256 of the whole content of each of a method's files, sorted."""
     return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in source_files(target))
 
 
 def source_files(target: str) -> tuple[Path, ...]:
-    """The files a method's numbers come from, its own first; the contract of `methods/base.py` is none of them.
+    """The source files of a method, its own first, without `methods/base.py`.
 
     Raises:
-        BadInput, ImportError: the module has no file, or there is none.
+        BadInput, ImportError: the module has no source file, or does not exist.
     """
     place = target.rpartition(":")[0]
     own = Path(place) if place.endswith(".py") else _file_of_module(place)
@@ -71,12 +71,12 @@ def _file_of_module(name: str) -> Path:
     if found is None:
         raise ModuleNotFoundError(f"No module named '{name}'")
     if not found.origin or not Path(found.origin).is_file():
-        raise BadInput(f"{name}: its source cannot be found; define the method in a file")
+        raise BadInput(f"{name}: its source file cannot be found; define the method in a .py file")
     return Path(found.origin)
 
 
 def _home_of_module(own: Path, name: str) -> Path:
-    """The folder of the package a module is of, or the module's file where it is of none."""
+    """The folder of the package that a module belongs to, or the module's file where it belongs to none."""
     top, *inside = name.split(".")
     if top == _PACKAGE or not (inside or own.name == "__init__.py"):
         return own
@@ -84,10 +84,10 @@ def _home_of_module(own: Path, name: str) -> Path:
 
 
 def _imported(path: Path, home: Path) -> Iterator[Path]:
-    """The files that a file imports of those that count."""
+    """The files in `methods/`, `baselines/` and a home folder that a file imports."""
     try:
         names = _names_imported(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # said where the file is digested or imported
+    except (OSError, SyntaxError, ValueError):  # reported where the file is digested or imported
         return
     for level, parts in names:
         places = (path.parents[level - 1],) if level else (_ROOT,) if parts[0] == _PACKAGE else (home, home.parent)
@@ -95,13 +95,13 @@ def _imported(path: Path, home: Path) -> Iterator[Path]:
         for place in places:
             for depth in range(1, len(inside) + 1):
                 file = _file_in(place, inside[:depth])
-                if file is not None and any(file.is_relative_to(counted) for counted in (*_SHARED, home)):
+                if file is not None and any(file.is_relative_to(folder) for folder in (*_SHARED, home)):
                     yield file
 
 
 @functools.lru_cache(maxsize=256)
 def _names_imported(content: bytes) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """(level, parts) of each dotted name that a file's import statements may mean as a module."""
+    """(level, parts) of each dotted name in a file's import statements that may be a module; level 0 is absolute."""
     found: dict[tuple[int, tuple[str, ...]], None] = {}
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
@@ -124,7 +124,7 @@ def _code_of(path: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _code_in(content: bytes, name: str) -> str:
-    """A file's code in one spelling, which does not depend on the Python version."""
+    """A file's syntax tree as text that does not depend on the Python version, without what the digest leaves out."""
     tree = ast.parse(content, name)
     originals = _original_names(tree)
     for node in ast.walk(tree):
@@ -142,7 +142,7 @@ def _code_in(content: bytes, name: str) -> str:
 
 
 def _original_names(tree: ast.AST) -> dict[str, str]:
-    """What names that an import gave stand for: `from m import a as f` and `from m import b as f` differ."""
+    """The original name of each `import … as` alias, since `import a as f` and `import b as f` differ."""
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
     return {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
 
@@ -152,7 +152,7 @@ def _is_docstring(node: ast.AST) -> bool:
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as nested tuples: empty fields, of which each Python version has others, are left out."""
+    """A syntax tree as nested tuples, without empty fields, which differ between Python versions."""
     if isinstance(node, ast.AST):
         parts = ((name, _plain(value)) for name, value in ast.iter_fields(node) if value is not None and value != [])
         return (type(node).__name__, *parts)

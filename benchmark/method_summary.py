@@ -1,4 +1,4 @@
-"""What lists say of a method, read from its source: importing them all would import torch."""
+"""Summaries of methods for lists, read from their source files, since importing methods would import torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .registry import load_class
 
 @dataclass(frozen=True)
 class Outline:
-    """A method as its source shows it.
+    """A method's summary.
 
     Attributes:
-        about: first line of its documentation.
+        about: first line of its docstring.
         needs: what it needs of a protocol.
-        variants: what each variant is, by name.
+        variants: the description of each variant by name.
     """
 
     about: str
@@ -28,10 +28,7 @@ class Outline:
 
 @cache
 def outline(target: str) -> Outline:
-    """The outline of "module:Class".
-
-    A class whose attributes are not written out as literals, or that another package brings in a form of its own, is
-    imported after all.
+    """The summary of "module:Class", which is imported only where its attributes are not literals in its source.
 
     Raises:
         BadInput: it has to be imported, and that fails.
@@ -72,11 +69,11 @@ def _variants(node: ast.expr | None) -> dict[str, str]:
     if isinstance(node, ast.Call) and len(node.args) == 1:
         (node,) = node.args
     if not isinstance(node, ast.Dict):
-        raise ValueError("variants are not written out")
+        raise ValueError("variants is not a literal")
     found = {}
     for key, value in zip(node.keys, node.values, strict=True):
         if key is None or not isinstance(value, ast.Call) or not value.args:
-            raise ValueError("variants are not written out")
+            raise ValueError("variants is not a literal")
         found[str(ast.literal_eval(key))] = str(ast.literal_eval(value.args[0]))
     return found
 

@@ -1,4 +1,4 @@
-"""Progress of a run: one live line in a terminal, a line a trial when piped."""
+"""Progress of a run: in a terminal one line that is updated in place; otherwise a line for each finished trial."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ REDRAW_SECONDS = 0.1
 
 @dataclass
 class Progress:
-    """Listens to the trials of a run.
-
-    Attributes:
-        total: trials to run.
-        epochs: epochs of each trial.
-    """
+    """Shows the events of a run's trials: `total` of them, each of so many epochs."""
 
     total: int
     epochs: int
@@ -34,9 +29,9 @@ class Progress:
     _drawn: float = 0.0
 
     def __call__(self, trial: Trial, event: Mapping[str, Any]) -> None:
-        """Takes in an event of a trial."""
+        """Takes an event of a trial."""
         if "warning" in event:
-            self._say(f"! {trial.label}: {printable(event['warning'])}")
+            self._print(f"! {trial.label}: {printable(event['warning'])}")
         elif "status" in event:
             self._finish(trial, event["status"])
         else:
@@ -45,20 +40,17 @@ class Progress:
         self._draw()
 
     def close(self) -> None:
-        """Clears the live line."""
+        """Clears the updated line."""
         _redraw(self.stream, "")
 
     def _finish(self, trial: Trial, status: Mapping[str, Any]) -> None:
         self._running.pop(trial.id, None)
         self.done += 1
-        state = status["state"]
-        if state == "done":
-            seconds = status["seconds"]
-            self._say(f"  {self.done}/{self.total}  {trial.label}  done in {duration(seconds)}")
-            return
-        self._say(f"! {self.done}/{self.total}  {trial.label}  {state}: {status['reason']}")
+        done = status["state"] == "done"
+        result = f"done in {duration(status['seconds'])}" if done else f"{status['state']}: {status['reason']}"
+        self._print(f"{' ' if done else '!'} {self.done}/{self.total}  {trial.label}  {result}")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self.close()
         self.stream.write(line + "\n")
         self.stream.flush()
@@ -71,7 +63,7 @@ class Progress:
         _redraw(self.stream, self.line(now))
 
     def line(self, now: float) -> str:
-        """Trials done of all, ETA, and the epoch, loss and images a second of each running trial."""
+        """Trials done, time left, and the epoch, loss and images per second of each running trial."""
         reached = sum(event.get("epoch", 0) for _, event in self._running.values() if "teacher" not in event)
         left = (self.total - self.done) * self.epochs - reached
         rate = self._epochs_run / max(now - self._began, 1e-9)
@@ -90,7 +82,7 @@ class Progress:
 
 @dataclass
 class Counter:
-    """Progress of one long piece of work: done of all, speed, ETA; one live line in a terminal, silent when piped."""
+    """Shows how much of a long computation is done, its speed and the time left; writes to terminals only."""
 
     unit: str
     stream: TextIO = field(default_factory=lambda: sys.stderr)
@@ -99,7 +91,7 @@ class Counter:
     _drawn: float = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Takes in how far the work is."""
+        """Takes how many of all are done."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._began = done, now
@@ -111,19 +103,19 @@ class Counter:
         _redraw(self.stream, f"{done:,}/{total:,} {self.unit} | {speed:.0f} a second | {eta}")
 
     def close(self) -> None:
-        """Clears the live line."""
+        """Clears the updated line."""
         _redraw(self.stream, "")
 
 
 def _redraw(stream: TextIO, line: str) -> None:
-    """Puts a line in the place of the live line, cut to the terminal's width; nothing when piped."""
+    """Replaces the updated line, cut to the terminal's width; does nothing where the stream is no terminal."""
     if stream.isatty():
         stream.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
         stream.flush()
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min."""
+    """Seconds as text, such as 4.2 s, 42 s, 3 min 5 s or 2 h 10 min; "?" for None."""
     if seconds is None:
         return "?"
     if seconds < 60:

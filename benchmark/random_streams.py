@@ -1,8 +1,8 @@
-"""Keyed random streams: what is drawn depends on (seed, purpose, epoch, sample) and on nothing else.
+"""Keyed random streams: each draw depends on (seed, purpose, epoch, sample) alone.
 
 A counter-based hash (SplitMix64's finaliser) turns keys and sample numbers into uniforms for whole index arrays at
-once, so every method of a cell sees the same samples in the same order with the same crops, whatever the number of
-workers, and a resumed trial goes on as if it had never stopped.
+once. So every method of a cell sees the same samples in the same order with the same crops, whatever the number of
+workers, and a resumed trial draws what it would have drawn without the interruption.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def key(*parts: int | str) -> int:
-    """A 63-bit key of a seed, a purpose, and whatever else names a stream."""
+    """The 63-bit key of a stream, which is named by a seed, a purpose and further parts such as the epoch."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def uniforms(stream: int, index: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """`count` uniforms in [0, 1) for each entry of index.
+    """Uniform random numbers in [0, 1) for each entry of an index.
 
     Args:
         stream: a key.
-        index: int64 [N], sample numbers; equal numbers draw alike.
-        count: draws a sample.
+        index: int64 [N], sample numbers; equal ones get equal draws.
+        count: draws of each sample.
 
     Returns:
         float64 [N, count].
@@ -45,18 +45,18 @@ def uniforms(stream: int, index: NDArray[np.int64], count: int) -> NDArray[np.fl
 
 
 def order(stream: int, index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The entries of index in a random order that depends on the key and the entries alone."""
+    """The entries of index, int64 [N], in a random order that depends on the key and the entries alone."""
     return index[np.argsort(uniforms(stream, index, 1)[:, 0], kind="stable")]
 
 
 def generator(device: torch.device, *parts: int | str) -> torch.Generator:
-    """A torch generator seeded by a key."""
+    """A torch generator seeded by the key of some parts."""
     return torch.Generator(device=device).manual_seed(key(*parts))
 
 
 @contextmanager
 def scope(device: torch.device, *parts: int | str) -> Iterator[None]:
-    """Scope in which torch's own draws (initialisers, dropout) come from a keyed stream; the global one is put back."""
+    """Within the block, torch's global draws (initialisers, dropout) come from a keyed stream; then it is restored."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(key(*parts))

@@ -1,4 +1,4 @@
-"""Every method by name, loaded when used; methods from outside by entry point or by file."""
+"""The methods by name, loaded when they are used; other packages add methods by entry point, users by file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
 from ..protocols.files import canonical_json
+from .disk_cache import lookup, store
 from .method_source import file_hashes, source_digest, source_files
-from .remembered import recall, remember
 
 if TYPE_CHECKING:
     from ..methods.base import Method
@@ -64,16 +64,16 @@ TEACHER = "teacher:"
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method as a run names it.
+    """A method or variant with its hyper-parameters, without its class, which is loaded when it is needed.
 
     Attributes:
-        name: as the records keep it: "cocuring", "recot:no-tlr", or "file.Class" for a user's file.
+        name: as in the records: "cocuring", "recot:no-tlr", or "file.Class" for a user's file.
         target: "module:Class", or "path/to/file.py:Class".
         variant: the variant's name, or "".
-        values: its hyper-parameters as plain data, the variant's changes made.
-        needs: what it needs of a protocol, with the variant's changes made.
-        digest: of the method's code when it was loaded, as `method_source` has it.
-        unstated: hyper-parameters no paper and no authors' code states.
+        values: hyper-parameters as plain data, with the variant's changes.
+        needs: what it needs of a protocol, with the variant's changes.
+        digest: `method_source.source_digest` of the method's code when it was looked up.
+        unstated: names of the hyper-parameters that neither the paper nor the authors' code states.
     """
 
     name: str
@@ -86,14 +86,14 @@ class MethodSpec:
 
     @property
     def params(self) -> Any:
-        """The frozen dataclass of its hyper-parameters; the class is loaded for it, and torch."""
+        """The frozen dataclass of its hyper-parameters; loads the class, and with it torch."""
         return _params(self.name, self.load(), self.variant)
 
     def load(self) -> type[Method]:
         """The method's class.
 
         Raises:
-            BadInput: its code is no longer the one of the digest: one mean would be of two codes.
+            BadInput: its code no longer has the digest, so that a mean over trials would mix two versions of it.
         """
         cls = load_class(self.target)
         if {_loaded_digest(self.target), _digest_on_disk(self.target)} != {self.digest}:
@@ -105,7 +105,7 @@ class MethodSpec:
 
     @property
     def base(self) -> str:
-        """The name without the variant: what a method draws is keyed by it, so that its variants draw the same."""
+        """The name without the variant; random streams are keyed by it, so that all variants draw the same."""
         return self.name.removesuffix(f":{self.variant}") if self.variant else self.name
 
     @property
@@ -122,7 +122,7 @@ class MethodSpec:
 
         Args:
             protocol: the protocol.
-            offers: what its data offer, where they are open; None: what the protocol promises.
+            offers: what the data at hand offer; None: what the protocol says it offers.
         """
         reason = lacking(self.needs, protocol, protocol.offers if offers is None else offers)
         if not self.teacher or reason:
@@ -133,7 +133,7 @@ class MethodSpec:
 
 
 def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -> str:
-    """What a protocol whose data offer this lacks of a method's needs, in words; an empty string for nothing."""
+    """What a method needs that a protocol lacks whose data offer this, as "needs …"; an empty string for nothing."""
     kinds = needs & {"single", "multi"}
     if protocol.kind not in kinds:
         return f"needs {'one label a face' if 'single' in kinds else 'action unit labels'}"
@@ -147,16 +147,16 @@ def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -
 
 
 def names() -> dict[str, str]:
-    """Base names and their targets, outsiders' entry points included."""
-    outside = {point.name.replace("-", "_"): point.value for point in entry_points(group=ENTRY_POINTS)}
-    return {**outside, **METHODS}
+    """Names without variants and their targets, those of other packages' entry points included."""
+    others = {point.name.replace("-", "_"): point.value for point in entry_points(group=ENTRY_POINTS)}
+    return {**others, **METHODS}
 
 
 def find(name: str) -> MethodSpec:
     """The method of a name ("cocuring", "cocuring:no-relabel") or of a file ("path/to/file.py:Class").
 
     Raises:
-        BadInput: no such method, variant or file; a file that does not import; a class that is no complete method.
+        BadInput: no such method, variant or file; a file that cannot be imported; a class that is no complete method.
     """
     if ".py" in name:
         return _from_file(name)
@@ -169,29 +169,30 @@ def find(name: str) -> MethodSpec:
 
 
 def all_base() -> Iterator[MethodSpec]:
-    """Every base name, in the registry's order."""
+    """Every method without its variants, in the registry's order."""
     for name, target in names().items():
         yield _specification(name, target, "")
 
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
     digest = _loaded_digest(target)
-    return _of_files(name, target, variant, digest, (*file_hashes(target), _rules()))
+    return _of_files(name, target, variant, digest, (*file_hashes(target), _digest_of_rules()))
 
 
 @functools.lru_cache(maxsize=512)
 def _of_files(name: str, target: str, variant: str, digest: str, files: tuple[str, ...]) -> MethodSpec:
-    """What is asked for by name; its class is loaded where nothing is remembered of these very files."""
-    question = {"method": target, "variant": variant, "files": list(files)}
-    told = recall(question)
-    if told is None:
-        told = _described(name, target, variant)
-        remember(question, told)
-    return MethodSpec(name, target, variant, told["values"], frozenset(told["needs"]), digest, tuple(told["unstated"]))
+    """The specification of a method or variant; its class is loaded unless these very files were described before."""
+    key = {"method": target, "variant": variant, "files": list(files)}
+    found = lookup(key)
+    if found is None:
+        found = _describe(name, target, variant)
+        store(key, found)
+    needs, unstated = frozenset(found["needs"]), tuple(found["unstated"])
+    return MethodSpec(name, target, variant, found["values"], needs, digest, unstated)
 
 
-def _described(name: str, target: str, variant: str) -> dict[str, Any]:
-    """What a method's class says of itself, as plain data; BadInput where it is no complete method."""
+def _describe(name: str, target: str, variant: str) -> dict[str, Any]:
+    """Hyper-parameters, needs and unstated values of a method as plain data; BadInput where it is not complete."""
     cls = load_class(target)
     if variant and variant not in cls.variants:
         raise unknown(f"variant of {name.removesuffix(f':{variant}')}", variant, cls.variants)
@@ -202,42 +203,37 @@ def _described(name: str, target: str, variant: str) -> dict[str, Any]:
     try:
         values = json.loads(canonical_json(asdict(params)))
     except (TypeError, ValueError) as error:
-        raise BadInput(
-            f"{name}: a hyper-parameter cannot be written down as JSON ({error}); use plain values"
-        ) from error
+        raise BadInput(f"{name}: a hyper-parameter cannot be written as JSON ({error}); use plain values") from error
     unstated = [f.name for f in fields(params) if "unstated" in f.metadata.get("source", "unstated")]
     return {"values": values, "needs": sorted(needs), "unstated": unstated}
 
 
 @functools.cache
-def _rules() -> str:
-    """Of the code that says what a complete method is: what other code found is asked again."""
+def _digest_of_rules() -> str:
+    """Of the code that describes methods, so that what another version of it found is not used."""
     own = Path(__file__)
     rules = (own, own.with_name("method_check.py"), own.parents[1] / "methods" / "base.py")
     return hashlib.sha256(b"".join(path.read_bytes() for path in rules)).hexdigest()
 
 
 def _params(name: str, cls: type[Method], variant: str) -> Any:
-    """The hyper-parameters of a variant; the method's own where it has none."""
+    """The hyper-parameters of a method with the changes of a variant, if any."""
     changes = dict(cls.variants[variant].params) if variant else {}
-    with _blamed(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
+    with _as_bad_input(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
         return replace(cls.Params(), **changes) if changes else cls.Params()
 
 
 def _loaded_digest(target: str) -> str:
-    """Of the code that would train: of an installed module as it was imported, if it was, else as it is now."""
+    """Digest of the code that would train: as it was imported where it has been, else as it is on disk now."""
     module = target.rpartition(":")[0]
     return _import(module)[1] if module in sys.modules else _digest_on_disk(target)
 
 
 def _digest_on_disk(target: str) -> str:
     place = target.rpartition(":")[0]
-    if not place.endswith(".py"):
-        with _blamed(f"{place}, a method's module, does not import:", "repair or uninstall the package it comes with"):
-            return source_digest(target)
-    if not Path(place).is_file():
+    if place.endswith(".py") and not Path(place).is_file():
         raise BadInput(f"--method {place}: no such file")
-    with _blamed(f"--method {place}: does not import:", f"to see where: python {place}"):
+    with _import_errors(place):
         return source_digest(target)
 
 
@@ -245,7 +241,7 @@ def _from_file(name: str) -> MethodSpec:
     path, _, rest = name.rpartition(".py")
     file = Path(f"{path}.py")
     if not rest.startswith(":") or not rest[1:]:
-        raise BadInput(f"--method {name}: name the class too, as in {file}:MyMethod")
+        raise BadInput(f"--method {name}: add the name of the class, as in {file}:MyMethod")
     class_name, _, variant = rest[1:].partition(":")
     if not name.isprintable():
         raise BadInput(f"--method {name}: control characters in the name; rename the file")
@@ -254,12 +250,12 @@ def _from_file(name: str) -> MethodSpec:
 
 
 def load_class(target: str) -> type[Method]:
-    """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is no complete method."""
+    """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is not a complete method."""
     from ..methods.base import Method
     from .method_check import check_class
 
     place, _, class_name = target.rpartition(":")
-    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    module = _load_file(Path(place)) if place.endswith(".py") else _import(place)[0]
     cls = getattr(module, class_name, None)
     if cls is None:
         items = vars(module).items()
@@ -271,36 +267,32 @@ def load_class(target: str) -> type[Method]:
     return cls
 
 
-def _load_module(name: str) -> Any:
-    return _import(name)[0]
-
-
 @functools.cache
 def _import(name: str) -> tuple[Any, str]:
     """A method's module, and the digest of its code as it was imported."""
-    with _blamed(f"{name}, a method's module, does not import:", "repair or uninstall the package it comes with"):
+    with _import_errors(name):
         module = importlib.import_module(name)
     return module, source_digest(f"{name}:")
 
 
 def _load_file(path: Path) -> Any:
     digest = _digest_on_disk(f"{path}:")
-    with _blamed(f"--method {path}: does not import:", f"to see where: python {path}"):
-        return _executed(path, digest)
+    with _import_errors(str(path)):
+        return _execute(path, digest)
 
 
 @functools.cache
-def _executed(path: Path, digest: str) -> Any:
-    """The module of a user's file, which finds the modules beside it, as they are now, as a script would."""
+def _execute(path: Path, digest: str) -> Any:
+    """Runs a user's file as a module. It can import the modules beside it, as a script can, in their present state."""
     specification = importlib.util.spec_from_file_location(f"fernoise_user_{path.stem}_{digest[:8]}", path)
     if specification is None or specification.loader is None:
-        raise BadInput(f"--method {path}: not a Python file; give path/to/file.py:Class")
+        raise BadInput(f"--method {path}: not a Python file; write path/to/file.py:Class")
     module = importlib.util.module_from_spec(specification)
     for name in _modules_beside(path):
-        sys.modules.pop(name, None)  # of an earlier version, or of another file's folder
+        sys.modules.pop(name, None)  # an earlier version, or a module of the same name in another folder
     folder = str(path.parent)
     sys.path[:] = [folder, *(place for place in sys.path if place != folder)]
-    sys.modules[module.__name__] = module  # where dataclasses and inspect look for it
+    sys.modules[module.__name__] = module  # dataclasses and inspect look for it there
     try:
         specification.loader.exec_module(module)
     except BaseException:
@@ -316,13 +308,21 @@ def _modules_beside(path: Path) -> list[str]:
     return [".".join(place.relative_to(path.parent).parts) for place in places]
 
 
+def _import_errors(place: str) -> contextlib.AbstractContextManager[None]:
+    """`_as_bad_input` for the import of a method's module or file."""
+    if place.endswith(".py"):
+        return _as_bad_input(f"--method {place}: does not import:", f"to see where: python {place}")
+    remedy = "repair or uninstall the package it comes with"
+    return _as_bad_input(f"{place}, a method's module, does not import:", remedy)
+
+
 @contextlib.contextmanager
-def _blamed(what: str, remedy: str) -> Iterator[None]:
-    """One line for whatever a user's code raises, leaving the program included; Ctrl-C is the user's own."""
+def _as_bad_input(what: str, remedy: str) -> Iterator[None]:
+    """Turns whatever a user's code raises, SystemExit included, into BadInput of one line; not Ctrl-C."""
     try:
         yield
     except (KeyboardInterrupt, BadInput):
         raise
     except BaseException as error:
-        told = f"{what} {type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{told}; {remedy}") from error
+        message = f"{what} {type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"{message}; {remedy}") from error

@@ -1,4 +1,4 @@
-"""Regression checks: every method on small protocols of generated faces, held against references."""
+"""Regression checks: runs every method on small protocols of generated faces, and compares with stored references."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ from ..results.records.record import headline_of
 from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
 from ..results.regression.references import EntryName, References
 from . import registry
-from .engines.local import Listen, run_inline, run_local
+from .engines.local import OnEvent, run_inline, run_local
 from .registry import MethodSpec
 from .settings import Settings
 from .training.runner import WorkerContext
 from .trial import Job, Trial
 from .trial_state import discard, outcome
 
-# What the method did, of the audit's counts; the others follow from the rows.
+# The audit counts that depend on the method; the others depend on the rows alone.
 AUDITED = ("memorised", "recovered", "kept", "kept_right", "changed", "changed_right", "damaged")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A size of the checks: the profile of its protocols.
+    """A size of the checks.
 
     Attributes:
-        name: of the profile.
-        seeds: that references keep; the first ones are those that a check runs.
-        echoes: factors of the learning rate that stand for rounding.
+        name: of the profile that its protocols are run at.
+        seeds: how many the references have; a check runs the first of them.
+        perturbations: factors of the learning rate; how far they change a number shows how far rounding may.
     """
 
     name: str
     seeds: int
-    echoes: tuple[float, ...]
+    perturbations: tuple[float, ...]
 
 
 SUITES: Mapping[str, Suite] = MappingProxyType(
     {
-        "smoke": Suite("smoke", seeds=4, echoes=(1 + 1e-6, 1 - 1e-6)),
-        "small": Suite("small", seeds=3, echoes=(1 + 1e-6,)),
+        "smoke": Suite("smoke", seeds=4, perturbations=(1 + 1e-6, 1 - 1e-6)),
+        "small": Suite("small", seeds=3, perturbations=(1 + 1e-6,)),
     }
 )
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a check runs: methods by name, on the protocols that they apply to."""
+    """What a check runs: all methods, or some that were named, on the protocols that they are applicable to."""
 
     suite: Suite
     methods: tuple[MethodSpec, ...]
-    narrowed: bool = False
+    some_methods: bool = False
 
     @property
     def pairs(self) -> dict[EntryName, MethodSpec]:
-        """Every protocol and method that go together, by their names."""
+        """The method of each (protocol, method) pair of names to run."""
         return {
             (protocol.name, method.name): method
             for protocol in CHECK_PROTOCOLS.values()
@@ -76,24 +76,24 @@ class Plan:
             if not method.missing(protocol, offered(protocol, "generated", None))
         }
 
-    def lost(self, references: References) -> frozenset[EntryName]:
-        """Pairs that only the references know; of a narrowed plan those of its own methods."""
+    def missing(self, references: References) -> frozenset[EntryName]:
+        """Pairs that have a reference and are not run; where methods were named, only pairs of these."""
         names = {method.name for method in self.methods}
-        known = {pair for pair in references.entries if not self.narrowed or pair[1] in names}
+        known = {pair for pair in references.entries if not self.some_methods or pair[1] in names}
         return frozenset(known - self.pairs.keys())
 
     @property
     def protocols(self) -> dict[str, str]:
-        """Fingerprints of the protocols, by name."""
+        """The fingerprint of each protocol by name."""
         return {name: protocol.fingerprint(self.suite.name) for name, protocol in CHECK_PROTOCOLS.items()}
 
     @property
     def epochs(self) -> int:
-        """Of each trial."""
+        """The most epochs of a trial."""
         return max(protocol.profile(self.suite.name).recipe.epochs for protocol in CHECK_PROTOCOLS.values())
 
     def trials(self, out: Path, seeds: Sequence[int], factor: float = 1.0) -> list[Trial]:
-        """The trials of some seeds, neighbours sharing a cell; the learning rate times a factor."""
+        """The trials of some seeds, with the learning rate times a factor; those of a cell follow each other."""
         return [
             _trial(CHECK_PROTOCOLS[name], self.suite.name, method, out, seed, factor)
             for protocol in CHECK_PROTOCOLS
@@ -104,74 +104,74 @@ class Plan:
 
 
 def make_plan(suite: str, methods: Sequence[str]) -> Plan:
-    """The plan of a suite: the methods that are named, or all of the registry.
+    """The plan of a suite, with the methods named or all of the registry.
 
     Raises:
-        BadInput: a method that does not exist or applies to none of the protocols.
+        BadInput: a method that does not exist, or is applicable to none of the protocols.
     """
     chosen = tuple(map(registry.find, methods)) or tuple(registry.all_base())
-    plan = Plan(SUITES[suite], chosen, narrowed=bool(methods))
-    able = {method for _, method in plan.pairs}
+    plan = Plan(SUITES[suite], chosen, some_methods=bool(methods))
+    applicable = {method for _, method in plan.pairs}
     for method in chosen:
-        if method.name not in able:
+        if method.name not in applicable:
             reasons = {f"{name}: it {method.missing(protocol)}" for name, protocol in CHECK_PROTOCOLS.items()}
-            raise BadInput(f"--method {method.name} applies to no check ({'; '.join(sorted(reasons))})")
+            raise BadInput(f"--method {method.name} is applicable to no check ({'; '.join(sorted(reasons))})")
     return plan
 
 
-def check(plan: Plan, references: References, out: Path, workers: int, listen: Listen) -> list[Finding]:
-    """Runs a plan and compares: one finding for each protocol and method, those that only references know included."""
+def check(plan: Plan, references: References, out: Path, workers: int, on_event: OnEvent) -> list[Finding]:
+    """Runs a plan and compares it with the references: one finding for each pair, those with a reference alone too."""
     trials = plan.trials(out, CHECKED)
-    _run(trials, workers, listen)
+    _run(trials, workers, on_event)
     measured = _by_pair(trials)
-    pairs = [*plan.pairs, *sorted(plan.lost(references))]
+    pairs = [*plan.pairs, *sorted(plan.missing(references))]
     return [judge(*pair, references.entries.get(pair), measured.get(pair)) for pair in pairs]
 
 
-def update(plan: Plan, references: References, reason: str, out: Path, workers: int, listen: Listen) -> References:
-    """Runs a plan with all its seeds and echoes; the references with its numbers in them.
+def update(plan: Plan, references: References, reason: str, out: Path, workers: int, on_event: OnEvent) -> References:
+    """Runs a plan with all its seeds and perturbations, and returns the references with its numbers.
 
     Raises:
-        BadInput: no reason; a method that did not reach its end: no reference is written from failures.
+        BadInput: no reason; a trial that did not finish, since no reference is written from failures.
     """
     if not reason.strip():
-        raise BadInput("--update: say why the numbers change, with --reason TEXT; the references keep it")
+        raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")
     suite = plan.suite
     runs = {1.0: plan.trials(out, range(suite.seeds))} | {
-        factor: plan.trials(out, CHECKED, factor) for factor in suite.echoes
+        factor: plan.trials(out, CHECKED, factor) for factor in suite.perturbations
     }
-    _run([trial for trials in runs.values() for trial in trials], workers, listen)
-    measured, *echoes = (_by_pair(trials) for trials in runs.values())
-    for found in (measured, *echoes):
+    _run([trial for trials in runs.values() for trial in trials], workers, on_event)
+    measured, *perturbed = (_by_pair(trials) for trials in runs.values())
+    for found in (measured, *perturbed):
         _refuse_failures(found)
-    entries = {pair: _reference(found, [echo[pair] for echo in echoes]) for pair, found in measured.items()}
-    lost = plan.lost(references)
-    return references.updated(plan.protocols, entries, lost, _note(plan, reason, lost))
+    entries = {pair: _reference(found, [each[pair] for each in perturbed]) for pair, found in measured.items()}
+    missing = plan.missing(references)
+    return references.updated(plan.protocols, entries, missing, _note(plan, reason, missing))
 
 
 def _refuse_failures(measured: Mapping[EntryName, Measured]) -> None:
     for (protocol, method), found in measured.items():
         for trace in found.seeds.values():
             if isinstance(trace, str):
-                what = f"{method} on {protocol} did not reach its end ({trace})"
-                raise BadInput(f"--update: {what}; nothing is written: mend it, or leave it out by --method")
+                what = f"{method} on {protocol} did not finish ({trace})"
+                raise BadInput(f"--update: {what}; nothing is written: fix it, or name the other methods by --method")
 
 
 def notes(plan: Plan, references: References) -> tuple[str, ...]:
-    """What a reader of the findings should know: other versions, protocols that are not what they were."""
+    """Remarks on the findings: versions of packages and protocols that are not those of the references."""
     if not references.history:
         return ("there are no references yet: write them with --update --reason TEXT",)
     then, now = references.history[-1]["versions"], versions()
     other = [f"{name} {now[name]} (was {then.get(name)})" for name in now if then.get(name) != now[name]]
     changed = [name for name, mark in plan.protocols.items() if references.protocols.get(name, mark) != mark]
     return (
-        *((f"other versions than the references': {', '.join(other)}",) if other else ()),
-        *(f"{name} itself is not what it was: its references have to be written anew" for name in changed),
+        *((f"versions differ from those of the references: {', '.join(other)}",) if other else ()),
+        *(f"the protocol {name} has changed: write its references again with --update" for name in changed),
     )
 
 
 def versions() -> dict[str, str]:
-    """Of what numbers depend on."""
+    """The versions of what the numbers depend on."""
     return {
         "numpy": np.__version__,
         "python": platform.python_version(),
@@ -190,18 +190,18 @@ def _trial(protocol: Protocol, profile: str, method: MethodSpec, out: Path, seed
     return Trial(job, method, fold, level, seed)
 
 
-def _run(trials: Sequence[Trial], workers: int, listen: Listen) -> None:
-    """Trains all of them anew: what a folder holds may be of another state of the code that methods share."""
+def _run(trials: Sequence[Trial], workers: int, on_event: OnEvent) -> None:
+    """Trains all trials again: stored ones may be of another version of the code that methods share."""
     for trial in trials:
         discard(trial)
     if workers > 1:
-        run_local(trials, listen, workers)
+        run_local(trials, on_event, workers)
     else:
-        run_inline(trials, listen, WorkerContext())
+        run_inline(trials, on_event, WorkerContext())
 
 
 def _by_pair(trials: Sequence[Trial]) -> dict[EntryName, Measured]:
-    """What finished trials did, by protocol and method."""
+    """The numbers of finished trials, by protocol and method."""
     found: dict[EntryName, dict[int, Trace | str]] = {}
     digests = {}
     for trial in trials:
@@ -212,10 +212,10 @@ def _by_pair(trials: Sequence[Trial]) -> dict[EntryName, Measured]:
 
 
 def trace_of(trial: Trial) -> Trace | str:
-    """The numbers of a finished trial by name, each as a series over epochs that ends with the last one; else why not.
+    """The numbers of a finished trial by name, each a series over epochs; for another trial, its state and reason.
 
-    Loss, logs, audit and compute of every epoch, the protocol's metric; of the last epoch how probable the right
-    label and the likeliest one are; how many networks there are, and how often the method knew too much.
+    Loss, metric, logs, audit and compute counts of every epoch; after the last epoch the mean probabilities of the
+    right and of the most probable label; the numbers of networks and of uses of oracle knowledge.
     """
     found = outcome(trial)
     if found["state"] != "done":
@@ -230,39 +230,40 @@ def trace_of(trial: Trial) -> Trace | str:
         for name, value in (numbers | line["logs"] | audit | line["compute"]).items():
             trace.setdefault(name, []).append(value)
     trace |= {"networks": [environment["networks"]], "oracle_knowledge": [len(environment["oracle_knowledge"])]}
-    trace |= {name: [value] for name, value in _sureness(trial).items()}
+    trace |= {name: [value] for name, value in _confidence(trial).items()}
     return {name: tuple(series) for name, series in trace.items()}
 
 
-def _sureness(trial: Trial) -> dict[str, float]:
-    """Mean probability of the right label and of the likeliest one, over test rows after the last epoch."""
+def _confidence(trial: Trial) -> dict[str, float]:
+    """Mean probability of the right label and of the most probable one, over test rows after the last epoch."""
     arrays = read_arrays(trial.folder / "predictions.npz")
-    said, labels = arrays["last"].astype(np.float64), arrays["labels"]
+    predicted, labels = arrays["last"].astype(np.float64), arrays["labels"]
     if trial.job.protocol.kind == "single":
-        return {
-            "right": float(said[np.arange(len(labels)), labels].mean()),
-            "likeliest": float(said.max(axis=1).mean()),
-        }
-    right = np.where(labels > 0, said, 1 - said)[labels != 0]
-    return {"right": float(right.mean()), "likeliest": float(np.maximum(said, 1 - said).mean())}
+        right, likeliest = predicted[np.arange(len(labels)), labels], predicted.max(axis=1)
+    else:
+        right = np.where(labels > 0, predicted, 1 - predicted)[labels != 0]
+        likeliest = np.maximum(predicted, 1 - predicted)
+    return {"right": float(right.mean()), "likeliest": float(likeliest.mean())}
 
 
-def _reference(measured: Measured, echoes: Sequence[Measured]) -> Reference:
+def _reference(measured: Measured, perturbed: Sequence[Measured]) -> Reference:
     seeds = [trace for _, trace in sorted(measured.seeds.items()) if not isinstance(trace, str)]
-    repeated = {seed: [trace for echo in echoes if not isinstance(trace := echo.seeds[seed], str)] for seed in CHECKED}
+    repeated = {
+        seed: [trace for each in perturbed if not isinstance(trace := each.seeds[seed], str)] for seed in CHECKED
+    }
     return Reference(measured.digest, tuple(seeds), reach_of_rounding(seeds, repeated))
 
 
-def _note(plan: Plan, reason: str, lost: frozenset[EntryName]) -> dict[str, Any]:
+def _note(plan: Plan, reason: str, missing: frozenset[EntryName]) -> dict[str, Any]:
     note: dict[str, Any] = {
         "reason": " ".join(reason.split()),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "wrote": sorted({method for _, method in plan.pairs}) if plan.narrowed else "everything",
+        "wrote": sorted({method for _, method in plan.pairs}) if plan.some_methods else "everything",
         "versions": versions(),
     }
-    return note | ({"took_out": sorted("/".join(pair) for pair in lost)} if lost else {})
+    return note | ({"took_out": sorted("/".join(pair) for pair in missing)} if missing else {})
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the trials of a check that nobody wants to keep."""
+    """A temporary folder for the trials of a check, deleted at its end."""
     return tempfile.TemporaryDirectory(prefix="fernoise-check-")

@@ -1,4 +1,4 @@
-"""What is the same for every method of a protocol: device kind, precision, threads, weights, recipe."""
+"""The settings that every method of a protocol shares: device kind, precision, threads, weights, recipe."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 if TYPE_CHECKING:
     import torch
 
-# NVIDIA's driver, AMD's, that of Linux inside Windows, that of a Jetson
+# of the GPU drivers of NVIDIA, of AMD, of Linux inside Windows, and of NVIDIA's Jetson boards
 _DEVICE_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Frozen and part of the comparability key.
+    """The settings of a run; only results with equal settings are compared.
 
     Attributes:
-        device: device kind, "cpu" or "cuda"; the model is recorded only.
+        device: device kind, "cpu" or "cuda"; the model of the device is recorded, but is no setting.
         precision: "fp32", "tf32" (matrix products and convolutions on CUDA) or "bf16" (autocast inside encoders).
-        threads: torch threads of a trial; results depend on it, so workers fill the cores instead.
-        cudnn_benchmark: cuDNN's search for the fastest kernel, off since it is not repeatable.
+        threads: torch threads of a trial; results depend on it, so several workers use the other cores.
+        cudnn_benchmark: cuDNN's search for the fastest kernel, off since its results are not repeatable.
         weights, weights_family, weights_sha256: the encoder's initial weights.
-        recipe: the protocol's recipe for every method.
-        compiled: whether torch.compile makes one kernel of several inside encoders, which rounds otherwise.
+        recipe: the training recipe.
+        compiled: whether encoders are compiled by torch.compile, which changes rounding.
     """
 
     device: str
@@ -46,13 +46,17 @@ class Settings:
     compiled: bool = added(False)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, as hashed."""
+        """The settings as plain data, as they are hashed."""
         plain: dict[str, Any] = measured(self)
         return plain
 
 
 def choose_device(asked: str) -> str:
-    """The device kind: "auto" takes CUDA where there is one; BadInput where CUDA is asked for in vain."""
+    """The device kind, "cpu" or "cuda"; "auto" takes CUDA where there is a CUDA device.
+
+    Raises:
+        BadInput: CUDA was asked for and there is none.
+    """
     if asked == "auto":
         return "cuda" if _sees_cuda() else "cpu"
     if asked == "cuda" and not _sees_cuda():
@@ -61,7 +65,7 @@ def choose_device(asked: str) -> str:
 
 
 def _sees_cuda() -> bool:
-    """Whether torch has a CUDA device; on Linux it is not even imported where no driver made a device file."""
+    """Whether torch has a CUDA device; on Linux, torch is not imported where there is no device file of a driver."""
     if "torch" not in sys.modules and sys.platform == "linux" and not any(map(os.path.exists, _DEVICE_FILES)):
         return False
     import torch
@@ -70,13 +74,13 @@ def _sees_cuda() -> bool:
 
 
 def check_precision(precision: str, device: str) -> None:
-    """BadInput for tf32 without CUDA."""
+    """Raises BadInput for tf32 without CUDA."""
     if precision == "tf32" and device != "cuda":
         raise BadInput("--precision tf32 is a mode of CUDA devices; use fp32 or bf16 on the CPU")
 
 
 def check_compiler(device: str) -> None:
-    """BadInput where torch.compile lacks what it makes kernels with: Triton for CUDA, a C++ compiler for the CPU."""
+    """Raises BadInput where torch.compile lacks its own compiler: Triton for CUDA, a C++ compiler for the CPU."""
     if device == "cuda" and importlib.util.find_spec("triton") is None:
         raise BadInput("--compile needs Triton on CUDA devices: pip install triton, or leave --compile out")
     if device == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
@@ -84,7 +88,7 @@ def check_compiler(device: str) -> None:
 
 
 def apply_to_process(settings: Settings) -> torch.device:
-    """Sets torch's process-wide flags for a trial and returns its device."""
+    """Sets torch's process-wide flags for a trial, and returns the device to train on."""
     import torch
 
     torch.set_num_threads(settings.threads)

@@ -1,4 +1,4 @@
-"""A trial: a cell and a seed, as a value that can be sent to a worker."""
+"""A trial (a cell with a seed) as a value that can be sent to a worker."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ ARTIFACTS = "artifacts"
 
 @dataclass(frozen=True)
 class Job:
-    """What a run asks for, the same for all its trials.
+    """What all trials of a run share.
 
     Attributes:
         protocol: what is measured.
         profile: "paper", "small" or "smoke".
-        source: real or generated faces.
-        data_root, out: folders.
+        source: "real" or "generated" faces.
+        data_root, out: folders of the data sets and of the results.
         settings: the same for every method.
-        weights: what the recipe or `--weights` names, to be resolved where the trial runs.
-        partial: data that differ from the published set are allowed, and the record says so.
+        weights: what the recipe or `--weights` names; resolved where the trial runs.
+        partial: data that differ from the published set are accepted, and the record says so.
         origin: layout and digest of the faces.
-        recipe: "protocol", or "native" for the one of a method's own paper.
-        shared: of a native recipe, the job under the protocol's: whoever labels rows labels them for all methods alike.
-        aux: digest of the auxiliary labels, or an empty string where there are none.
+        recipe: "protocol", or "native" for that of a method's own paper.
+        shared: with a native recipe, the job with the protocol's, by which a teacher that labels rows is trained: all
+            methods get the same labels.
+        aux: digest of the auxiliary labels, "" without any.
     """
 
     protocol: Protocol
@@ -51,9 +52,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: a method on a fold at a noise level with a draw and a seed.
+    """The training of one method on a fold, at a noise level, with a seed.
 
-    An artifact is a teacher: it is kept apart from the results, and its rows without labels stay without.
+    A teacher is a trial with `artifact`: it is stored apart from the results, and rows without labels stay unlabelled.
     """
 
     job: Job
@@ -65,12 +66,12 @@ class Trial:
 
     @property
     def draw(self) -> int:
-        """Trial seed s uses noise draw s."""
+        """Number of the noise draw: that of the seed."""
         return self.seed
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What is hashed into the trial's id."""
+        """All that the trial's id is a hash of."""
         job = self.job
         identity: dict[str, Any] = {
             "result_version": RESULT_VERSION,
@@ -105,7 +106,7 @@ class Trial:
 
     @property
     def teachers(self) -> dict[str, Trial]:
-        """The teachers it needs, by method name, as the trials that make them."""
+        """The trials of the teachers that it needs, by method name."""
         if self.artifact:
             return {}
         jobs = {self.method.teacher: self.job, self.job.protocol.noisy_labels_from: self.job.shared or self.job}
@@ -124,7 +125,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """A short name for people."""
+        """A short name, as in "cocuring · noise 0.2 · seed 1"."""
         parts = [
             self.method.name,
             self.fold,

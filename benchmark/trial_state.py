@@ -1,4 +1,4 @@
-"""What the disk says of a trial, whoever ran it; without torch, since a run whose trials are all done needs no more."""
+"""The state of a trial on disk, whichever process ran it. Does not import torch, which many commands can do without."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def state_of(trial: Trial) -> str:
-    """What the disk says of a trial: "done", "diverged", "failed", "interrupted", "damaged", or "new"."""
+    """The state of a trial on disk: "done", "diverged", "failed", "interrupted", "damaged", or "new"."""
     if not os.path.lexists(trial.folder / "status.json"):
         return "new"
     if damage(trial):
@@ -29,7 +29,7 @@ def state_of(trial: Trial) -> str:
 
 
 def damage(trial: Trial) -> str:
-    """What is wrong with the files of a trial that has a status, as one line; an empty string if nothing is."""
+    """What is wrong with the files of a trial that has a status, in one line; "" if nothing is."""
     try:
         load_record(trial.job.out, trial.folder)
     except BadInput as error:
@@ -38,7 +38,7 @@ def damage(trial: Trial) -> str:
 
 
 def unfinished(trials: Sequence[Trial], records: Iterable[Record]) -> list[Trial]:
-    """The trials that are not done and have not diverged, by the records of their output folder, read once for all."""
+    """The trials that are neither done nor diverged, given all records of their output folder."""
     ended = {record.folder for record in records if record.state in FINISHED}
     folders = ((trial, trial.folder) for trial in trials)
     return [
@@ -49,7 +49,7 @@ def unfinished(trials: Sequence[Trial], records: Iterable[Record]) -> list[Trial
 
 
 def outcome(trial: Trial) -> Mapping[str, Any]:
-    """State and reason of a trial by the disk, whoever ran it."""
+    """The state of a trial on disk, with the reason where it is not done."""
     state = state_of(trial)
     if state == "new":
         return {"state": "not run", "reason": why_not_loaded(trial) or "never started"}
@@ -58,12 +58,12 @@ def outcome(trial: Trial) -> Mapping[str, Any]:
     found: Mapping[str, Any] = read_json(trial.folder / "status.json")
     if found["state"] != "running":
         return found
-    reason = "another run has it" if is_locked(trial.folder) else "ended before it was finished; run it again"
+    reason = "another run is working on it" if is_locked(trial.folder) else "interrupted; run it again to continue"
     return {**found, "state": "unfinished", "reason": reason}
 
 
 def why_not_loaded(trial: Trial) -> str:
-    """Why the code of a trial's method can no longer be trained, as one line; an empty string where it can."""
+    """Why the method of a trial can no longer be loaded, in one line; "" where it can."""
     try:
         trial.method.load()
     except BadInput as error:
@@ -72,7 +72,7 @@ def why_not_loaded(trial: Trial) -> str:
 
 
 def discard(trial: Trial) -> None:
-    """Deletes what is on disk of a trial, for `--fresh`, unless another run is working on it."""
+    """Deletes a trial from disk, for `--fresh`, unless another run is working on it."""
     if trial.folder.is_dir():
         with FolderLock(trial.folder) as acquired:
             if acquired:

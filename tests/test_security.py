@@ -21,8 +21,7 @@ LOADERS = {
     "protocols/datasets/catalog.py",
     "protocols/images/video.py",
     "protocols/images/landmarks.py",
-    "benchmark/engines/ray_cluster.py",
-    "benchmark/engines/slurm_cluster.py",
+    "benchmark/engines/remote.py",
     "results/page/html.py",
 }
 FORBIDDEN_MODULES = {

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line `fernoise-bench`."""
 
 from .app import main
 

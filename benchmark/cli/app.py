@@ -1,4 +1,4 @@
-"""The command line: `fernoise-bench`. Commands import what they need when they run, so that help is quick."""
+"""The command line `fernoise-bench`. Commands import what they need when they run, so that help is quick."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from .results import status, table
 from .run import plan, run
 from .show import list_everything, show
 
-_TEMPORARY = re.compile(r"\.([^/]+)\.[0-9a-f]{16}\.tmp$")  # what a file is called until it is whole
+_TEMPORARY = re.compile(r"\.([^/]+)\.[0-9a-f]{16}\.tmp$")  # name of a file that is being written
 
 
 class Commands(click.Group):
-    """Commands in the order of a user's work; BadInput, or a place that fails, becomes one line and exit code 2."""
+    """The commands in the order of a user's work; BadInput and OSError become one line and exit code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order they were added."""
+        """Names in the order in which they were added."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
+        """Runs a command; exits with 2 for BadInput, with 128 and the signal's number after a signal."""
         try:
             return super().invoke(ctx)
         except BadInput as error:
@@ -45,40 +45,40 @@ class Commands(click.Group):
             sys.exit(error.exit_code if isinstance(error, Stopped) else 130)
 
     def main(self, *arguments: Any, **more: Any) -> Any:
-        """Runs the command line; a closed pipe ends it in silence, which is click's to do."""
+        """Runs the command line. Click itself ends the program without a message when its output pipe is closed."""
         try:
             return super().main(*arguments, **more)
         except OSError as error:
-            told = printable(_failure(error))
-            _drop_output()
-            click.echo(f"fernoise-bench: {told}", err=True)
+            message = printable(_message_for(error))
+            _discard_output()
+            click.echo(f"fernoise-bench: {message}", err=True)
             sys.exit(2)
 
 
-def _failure(error: OSError) -> str:
-    """What of the system failed that no command has words of its own for: the place, the reason, what to do."""
+def _message_for(error: OSError) -> str:
+    """One line for an error of the operating system that no command handles: the path, the reason, what to do."""
     reason = error.strerror or f"{type(error).__name__}: {error}"
     if any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
-        return f"what is printed cannot be written: {reason}; send it elsewhere"
+        return f"the output cannot be written: {reason}; redirect it to another file or device"
     if error.filename is None:
-        return f"{reason}; see that there is room, and that what is named can be read and written"
-    place = _TEMPORARY.sub(r"\1", str(error.filename))
-    return f"{place}: {reason}; see that it can be read and written, or name another place"
+        return f"{reason}; check the free disk space, and that the folders named can be read and written"
+    path = _TEMPORARY.sub(r"\1", str(error.filename))
+    return f"{path}: {reason}; check that it can be read and written, or name another path"
 
 
-def _drop_output() -> None:
-    """Drops what was printed and cannot be written, or it would be tried again at the end."""
+def _discard_output() -> None:
+    """Discards printed text that cannot be written; Python would try to write it again when it exits."""
     try:
         sys.stdout.flush()
     except OSError:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), sys.stdout.fileno())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="fernoise-bench", message="%(package)s %(version)s")
 def main() -> None:
-    """Benchmark methods that learn facial expressions and action units from noisy labels.
+    """Benchmark methods for facial expression and action unit recognition with noisy labels.
 
     \b
     fernoise-bench run --protocol bp4d-3fold --all-methods --synthetic --profile smoke

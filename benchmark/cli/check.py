@@ -1,58 +1,57 @@
-"""`check`: is every method still what it was?"""
+"""`check`: compare every method with stored reference numbers."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ...protocols.errors import BadInput
-from ..engines.select import default_workers
+from ..engines.options import default_workers
 
 if TYPE_CHECKING:
     from ...results.regression.references import References
     from ..progress import Progress
     from ..regression import Plan
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
 
 @click.command()
 @click.option(
-    "--suite",
-    type=click.Choice(["smoke", "small"]),
-    default="smoke",
-    show_default=True,
-    help="Seconds a method, or a minute.",
-)
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Only this one; repeat it. Default: all.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write JUnit XML.")
+    "--suite", type=click.Choice(["smoke", "small"]), default="smoke", show_default=True,
+    help="Size of the checks: smoke takes seconds for each method, small about a minute.",
+)  # fmt: skip
 @click.option(
-    "--markdown",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Add a summary to a file, as in $GITHUB_STEP_SUMMARY.",
+    "--method", "methods", multiple=True, metavar="NAME", help="Check only this method. Can be repeated. Default: all."
 )
-@click.option("--update", is_flag=True, help="Write the references instead of comparing; asks for --reason.")
-@click.option("--reason", default="", metavar="TEXT", help="Why the numbers change; the references keep it.")
+@click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
+@click.option("--markdown", type=_FILE, metavar="FILE", help="Append a summary to a file, as in $GITHUB_STEP_SUMMARY.")
+@click.option("--update", is_flag=True, help="Write the references instead of comparing with them; needs --reason.")
+@click.option("--reason", default="", metavar="TEXT", help="Why the numbers change; stored with the references.")
 @click.option(
-    "--references",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Folder of references; default: those that ship. A lab's own methods want one of their own.",
+    "--references", type=_FOLDER, metavar="DIR",
+    help="Folder of the references; use one of your own for methods of your own. Default: those of fernoise-bench.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of worker processes. Default: one for each CPU core."
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: the cores.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the trials there.")
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Keep the trials in this folder. Default: delete them.")
 def check(
     suite: str, methods: tuple[str, ...], junit: Path | None, markdown: Path | None, update: bool, reason: str,
     references: Path | None, workers: int | None, out: Path | None,
 ) -> None:  # fmt: skip
-    """Run every method on small protocols and compare with references; exit code 1 on a regression."""
+    """Compare every method with stored reference numbers.
+
+    Runs the methods on small protocols. Exit code 1 on a regression.
+    """
     if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
-        raise BadInput("--update: say why the numbers change, with --reason TEXT; the references keep it")
+        raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")
     if reason and not update:
         raise BadInput("--reason belongs to --update; leave it out to compare")
     from ...results.regression import references as check_references
@@ -64,24 +63,24 @@ def check(
     plan = make_plan(suite, methods)
     if references and not update and known is check_references.NONE:
         path = check_references.path_of(folder, suite)
-        raise BadInput(f"--references {references}: no {path.name} there; write it once with --update --reason TEXT")
+        raise BadInput(f"--references {references}: no {path.name} there; write it with --update --reason TEXT")
     if out is not None:
         check_writable(out)
     for file in filter(None, (junit, markdown)):
-        _check_place(file)
+        _check_writable_file(file)
     with contextlib.ExitStack() as stack:
-        place = out or Path(stack.enter_context(scratch()))
+        trials = out or Path(stack.enter_context(scratch()))
         workers = workers or default_workers("cpu")
         if update:
-            _update(plan, known, reason, folder, place, workers)
+            _update(plan, known, reason, folder, trials, workers)
         else:
-            sys.exit(_check(plan, known, place, workers, junit, markdown))
+            sys.exit(_check(plan, known, trials, workers, junit, markdown))
 
 
 def _check(
-    plan: Plan, known: References, place: Path, workers: int, junit: Path | None, markdown: Path | None
+    plan: Plan, known: References, trials: Path, workers: int, junit: Path | None, markdown: Path | None
 ) -> int:  # fmt: skip
-    """Compares, prints and writes; the exit code."""
+    """Runs the checks, prints and writes the findings, and returns the exit code."""
     from ...results.regression import report as check_report
     from ...results.regression.compare import CHECKED
     from ...results.tables.render import render
@@ -89,25 +88,26 @@ def _check(
 
     began = time.monotonic()
     name = plan.suite.name
-    with _progress(plan, len(CHECKED)) as listen:
-        findings = check(plan, known, place, workers, listen)
-    told = notes(plan, known)
-    click.echo(render(check_report.table(name, findings, told), "github"), nl=False)
+    with _progress(plan, len(CHECKED)) as progress:
+        findings = check(plan, known, trials, workers, progress)
+    remarks = notes(plan, known)
+    click.echo(render(check_report.table(name, findings, remarks), "github"), nl=False)
     if markdown:
-        _write(markdown, check_report.markdown(name, findings, told), "a")
+        _write(markdown, check_report.markdown(name, findings, remarks), "a")
     if junit:
         _write(junit, check_report.junit(name, findings, time.monotonic() - began), "w")
     return int(check_report.failed(findings))
 
 
-def _update(plan: Plan, known: References, reason: str, folder: Path, place: Path, workers: int) -> None:
+def _update(plan: Plan, known: References, reason: str, folder: Path, trials: Path, workers: int) -> None:
+    """Runs the checks and writes their numbers as the references."""
     from ...results.regression import references as check_references
     from ...results.regression.compare import CHECKED
     from ..regression import update
 
     suite = plan.suite
-    with _progress(plan, suite.seeds + len(CHECKED) * len(suite.echoes)) as listen:
-        renewed = update(plan, known, reason, place, workers, listen)
+    with _progress(plan, suite.seeds + len(CHECKED) * len(suite.perturbations)) as progress:
+        renewed = update(plan, known, reason, trials, workers, progress)
     path = check_references.path_of(folder, suite.name)
     try:
         check_references.save(folder, suite.name, renewed)
@@ -116,19 +116,14 @@ def _update(plan: Plan, known: References, reason: str, folder: Path, place: Pat
     click.echo(f"{path}: {len(plan.pairs)} of {len(renewed.entries)} references written: {reason}")
 
 
-@contextlib.contextmanager
-def _progress(plan: Plan, runs: int) -> Iterator[Progress]:
+def _progress(plan: Plan, runs: int) -> contextlib.closing[Progress]:
     from ..progress import Progress
 
-    progress = Progress(len(plan.pairs) * runs, plan.epochs)
-    try:
-        yield progress
-    finally:
-        progress.close()
+    return contextlib.closing(Progress(len(plan.pairs) * runs, plan.epochs))
 
 
-def _check_place(path: Path) -> None:
-    """BadInput for a file that cannot be written, before anything is trained; nothing is left behind."""
+def _check_writable_file(path: Path) -> None:
+    """Raises BadInput for a file that cannot be written, before anything is trained; leaves no new file."""
     is_new = not path.exists()
     _write(path, "", "a")
     if is_new:
@@ -141,4 +136,4 @@ def _write(path: Path, text: str, mode: str) -> None:
         with path.open(mode, encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+        raise BadInput(f"{path}: cannot be written ({error.strerror or error}); choose another path") from error

@@ -1,4 +1,4 @@
-"""`claims`: the papers' claims and what the records say to them."""
+"""`claims`: which claims of the papers the stored results support or contradict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from .record_options import PROFILE, RUNS, SOURCE, filtered
+from .options import format_option
+from .record_options import filtered, record_filters
 
 _COLOURS = {
     "supported": "green",
@@ -21,22 +22,17 @@ _COLOURS = {
 
 
 @click.command()
-@click.option("--paper", help="Only the claims of one paper: recot, cocuring, ulcag, rhls or mlcr.")
-@RUNS
-@PROFILE
-@SOURCE
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "github", "latex", "csv", "json", "html"]),
-    default="text",
-    show_default=True,
-)
-@click.option("--json", "as_json", is_flag=True, help="Everything, as --format json.")
+@click.option("--paper", metavar="NAME", help="Only the claims of one paper: recot, cocuring, ulcag, rhls or mlcr.")
+@record_filters
+@format_option("text", "github", "latex", "csv", "json", "html")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def claims(
     paper: str | None, runs: Path, profile: str | None, synthetic: bool | None, form: str, as_json: bool
 ) -> None:
-    """Hold every claim of the five papers against the records: supported, contradicted, underpowered, not run, …"""
+    """Test the claims of the five papers on stored results.
+
+    Each is supported, contradicted, underpowered, not run, …
+    """
     from ...results.claims.claim import claims as all_claims
     from ...results.claims.tables import claims_json, claims_table, claims_text
     from ...results.claims.verdicts import verdicts
@@ -55,6 +51,6 @@ def claims(
 
 
 def _coloured(line: str) -> str:
-    """A line with its verdict in colour; click takes colours out where the output is no terminal."""
+    """A line with its verdict in colour; click removes colours where the output is not a terminal."""
     verdict = line.strip().partition("  ")[0]
     return line.replace(verdict, click.style(verdict, fg=_COLOURS[verdict]), 1) if verdict in _COLOURS else line

@@ -1,4 +1,4 @@
-"""`diff`: what changed between two output folders beyond noise."""
+"""`diff`: compare the results of two output folders."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...protocols.errors import BadInput
+from .options import warn_of_damage
 
 if TYPE_CHECKING:
     from ...results.analysis.diff import Difference
     from ...results.records.record import Record
 
+_FIELDS = ("verdict", "alarming", "metric", "left", "right", "limit", "pairs", "lost", "gained", "fields")
+
 
 @click.command()
 @click.argument("left", metavar="A", type=click.Path(path_type=Path))
 @click.argument("right", metavar="B", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Every cell, the same ones too.")
+@click.option("--json", "as_json", is_flag=True, help="Print every cell as JSON, unchanged ones too.")
 def diff(left: Path, right: Path, as_json: bool) -> None:
-    """What changed from output folder A to B: cells new, missing, the same, changed within noise or beyond.
+    """Compare the results in output folder B with those in A.
 
-    Exit code 1 where a cell changed beyond noise, cannot be judged, is missing, or lost finished trials.
+    Cells (protocol, fold, noise level, method) are new, missing, the same, or changed within or beyond random
+    variation. Exit code 1 where one changed beyond it, cannot be judged, is missing, or lost finished trials.
     """
     from ...results.analysis.diff import differences
     from ...results.tables.diff_table import difference_table
@@ -41,7 +45,7 @@ def diff(left: Path, right: Path, as_json: bool) -> None:
     }
     found = differences(before, after, digests)
     if as_json:
-        click.echo(json.dumps(_plain(found), indent=1, allow_nan=False))
+        click.echo(json.dumps(_as_json(found), indent=1, allow_nan=False))
     else:
         table = difference_table(found, (str(left), str(right)))
         click.echo(render(table, "github") if table.rows else table.notes[0], nl=not table.rows)
@@ -50,42 +54,25 @@ def diff(left: Path, right: Path, as_json: bool) -> None:
 
 
 def _records(folder: Path) -> list[Record]:
-    """The records of a folder; damaged trials are named and count as missing.
+    """The records of a folder; damaged trials are named on standard error and count as missing.
 
     Raises:
-        BadInput: no trial there.
+        BadInput: the folder holds no trial.
     """
     from ...results.records.record import load_records
 
     records, damaged = load_records(folder)
-    for message in damaged:
-        click.echo(f"damaged: {message}", err=True)
+    warn_of_damage(damaged)
     if not records and not damaged:
-        raise BadInput(f"{folder} holds no trials: name two folders that runs were written to with --out")
+        raise BadInput(f"{folder} holds no trials; name two folders that `run --out` has written to")
     return records
 
 
-def _plain(found: tuple[Difference, ...]) -> dict[str, Any]:
-    cells = [
-        {
-            **each.key._asdict(),
-            "fold": each.key.fold or None,
-            "level": None if each.key.level < 0 else each.key.level,
-            "verdict": each.verdict,
-            "alarming": each.alarming,
-            "metric": each.metric,
-            "left": _number(each.left),
-            "right": _number(each.right),
-            "limit": _number(each.limit),
-            "pairs": each.pairs,
-            "lost": each.lost,
-            "gained": each.gained,
-            "fields": each.fields,
-        }
-        for each in found
-    ]
+def _as_json(found: tuple[Difference, ...]) -> dict[str, Any]:
+    cells = []
+    for each in found:
+        level = None if each.key.level < 0 else each.key.level
+        values = {name: getattr(each, name) for name in _FIELDS}
+        missing = {name: None for name, value in values.items() if isinstance(value, float) and math.isnan(value)}
+        cells.append({**each.key._asdict(), "fold": each.key.fold or None, "level": level, **values, **missing})
     return {"counts": Counter(each.verdict for each in found), "cells": cells}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

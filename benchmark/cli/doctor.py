@@ -1,14 +1,15 @@
-"""`doctor`: what this machine has and lacks, and how fast it is."""
+"""`doctor`: check this machine, and measure how fast it is."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .options import DATA_ROOT, DEVICE, JSON, RESULTS_FOLDER, print_json
 
 if TYPE_CHECKING:
     from ..doctor import DoctorCheck
@@ -18,16 +19,16 @@ _MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 
 
 @click.command()
+@DATA_ROOT
+@RESULTS_FOLDER
 @click.option(
-    "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,
-    metavar="DIR", help="Folder of data sets in their published layout (env FERNOISE_DATA).",
+    "--speed", "with_speed", is_flag=True,
+    help="Also time the training loop against a minimal PyTorch loop, for about a minute.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR")
-@click.option("--speed", "with_speed", is_flag=True, help="Measure this device against a bare loop, for a minute.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@DEVICE
+@JSON
 def doctor(data_root: Path, out: Path, with_speed: bool, device: str, as_json: bool) -> None:
-    """Say what is installed, which devices, data and weights there are, and what to change. Exit code 1: a problem."""
+    """Check packages, devices, data and weights, and say what to change. Exit code 1 where no run could succeed."""
     from ..doctor import examine
 
     checks = examine(data_root, out)
@@ -37,20 +38,20 @@ def doctor(data_root: Path, out: Path, with_speed: bool, device: str, as_json: b
     if with_speed:
         found |= _measure(device, quiet=as_json)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        print_json(found)
     sys.exit(1 if any(check.state == "problem" for check in checks) else 0)
 
 
 def _measure(device: str, *, quiet: bool) -> dict[str, Any]:
-    """Times the encoders; prints the table and the advice unless they are wanted as data."""
+    """Times the encoders; prints the table and the advice unless quiet."""
     from ..planning.harness_speed import advice, survey
     from ..settings import choose_device
 
     chosen = choose_device(device)
     found = survey(chosen, lambda what: click.echo(f"  timing {what}", err=True))
-    said = advice(found, chosen)
+    suggestions = advice(found, chosen)
     if not quiet:
-        _print_speed(found, said)
+        _print_speed(found, suggestions)
     lines = [
         {
             **vars(each.case),
@@ -61,7 +62,7 @@ def _measure(device: str, *, quiet: bool) -> dict[str, Any]:
         }
         for each in found
     ]
-    return {"device": chosen, "speed": lines, "advice": said}
+    return {"device": chosen, "speed": lines, "advice": suggestions}
 
 
 def _print_checks(checks: Sequence[DoctorCheck]) -> None:
@@ -72,11 +73,11 @@ def _print_checks(checks: Sequence[DoctorCheck]) -> None:
             click.echo(f"{'':<8}{'':<{width}}  → {check.advice}")
 
 
-def _print_speed(found: Sequence[SpeedFinding], said: Sequence[str]) -> None:
+def _print_speed(found: Sequence[SpeedFinding], suggestions: Sequence[str]) -> None:
     from tabulate import tabulate
 
     rows = [(str(f.case), f.precision, f"{f.harness:,.0f}", f"{f.bare:,.0f}", f"{f.share:.2f}") for f in found]
-    headers = ("encoder", "precision", "images/s", "bare loop", "share")
+    headers = ("encoder", "precision", "images/s", "minimal loop", "ratio")
     click.echo("\n" + tabulate(rows, headers, tablefmt="github", disable_numparse=True))
-    for line in said or ["nothing to change"]:
+    for line in suggestions or ["nothing to change"]:
         click.echo(f"→ {line}")

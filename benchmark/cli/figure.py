@@ -1,4 +1,4 @@
-"""`figure`: a paper's figure, or a protocol's curves and ranks, as SVG and PNG."""
+"""`figure`: draw a paper's figure, or a protocol's curves or ranks, as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .record_options import PROFILE, RECIPE, RUNS, SOURCE, filtered, filters_of, named, of_protocol
+from .record_options import RECIPE, as_options, filtered, record_filters, records_of_protocol, unless_default
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
@@ -21,17 +21,16 @@ Draw = Callable[[Path], None]
 @click.command()
 @click.argument("name", metavar="ID|PROTOCOL")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="An .svg or .png file; default: NAME.svg and NAME.png.",
-)
-@click.option("--noise", type=float, help="Only this noise level; of a paper's figure, another than the paper's.")
-@click.option("--protocol", metavar="NAME", help="Draw a paper's figure from another protocol's trials; it says so.")
-@click.option("--ranks", is_flag=True, help="A protocol's critical-difference diagram, not its curves.")
-@RUNS
-@PROFILE
-@SOURCE
+    "--out", type=click.Path(path_type=Path), metavar="FILE",
+    help="File to write, .svg or .png. Default: both, NAME.svg and NAME.png.",
+)  # fmt: skip
+@click.option(
+    "--noise", type=float, metavar="RATE",
+    help="Draw this noise level only. Default: all of a protocol's, or that of the paper's figure.",
+)  # fmt: skip
+@click.option("--protocol", metavar="NAME", help="Draw a paper's figure from the trials of another protocol.")
+@click.option("--ranks", is_flag=True, help="Draw a protocol's critical-difference diagram instead of its curves.")
+@record_filters
 @RECIPE
 def figure(
     name: str,
@@ -44,7 +43,9 @@ def figure(
     synthetic: bool | None,
     recipe: str | None,
 ) -> None:
-    """A paper's figure, or a protocol's test metric and memorised share of wrong labels by epoch.
+    """Draw a paper's figure, or a protocol's results.
+
+    A protocol's are the test metric and the memorised share of wrong labels by epoch. Papers' figures:
 
     \b
     cocuring-fig2 -fig3 -fig4 -fig5 -fig6    confusion, accuracy by epoch, β
@@ -62,13 +63,13 @@ def figure(
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        filters = filters_of(profile, synthetic, recipe)
-        records = of_protocol(filtered(runs, profile, synthetic, recipe), name, runs, filters)
+        filters = as_options(profile, synthetic, recipe)
+        records = records_of_protocol(filtered(runs, profile, synthetic, recipe), name, runs, filters)
         draw = _of_protocol(records, name, noise, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
         if ranks:
             raise BadInput(f"--ranks is for a protocol's figure; {name} is a paper's: leave it out")
-        find_figure(name)  # what shows no measurement is said before records are read
+        find_figure(name)  # refuses a figure without measurements before records are read
         if protocol:
             catalog.find(protocol)
         draw = _of_paper(filtered(runs, profile, synthetic), name, noise, protocol or "", runs, recipe or "protocol")
@@ -99,7 +100,8 @@ def _of_paper(records: list[Record], name: str, noise: float | None, protocol: s
     from ...results.records.reference_leaderboard import read_predictions
 
     predictions = partial(read_predictions, runs=runs)
-    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=named(runs))
+    given = unless_default(runs)
+    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=given)
     for command in drawn.missing:
         click.echo(f"to fill what is missing: {command}", err=True)
     return lambda file: draw_panels(drawn.panels, file)

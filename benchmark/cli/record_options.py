@@ -10,91 +10,107 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput
+from .options import PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
-RUNS = click.option("--runs", type=click.Path(path_type=Path), default=DEFAULT_RUNS, show_default=True, metavar="DIR")
-PROFILE = click.option(
-    "--profile", type=click.Choice(["paper", "small", "smoke"]), help="Only records of this profile."
-)
-SOURCE = click.option(
-    "--synthetic/--real", "synthetic", default=None, help="Only records on generated, or real, faces."
-)
+
+RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), default=DEFAULT_RUNS, show_default=True, metavar="DIR",
+    help="Folder of the results to read.",
+)  # fmt: skip
 RECIPE = click.option(
-    "--recipe", type=click.Choice(["protocol", "native"]), help="Only records under this recipe: native is the papers'."
+    "--recipe", type=click.Choice(["protocol", "native"]),
+    help="Use only trials trained by this recipe: the protocol's, or that of each method's own paper (native).",
+)  # fmt: skip
+record_filters = add_options(
+    RUNS,
+    click.option("--profile", type=PROFILES, help="Use only trials of this profile."),
+    click.option("--synthetic/--real", "synthetic", default=None, help="Use only trials on generated, or real, faces."),
 )
 
 
-def of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
-    """The records of a protocol; BadInput when there are none that passed the filters."""
+def records_of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
+    """The records of a protocol; BadInput, which names the folder and the filters, where there are none."""
     chosen = [record for record in records if record.identity["protocol"]["name"] == name]
     if not chosen:
         fit = f" that fit{filters}" if filters else ""
-        place = f" --out {shlex.quote(named(runs))}" if named(runs) else ""
+        out = f" --out {shlex.quote(unless_default(runs))}" if unless_default(runs) else ""
         raise BadInput(
             f"no records of {name} in {runs}{fit}; make them with: "
-            f"fernoise-bench run --protocol {name} --all-methods{filters.replace(' --real', '')}{place}"
+            f"fernoise-bench run --protocol {name} --all-methods{filters.replace(' --real', '')}{out}"
         )
     return chosen
 
 
-def filters_of(profile: str | None, synthetic: bool | None, recipe: str | None) -> str:
-    """The options that choose among records, as they were given."""
+def as_options(profile: str | None, synthetic: bool | None, recipe: str | None) -> str:
+    """The filters as they are typed on the command line."""
     source = "" if synthetic is None else (" --synthetic" if synthetic else " --real")
     return (f" --profile {profile}" if profile else "") + source + (f" --recipe {recipe}" if recipe else "")
 
 
-def named(runs: Path) -> str:
-    """A folder as an option names it; empty for the one that needs no option."""
+def unless_default(runs: Path) -> str:
+    """The folder as an option's value; an empty string for the default, which needs no option."""
     return "" if runs == DEFAULT_RUNS else str(runs)
 
 
 def read_records(runs: Path) -> tuple[list[Record], list[str], str]:
-    """`records_or_shipped`; BadInput for a folder that was asked for and is none: what ships is not what it means."""
+    """The records of a folder, or the reference leaderboard where the default folder has none.
+
+    Returns:
+        Records, a message for each damaged trial, and a notice where they are the reference leaderboard's, else "".
+
+    Raises:
+        BadInput: a folder other than the default that does not exist.
+    """
     from ...results.records.reference_leaderboard import records_or_shipped
 
-    if named(runs) and not runs.is_dir():
-        raise BadInput(f"--runs {runs}: no such folder; leave it out for {DEFAULT_RUNS}, or what ships")
-    return records_or_shipped(runs, named=bool(named(runs)))
+    if unless_default(runs) and not runs.is_dir():
+        raise BadInput(
+            f"--runs {runs}: no such folder; leave --runs out to read {DEFAULT_RUNS} or the reference leaderboard"
+        )
+    return records_or_shipped(runs, named=bool(unless_default(runs)))
 
 
 def filtered(runs: Path, profile: str | None, synthetic: bool | None, recipe: str | None = None) -> list[Record]:
-    """The records that fit the filters, of the shipped ones where there are no others; damaged trials are named."""
-    records, damaged, told = read_records(runs)
-    if told:
-        click.echo(told, err=True)
-    for message in damaged:
-        click.echo(f"damaged: {message}", err=True)
-    return fitting(records, profile, synthetic, recipe)
+    """The records of `read_records` that match the filters; the notice and damaged trials go to standard error."""
+    records, damaged, notice = read_records(runs)
+    if notice:
+        click.echo(notice, err=True)
+    warn_of_damage(damaged)
+    return matching(records, profile, synthetic, recipe)
 
 
-def fitting(
+def matching(
     records: Sequence[Record], profile: str | None, synthetic: bool | None, recipe: str | None = None
 ) -> list[Record]:
-    """The records that fit the filters."""
-    wanted = None if synthetic is None else ("generated" if synthetic else "real")
+    """The records that match the filters; None matches all."""
+    source = None if synthetic is None else ("generated" if synthetic else "real")
     return [
         record
         for record in records
         if (profile is None or record.identity["profile"] == profile)
-        and (wanted is None or record.identity["source"] == wanted)
+        and (source is None or record.identity["source"] == source)
         and (recipe is None or record.identity["recipe"] == recipe)
     ]
 
 
-def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
-    """Base methods a protocol cannot run, unless records say otherwise."""
+def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
+    """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
     from ...protocols import catalog
     from ...protocols.loading import offered
     from ..method_summary import outline
     from ..registry import lacking, names
 
     protocol = catalog.find(name)
-    present = {record.method for record in records}
     source = records[0].identity["source"]
     offers = protocol.offers if source == "real" else offered(protocol, source, None)
-    absent = {name: outline(target) for name, target in names().items() if name not in present}
-    reasons = {name: lacking(told.needs, protocol, offers) for name, told in absent.items()}
+    recorded = {record.method for record in records}
+    reasons = {
+        method: lacking(outline(target).needs, protocol, offers)
+        for method, target in names().items()
+        if method not in recorded
+    }
     return {method: reason for method, reason in reasons.items() if reason}

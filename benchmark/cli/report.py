@@ -1,4 +1,4 @@
-"""`report`: the leaderboard as one HTML file."""
+"""`report`: write the leaderboard as one HTML file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .record_options import PROFILE, RUNS, SOURCE, fitting, read_records
+from .record_options import matching, not_applicable, read_records, record_filters
 
 if TYPE_CHECKING:
     from ...results.page.data import Card
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where index.html is put.")
-@RUNS
-@PROFILE
-@SOURCE
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write index.html to."
+)
+@record_filters
 def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -> None:
-    """Write the leaderboard: one HTML file with tables, curves, audit, claims and where every number comes from."""
+    """Write the leaderboard as one HTML file.
+
+    It has tables, curves, audit, claims, and the source of every number.
+    """
     from ...protocols.errors import BadInput
     from ...results.claims.verdicts import verdicts
     from ...results.page.data import Context, page_data
@@ -31,26 +34,26 @@ def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -
     with uncollected():
         records, about, remarks = _records(runs, profile, synthetic)
         if not records:
-            raise BadInput(f"no trials in {runs} that fit: run some first, or leave --profile and --synthetic out")
+            raise BadInput(f"no trials in {runs} match: run some first, or leave out --profile and --synthetic")
         context = Context(_cards(records), verdicts(records), _not_applicable(records), about, remarks)
         path = write_report(page_data(records, context), out)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, {len(records)} trials)")
 
 
 def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[list[Record], list[str], list[str]]:
-    """The records that fit the filters, what they are where they are those that ship, and remarks on damaged ones."""
+    """The records that match the filters, sentences on the reference leaderboard if it is that, and damaged trials."""
     from ...results.records.reference_leaderboard import statement
 
-    records, damaged, told = read_records(runs)
-    chosen = fitting(records, profile, synthetic)
+    records, damaged, notice = read_records(runs)
+    chosen = matching(records, profile, synthetic)
     remarks = [f"damaged: {message}" for message in damaged]
-    for line in [*([told] if told else []), *remarks]:
+    for line in [*([notice] if notice else []), *remarks]:
         click.echo(line, err=True)
-    return chosen, statement(chosen) if told else [], remarks
+    return chosen, statement(chosen) if notice else [], remarks
 
 
 def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
-    """A card for each protocol and profile that the catalog still has in the records' version."""
+    """A card for each protocol and profile of the records whose version is that of the catalogue."""
     from ...protocols.catalog import PROTOCOLS
     from ...results.page.data import Card
     from ..cards import protocol_rows, recipe_rows
@@ -67,11 +70,10 @@ def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
 
 
 def _not_applicable(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """By protocol, the base methods that cannot run there, with the reason."""
+    """`not_applicable` of each protocol in the catalogue that has records."""
     from ...protocols.catalog import PROTOCOLS
-    from .record_options import _not_applicable as reasons
 
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record.identity["protocol"]["name"], []).append(record)
-    return {name: reasons(name, group) for name, group in groups.items() if name in PROTOCOLS}
+    return {name: not_applicable(name, group) for name, group in groups.items() if name in PROTOCOLS}

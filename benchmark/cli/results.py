@@ -1,8 +1,7 @@
-"""`status` and `table`: what the disk holds."""
+"""`status` and `table`: print the stored results."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .record_options import PROFILE, RECIPE, RUNS, SOURCE, _not_applicable, filtered, filters_of, named, of_protocol
+from .options import JSON, format_option, print_json
+from .record_options import (
+    RECIPE,
+    RUNS,
+    as_options,
+    filtered,
+    not_applicable,
+    record_filters,
+    records_of_protocol,
+    unless_default,
+)
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
@@ -21,20 +30,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @RUNS
-@click.option("--json", "as_json", is_flag=True)
+@JSON
 def status(runs: Path, as_json: bool) -> None:
-    """Trials on disk: done, running, interrupted, failed with the reason."""
+    """Count trials by their state, and print the reasons of failures."""
     from ...results.records.record import load_records
 
     records, damaged = load_records(runs)
-    lines = [_status_line(key, group) for key, group in _grouped(records)]
+    lines = _status_lines(records)
     problems = [
         {"trial": record.folder, "state": record.state, "reason": record.status.get("reason")}
         for record in records
         if record.state in ("failed", "diverged")
     ]
     if as_json:
-        click.echo(json.dumps({"methods": lines, "problems": problems, "damaged": damaged}, indent=1))
+        print_json({"methods": lines, "problems": problems, "damaged": damaged})
         return
     if not records and not damaged:
         click.echo(f"no trials in {runs}")
@@ -54,31 +63,28 @@ def status(runs: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="ID|PROTOCOL")
-@RUNS
-@PROFILE
-@SOURCE
+@record_filters
 @RECIPE
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["github", "latex", "csv", "json", "html"]),
-    default="github",
-    show_default=True,
-)
+@format_option("github", "latex", "csv", "json", "html")
 @click.option(
     "--rule", type=click.Choice(["last", "last_five", "validation", "oracle"]), default="last", show_default=True,
-    help="Which epoch counts; the oracle is the best on the test set.",
+    help="Epoch that the numbers are of: the last, the mean of the last five, the best on the validation rows, or the "
+    "best on the test rows (oracle).",
 )  # fmt: skip
-@click.option("--long", is_flag=True, help="One row a method: all selection rules, compute, oracle knowledge.")
+@click.option(
+    "--long", is_flag=True, help="Print one row for each method: all selection rules, compute, oracle knowledge."
+)
 @click.option(
     "--ranks", is_flag=True,
-    help="Mean ranks, who may be first, groups, planned comparisons, agreement with other noise.",
+    help="Print mean ranks, which methods may rank first, groups that do not differ significantly, the planned "
+    "comparisons, and rank correlations with other settings.",
 )  # fmt: skip
-@click.option("--audit", is_flag=True, help="What each method did with wrong labels, and its cost.")
+@click.option("--audit", is_flag=True, help="Print what each method did with wrong labels, and its cost.")
 @click.option(
-    "--check", is_flag=True, help="A paper's table as printed, each row's mean beside the printed one, and its flags."
-)
-@click.option("--allow-mixed", is_flag=True, help="A block for each setting where the records have several.")
+    "--check", is_flag=True,
+    help="Print a paper's table as published, each row's mean computed again beside it, and known errors.",
+)  # fmt: skip
+@click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
 def table(
     name: str,
     runs: Path,
@@ -93,7 +99,11 @@ def table(
     check: bool,
     allow_mixed: bool,
 ) -> None:
-    """A paper's table (recot-2): reported, measured, difference; or a protocol's: methods by noise levels or by AUs."""
+    """Print the results of a protocol or a paper's table.
+
+    A protocol's table has methods by noise levels or by AUs; a paper's (as recot-2) reported and measured numbers and
+    their differences.
+    """
     from ...protocols import catalog
     from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
@@ -101,35 +111,36 @@ def table(
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     paper = name in TABLE_IDS
-    given = {"long": long, "ranks": ranks, "audit": audit, "check": check}
-    asked = [detail for detail, wanted in given.items() if wanted]
-    for detail in asked:
-        if paper != (detail == "check"):
+    flags = {"long": long, "ranks": ranks, "audit": audit, "check": check}
+    kinds = [kind for kind, given in flags.items() if given]
+    for kind in kinds:
+        if paper != (kind == "check"):
             of, others = ("a protocol's table", "a paper's") if paper else ("a paper's table", "a protocol")
-            raise BadInput(f"--{detail} is for {of}; {name} is {others}: leave it out")
-    if "check" in asked:
+            raise BadInput(f"--{kind} is for {of}; {name} is {others}: leave it out")
+    if "check" in kinds:
         _check(name)
         return
     with uncollected():
-        every = filtered(runs, profile, synthetic, recipe)
+        records = filtered(runs, profile, synthetic, recipe)
         if paper:
             from ...results.papers.tables import paper_table
 
-            found: Sequence[Table] = paper_table(every, name, rule=rule, allow_mixed=allow_mixed, runs=named(runs))
+            given = unless_default(runs)
+            tables: Sequence[Table] = paper_table(records, name, rule=rule, allow_mixed=allow_mixed, runs=given)
         else:
-            filters = filters_of(profile, synthetic, recipe)
-            found = [
+            mine = records_of_protocol(records, name, runs, as_options(profile, synthetic, recipe))
+            tables = [
                 each
-                for detail in asked or [""]
-                for each in _of_protocol(every, name, runs, filters, detail, rule, allow_mixed=allow_mixed)
+                for kind in kinds or [""]
+                for each in _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed)
             ]
         from ...results.tables.render import render
 
-        click.echo(render(found, form), nl=False)
+        click.echo(render(tables, form), nl=False)
 
 
 def _check(name: str) -> None:
-    """Prints a paper's table back; exit code 1 where it contradicts itself and is not flagged."""
+    """Prints a paper's table as published; exits with 1 where it has a contradiction that is not marked as known."""
     from ...results.papers.reported_check import check, checked_text
 
     (checked,) = check((name,))
@@ -138,53 +149,39 @@ def _check(name: str) -> None:
         sys.exit(1)
 
 
-def _of_protocol(
-    every: Sequence[Record], name: str, runs: Path, filters: str, detail: str, rule: str, *, allow_mixed: bool
+def _protocol_tables(
+    records: Sequence[Record], others: Sequence[Record], name: str, kind: str, rule: str, *, allow_mixed: bool
 ) -> Sequence[Table]:
-    """The tables of a protocol; other protocols' records enter the correlations alone."""
+    """A protocol's tables of one kind ("long", "audit", "ranks" or ""); `others` are for the rank correlations."""
     from ...protocols import catalog
     from ...results.analysis.view import Expected
     from ...results.tables.audit_tables import audit_page
     from ...results.tables.protocol_tables import long_table, protocol_table
     from ...results.tables.rank_tables import rank_tables
 
-    records = of_protocol(every, name, runs, filters)
-    expected = Expected(folds=catalog.find(name).folds, not_applicable=_not_applicable(name, records))
-    if detail == "long":
+    expected = Expected(folds=catalog.find(name).folds, not_applicable=not_applicable(name, records))
+    if kind == "long":
         return long_table(records, expected, allow_mixed=allow_mixed)
-    if detail == "audit":
+    if kind == "audit":
         return audit_page(records, expected, allow_mixed=allow_mixed)
-    if detail == "ranks":
-        return rank_tables(records, expected, others=every, rule=rule, allow_mixed=allow_mixed)
+    if kind == "ranks":
+        return rank_tables(records, expected, others=others, rule=rule, allow_mixed=allow_mixed)
     return protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
 
 
-def _grouped(records: Sequence[Record]) -> list[tuple[tuple[str, ...], list[Record]]]:
+def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
+    """The numbers of trials in each state and of their epochs, by protocol, profile, faces and method."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         protocol = record.identity["protocol"]
-        key = (
-            f"{protocol['name']}@{protocol['version']}",
-            record.identity["profile"],
-            record.identity["source"],
-            record.method,
-        )
+        name = f"{protocol['name']}@{protocol['version']}"
+        key = (name, record.identity["profile"], record.identity["source"], record.method)
         groups.setdefault(key, []).append(record)
-    return sorted(groups.items())
-
-
-def _status_line(key: tuple[str, ...], group: Sequence[Record]) -> dict[str, object]:
-    protocol, profile, source, method = key
-    states = Counter(record.state for record in group)
-    epochs = sum(len(record.epochs) for record in group)
-    return {
-        "protocol": protocol,
-        "profile": profile,
-        "faces": source,
-        "method": method,
-        "done": states["done"],
-        "running": states["running"] + states["interrupted"],
-        "diverged": states["diverged"],
-        "failed": states["failed"],
-        "epochs": epochs,
-    }
+    lines: list[dict[str, object]] = []
+    for names, group in sorted(groups.items()):
+        states = Counter(record.state for record in group)
+        counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
+        counts["running"] += states["interrupted"]
+        whose = dict(zip(("protocol", "profile", "faces", "method"), names, strict=True))
+        lines.append({**whose, **counts, "epochs": sum(len(record.epochs) for record in group)})
+    return lines

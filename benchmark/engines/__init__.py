@@ -1,1 +1,1 @@
-"""Where trials run: this process, a pool, a Ray or a Slurm cluster."""
+"""Engines, which run trials in this process, in a pool of processes, or on a Ray or Slurm cluster."""

@@ -1,4 +1,4 @@
-"""Where trials run: in this process, or in a pool of processes. The results are the same bytes."""
+"""Runs trials in this process or in a pool of processes. The results are the same to the last byte."""
 
 from __future__ import annotations
 
@@ -12,83 +12,100 @@ from typing import Any
 
 from ...protocols.processes import follow_parent
 from ..training.runner import WorkerContext, ended, run_trial
+from ..training.trainer import Report
 from ..trial import Trial
 from .signals import Stopped, signals_blocked
 
 Event = Mapping[str, Any]
-Listen = Callable[[Trial, Event], None]
+"""What a trial reports: {"started": True}, an epoch's numbers, a {"warning": text}, or the final {"status": {…}}."""
+OnEvent = Callable[[Trial, Event], None]
 
 
 def never() -> bool:
-    """Nobody asks this run to stop."""
+    """For runs that are never asked to stop."""
     return False
 
 
 def run_inline(
-    trials: Sequence[Trial], listen: Listen, context: WorkerContext, stop: Callable[[], bool] = never
+    trials: Sequence[Trial], on_event: OnEvent, context: WorkerContext, should_stop: Callable[[], bool] = never
 ) -> None:
-    """One trial after the other in this process.
+    """Runs trials one after the other in this process.
 
     Raises:
-        Stopped: `stop` said so; what was running has just been saved.
+        Stopped: `should_stop` was true; the running trial has been saved.
     """
 
-    def hear(trial: Trial, event: Event) -> None:
-        listen(trial, event)
-        if _at_rest(event) and stop():
+    def pass_on(trial: Trial, event: Event) -> None:
+        on_event(trial, event)
+        if _is_saved(event) and should_stop():
             raise Stopped
 
     for trial in trials:
-        listen(trial, {"started": True})
-        status = run_trial(trial, context, lambda event, trial=trial: hear(trial, event))  # type: ignore[misc]
-        hear(trial, {"status": status})
+        on_event(trial, {"started": True})
+        status = run_trial(trial, context, lambda event, trial=trial: pass_on(trial, event))  # type: ignore[misc]
+        pass_on(trial, {"status": status})
 
 
-def _at_rest(event: Event) -> bool:
-    """Whether everything is on disk when an event comes: an epoch's checkpoint, or a trial's end."""
+def run_or_report(trial: Trial, context: WorkerContext, report: Report) -> Mapping[str, Any]:
+    """`run_trial`, with a failed status where the output folder cannot be written, not even for that status."""
+    try:
+        return run_trial(trial, context, report)
+    except OSError as error:
+        return failed(f"{error.strerror or error}")
+
+
+def failed(reason: str) -> Mapping[str, Any]:
+    """The status of a failed trial, which is not written to the output folder."""
+    return {"state": "failed", "reason": reason, "seconds": None}
+
+
+def _is_saved(event: Event) -> bool:
+    """Whether the trial is saved up to this event: an epoch with its checkpoint, or the trial's end."""
     return "epoch" in event or "status" in event
 
 
-def run_local(trials: Sequence[Trial], listen: Listen, workers: int, stop: Callable[[], bool] = never) -> None:
-    """A pool of processes that each take trials; a worker that dies costs only its trial.
+def run_local(
+    trials: Sequence[Trial], on_event: OnEvent, workers: int, should_stop: Callable[[], bool] = never
+) -> None:
+    """Runs trials in a pool of processes; where a worker process dies, only its trial fails.
 
-    Neighbouring trials share a cell's data, so each free worker takes the next trial in order.
+    Each free worker takes the next trial in order: neighbouring trials share the data of a cell.
 
     Raises:
-        Stopped: `stop` said so; each worker was ended when its trial had just been saved.
+        Stopped: `should_stop` was true; each worker was ended after its trial had been saved.
     """
     waiting = list(reversed(trials))
     pool = [_Worker(workers) for _ in range(min(workers, len(trials)))]
     try:
         for worker in pool:
-            worker.give(waiting, listen)
+            worker.start_next(waiting, on_event)
         while any(worker.trial for worker in pool):
             ready = wait([worker.pipe for worker in pool if worker.trial])
             for worker in [worker for worker in pool if worker.pipe in ready]:
-                event = _hear(worker, listen)
-                if stop():
-                    if _at_rest(event):
+                event = _receive(worker, on_event)
+                if should_stop():
+                    if _is_saved(event):
                         worker.stop()
                 elif worker.trial is None:
-                    worker.give(waiting, listen)
-        if stop():
+                    worker.start_next(waiting, on_event)
+        if should_stop():
             raise Stopped
     finally:
         for worker in pool:
             worker.stop()
 
 
-def _hear(worker: _Worker, listen: Listen) -> Event:
-    """Passes on one event of a worker; writes down the trial of a worker that died, and replaces the worker."""
+def _receive(worker: _Worker, on_event: OnEvent) -> Event:
+    """Passes on the next event of a worker; a worker that died is replaced, and its trial recorded as failed."""
     trial = worker.trial
-    assert trial is not None  # only workers that have one are waited for
+    assert trial is not None  # only workers with a trial are waited for
     try:
         event: Event = worker.pipe.recv()
     except (EOFError, OSError):
-        reason = worker.how_it_died()
+        reason = worker.exit_reason()
         event = {"status": ended(trial, "failed", f"the worker process died ({reason})")}
-        worker.restart()
-    listen(trial, event)
+        worker.start_process()
+    on_event(trial, event)
     if "status" in event:
         worker.trial = None
     return event
@@ -96,35 +113,41 @@ def _hear(worker: _Worker, listen: Listen) -> Event:
 
 @dataclass
 class _Worker:
-    """A process that runs the trials it is sent, and the trial it has now."""
+    """A process that runs the trials sent to it, one at a time.
+
+    Attributes:
+        workers: size of the pool, for the record.
+        trial: the one that it runs now.
+    """
 
     workers: int
     trial: Trial | None = None
 
     def __post_init__(self) -> None:
-        self.restart()
+        self.start_process()
 
-    def restart(self) -> None:
+    def start_process(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, self.workers), daemon=True)
+        self.pipe, other_end = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(other_end, self.workers), daemon=True)
         with signals_blocked():
             self.process.start()
-        theirs.close()
+        other_end.close()
 
-    def give(self, waiting: list[Trial], listen: Listen) -> None:
+    def start_next(self, waiting: list[Trial], on_event: OnEvent) -> None:
+        """Sends the last of the waiting trials to the process, if there is one."""
         if not waiting:
             return
         self.trial = waiting.pop()
         try:
             self.pipe.send(self.trial)
-        except (BrokenPipeError, OSError):  # it died while it had nothing to do
-            self.restart()
+        except (BrokenPipeError, OSError):  # the process died while it was idle
+            self.start_process()
             self.pipe.send(self.trial)
-        listen(self.trial, {"started": True})
+        on_event(self.trial, {"started": True})
 
-    def how_it_died(self) -> str:
+    def exit_reason(self) -> str:
         self.process.join(timeout=10)
         code = self.process.exitcode or 0
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -137,8 +160,8 @@ class _Worker:
 
 
 def _work(pipe: Connection, workers: int) -> None:
-    """A worker's life: trials in, events out, until the pipe closes."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # stopping is the parent's business; it ends its workers
+    """The main function of a worker process: receives trials and sends their events until the pipe closes."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent handles it, and ends its workers
     follow_parent()
     context = WorkerContext(engine="local", workers=workers)
     while True:
@@ -146,8 +169,5 @@ def _work(pipe: Connection, workers: int) -> None:
             trial: Trial = pipe.recv()
         except (EOFError, OSError):
             return
-        try:
-            status = run_trial(trial, context, lambda event: pipe.send(dict(event)))
-        except OSError as error:  # not even the failure could be written down
-            status = {"state": "failed", "reason": f"{error.strerror or error}", "seconds": None}
+        status = run_or_report(trial, context, lambda event: pipe.send(dict(event)))
         pipe.send({"status": dict(status)})

@@ -1,13 +1,11 @@
-"""Trials as tasks of a Ray cluster: a running one, or one of this machine. Needs the extra `[ray]`."""
+"""Runs trials as tasks of a Ray cluster: a running one, or one started on this machine. Needs the extra `[ray]`."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import shutil
 import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,117 +16,108 @@ from typing import Any
 from ...protocols.errors import BadInput
 from ..training.runner import WorkerContext
 from ..trial import Trial
-from .local import Listen, never
-from .remote import EventLog, RemoteTrial, lost, pack, run_remote
+from .local import OnEvent, never
+from .options import RETRIES, EngineOptions
+from .remote import EventLog, RemoteTrial, import_extra, make_run_folder, mark_lost, pack, run_remote
 from .signals import Stopped
 
 POLL_SECONDS = 0.5
-KNOCK_SECONDS = 10.0
-LOCK_PATIENCE = 60.0  # seconds a trial's next attempt waits for the lock of a worker that is still dying
-
-
-@dataclass(frozen=True)
-class RayPlace:
-    """Where and how tasks run.
-
-    Attributes:
-        address: of a running cluster ("auto" for the one this machine is part of), or None for one of this machine.
-        workers: tasks at a time; None: as many as the cluster has room for.
-        gpus_per_trial: share of a GPU each task asks for; 0: none.
-        retries: further attempts of a trial whose worker or machine died.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-    gpus_per_trial: float = 0.0
-    retries: int = 3
+CONNECT_SECONDS = 10.0
+LOCK_SECONDS = 60.0  # how long a further attempt waits for the lock of a worker process that is still ending
 
 
 def run_ray(
     trials: Sequence[Trial],
-    listen: Listen,
-    place: RayPlace,
-    say: Callable[[str], None],
-    stop: Callable[[], bool] = never,
+    on_event: OnEvent,
+    options: EngineOptions,
+    notify: Callable[[str], None],
+    should_stop: Callable[[], bool] = never,
 ) -> None:
-    """Runs trials as tasks of one CPU and a share of a GPU; one whose machine died goes on elsewhere.
+    """Runs each trial as a task with one CPU and a share of a GPU; a trial whose machine died is continued on another.
 
     Raises:
-        BadInput: the extra is missing, or no cluster answers at the address.
-        Stopped: `stop` said so; what was running has just been saved.
+        BadInput: the extra is missing, or there is no cluster at the address.
+        Stopped: `should_stop` was true; the running trials have been saved.
     """
-    out = trials[0].job.out.absolute()
-    with _connected(place) as ray:
-        out.mkdir(parents=True, exist_ok=True)
-        if place.gpus_per_trial and not ray.cluster_resources().get("GPU"):
-            say("the cluster has no GPU yet; trials wait for one")
-        folder = Path(tempfile.mkdtemp(prefix="ray-", dir=out))
+    with _connected(options) as ray:
+        folder = make_run_folder(trials, "ray")
+        if options.gpus_per_trial and not ray.cluster_resources().get("GPU"):
+            notify("the cluster has no GPU yet; trials wait for one")
         try:
-            _Dispatch(ray, place, listen, EventLog(folder), deque(trials)).run(stop)
+            _Scheduler(ray, options, on_event, EventLog(folder), deque(trials)).run(should_stop)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
-class _Dispatch:
-    """The trials that wait, and those that are tasks now, with the number of attempts before."""
+class _Scheduler:
+    """Submits trials as tasks and collects their results.
+
+    Attributes:
+        waiting: trials that are not submitted yet.
+        tasks: the trial of each running task, and how often it was attempted before.
+    """
 
     ray: Any
-    place: RayPlace
-    listen: Listen
+    options: EngineOptions
+    on_event: OnEvent
     log: EventLog
     waiting: deque[Trial]
     tasks: dict[Any, tuple[Trial, int]] = field(default_factory=dict)
 
-    def run(self, stop: Callable[[], bool]) -> None:
+    def run(self, should_stop: Callable[[], bool]) -> None:
         by_id = {trial.id: trial for trial in self.waiting}
         while self.waiting or self.tasks:
-            if stop():
+            if should_stop():
                 self.log.ask_to_stop()
                 self.waiting.clear()
-            while self.waiting and len(self.tasks) < (self.place.workers or len(by_id)):
+            while self.waiting and len(self.tasks) < (self.options.workers or len(by_id)):
                 self._submit(self.waiting.popleft(), attempt=0)
             done, _ = self.ray.wait(list(self.tasks), timeout=POLL_SECONDS) if self.tasks else ([], [])
-            for name, event in self.log.receive():
-                self.listen(by_id[name], event)
+            for trial_id, event in self.log.receive():
+                self.on_event(by_id[trial_id], event)
             for task in done:
-                self._settle(task)
-        if stop():
+                self._collect(task)
+        if should_stop():
             raise Stopped
 
     def _submit(self, trial: Trial, attempt: int) -> None:
-        remote = self.ray.remote(_attempt).options(num_cpus=1, num_gpus=self.place.gpus_per_trial, max_retries=0)
-        patience = LOCK_PATIENCE if attempt else 0.0
-        workers = self.place.workers or int(self.ray.cluster_resources().get("CPU", 1))
-        self.tasks[remote.remote(pack(trial), str(self.log.folder), workers, patience)] = (trial, attempt)
+        remote = self.ray.remote(_attempt).options(num_cpus=1, num_gpus=self.options.gpus_per_trial, max_retries=0)
+        lock_seconds = LOCK_SECONDS if attempt else 0.0
+        workers = self.options.workers or int(self.ray.cluster_resources().get("CPU", 1))
+        self.tasks[remote.remote(pack(trial), str(self.log.folder), workers, lock_seconds)] = (trial, attempt)
 
-    def _settle(self, task: Any) -> None:
-        """Passes on a task's status, or has its trial tried again where worker or machine died."""
+    def _collect(self, task: Any) -> None:
+        """Passes on the status of a task that ended, or submits its trial again where the worker or machine died."""
         trial, attempt = self.tasks.pop(task)
         try:
             status: Mapping[str, Any] = self.ray.get(task)
         except self.ray.exceptions.RayError as error:
             reason = f"its worker or machine died ({type(error).__name__})"
-            if isinstance(error, self.ray.exceptions.RayTaskError):  # raised by the task itself, so it would be again
-                status = lost(trial, f"the worker could not run it: {_last_line(error)}")
-            elif attempt < self.place.retries and not self.log.stop_asked:
-                self.listen(trial, {"warning": f"{reason}; it goes on elsewhere from its last checkpoint"})
+            if isinstance(error, self.ray.exceptions.RayTaskError):  # an error of the task itself would come again
+                status = mark_lost(trial, f"the worker could not run it: {_last_line(error)}")
+            elif attempt < self._retries and not self.log.stop_asked:
+                self.on_event(trial, {"warning": f"{reason}; it is continued on another from its last checkpoint"})
                 self._submit(trial, attempt + 1)
                 return
             else:
-                status = lost(trial, reason)
+                status = mark_lost(trial, reason)
         if status["state"] != "stopped":
-            self.listen(trial, {"status": status})
+            self.on_event(trial, {"status": status})
+
+    @property
+    def _retries(self) -> int:
+        return RETRIES if self.options.retries is None else self.options.retries
 
 
-def _attempt(remote_trial: RemoteTrial, folder: str, workers: int, patience: float) -> dict[str, Any]:
-    """One task: a trial from what is on disk of it to its end."""
+def _attempt(remote_trial: RemoteTrial, folder: str, workers: int, lock_seconds: float) -> dict[str, Any]:
+    """The function of a task: runs a trial, waiting so many seconds while another process has its lock."""
     import ray
 
-    log, me = EventLog(Path(folder)), ray.get_runtime_context().get_worker_id()
-    deadline = time.monotonic() + patience
+    log, worker = EventLog(Path(folder)), ray.get_runtime_context().get_worker_id()
+    deadline = time.monotonic() + lock_seconds
     while True:
-        status = run_remote(remote_trial, _context(workers), log, me)
+        status = run_remote(remote_trial, _context(workers), log, worker)
         if status["state"] != "skipped" or time.monotonic() > deadline:
             return dict(status)
         time.sleep(POLL_SECONDS)
@@ -136,24 +125,21 @@ def _attempt(remote_trial: RemoteTrial, folder: str, workers: int, patience: flo
 
 @functools.cache
 def _context(workers: int) -> WorkerContext:
-    """What a worker process keeps from task to task: neighbouring trials share a cell's data."""
+    """What a worker process keeps from task to task, since neighbouring trials share the data of a cell."""
     return WorkerContext(engine="ray", workers=workers)
 
 
 @contextlib.contextmanager
-def _connected(place: RayPlace) -> Iterator[Any]:
-    """The ray module, connected to a cluster for as long as the trials take."""
+def _connected(options: EngineOptions) -> Iterator[Any]:
+    """The ray module, connected to a cluster while the block runs."""
+    ray = import_extra("ray", "ray")
+    if options.address not in (None, "auto"):
+        _check_reachable(options.address)
+    local = {} if options.address else {"num_cpus": options.workers, "include_dashboard": False}
     try:
-        ray = importlib.import_module("ray")
-    except ImportError as error:
-        raise BadInput("--engine ray needs Ray, which is not installed: pip install 'fernoise-bench[ray]'") from error
-    if place.address not in (None, "auto"):
-        _knock(place.address)
-    local = {} if place.address else {"num_cpus": place.workers, "include_dashboard": False}
-    try:
-        ray.init(address=place.address or "local", log_to_driver=False, logging_level="ERROR", **local)
+        ray.init(address=options.address or "local", log_to_driver=False, logging_level="ERROR", **local)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"at --address {place.address}" if place.address else "on this machine"
+        where = f"at --address {options.address}" if options.address else "on this machine"
         raise BadInput(f"--engine ray: no cluster answers {where} ({_last_line(error)}); see ray status") from error
     try:
         yield ray
@@ -161,11 +147,11 @@ def _connected(place: RayPlace) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """BadInput where nobody listens at host:port; Ray itself would try for minutes."""
+def _check_reachable(address: str) -> None:
+    """Raises BadInput where nothing listens at host:port; Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         reason = "it is not host:port" if isinstance(error, ValueError) else error.strerror or "no answer"
         raise BadInput(

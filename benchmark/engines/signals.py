@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run stops at the next checkpoint, and at once when it is asked again or told to hurry."""
+"""Stops a run on Ctrl-C and SIGTERM: at the next checkpoint, or at once on a second signal or after a grace period."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STDERR = 2
 
 
 class Stopped(KeyboardInterrupt):
-    """A run that was asked to stop, and did; `exit_code` is what its process ends with."""
+    """Raised when a run has stopped as asked; `exit_code` is that of its process."""
 
     def __init__(self, exit_code: int = 128 + signal.SIGINT) -> None:
         super().__init__()
@@ -24,11 +24,11 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass
 class Stop:
-    """Whether a run was asked to stop.
+    """Whether a run was asked to stop, and its signal handler.
 
     Attributes:
-        grace: seconds an epoch may still take after SIGTERM.
-        signum: the signal that asked first, or 0.
+        grace: seconds that the running epoch may still take after SIGTERM.
+        signum: number of the first signal, or 0.
     """
 
     grace: float = GRACE_SECONDS
@@ -40,35 +40,35 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, as shells have it."""
+        """128 plus the signal's number, as shells do it."""
         return 128 + (self.signum or signal.SIGINT)
 
-    def ask(self, signum: int, frame: FrameType | None) -> None:
-        """Handles a signal: the first asks, the second ends the run here and now, and so does the end of the grace."""
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        """Handles a signal: the first asks to stop; a second one, or the end of the grace period, stops at once."""
         if self.signum:
             raise KeyboardInterrupt
         self.signum = signum
-        told = "stopping at the next checkpoint; press Ctrl-C again to stop at once"
+        message = "stopping at the next checkpoint; press Ctrl-C again to stop at once"
         if signum == signal.SIGTERM:
-            told = f"SIGTERM: stopping at the next checkpoint, in {self.grace:g} seconds at the latest"
+            message = f"SIGTERM: stopping at the next checkpoint, in {self.grace:g} seconds at the latest"
             signal.setitimer(signal.ITIMER_REAL, max(self.grace, 1e-3))
-        # a handler may have come in the middle of a buffered write
-        os.write(_STDERR, f"\n{told}\n".encode())
+        # not sys.stderr: the signal may have interrupted a buffered write
+        os.write(_STDERR, f"\n{message}\n".encode())
 
 
 @contextlib.contextmanager
 def stoppable(grace: float = GRACE_SECONDS) -> Iterator[Stop]:
-    """Lets signals ask a run to stop while the block runs; elsewhere than in the main thread nothing changes.
+    """While the block runs, signals ask the run to stop. Does nothing outside the main thread and on Windows.
 
     Raises:
-        Stopped: for every KeyboardInterrupt, with the exit code of the signal that asked.
+        Stopped: for every KeyboardInterrupt in the block, with the exit code of the first signal.
     """
     stop = Stop(grace)
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield stop
         return
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.signal(number, stop.ask) for number in watched}
+    before = {number: signal.signal(number, stop.handle) for number in watched}
     try:
         yield stop
     except KeyboardInterrupt as error:
@@ -81,7 +81,7 @@ def stoppable(grace: float = GRACE_SECONDS) -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back while child processes start, which inherit it: stopping is the parent's."""
+    """Blocks Ctrl-C and SIGTERM while child processes are started: they inherit this, and only the parent stops."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

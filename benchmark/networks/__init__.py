@@ -1,1 +1,1 @@
-"""Encoders, necks, and the weights they start from."""
+"""Encoders, necks and their initial weights."""

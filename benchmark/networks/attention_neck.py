@@ -1,4 +1,4 @@
-"""RHLS's attention encoder and decoder: what stands between a ResNet without its last stage and a head."""
+"""The attention neck of RHLS: an attention encoder and decoder between a ResNet without its last stage and a head."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ INITIAL_DEVIATION = 0.02
 
 
 class Block(nn.Module):
-    """Multi-head attention and a feed-forward network, each after a layer norm and beside a shortcut.
+    """Multi-head attention and a feed-forward network, each with a layer norm before it and a residual connection.
 
-    Source: RHLS §3.2 names only the width of 768. Unstated: ours, as in the ViT-B it replaces: 12 heads of 64,
-    feed-forward 3072 with GELU, norms first, no dropout, weights from a normal distribution of deviation 0.02.
+    Source: RHLS §3.2 names only the width of 768. Unstated: ours, as in the ViT-B that it replaces: 12 heads of 64,
+    feed-forward 3072 with GELU, pre-norm, no dropout, weights from a normal distribution of standard deviation 0.02.
     """
 
     def __init__(self, size: int) -> None:
@@ -32,7 +32,7 @@ class Block(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, tokens: Tensor, memory: Tensor | None = None) -> Tensor:
-        """Tokens [B, Q, D] that attended to the normalised memory [B, P, D], or to themselves without one."""
+        """Tokens [B, Q, D] after attention to the normalised memory [B, P, D], without one to themselves."""
         queries = self.norm(tokens)
         source = queries if memory is None else memory
         query, key, value = (_heads(x) for x in (self.query(queries), self.key(source), self.value(source)))
@@ -43,7 +43,7 @@ class Block(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """The encoder: one layer over all positions of the map, then a layer norm."""
+    """The attention encoder: one block over all positions of the feature map, then a layer norm."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -51,15 +51,15 @@ class SelfAttention(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, P, D] of tokens [B, P, D]."""
+        """Encoded tokens [B, P, D] of tokens [B, P, D]."""
         encoded: Tensor = self.norm(self.block(tokens))
         return encoded
 
 
 class CrossAttention(nn.Module):
-    """The decoder: learned class queries that attend to the encoded positions, then a layer norm.
+    """The attention decoder: learned queries that attend to the encoded positions, then a layer norm.
 
-    Unstated: ours: the queries do not attend to each other, since before the only layer they hold nothing of the image.
+    Unstated: ours: the queries do not attend to each other, since they depend on the image only after the one block.
     """
 
     def __init__(self, queries: int, size: int) -> None:
@@ -70,20 +70,20 @@ class CrossAttention(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, memory: Tensor) -> Tensor:
-        """One token for each query, [B, T, D], of encoded positions [B, P, D]."""
+        """One token for each query, [B, T, D], from encoded positions [B, P, D]."""
         tokens: Tensor = self.norm(self.block(self.queries.expand(len(memory), -1, -1), memory))
         return tokens
 
 
 class AttentionNeck(nn.Module):
-    """1x1 convolution, self-attention over all positions, and one class query for each AU.
+    """1x1 convolution, self-attention over all positions, and cross-attention with one query for each AU.
 
-    The 14 x 14 map that a ResNet without its last stage makes of 224 px gives the paper's 196 positions; any other
-    size of map works too. The learning rates of the paper belong to `convolution` (with the backbone),
-    `self_attention` and `cross_attention`. The dense layer of each AU, on that AU's token alone, is the method's head.
+    A ResNet without its last stage turns 224 px into a 14 x 14 map, the paper's 196 positions; other sizes work too.
+    The paper has a learning rate each for `convolution` (with the backbone), `self_attention` and `cross_attention`.
+    The dense layer of each AU, on that AU's token alone, is the method's head.
 
     Args:
-        in_channels: of the backbone's map.
+        in_channels: of the backbone's feature map.
         queries: T, one for each AU.
         size: D, width of the tokens; a multiple of 12.
 
@@ -99,7 +99,7 @@ class AttentionNeck(nn.Module):
         self.cross_attention = CrossAttention(queries, size)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """(tokens of the queries [B, T * D], encoded map [B, D, h, w]) of a backbone's map [B, in_channels, h, w]."""
+        """(query tokens [B, T * D], encoded map [B, D, h, w]) from a backbone's map [B, in_channels, h, w], float."""
         projected = self.convolution(maps)
         height, width = projected.shape[2:]
         tokens = projected.flatten(2).transpose(1, 2)
@@ -109,9 +109,10 @@ class AttentionNeck(nn.Module):
 
 
 def positions(height: int, width: int, size: int, device: torch.device) -> Tensor:
-    """Sine and cosine of row and column at size / 4 wavelengths from 2π to 20,000π, [height * width, size], float32.
+    """Positional encoding, [height * width, size], float32: sine and cosine of row and column at size / 4 wavelengths.
 
-    Source: Vaswani et al. 2017 §3.5, half of the width for rows and half for columns.
+    The wavelengths go from 2π to 20,000π. Source: Vaswani et al. 2017 §3.5; half of the width is for rows, half for
+    columns.
     """
     quarter = size // 4
     rates = 10_000.0 ** (-torch.arange(quarter, device=device) / quarter)
@@ -122,5 +123,5 @@ def positions(height: int, width: int, size: int, device: torch.device) -> Tenso
 
 
 def _heads(tokens: Tensor) -> Tensor:
-    """[B, heads, N, D / heads] of [B, N, D]."""
+    """Tokens [B, N, D] split into heads, [B, heads, N, D / heads]."""
     return tokens.view(*tokens.shape[:2], HEADS, -1).transpose(1, 2)

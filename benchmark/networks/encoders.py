@@ -1,4 +1,4 @@
-"""Backbones: timm models with pooled and map features, counted, with normalisation inside."""
+"""Encoders: timm backbones that return pooled features and feature maps, normalise images, and count passes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .initial_weights import Weights
 Features = Callable[[Any, Tensor], Tensor]
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean and deviation, RGB in [0, 1]
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-# VGGFace2's published networks read values in [0, 255] less a mean of 91.4953, 103.8827, 131.0912 (BGR), not divided.
+# VGGFace2's published networks take values in [0, 255] minus a mean of 91.4953, 103.8827, 131.0912 (BGR), not scaled.
 # Source: cydonia999/VGGFace2-pytorch, datasets/vgg_face2.py, after the authors' resnet50_ft.prototxt.
 VGGFACE2: Normalisation = ((131.0912 / 255, 103.8827 / 255, 91.4953 / 255), (1 / 255, 1 / 255, 1 / 255))
 
@@ -33,27 +33,27 @@ FEATURE_SIZE = 20.0
 
 @dataclass
 class Counters:
-    """Compute of a trial: samples that went forward and backward through an encoder."""
+    """The compute of a trial: how many samples passed forward and backward through its encoders."""
 
     forwards: int = 0
     backwards: int = 0
 
     def take(self) -> dict[str, int]:
-        """The counts since the last call."""
+        """The counts since the last call, which are set to 0."""
         taken = {"forwards": self.forwards, "backwards": self.backwards}
         self.forwards = self.backwards = 0
         return taken
 
     def __deepcopy__(self, memo: object) -> Counters:
-        """Itself: what a copied encoder (a mean teacher) computes counts for the same trial."""
+        """The object itself: the passes of a copied encoder (a mean teacher) count for the same trial."""
         return self
 
 
 class CountedEncoder(nn.Module):
     """A timm backbone: images [B, 3, H, W] in [0, 1] to (pooled [B, D], maps [B, D, h, w]), float32.
 
-    With a neck both come from it, and D of `pooled` is all its tokens' features, more than the channels of `maps`.
-    Reduced precision stays inside, so that losses and rankings are always computed in float32.
+    With a neck, both come from the neck, and the D of `pooled` is that of all its tokens together. Reduced precision is
+    used inside only, so that losses and rankings are always computed in float32.
     """
 
     mean: Tensor
@@ -76,14 +76,14 @@ class CountedEncoder(nn.Module):
         self.tokens = 0 if neck is None else neck.queries
         self._counters = counters
         self._autocast = autocast
-        # A function of the model, not a method bound to it: a copied encoder must not run the original.
+        # a function, not a method of this object: a copied encoder would run the original's
         self._features: Features = torch.compile(_features) if compiled else _features
         mean, std = normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Pooled features and maps of a batch; counts its samples."""
+        """Pooled features and feature maps of a batch, whose samples are counted."""
         self._counters.forwards += len(images)
         with self._autocast():
             maps = self._features(self.model, (images - self.mean) / self.std)
@@ -96,7 +96,7 @@ class CountedEncoder(nn.Module):
         return pooled.float(), maps.float()
 
     def neck_parameters(self, part: str) -> Iterable[nn.Parameter]:
-        """The parameters of a part of the neck, none without a neck."""
+        """The parameters of a part of the neck; none without a neck."""
         return () if self.neck is None else self.neck.get_submodule(part).parameters()
 
     def _count_backward(self, gradient: Tensor) -> None:
@@ -104,13 +104,13 @@ class CountedEncoder(nn.Module):
 
 
 def _features(model: Any, images: Tensor) -> Tensor:
-    """A backbone's maps of normalised images."""
+    """A backbone's feature maps [B, D, h, w] of normalised images."""
     maps: Tensor = model.forward_features(images)
     return maps
 
 
 def small_resnet() -> nn.Module:
-    """The small profiles' encoder: timm's ResNet, channels 16 to 128, one block a stage, no pooling in the stem."""
+    """The small profiles' encoder: timm's ResNet, 16 to 128 channels, one block a stage, no pooling in the stem."""
     channels, layers = (16, 32, 64, 128), (1, 1, 1, 1)
     block: Any = BasicBlock
     model = ResNet(block, layers=layers, channels=channels, stem_type="deep", stem_width=8, num_classes=0)
@@ -119,10 +119,10 @@ def small_resnet() -> nn.Module:
 
 
 class OneLayer(nn.Module):
-    """The regression checks' other encoder: one layer of patches whose features are large, without normalisation.
+    """The second encoder of the regression checks: one convolution over patches, with large features.
 
-    What rounding changes hardly grows in it, where a ResNet multiplies it with every step, so that far smaller changes
-    of a method show. Classifiers on features of this size are sure of what they say, right or wrong, from the start.
+    A ResNet amplifies rounding differences with every step; this network hardly does, so that far smaller changes of a
+    method can be detected. Features of this size make classifiers confident, rightly or wrongly, from the start.
     """
 
     num_features = 16
@@ -132,12 +132,12 @@ class OneLayer(nn.Module):
         self.patches = nn.Conv2d(3, self.num_features, PATCH, stride=PATCH)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Maps [B, 16, h, w] within ±FEATURE_SIZE of images [B, 3, H, W]."""
+        """Feature maps [B, 16, h, w] in ±FEATURE_SIZE of images [B, 3, H, W]."""
         maps: Tensor = self.patches(images).tanh() * FEATURE_SIZE
         return maps
 
     def forward_head(self, maps: Tensor, *, pre_logits: bool) -> Tensor:
-        """The maps' means [B, 16]."""
+        """Means [B, 16] of feature maps."""
         return maps.mean(dim=(2, 3))
 
 
@@ -145,13 +145,13 @@ FROM_SCRATCH: Mapping[str, Callable[[], nn.Module]] = MappingProxyType({"small":
 
 
 def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
-    """A backbone without classifier, and without its last stage where a neck takes its place.
+    """A backbone (of FROM_SCRATCH or timm) without a classifier, and without its last stage where a neck replaces it.
 
     Raises:
-        BadInput: no such model; ImageNet weights that cannot be fetched; a checkpoint of another model; a neck on
-            another model than a ResNet.
+        BadInput: no such model; ImageNet weights that cannot be downloaded; a checkpoint of another model; a neck on a
+            model other than a ResNet.
     """
-    model = _whole_model(name, weights)
+    model = _complete_model(name, weights)
     if neck:
         _drop_last_stage(model, name)
     if weights.state is not None:
@@ -161,8 +161,8 @@ def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
     return model
 
 
-def _whole_model(name: str, weights: Weights) -> nn.Module:
-    """A model without classifier, with ImageNet weights where they are asked for."""
+def _complete_model(name: str, weights: Weights) -> nn.Module:
+    """A model without a classifier, with ImageNet weights where they are asked for."""
     if name in FROM_SCRATCH:
         if weights.kind != "none":
             raise BadInput(
@@ -173,14 +173,15 @@ def _whole_model(name: str, weights: Weights) -> nn.Module:
     if not timm.is_model(name):
         raise BadInput(f"unknown encoder '{name}': not a timm model (timm.list_models() lists them)")
     if weights.kind == "imagenet":
-        logging.disable(logging.WARNING)  # the hub's client tells of every retry
+        logging.disable(logging.WARNING)  # the hub's client logs every retry
         try:
             return timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:  # hub, HTTP client and file format each raise errors of their own
             reason = textwrap.shorten(str(error) or type(error).__name__, 120, placeholder="…")
             raise BadInput(
-                f"ImageNet weights for {name} could not be fetched ({reason}): connect once, put them in timm's cache, "
-                "or train from scratch with --weights none (in no column with others)"
+                f"ImageNet weights for {name} could not be downloaded ({reason}): connect to the internet once, put "
+                "them in timm's cache, or train from scratch with --weights none (never compared in one table with "
+                "results that start from weights)"
             ) from error
         finally:
             logging.disable(logging.NOTSET)
@@ -188,18 +189,18 @@ def _whole_model(name: str, weights: Weights) -> nn.Module:
 
 
 def _drop_last_stage(model: Any, name: str) -> None:
-    """Ends a ResNet after its third stage: 14 x 14 positions of 224 px, 1,024 channels of a ResNet-50."""
+    """Ends a ResNet after its third stage, with 14 x 14 positions of 224 px, 1,024 channels of a ResNet-50."""
     if not isinstance(model, ResNet):
-        raise BadInput(f"encoder '{name}': the attention neck takes the place of a ResNet's last stage")
+        raise BadInput(f"encoder '{name}': the attention neck replaces a ResNet's last stage; name a ResNet")
     stages: Any = model.feature_info
     model.layer4 = nn.Sequential()
     model.num_features = stages[-2]["num_chs"]
 
 
 def _arrange_as_caffe(model: Any) -> None:
-    """Strides and pooling of the published VGGFace2 networks: blocks halve in their first 1x1 convolution.
+    """Sets the strides and the pooling of the published VGGFace2 networks, which stride in a block's first convolution.
 
-    Parameters do not tell them from torchvision's, which halve in the 3x3 convolution and pad the pooling.
+    Torchvision's networks have the same parameters, but stride in the 3x3 convolution and pad before pooling.
     Source: cydonia999/VGGFace2-pytorch, models/resnet.py, which is converted from the authors' Caffe networks.
     """
     model.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
@@ -210,10 +211,10 @@ def _arrange_as_caffe(model: Any) -> None:
 
 @dataclass(frozen=True)
 class EncoderFactory:
-    """Makes the encoders of a trial: peer 0 of every method starts as the single network starts.
+    """Makes the encoders of a trial. Peer 0 of every method has the same initial weights as a single network.
 
-    After a call the construction's random stream stands at the start of the peer's own stream. `queries` of a neck are
-    the protocol's AUs; `compiled` backbones go through torch.compile.
+    A call also seeds torch's generator for the peer's head, which methods make next. `queries` are those of the neck,
+    one for each AU; `compiled` backbones are compiled by torch.compile.
     """
 
     name: str
@@ -227,7 +228,7 @@ class EncoderFactory:
     compiled: bool = False
 
     def __call__(self, peer: int = 0) -> CountedEncoder:
-        """A new encoder."""
+        """A new encoder for one of a method's networks, numbered from 0."""
         torch.manual_seed(random_streams.key(self.seed, "encoder", peer))
         model: Any = build_model(self.name, self.weights, self.neck)
         neck = AttentionNeck(model.num_features, self.queries) if self.neck else None

@@ -1,4 +1,4 @@
-"""Initial weights: none, ImageNet through timm, or a user's checkpoint trained on MS-Celeb-1M or on VGGFace2."""
+"""Initial weights: none, ImageNet's by timm, or a user's checkpoint trained on MS-Celeb-1M or on VGGFace2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VGGFACE2_FILES = tuple(VGGFACE2_STEM + ending for ending in (".safetensors", ".p
 VGGFACE2_IDENTITIES = 8631
 LAST_STAGE = "layer4."
 EXPECTED = "expected a ResNet-18 trained on MS-Celeb-1M or a ResNet-50 trained on VGGFace2"
-# Reads arrays and nothing else: any other name in the pickle ends it before it runs.
+# Unpickles NumPy arrays only: it stops at any other name in the pickle, before that name's code runs.
 UNPICKLE = (
     "import pickle, sys, torch; P = pickle.Unpickler; "
     "T = dict.fromkeys(['numpy ndarray', 'numpy dtype', 'numpy _reconstruct', 'numpy scalar', '_codecs encode', "
@@ -37,12 +37,12 @@ UNPICKLE = (
 
 @dataclass(frozen=True)
 class Weights:
-    """Where an encoder's initial weights come from.
+    """An encoder's initial weights.
 
     Attributes:
         kind: "none", "imagenet", "msceleb" or "vggface2".
-        family: the key layout of a checkpoint file ("ijba_res18_naive", "resnet18_msceleb", "resnet50_vggface2"), else
-            "".
+        family: "ijba_res18_naive", "resnet18_msceleb" or "resnet50_vggface2" for a checkpoint file, by its keys; timm's
+            tag for ImageNet; else "".
         sha256: of the checkpoint file, else "".
         state: its backbone parameters by torchvision's names, else None.
     """
@@ -53,39 +53,39 @@ class Weights:
     state: Mapping[str, Tensor] | None = None
 
     def load_into(self, model: nn.Module, name: str) -> None:
-        """Loads the backbone; a missing or left-over key is an error, never silence.
+        """Loads the checkpoint into a backbone. The checkpoint may have a last stage that the backbone lacks.
 
-        Only of a last stage that the model does without may the checkpoint hold more.
+        Raises:
+            BadInput: another key is missing or unexpected, or has another shape.
         """
         expected, given = model.state_dict(), dict(self.state or {})
         if not any(key.startswith(LAST_STAGE) for key in expected):
             given = {key: value for key, value in given.items() if not key.startswith(LAST_STAGE)}
         missing = [key for key in expected if key not in given and not key.endswith("num_batches_tracked")]
-        left_over = [key for key in given if key not in expected]
+        unexpected = [key for key in given if key not in expected]
         shapes = [key for key in expected if key in given and given[key].shape != expected[key].shape]
-        if missing or left_over or shapes:
-            problems = [f"missing {missing[:3]}"] * bool(missing) + [f"left over {left_over[:3]}"] * bool(left_over)
-            problems += [f"other shape {shapes[:3]}"] * bool(shapes)
+        faults = {"missing keys": missing, "unexpected keys": unexpected, "keys of another shape": shapes}
+        if problems := [f"{what} {', '.join(keys[:3])}" for what, keys in faults.items() if keys]:
             raise BadInput(f"the {self.family} checkpoint does not fit {name}: {'; '.join(problems)}")
         model.load_state_dict({**expected, **given})
 
 
 def imagenet_tag(encoder: str) -> str:
-    """timm's tag of the ImageNet weights of a model, which names the training they come from; "" for no such model."""
+    """timm's tag of the ImageNet weights of a model, which names how they were trained; "" for an unknown model."""
     found = timm.get_pretrained_cfg(encoder, allow_unregistered=True) if timm.is_model(encoder) else None
     return str(found.tag) if found is not None else ""
 
 
 def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
-    """The weights of a recipe or of `--weights`.
+    """The weights that a recipe or `--weights` names.
 
     Args:
-        encoder: the recipe's encoder.
         asked: "none", "imagenet", "msceleb" or "vggface2" (looked for in data_root/weights), or a checkpoint file.
-        data_root: the user's data folder.
+        encoder: the recipe's encoder.
+        data_root: folder of the data sets.
 
     Raises:
-        BadInput: the file is absent, is no checkpoint, or is of another kind.
+        BadInput: the file is missing, is not a checkpoint, or is of another model.
     """
     if asked == "none":
         return Weights("none")
@@ -97,32 +97,33 @@ def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
     if asked == "vggface2":
         pickled = data_root / "weights" / f"{VGGFACE2_STEM}.pkl"
         what, link = "a ResNet-50 trained on VGGFace2", "the VGGFace2-pytorch repository links to a pickle of it"
-        places = VGGFACE2_FILES + (pickled.name,) * pickled.is_file()  # a pickle is refused with the way out of it
-        return read_checkpoint(_find(data_root / "weights", places, what, link))
+        names = VGGFACE2_FILES + (pickled.name,) * pickled.is_file()  # a pickle is refused, with how to convert it
+        return read_checkpoint(_find(data_root / "weights", names, what, link))
     return read_checkpoint(Path(asked))
 
 
 def _find(folder: Path, names: tuple[str, ...], what: str, link: str) -> Path:
-    """The first of the files that is there."""
+    """The first of some files that exists; BadInput where none does."""
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         raise BadInput(
             f"this protocol starts from {what}: none of {', '.join(names)} is in {folder}; {link}, or pass "
-            "--weights FILE, or --weights none to train from scratch (in no column with others)"
+            "--weights FILE, or --weights none to train from scratch (never compared in one table with results that "
+            "start from weights)"
         )
     return found[0]
 
 
 def read_checkpoint(path: Path) -> Weights:
-    """A checkpoint of one of the known families, told apart by its keys.
+    """Reads a checkpoint file, whose family is recognised by its keys.
 
     `ijba_res18_naive`: keys `module.*` with a 256-d `module.feature` and `module.fc`, which are dropped.
-    `resnet18_msceleb`: torchvision's names, a classifier `fc` at most.
+    `resnet18_msceleb`: torchvision's names; a classifier `fc` is dropped.
     `resnet50_vggface2`: torchvision's names, with or without `module.`; `fc` and `feature` are dropped, the last stage
-    may be absent. The published networks read BGR; the first convolution is turned round, so that this one reads RGB.
+    may be missing. The published networks read BGR; the first convolution's channels are reversed, to read RGB.
 
     Raises:
-        BadInput: absent, unreadable with `weights_only=True`, or another layout.
+        BadInput: missing, unreadable with `weights_only=True`, or with other keys.
     """
     if not path.is_file():
         raise BadInput(f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)")
@@ -130,10 +131,10 @@ def read_checkpoint(path: Path) -> Weights:
         content, digest = _read(path)
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}; {EXPECTED}") from error
-    except Exception as error:  # bytes that are no checkpoint make torch.load raise nearly anything
+    except Exception as error:  # torch.load may raise nearly anything for a file that is no checkpoint
         if path.suffix in (".pkl", ".pickle"):
             raise BadInput(
-                f"{path}: a plain pickle could run any code and is not read; convert it once, then give the .pth: "
+                f"{path}: a pickle may run any code and is not read; convert it with this command, then use the .pth: "
                 f'python -c "{UNPICKLE}" {quote(str(path))} {quote(str(path.with_suffix(".pth")))}'
             ) from error
         raise BadInput(
@@ -151,7 +152,7 @@ def read_checkpoint(path: Path) -> Weights:
 
 
 def _read(path: Path) -> tuple[Any, str]:
-    """What a file holds, read without running code of it, and its SHA-256."""
+    """The content of a file, read without running code from it, and its SHA-256."""
     data = path.read_bytes()
     if path.suffix == ".safetensors":
         content: Any = safetensors.torch.load(data)
@@ -161,7 +162,7 @@ def _read(path: Path) -> tuple[Any, str]:
 
 
 def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, Tensor]]:
-    """The family of a key layout, and the backbone's parameters by torchvision's names."""
+    """The family of a checkpoint, and its backbone's parameters by torchvision's names."""
     wrapped = all(key.startswith("module.") for key in state)
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     if {"conv1.weight", "layer1.2.conv3.weight", "layer3.5.conv3.weight"} <= plain.keys() and not any(
@@ -179,7 +180,7 @@ def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, T
 
 
 def _vggface2(plain: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The backbone of a ResNet-50 as published for VGGFace2, reading RGB instead of BGR."""
+    """The backbone of VGGFace2's published ResNet-50, changed to read RGB instead of BGR."""
     outputs = len(plain["fc.weight"]) if "fc.weight" in plain and plain["fc.weight"].ndim else VGGFACE2_IDENTITIES
     if outputs != VGGFACE2_IDENTITIES:
         raise BadInput(

@@ -1,1 +1,1 @@
-"""From what a user asks for to trials, and what they would cost."""
+"""Turns what a user asks for into trials, and estimates what they cost."""

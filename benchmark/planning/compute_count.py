@@ -1,8 +1,8 @@
-"""How much a method computes: forwards and backwards, counted in a training on a few rows of random pixels."""
+"""How much a method computes: forward and backward passes, counted in a short training on random pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,52 +20,52 @@ from ..training.state import Training
 from ..trial import Job, Trial
 
 ROWS, BATCH, SIDE = 16, 16, 16
-EPOCHS = 8  # warm-ups and ramps are shares of the epochs, so a shorter training has the same shares
+EPOCHS = 8  # warm-ups and ramps are fractions of the epochs, so that a shorter training has the same fractions
 AUX = 5
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows of a cell as published: those that train, how many of them are verified, those looked at each epoch."""
+    """Rows of a cell: for training, how many of these are verified, and those that are predicted after each epoch."""
 
     train: int
     verified: int
-    judged: int
+    evaluated: int
 
 
 @dataclass(frozen=True)
-class Work:
-    """Samples through an encoder, counted.
+class ComputeCount:
+    """Passes of samples through an encoder.
 
     Attributes:
-        forwards, backwards: of each sample of each training step.
-        passes: of each training row in an epoch beside the steps: passes over the training set, preparation included.
-        looks: of each row that is predicted.
+        forwards, backwards: for each sample of a training step.
+        passes: forwards for each training row and epoch outside the steps, those of the preparation included.
+        prediction: forwards for each row that is predicted.
     """
 
     forwards: float
     backwards: float
     passes: float
-    looks: float
+    prediction: float
 
-    def of(self, recipe: Recipe, sizes: Sizes) -> tuple[float, float]:
+    def total(self, recipe: Recipe, sizes: Sizes) -> tuple[float, float]:
         """Forwards without a backward, and forwards with one, of a whole training on so many rows."""
         verified = np.arange(sizes.train) < sizes.verified
         sampler = Sampler(recipe, verified, np.zeros(sizes.train, dtype=np.int64), 0)
-        visits = recipe.epochs * sampler.steps * sampler.batch_size
-        trained = self.backwards * visits
-        rest = (self.forwards - self.backwards) * visits
-        rest += recipe.epochs * (self.passes * sizes.train + self.looks * sizes.judged)
-        return max(0.0, rest), trained
+        samples = recipe.epochs * sampler.steps * sampler.batch_size
+        trained = self.backwards * samples
+        forward_only = (self.forwards - self.backwards) * samples
+        forward_only += recipe.epochs * (self.passes * sizes.train + self.prediction * sizes.evaluated)
+        return max(0.0, forward_only), trained
 
 
-def count(method: MethodSpec, protocol: Protocol, *, artifact: bool = False) -> Work:
-    """Counts a method on a protocol's kind of labels, with its recipe's sampler.
+def count(method: MethodSpec, protocol: Protocol, *, artifact: bool = False) -> ComputeCount:
+    """Counts the passes of a method in a short training with the labels and the paper recipe of a protocol.
 
     Args:
-        method: any that is applicable.
-        protocol: names kind, labels and recipe (the paper profile's).
-        artifact: count it as the teacher of others.
+        method: one that is applicable to the protocol.
+        protocol: the protocol.
+        artifact: count it as a teacher of other methods.
     """
     recipe = _miniature(protocol.paper.recipe)
     trial = random_trial(method, protocol, Settings("cpu", "fp32", "none", "", "", recipe), artifact=artifact)
@@ -75,10 +75,11 @@ def count(method: MethodSpec, protocol: Protocol, *, artifact: bool = False) -> 
         return _counted(trainer.start(trial, random_cell(protocol, ROWS, SIDE), Weights("none"), teacher), recipe)
 
 
-def _counted(training: Training, recipe: Recipe) -> Work:
+def _counted(training: Training, recipe: Recipe) -> ComputeCount:
+    """The passes of a training, which is run to its end."""
     method, counters = training.method, training.counters
-    passes, steps = counters.take()["forwards"], {"forwards": 0, "backwards": 0}
-    visits = 0
+    passes, samples = counters.take()["forwards"], 0
+    steps: Counter[str] = Counter()
     for epoch in range(recipe.epochs):
         method.train()
         method.begin_epoch(epoch, training.train_set.view(epoch))
@@ -90,19 +91,16 @@ def _counted(training: Training, recipe: Recipe) -> Work:
                 step.loss.backward()  # type: ignore[no-untyped-call]
                 training.optimizer.step()
                 method.after_step()
-            visits += len(batch.index)
-            steps = _sum(steps, counters.take())
+            samples += len(batch.index)
+            steps.update(counters.take())
     training.evaluator.epoch(method, recipe.epochs - 1)
-    looks = counters.take()["forwards"] / ROWS
-    return Work(steps["forwards"] / visits, steps["backwards"] / visits, passes / (recipe.epochs * ROWS), looks)
-
-
-def _sum(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    return {name: value + second[name] for name, value in first.items()}
+    forwards, backwards = steps["forwards"] / samples, steps["backwards"] / samples
+    prediction = counters.take()["forwards"] / ROWS
+    return ComputeCount(forwards, backwards, passes / (recipe.epochs * ROWS), prediction)
 
 
 def _miniature(recipe: Recipe) -> Recipe:
-    """The recipe with the narrow network on small pictures."""
+    """The recipe with the small encoder, small pictures, small batches and few epochs."""
     return replace(
         recipe,
         encoder="small",
@@ -118,13 +116,13 @@ def _miniature(recipe: Recipe) -> Recipe:
 
 
 def random_trial(method: MethodSpec, protocol: Protocol, settings: Settings, *, artifact: bool = False) -> Trial:
-    """A trial that is never stored."""
+    """A trial of random pixels, which is never stored."""
     job = Job(protocol, "paper", "generated", Path(), Path(), settings, "none", partial=False)
     return Trial(job, method, None, None, 0, artifact=artifact)
 
 
 def random_cell(protocol: Protocol, size: int, side: int) -> CellData:
-    """Random pixels and labels; half of the rows verified where the protocol has such, a few rows to look at."""
+    """Random pixels and labels, half of the rows verified where the protocol offers that; at most ROWS test rows."""
     generator = np.random.default_rng(0)
     train, test = _rows(protocol, size, side, generator), _rows(protocol, min(size, ROWS), side, generator)
     if "verified" in protocol.offers:

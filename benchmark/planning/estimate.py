@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,20 +20,19 @@ from ..training.loader import make_task
 from ..training.sampler import Sampler
 from ..trial import Trial
 from ..trial_state import FINISHED, state_of
+from .device_speed import Speed, measured_speed, network_of
 from .grid import Grid
-
-PROBE_IMAGES, PROBES = 32, 3
 
 
 def estimate(grid: Grid, workers: int) -> dict[str, Any]:
-    """Trials, what is finished, and seconds for the rest.
+    """Trials, how many of them are finished, and seconds for the rest.
 
     Args:
         grid: what a run would run.
         workers: processes that would share the trials.
 
     Returns:
-        Plain data: counts, a line for each method with its seconds and where they come from, and the totals.
+        Plain data: counts, a line for each method with its seconds and how these are known, and the totals.
     """
     job = grid.job
     data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
@@ -67,8 +64,8 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
     }
 
 
-def text(found: dict[str, Any]) -> str:
-    """The estimate for people."""
+def estimate_text(found: dict[str, Any]) -> str:
+    """An estimate as text."""
     head = (
         f"{found['protocol']} · {found['profile']} · {found['source']} faces · {found['device']} · "
         f"{found['rows']['train']} training and {found['rows']['test']} test rows\n"
@@ -84,10 +81,8 @@ def text(found: dict[str, Any]) -> str:
     return head + "\n".join(lines + skipped) + "\n" + total
 
 
-def _seconds_each(
-    trials: list[Trial], states: list[str], cell: CellData, speed: tuple[float, float]
-) -> tuple[float, str]:
-    """Seconds of one trial of a method: the median of its finished ones, else from its networks and the speed."""
+def _seconds_each(trials: list[Trial], states: list[str], cell: CellData, speed: Speed) -> tuple[float, str]:
+    """Seconds of one trial of a method, and how they are known: from its finished trials, else from its networks."""
     finished = [
         read_json(trial.folder / "status.json")["seconds"]
         for trial, state in zip(trials, states, strict=True)
@@ -97,19 +92,15 @@ def _seconds_each(
         return statistics.median(finished), f"median of {len(finished)} finished"
     recipe = trials[0].job.settings.recipe
     sampler = Sampler(recipe, cell.train.verified, cell.train.given, 0)
-    task = make_task(trials[0].job.protocol, cell, sampler)
-    passes = count_passes(trials[0].method, task)
-    judged = len(cell.test) + (0 if cell.validation is None else len(cell.validation))
-    step, look = speed
-    epoch = passes * (sampler.steps * sampler.batch_size * step + judged * look)
-    return (
-        recipe.epochs * epoch,
-        f"{passes} pass{'es' * (passes > 1)} a sample at {1 / step:.0f} images/s, measured now",
-    )
+    passes = count_passes(trials[0].method, make_task(trials[0].job.protocol, cell, sampler))
+    evaluated = len(cell.test) + (0 if cell.validation is None else len(cell.validation))
+    epoch = passes * (sampler.steps * sampler.batch_size / speed.trained + evaluated / speed.inference_rate)
+    source = f"{passes} pass{'es' * (passes > 1)} per sample at {speed.trained:.0f} images/s, measured now"
+    return recipe.epochs * epoch, source
 
 
 def count_passes(method: MethodSpec, task: Task) -> int:
-    """Passes of a sample through an encoder: a method's networks, or its views where they are more."""
+    """Passes of each training sample through an encoder: the networks of a method, or its views where they are more."""
     with torch.random.fork_rng(devices=[]):
         factory = EncoderFactory("small", Weights("none"), 0, Counters(), "fp32", torch.device("cpu"))
         built = method.load()(task, factory, method.params)
@@ -117,29 +108,8 @@ def count_passes(method: MethodSpec, task: Task) -> int:
     return max(networks, built.views)
 
 
-def _speed(trial: Trial) -> tuple[float, float]:
-    """Seconds an image takes through one encoder: trained on, and looked at."""
+def _speed(trial: Trial) -> Speed:
+    """The speed of a trial's encoder on this machine."""
     settings = trial.job.settings
-    device = apply_to_process(settings)
-    with torch.random.fork_rng(devices=[]):
-        neck = (settings.recipe.neck, len(trial.job.protocol.names))
-        encoder_name, precision = settings.recipe.encoder, settings.precision
-        how = (precision, device, *neck, settings.compiled)
-        factory = EncoderFactory(encoder_name, Weights("none"), 0, Counters(), *how)
-        encoder = factory().to(device)
-    side = settings.recipe.augmentation.crop
-    images = torch.rand(PROBE_IMAGES, 3, side, side, device=device).to(memory_format=torch.channels_last)
-    trained = _fastest(lambda: encoder(images)[0].sum().backward())
-    with torch.inference_mode():
-        looked = _fastest(lambda: encoder(images)[0].sum().item())
-    return trained / PROBE_IMAGES, looked / PROBE_IMAGES
-
-
-def _fastest(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few rounds, the first of which only warms up."""
-    seconds = []
-    for _ in range(1 + PROBES):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
+    network = network_of(settings.recipe, trial.job.protocol)
+    return measured_speed(apply_to_process(settings), settings.precision, network, compiled=settings.compiled)

@@ -1,9 +1,9 @@
-"""From what a user asks for to trials."""
+"""Turns what a user asks for into trials."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,8 @@ from ...protocols.errors import BadInput
 from ...protocols.loading import Data, DataIdentity, offered, open_data, places_read
 from ...protocols.rows import Origin, Source
 from .. import registry
+from ..disk_cache import file_stamps, lookup, store
 from ..registry import MethodSpec
-from ..remembered import recall, remember, stamps
 from ..settings import Settings, check_compiler, check_precision, choose_device
 from ..trial import Job, Trial
 
@@ -27,7 +27,10 @@ DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What was typed; None and empty mean the default. Devices of other machines than this one cannot be asked."""
+    """The options of a run; None and empty values stand for the defaults.
+
+    `device_here` is False where trials run on other machines, whose devices cannot be queried.
+    """
 
     protocol: str
     methods: tuple[str, ...] = ()
@@ -51,9 +54,9 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Grid:
-    """The trials of a run, in the order they are run, and the methods that are not applicable, with the reason.
+    """The trials of a run on one protocol, in order, and the methods that cannot run, with the reasons.
 
-    Real faces are opened here, since their content is part of a trial's identity; generated ones when a trial runs.
+    `data` are the faces, where they had to be read: the content of real faces is part of a trial's identity.
     """
 
     job: Job
@@ -63,20 +66,20 @@ class Grid:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Names of the methods that run."""
+        """The names of the methods that run."""
         return tuple(dict.fromkeys(trial.method.name for trial in self.trials))
 
     @property
     def seeds(self) -> int:
-        """Seeds of each cell."""
+        """How many seeds each cell has."""
         return len({trial.seed for trial in self.trials})
 
 
 def make_grid(request: RunRequest) -> Grid:
-    """The grid of a request: seeds outermost, then levels, folds, methods, so that a cell's trials are neighbours.
+    """The trials of a request, ordered by seed, level, fold and method, so that those with equal data are neighbours.
 
     Raises:
-        BadInput: anything asked for that does not exist or cannot be; nothing has been written then.
+        BadInput: something asked for does not exist or is impossible. Nothing has been written then.
     """
     protocol = catalog.find(request.protocol)
     levels, folds = protocol.choose_levels(request.levels), protocol.choose_folds(request.folds)
@@ -87,7 +90,7 @@ def make_grid(request: RunRequest) -> Grid:
     source: Source = "generated" if request.synthetic else "real"
     profile = request.profile or ("small" if request.synthetic else "paper")
     protocol.profile(profile)
-    choose_methods(request, protocol, offered(protocol, source, None))  # what cannot be is said before data are read
+    choose_methods(request, protocol, offered(protocol, source, None))  # refuses methods before data are read
     identity, data = DataIdentity(), None
     if source == "real":
         identity, data = identify_data(protocol, profile, request.data_root, partial=request.partial)
@@ -108,58 +111,58 @@ def make_grid(request: RunRequest) -> Grid:
 def identify_data(
     protocol: Protocol, profile: str, data_root: Path, *, partial: bool
 ) -> tuple[DataIdentity, Data | None]:
-    """The identity of real faces, and the faces where they had to be read for it.
+    """The identity of real faces, and the faces themselves where they had to be read.
 
-    What was found when they were last read holds as long as their files keep their names, sizes and times.
+    The identity is taken from the disk cache as long as the files keep their names, sizes and times.
     """
-    question = {
+    key = {
         "data": str(data_root.resolve()),
         "protocol": [protocol.name, protocol.version, protocol.fingerprint(profile), profile],
         "partial": partial,
-        "files": stamps(places_read(protocol, data_root)),
-        "readers": _readers(),
+        "files": file_stamps(places_read(protocol, data_root)),
+        "readers": _stamp_of_readers(),
     }
-    if told := recall(question):
-        return DataIdentity(Origin(*told["origin"]), told["aux"]), None
+    if found := lookup(key):
+        return DataIdentity(Origin(*found["origin"]), found["aux"]), None
     data = open_data(protocol, profile, "real", data_root, partial=partial)
-    found = data.identity
-    remember(question, {"origin": [found.origin.layout, found.origin.digest], "aux": found.aux})
-    return found, data
+    identity = data.identity
+    store(key, {"origin": [identity.origin.layout, identity.origin.digest], "aux": identity.aux})
+    return identity, data
 
 
 @cache
-def _readers() -> str:
-    """Of the code that reads data sets: what other code found is read again."""
-    return stamps([Path(catalog.__file__).parent])
+def _stamp_of_readers() -> str:
+    """Of the code that reads data sets, so that what another version of it found is not used."""
+    return file_stamps([Path(catalog.__file__).parent])
 
 
 def make_job(request: RunRequest, protocol: Protocol, profile: str, source: Source, data: DataIdentity) -> Job:
-    """What all trials share; the initial weights are looked at here so that a wrong file ends the run at once."""
-    settings, asked = _settings(request, protocol.profile(profile).recipe)
+    """What all trials share; reads the initial weights, so that a wrong file ends the run at once."""
+    settings, weights = _settings(request, protocol.profile(profile).recipe)
     return Job(
-        *(protocol, profile, source, request.data_root, request.out, settings, asked, request.partial, data.origin),
+        *(protocol, profile, source, request.data_root, request.out, settings, weights, request.partial, data.origin),
         aux=data.aux,
     )
 
 
 def _job_of(method: MethodSpec, job: Job, request: RunRequest) -> Job:
-    """The job of one method: the shared one, or with `--recipe native` that of its own paper's recipe."""
+    """The job of one method: the given one, or with `--recipe native` one with the recipe of its own paper."""
     if request.recipe == "protocol":
         return job
     recipe = native_recipe(method.name, job.protocol)
     assert recipe is not None  # methods without one were not chosen
-    settings, asked = _settings(request, AT_PROFILE[job.profile](recipe))
-    return replace(job, settings=settings, weights=asked, recipe="native", shared=job)
+    settings, weights = _settings(request, AT_PROFILE[job.profile](recipe))
+    return replace(job, settings=settings, weights=weights, recipe="native", shared=job)
 
 
 def _settings(request: RunRequest, recipe: Recipe) -> tuple[Settings, str]:
-    """The settings of a recipe, and the weights they name."""
-    asked = request.weights or recipe.weights
+    """The settings for a recipe, and its initial weights as they were named."""
+    named = request.weights or recipe.weights
     device = choose_device(request.device) if request.device_here else request.device
     check_precision(request.precision, device)
     if request.compiled and request.device_here:
         check_compiler(device)
-    kind, family, sha256 = _weights(asked, recipe.encoder, request.data_root)
+    kind, family, sha256 = _weights(named, recipe.encoder, request.data_root)
     settings = Settings(
         device=device,
         precision=request.precision,
@@ -169,16 +172,16 @@ def _settings(request: RunRequest, recipe: Recipe) -> tuple[Settings, str]:
         recipe=replace(recipe, weights=kind),
         compiled=request.compiled,
     )
-    return settings, asked
+    return settings, named
 
 
-def _weights(asked: str, encoder: str, data_root: Path) -> tuple[str, str, str]:
-    """Kind, family and SHA-256 of the initial weights."""
-    if asked == "none":  # told without torch
+def _weights(named: str, encoder: str, data_root: Path) -> tuple[str, str, str]:
+    """Kind, family and SHA-256 of initial weights."""
+    if named == "none":  # without importing torch
         return "none", "", ""
     from ..networks.initial_weights import resolve
 
-    found = resolve(asked, encoder, data_root)
+    found = resolve(named, encoder, data_root)
     return found.kind, found.family, found.sha256
 
 
@@ -191,18 +194,18 @@ def choose_methods(
         BadInput: no method named, an unknown one, or one named that is not applicable.
     """
     if not request.methods and not request.all_methods:
-        raise BadInput("name methods with --method NAME (repeat it), or run every applicable one with --all-methods")
+        raise BadInput("name methods with --method NAME (can be repeated), or run all applicable ones: --all-methods")
     named = [registry.find(name) for name in request.methods]
     for method in named:
-        if reason := _reason_against(method, request, protocol, offers):
+        if reason := why_not_applicable(method, protocol, offers, request.recipe):
             raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
     without = {registry.find(name).name for name in request.without}
-    everything = [method for method in registry.all_base() if method.name not in without] if request.all_methods else []
-    chosen = {method.name: method for method in [*everything, *named]}
+    every = [method for method in registry.all_base() if method.name not in without] if request.all_methods else []
+    chosen = {method.name: method for method in [*every, *named]}
     not_applicable = {
         name: reason
         for name, method in chosen.items()
-        if (reason := _reason_against(method, request, protocol, offers))
+        if (reason := why_not_applicable(method, protocol, offers, request.recipe))
     }
     methods = [method for name, method in chosen.items() if name not in not_applicable]
     if not methods:
@@ -210,18 +213,22 @@ def choose_methods(
     return methods, not_applicable
 
 
-def _reason_against(method: MethodSpec, request: RunRequest, protocol: Protocol, offers: frozenset[str]) -> str:
-    """Why a method cannot run as wished, or an empty string."""
+def why_not_applicable(method: MethodSpec, protocol: Protocol, offers: frozenset[str], recipe: str) -> str:
+    """Why a method cannot run on a protocol with a kind of recipe ("protocol" or "native"), or an empty string."""
     reason = method.missing(protocol, offers)
-    if not reason and request.recipe == "native" and not native_recipe(method.name, protocol):
+    if not reason and recipe == "native" and not native_recipe(method.name, protocol):
         return "has no recipe of its own that is stated well enough"
     return reason
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
-    """A comma-separated list of numbers; BadInput naming the option otherwise."""
+    """The numbers of a comma-separated list.
+
+    Raises:
+        BadInput: something else; the message names the option.
+    """
     try:
-        if not text.isascii():  # digits of other scripts are digits to Python
+        if not text.isascii():  # float() takes digits of other scripts too
             raise ValueError(text)
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError as error:
@@ -229,17 +236,16 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
 
 
 def check_writable(out: Path) -> None:
-    """BadInput unless the output folder, or the nearest one above it that exists, can be written to."""
-    nearest: Iterable[Path] = (path for path in (out, *out.absolute().parents) if os.path.exists(path))
-    place = next(iter(nearest))
-    if not place.is_dir():
-        raise BadInput(f"--out {out}: {place} is a file, not a folder; choose another folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise BadInput(f"--out {out}: {place} is not writable; choose another folder")
+    """Raises BadInput unless the output folder, or the nearest folder above it that exists, can be written to."""
+    nearest = next(path for path in (out, *out.absolute().parents) if os.path.exists(path))
+    if not nearest.is_dir():
+        raise BadInput(f"--out {out}: {nearest} is a file, not a folder; choose another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise BadInput(f"--out {out}: {nearest} is not writable; choose another folder")
 
 
 def describe(trials: Sequence[Trial]) -> str:
-    """How many trials, of what."""
+    """The numbers of trials, methods and cells as text."""
     cells = {(trial.method.name, trial.fold, trial.level) for trial in trials}
     methods = {trial.method.name for trial in trials}
     return f"{len(trials)} trials ({len(methods)} methods, {len(cells)} cells)"

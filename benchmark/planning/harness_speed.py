@@ -1,12 +1,10 @@
-"""This machine's speed: the harness beside a bare loop with the same networks, batches and optimiser."""
+"""This machine's training speed: this project's loop beside a minimal one with equal networks, batches, optimiser."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from ...methods.base import Batch
@@ -18,17 +16,18 @@ from ..settings import PRECISIONS, Settings
 from ..training import trainer
 from ..training.state import Training
 from .compute_count import random_cell, random_trial
+from .device_speed import seconds_of
 
 Loss = Callable[[Training, Batch], Tensor]
 ROUNDS = 3
-ENOUGH = 0.95  # share of the bound below which something is wrong
-WORTH = 1.3  # gain from which a change is advised
-STORED_SIDE = 96  # larger pictures would take more memory than a measurement should
+LEAST_SHARE = 0.95  # of the minimal loop's speed, below which advice is given
+LEAST_GAIN = 1.3  # factor in speed from which a change of options is advised
+MOST_STORED_PIXELS = 96  # side of the pictures in memory, which larger ones would fill
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed: an encoder, the side of the pictures, the batch, steps of a round."""
+    """What is timed: an encoder on crops of a side in pixels, with the rows of a batch and the steps of a round."""
 
     encoder: str
     side: int
@@ -37,8 +36,8 @@ class Case:
 
     @property
     def stored(self) -> int:
-        """Side of the pictures in memory; larger crops are made of them as by the paper profiles."""
-        return min(self.side, STORED_SIDE)
+        """Side of the pictures in memory, which are enlarged to the crops, as at the paper profile."""
+        return min(self.side, MOST_STORED_PIXELS)
 
     def __str__(self) -> str:
         return f"{self.encoder}, {self.side} px, batches of {self.batch}"
@@ -51,7 +50,7 @@ WIDER = 4
 
 @dataclass(frozen=True)
 class SpeedFinding:
-    """Images a second of a case: the harness, and the bare loop, which is the bound."""
+    """Images per second of a case, by this project's loop (harness) and by the minimal one (bare), an upper bound."""
 
     case: Case
     precision: str
@@ -60,16 +59,16 @@ class SpeedFinding:
 
     @property
     def share(self) -> float:
-        """The harness's speed as a share of the bound."""
+        """The speed as a share of the minimal loop's."""
         return self.harness / self.bare
 
 
 def survey(device: str, report: Callable[[str], None]) -> list[SpeedFinding]:
-    """Times both encoders, the large one in every precision the device kind has, the small one in wider batches too.
+    """Times a small encoder in two batch sizes, and a large one in every precision of the device, fp32 first.
 
     Args:
         device: "cpu" or "cuda".
-        report: told what comes next.
+        report: called with what is timed next.
     """
     small, large = SMALL[device], LARGE[device]
     cases = [(small, "fp32"), (replace(small, batch=WIDER * small.batch, steps=small.steps // WIDER), "fp32")]
@@ -82,32 +81,32 @@ def survey(device: str, report: Callable[[str], None]) -> list[SpeedFinding]:
 
 
 def advice(found: Sequence[SpeedFinding], device: str) -> list[str]:
-    """What to change, from a survey; a pure function of what was measured."""
+    """What to change, from the findings of a survey."""
     small, wide, large, *others = found
-    said = [
-        f"{each.case}, {each.precision}: {each.share:.2f} of the bound; something else uses the machine, or the "
-        "bookkeeping is slow here: measure again on an idle machine"
+    lines = [
+        f"{each.case}, {each.precision}: {each.share:.2f} of the minimal loop's speed; other programs may use this "
+        "machine: measure again when it is idle"
         for each in (small, large)
-        if each.share < ENOUGH
+        if each.share < LEAST_SHARE
     ]
     for each in others:
         gain = each.harness / large.harness
-        if gain >= WORTH:
-            said.append(f"--precision {each.precision} trains large encoders {gain:.1f} times as fast here")
+        if gain >= LEAST_GAIN:
+            lines.append(f"--precision {each.precision} trains large encoders {gain:.1f} times as fast here")
         elif gain < 1:
-            said.append(f"--precision {each.precision} does not pay here: {gain:.1f} times the speed of fp32")
+            lines.append(f"--precision {each.precision} is slower here: {gain:.1f} times the speed of fp32")
     gain = wide.harness / small.harness
-    if device == "cuda" and gain >= WORTH:
-        said.append(
-            f"a small encoder does not fill this GPU (batches {WIDER} times as large: {gain:.1f} times the images): "
-            f"run several trials at once, by --engine local --workers {WIDER} or --engine ray --gpus-per-trial "
-            f"{1 / WIDER:g}"
+    if device == "cuda" and gain >= LEAST_GAIN:
+        lines.append(
+            f"a small encoder does not use all of this GPU (batches {WIDER} times as large: {gain:.1f} times the "
+            f"images per second): run several trials at once, by --engine local --workers {WIDER} or --engine ray "
+            f"--gpus-per-trial {1 / WIDER:g}"
         )
-    return said
+    return lines
 
 
 def bare_steps(training: Training, batches: Iterable[Batch], loss: Loss) -> None:
-    """Updates and nothing else: no counters, no audit, no sums, no checks."""
+    """The minimal training loop, in which nothing is counted, audited, summed or checked."""
     training.method.train()
     for batch in batches:
         value = loss(training, batch)
@@ -117,16 +116,16 @@ def bare_steps(training: Training, batches: Iterable[Batch], loss: Loss) -> None
 
 
 def own_loss(training: Training, batch: Batch) -> Tensor:
-    """What the method itself computes."""
+    """The method's own loss of a batch."""
     loss = training.method.loss(batch).loss
     assert loss is not None
     return loss
 
 
 def measure(case: Case, device: str, precision: str) -> SpeedFinding:
-    """Times an epoch of plain supervised training on generated faces, by the harness and bare, each at its fastest."""
+    """Times an epoch of supervised training in both loops, each the fastest of ROUNDS."""
     training = make_training(case, device, precision)
-    recipe, where = training.train_set.sampler.recipe, training.train_set.device
+    recipe, on = training.train_set.sampler.recipe, training.train_set.device
 
     def harness() -> None:
         trainer.run_epoch(training, recipe, 0)
@@ -136,9 +135,9 @@ def measure(case: Case, device: str, precision: str) -> SpeedFinding:
 
     times: dict[str, list[float]] = {"harness": [], "bare": []}
     harness()
-    for _ in range(ROUNDS):  # in turns, so that both see the same machine
-        times["bare"].append(_seconds(bare, where))
-        times["harness"].append(_seconds(harness, where))
+    for _ in range(ROUNDS):  # alternately, so that both have the same share of the machine
+        times["bare"].append(seconds_of(bare, on))
+        times["harness"].append(seconds_of(harness, on))
     images = training.train_set.sampler.steps * training.train_set.sampler.batch_size
     return SpeedFinding(case, precision, images / min(times["harness"]), images / min(times["bare"]))
 
@@ -151,16 +150,3 @@ def make_training(case: Case, device: str, precision: str) -> Training:
     settings = Settings(device, precision, "none", "", "", recipe)
     trial = random_trial(find("supervised"), protocol, settings)
     return trainer.start(trial, random_cell(protocol, case.batch * case.steps, case.stored), Weights("none"))
-
-
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    _wait(device)
-    began = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - began
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -1,16 +1,16 @@
-"""What the whole suite costs: every table of every paper, on paper sizes, estimated before anything is run."""
+"""Estimates the cost of the whole suite: every table of every paper at the paper profile."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from ...protocols import catalog
-from ...protocols.base import Protocol, Recipe
+from ...protocols.base import Protocol
 from ...protocols.errors import BadInput
 from ...protocols.loading import offered
 from ...results.papers.reported import TABLE_IDS
@@ -18,12 +18,12 @@ from ...results.papers.tables import wanted
 from .. import registry
 from ..progress import duration
 from ..registry import MethodSpec
-from .compute_count import Sizes, Work, count
-from .device_speed import Speed, assumed, measured
+from .compute_count import ComputeCount, Sizes, count
+from .device_speed import Network, Speed, assumed_speed, measured_speed, network_of
 
 SEEDS = 8
-# Rows of a cell at the paper profile: (training, of them verified, looked at after each epoch); of folds their mean.
-# FER+, RAF-DB, AffectNet: the owners' counts. BP4D: 146,847 coded frames, DISFA: 130,814, of which two thirds train.
+# Rows of a cell at the paper profile (training, verified training, evaluated); with several folds their mean.
+# FER+, RAF-DB, AffectNet: the owners' counts. BP4D: 146,847 coded frames, DISFA: 130,814, two thirds of them training.
 # ReCoT §4.1: 50,000 noisy faces; 15,000 of 20,722 EmotioNet rows train. AffectNet's automatic part: Co-curing §4.1.
 PUBLISHED: Mapping[str, Sizes] = {
     "ferplus-sym": Sizes(25_060, 0, 3_199 + 3_153),
@@ -38,35 +38,38 @@ PUBLISHED: Mapping[str, Sizes] = {
     "bp4d-3fold-plain": Sizes(97_898, 0, 48_949),
     "disfa-3fold-plain": Sizes(87_209, 0, 43_605),
 }
-Network = tuple[str, str, int, int]
-"""Encoder, neck, the neck's queries, side of the pictures: what an image's time depends on."""
 
 
 @dataclass(frozen=True)
 class CostLine:
-    """The trials of one method on one protocol, equal but for fold, level and seed.
+    """The trials of one method on one protocol, which differ in fold, level and seed.
 
     Attributes:
         cells: folds times levels.
-        rest, trained: forwards without and with a backward of one trial.
-        teachers: names of the methods whose model it needs first.
-        tables: the papers' tables that print it.
+        forward_only, trained: images of one trial with a forward pass alone, and with a forward and a backward pass.
+        teachers: names of the methods that have to be trained first.
+        tables: the papers' tables with these trials.
     """
 
     protocol: str
     method: str
     cells: int
     folds: int
-    rest: float
+    forward_only: float
     trained: float
     network: Network
     teachers: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
 
+    def hours(self, speeds: Mapping[Network, Speed]) -> float:
+        """Device-hours of one trial."""
+        speed = speeds[self.network]
+        return (self.trained / speed.trained + self.forward_only / speed.inference_rate) / 3600
+
 
 @dataclass(frozen=True)
 class SuiteCost:
-    """What all tables ask for: trials, the teachers they share, and what cannot run, with the reason."""
+    """The trials of all tables, their teachers by (protocol, method), and what cannot run, with the reasons."""
 
     lines: tuple[CostLine, ...]
     teachers: Mapping[tuple[str, str], CostLine]
@@ -74,12 +77,12 @@ class SuiteCost:
 
 
 @dataclass
-class _Counted:
-    """Work by method and kind of recipe, counted once each."""
+class _Counts:
+    """Compute counts by method and kind of recipe, each counted once."""
 
-    found: dict[tuple[str, str, bool, int, bool], Work] = field(default_factory=dict)
+    found: dict[tuple[str, str, bool, int, bool], ComputeCount] = field(default_factory=dict)
 
-    def __call__(self, method: MethodSpec, protocol: Protocol, *, artifact: bool = False) -> Work:
+    def of(self, method: MethodSpec, protocol: Protocol, *, artifact: bool = False) -> ComputeCount:
         recipe = protocol.paper.recipe
         key = (method.name, protocol.kind, recipe.sampler == "fixed", recipe.epochs, artifact)
         if key not in self.found:
@@ -88,7 +91,7 @@ class _Counted:
 
 
 def suite(table_ids: Iterable[str] = TABLE_IDS) -> SuiteCost:
-    """Everything the tables ask for at the paper profile; a cell that several tables print is there once.
+    """The trials of some tables at the paper profile; cells that are in several tables are counted once.
 
     Raises:
         BadInput: no such table.
@@ -100,183 +103,170 @@ def suite(table_ids: Iterable[str] = TABLE_IDS) -> SuiteCost:
             key = (each.protocol, each.method)
             levels.setdefault(key, set()).update(each.levels or (None,))
             tables.setdefault(key, []).append(table_id)
-    methods = {typed: _found(typed) for typed in dict.fromkeys(typed for _, typed in levels)}
-    lines, teachers, left_out, counted = [], {}, {}, _Counted()
+    lines, teachers, left_out, counts = [], {}, {}, _Counts()
     for (name, typed), found in levels.items():
-        protocol, method = catalog.find(name), methods[typed]
-        reason = method if isinstance(method, str) else method.missing(protocol, offered(protocol, "real", None))
-        if isinstance(method, str) or reason:
+        protocol = catalog.find(name)
+        try:
+            method = registry.find(typed)
+            reason = method.missing(protocol, offered(protocol, "real", None))
+        except BadInput as error:
+            reason = str(error)
+        if reason:
             left_out[f"{typed} on {name}"] = reason
             continue
-        line = _line(method, protocol, len(found), counted, tuple(tables[name, typed]))
+        line = _line(method, protocol, len(found), counts, tuple(tables[name, typed]))
         lines.append(line)
         for teacher in line.teachers:
             if (name, teacher) not in teachers:
-                teachers[name, teacher] = _teacher(registry.find(teacher), protocol, counted)
+                teachers[name, teacher] = _teacher_line(registry.find(teacher), protocol, counts)
     return SuiteCost(tuple(lines), teachers, left_out)
 
 
-def _found(typed: str) -> MethodSpec | str:
-    """The method of a name, or why there is none."""
-    try:
-        return registry.find(typed)
-    except BadInput as error:
-        return str(error)
-
-
-def _line(method: MethodSpec, protocol: Protocol, levels: int, counted: _Counted, tables: tuple[str, ...]) -> CostLine:
+def _line(method: MethodSpec, protocol: Protocol, levels: int, counts: _Counts, tables: tuple[str, ...]) -> CostLine:
     recipe, folds = protocol.paper.recipe, len(protocol.folds) or 1
-    rest, trained = counted(method, protocol).of(recipe, PUBLISHED[protocol.name])
+    compute = counts.of(method, protocol).total(recipe, PUBLISHED[protocol.name])
     teachers = tuple(dict.fromkeys(name for name in (protocol.noisy_labels_from, method.teacher) if name))
-    network = _network(recipe, protocol)
-    return CostLine(protocol.name, method.name, folds * levels, folds, rest, trained, network, teachers, tables)
+    network = network_of(recipe, protocol)
+    return CostLine(protocol.name, method.name, folds * levels, folds, *compute, network, teachers, tables)
 
 
-def _teacher(method: MethodSpec, protocol: Protocol, counted: _Counted) -> CostLine:
-    """The training of a teacher, and its look at all training rows."""
+def _teacher_line(method: MethodSpec, protocol: Protocol, counts: _Counts) -> CostLine:
+    """The training of a teacher, and its predictions on all training rows."""
     recipe, sizes, folds = protocol.paper.recipe, PUBLISHED[protocol.name], len(protocol.folds) or 1
-    work = counted(method, protocol, artifact=True)
-    rest, trained = work.of(recipe, sizes)
-    rest += work.looks * sizes.train
-    return CostLine(protocol.name, f"teacher {method.name}", folds, folds, rest, trained, _network(recipe, protocol))
+    compute = counts.of(method, protocol, artifact=True)
+    forward_only, trained = compute.total(recipe, sizes)
+    forward_only += compute.prediction * sizes.train
+    network = network_of(recipe, protocol)
+    return CostLine(protocol.name, f"teacher {method.name}", folds, folds, forward_only, trained, network)
 
 
-def _network(recipe: Recipe, protocol: Protocol) -> Network:
-    return recipe.encoder, recipe.neck, len(protocol.names) if recipe.neck else 0, recipe.augmentation.crop
-
-
-def speeds_of(found: SuiteCost, gpu: str | None, device: str, precision: str) -> dict[Network, Speed]:
-    """The speed of every network of a suite: assumed of a named GPU, else measured on this machine's device.
+def speeds_of(cost: SuiteCost, gpu: str | None, device: str, precision: str) -> dict[Network, Speed]:
+    """The speed of every network of a suite: assumed for a GPU that is named, else measured on this machine's device.
 
     Raises:
         BadInput: an unknown GPU, or one without that precision.
     """
-    networks = dict.fromkeys(line.network for line in (*found.lines, *found.teachers.values()))
+    networks = dict.fromkeys(line.network for line in (*cost.lines, *cost.teachers.values()))
     if gpu is not None:
-        return {network: assumed(gpu, precision, *network) for network in networks}
-    return {network: measured(torch.device(device), precision, *network) for network in networks}
+        return {network: assumed_speed(gpu, precision, network) for network in networks}
+    return {network: measured_speed(torch.device(device), precision, network) for network in networks}
 
 
-def estimate_suite(found: SuiteCost, speeds: Mapping[Network, Speed], seeds: int, devices: int) -> dict[str, Any]:
-    """Device-hours, wall time and the critical path of a suite.
+class _Job(NamedTuple):
+    """The trials of a line: hours of each, how many, and hours of the teachers that have to be trained before."""
+
+    line: CostLine
+    hours: float
+    trials: int
+    teacher_hours: float = 0.0
+
+
+def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int, devices: int) -> dict[str, Any]:
+    """Device-hours, wall time and critical path of a suite.
 
     Args:
-        found: what is to be run.
-        speeds: of each of its networks.
-        seeds: trials of each cell; a teacher is trained once for a fold and seed.
+        cost: the trials.
+        speeds: of each network in it.
+        seeds: trials of each cell; a teacher is trained once for each fold and seed.
         devices: each runs one trial at a time.
 
     Returns:
-        Plain data: a line for each protocol, totals in hours, the longest chain (a teacher, then its slowest pupil).
+        Plain data: a line for each protocol, totals in hours, and the longest sequence of a teacher and a trial.
     """
-    teachers = {key: (line, _hours(line, speeds)) for key, line in found.teachers.items()}
-    jobs, poles = [], []
-    for line in found.lines:
-        hours = _hours(line, speeds)
-        before = sum(teachers[line.protocol, name][1] for name in line.teachers)
-        jobs.append((line, hours, line.cells * seeds, before))
-        poles.append((before + hours, line, before))
-    longest, slowest, before = max(poles, key=lambda pole: pole[0])
-    total = sum(hours * times for _, hours, times, _ in jobs)
-    total += sum(hours * line.folds * seeds for line, hours in teachers.values())
-    waits = [(hours, 0.0) for line, hours in teachers.values() for _ in range(line.folds * seeds)]
-    waits += [(hours, first) for _, hours, times, first in jobs for _ in range(times)]
+    teachers = {key: _Job(line, line.hours(speeds), line.folds * seeds) for key, line in cost.teachers.items()}
+    jobs = [
+        _Job(line, line.hours(speeds), line.cells * seeds, sum(teachers[line.protocol, t].hours for t in line.teachers))
+        for line in cost.lines
+    ]
+    slowest = max(jobs, key=lambda job: job.teacher_hours + job.hours)
+    starts = [(job.hours, job.teacher_hours) for job in (*teachers.values(), *jobs) for _ in range(job.trials)]
     return {
-        "tables": len({table for line in found.lines for table in line.tables}),
+        "tables": len({table for line in cost.lines for table in line.tables}),
         "seeds": seeds,
-        "trials": sum(times for _, _, times, _ in jobs),
-        "teachers": sum(line.folds * seeds for line, _ in teachers.values()),
-        "protocols": [_protocol(name, jobs, teachers, seeds) for name in dict.fromkeys(j[0].protocol for j in jobs)],
-        "left_out": dict(found.left_out),
-        "device_hours": total,
+        "trials": sum(job.trials for job in jobs),
+        "teachers": sum(job.trials for job in teachers.values()),
+        "protocols": [
+            _protocol_line(
+                name,
+                [job for job in jobs if job.line.protocol == name],
+                [job for job in teachers.values() if job.line.protocol == name],
+            )
+            for name in dict.fromkeys(line.protocol for line in cost.lines)
+        ],
+        "left_out": dict(cost.left_out),
+        "device_hours": _device_hours(jobs) + _device_hours(teachers.values()),
         "devices": devices,
-        "wall_hours": wall(waits, devices),
+        "wall_hours": wall_hours(starts, devices),
         "critical_path": {
-            "protocol": slowest.protocol,
-            "method": slowest.method,
-            "hours": longest,
-            "of_which_teachers": before,
-            "teachers": list(slowest.teachers),
+            "protocol": slowest.line.protocol,
+            "method": slowest.line.method,
+            "hours": slowest.teacher_hours + slowest.hours,
+            "of_which_teachers": slowest.teacher_hours,
+            "teachers": list(slowest.line.teachers),
         },
-        "speeds": [{"network": words(network), **asdict(speed)} for network, speed in speeds.items()],
+        "speeds": [{"network": str(network), **asdict(speed)} for network, speed in speeds.items()],
     }
 
 
-def _hours(line: CostLine, speeds: Mapping[Network, Speed]) -> float:
-    speed = speeds[line.network]
-    return (line.trained / speed.trained + line.rest / speed.inference_rate) / 3600
+def _device_hours(jobs: Iterable[_Job]) -> float:
+    return sum(job.hours * job.trials for job in jobs)
 
 
-def _protocol(
-    name: str,
-    jobs: Sequence[tuple[CostLine, float, int, float]],
-    teachers: Mapping[tuple[str, str], tuple[CostLine, float]],
-    seeds: int,
-) -> dict[str, Any]:
-    mine = [job for job in jobs if job[0].protocol == name]
-    taught = [(line, hours) for (protocol, _), (line, hours) in teachers.items() if protocol == name]
-    shared = sum(hours * line.folds * seeds for line, hours in taught)
+def _protocol_line(name: str, jobs: Sequence[_Job], teachers: Sequence[_Job]) -> dict[str, Any]:
     return {
         "protocol": name,
-        "methods": len(mine),
-        "trials": sum(times for _, _, times, _ in mine),
-        "teachers": sum(line.folds * seeds for line, _ in taught),
-        "device_hours": sum(hours * times for _, hours, times, _ in mine) + shared,
-        "longest_trial_hours": max(hours for _, hours, _, _ in mine),
-        "network": words(mine[0][0].network),
+        "methods": len(jobs),
+        "trials": sum(job.trials for job in jobs),
+        "teachers": sum(job.trials for job in teachers),
+        "device_hours": _device_hours(jobs) + _device_hours(teachers),
+        "longest_trial_hours": max(job.hours for job in jobs),
+        "network": str(jobs[0].line.network),
     }
 
 
-def wall(waits: Iterable[tuple[float, float]], devices: int) -> float:
-    """Hours until the last job ends, when each free device takes the longest job that may begin.
+def wall_hours(jobs: Iterable[tuple[float, float]], devices: int) -> float:
+    """Hours until the last job ends, when each free device takes the longest of the jobs that may start first.
 
     Args:
-        waits: (hours, earliest beginning) of each job.
+        jobs: (hours, earliest start) of each.
         devices: how many run at a time.
     """
-    order = sorted(waits, key=lambda job: (job[1], -job[0]))
     free = [0.0] * devices
-    for hours, first in order:
-        heapq.heappush(free, max(heapq.heappop(free), first) + hours)
+    for hours, start in sorted(jobs, key=lambda job: (job[1], -job[0])):
+        heapq.heappush(free, max(heapq.heappop(free), start) + hours)
     return max(free)
 
 
-def words(network: Network) -> str:
-    """A network as people say it."""
-    encoder, neck, queries, side = network
-    return f"{encoder}{f' + {neck} neck of {queries} queries' if neck else ''} at {side} px"
-
-
-def text(found: Mapping[str, Any], device: str) -> str:
-    """The reckoning for people."""
+def suite_text(found: Mapping[str, Any], device: str) -> str:
+    """The result of `estimate_suite` as text, with a name for a device."""
     head = (
         f"the whole suite: {found['tables']} tables · profile paper · {found['seeds']} seeds · published data sizes\n"
-        f"{found['trials']:,} trials and {found['teachers']:,} shared teachers; forwards and backwards counted"
+        f"{found['trials']:,} trials and {found['teachers']:,} shared teachers; forward and backward passes counted"
     )
     lines = [
         f"  {line['protocol']:<26}{line['methods']:>3} methods {line['trials']:>5,} trials {line['teachers']:>3} "
         f"teachers {line['device_hours']:>10,.1f} {device}-hours   slowest trial {_short(line['longest_trial_hours'])}"
         for line in found["protocols"]
     ]
-    left = [f"  not run: {name}: {reason}" for name, reason in found["left_out"].items()]
+    left_out = [f"  not run: {name}: {reason}" for name, reason in found["left_out"].items()]
     speeds = [f"speed, {how}:" for how in dict.fromkeys(speed["how"] for speed in found["speeds"])]
     speeds += [_speed_line(speed) for speed in found["speeds"]]
-    pole, devices = found["critical_path"], found["devices"]
-    taught = f", {_short(pole['of_which_teachers'])} of them its teacher {', '.join(pole['teachers'])}"
-    tail = [
-        f"in all {found['device_hours']:,.0f} {device}-hours; {_short(found['wall_hours'])} on {devices} "
+    path, devices = found["critical_path"], found["devices"]
+    teachers = f", {_short(path['of_which_teachers'])} of it for the teacher {', '.join(path['teachers'])}"
+    totals = [
+        f"in total {found['device_hours']:,.0f} {device}-hours; {_short(found['wall_hours'])} on {devices} "
         f"{device}{'s' * (devices > 1)} (evenly divided: {_short(found['device_hours'] / devices)})",
-        f"critical path: {pole['method']} on {pole['protocol']}, {_short(pole['hours'])}"
-        + (taught if pole["teachers"] else ""),
+        f"critical path: {path['method']} on {path['protocol']}, {_short(path['hours'])}"
+        + (teachers if path["teachers"] else ""),
     ]
-    return "\n".join([head, *lines, *left, *speeds, *tail])
+    return "\n".join([head, *lines, *left_out, *speeds, *totals])
 
 
 def _speed_line(speed: Mapping[str, Any]) -> str:
     line = f"  {speed['network']}: {speed['trained']:,.0f} images/s trained, {speed['inference_rate']:,.0f} evaluated"
     if speed["training_gflops"] is None:
         return line
-    return f"{line}; {speed['training_gflops']:.1f} and {speed['forward_gflops']:.1f} GFLOPs an image"
+    return f"{line}; {speed['training_gflops']:.1f} and {speed['forward_gflops']:.1f} GFLOPs per image"
 
 
 def _short(hours: float) -> str:

@@ -1,1 +1,1 @@
-"""One trial, from its rows and its first weights to its final files."""
+"""The training of one trial, from its rows and initial weights to its final files."""

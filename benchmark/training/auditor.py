@@ -1,4 +1,4 @@
-"""What a method did with wrong labels: counts of an epoch, kept apart from everything the method can reach."""
+"""The audit: counts of what a method did with wrong labels in an epoch, out of reach of the method."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from ...methods.base import Step
 from ...protocols.base import Kind
 
 COUNTS = (
-    "entries",  # label entries seen that have a reference
-    "wrong",  # of those, given label differs from the reference
+    "entries",  # label entries of the steps that have a reference label
+    "wrong",  # of the entries, those whose given label differs from the reference
     "predicted",  # entries of steps that reported predictions
-    "predicted_wrong",  # of those, wrong ones
-    "memorised",  # wrong entries predicted as given
-    "recovered",  # wrong entries predicted as the reference
+    "predicted_wrong",  # of the predicted, those with a wrong given label
+    "memorised",  # of the predicted_wrong, those predicted as given
+    "recovered",  # of the predicted_wrong, those predicted as the reference
     "judged",  # entry-network pairs of steps that reported weights
-    "right",  # of those, given right
-    "kept",  # of those judged, trained on with the given label
-    "kept_right",  # of those kept, given right
+    "right",  # of the judged, those with a right given label
+    "kept",  # of the judged, those trained on with the given label
+    "kept_right",  # of the kept, those with a right given label
     "targets",  # entry-network pairs of steps that reported targets
-    "targets_right",  # of those, given right
-    "changed",  # entry-network pairs whose target is another label than the given one, kept or not
-    "changed_right",  # of those changed, to the reference
-    "damaged",  # of those changed, given right before
+    "targets_right",  # of the targets, those with a right given label
+    "changed",  # of the targets, those that differ from the given label, whether trained on or not
+    "changed_right",  # of the changed, those that are the reference
+    "damaged",  # of the changed, those with a right given label
 )
 
-# Counted apart by reference class, or by AU, as well.
+# Counts that are also kept for each reference class, or AU.
 BY_CLASS = ("entries", "wrong", "predicted_wrong", "memorised", "right", "kept_right", "targets_right", "damaged")
 
-# What a method may leave out of its steps, and the counts that are absent then.
+# Counts of what a method need not report, each with the counts that are absent without it.
 REPORTED = {
     "predicted": ("predicted_wrong", "memorised", "recovered"),
     "judged": ("right", "kept", "kept_right"),
@@ -38,25 +38,25 @@ REPORTED = {
 
 
 class Auditor:
-    """Compares what was trained on with reference labels, on the device, without a synchronisation a step.
+    """Compares what a method reports of its steps with the reference labels, without synchronising the device.
 
-    Single labels count by row; AU labels by entry. Soft targets count as their most probable label.
+    An entry is a row with a single label, or one AU of a row. Soft targets count as their most probable label.
 
     Args:
-        given: labels of the training rows, of any integer type, [N] or [N, L]; copied.
-        reference: the same, -1 (or 0 of an AU) where it is not known.
+        given: given labels of the training rows, any integer type, [N] or [N, L]; copied.
+        reference: reference labels of the same shape, -1 (for an AU 0) where unknown.
         kind: of the labels.
-        num_classes: classes, or AUs.
+        num_classes: number of classes, or of AUs.
     """
 
     def __init__(self, given: Tensor, reference: Tensor, kind: Kind, num_classes: int) -> None:
-        self._given = given.to(torch.int16, copy=True)  # which a method cannot reach, of a quarter of the size
+        self._given = given.to(torch.int16, copy=True)  # a copy, since methods can reach the given labels
         self._reference = reference.to(torch.int16)
         self._kind = kind
         self._counts = torch.zeros(len(COUNTS), num_classes, dtype=torch.int64, device=reference.device)
 
     def watch(self, rows: Tensor, step: Step) -> None:
-        """Adds a step on some rows of the training set (int64 [B]) to the epoch's counts."""
+        """Adds what a method reported of a step on some rows of the training set, int64 [B], to the epoch's counts."""
         reference, given = self._reference[rows].long(), self._given[rows].long()
         known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
         wrong = known & (given != reference)
@@ -92,9 +92,9 @@ class Auditor:
         self._add(seen, reference)
 
     def _add(self, seen: dict[str, Tensor], reference: Tensor) -> None:
-        """Adds marked entries [B], [B, L], or either with networks in front, each to the count of its class or AU."""
-        places = reference.dim()
-        marks = torch.stack([mark.long() if mark.dim() == places else mark.sum(dim=0) for mark in seen.values()])
+        """Adds the entries of boolean masks [B] or [B, L], or [K, …] for K networks, to the counts of class or AU."""
+        dims = reference.dim()
+        marks = torch.stack([mask.long() if mask.dim() == dims else mask.sum(dim=0) for mask in seen.values()])
         numbers = torch.tensor([COUNTS.index(name) for name in seen], device=marks.device)
         if self._kind == "multi":
             self._counts[numbers] += marks.sum(dim=1)
@@ -103,15 +103,15 @@ class Auditor:
         self._counts[numbers] += by_class.index_add_(1, reference.clamp(min=0), marks)
 
     def epoch_counts(self) -> tuple[dict[str, int], dict[str, list[int]]]:
-        """The counts since the last call, in all and by class or AU; what a method did not report is absent."""
-        apart = dict(zip(COUNTS, self._counts.tolist(), strict=True))
+        """The counts since the last call, in total and by class or AU, without those that the method did not report."""
+        by_class = dict(zip(COUNTS, self._counts.tolist(), strict=True))
         self._counts.zero_()
-        for whole, parts in REPORTED.items():
-            if not any(apart[whole]):
-                for name in (whole, *parts):
-                    del apart[name]
-        return {name: sum(counts) for name, counts in apart.items()}, {
-            name: counts for name, counts in apart.items() if name in BY_CLASS
+        for reported, dependent in REPORTED.items():
+            if not any(by_class[reported]):
+                for name in (reported, *dependent):
+                    del by_class[name]
+        return {name: sum(counts) for name, counts in by_class.items()}, {
+            name: counts for name, counts in by_class.items() if name in BY_CLASS
         }
 
     def _label(self, probabilities: Tensor) -> Tensor:

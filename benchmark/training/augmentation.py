@@ -1,6 +1,6 @@
-"""Augmentation of whole batches on the device; every sample has its own draw.
+"""Augmentation of whole batches on the device, with random numbers of each sample's own.
 
-Images are held once as uint8 [N, H, W, C]. A crop with a flip is one gather from that store, which also leaves the
+Images are stored once as uint8 [N, H, W, C]. Cropping with a flip is one gather from that store, which also leaves the
 batch in channels-last order.
 """
 
@@ -26,13 +26,13 @@ _TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 
 
 
 def training_view(store: Tensor, index: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """One augmented view of a batch.
+    """An augmented view of a batch.
 
     Args:
-        store: uint8 [N, H, W, C], C 1 or 3.
+        store: uint8 [N, H, W, C] with C 1 or 3.
         index: int64 [B], rows of the store.
-        draws: float32 [B, DRAWS], uniforms in [0, 1).
-        how: what is done.
+        draws: float32 [B, DRAWS], uniform in [0, 1).
+        how: the augmentation.
 
     Returns:
         float32 [B, 3, crop, crop] in [0, 1], channels-last in memory.
@@ -53,7 +53,7 @@ def training_view(store: Tensor, index: Tensor, draws: Tensor, how: Augmentation
 
 
 def _where_chosen(change: Change, images: Tensor, draws: Tensor, chosen: Tensor, how: Augmentation) -> Tensor:
-    """The images with the chosen ones changed: on the CPU only those are computed, elsewhere all, without a sync."""
+    """Changes the chosen images. On the CPU only these are computed, on a GPU all, to avoid a synchronisation."""
     if images.device.type != "cpu":
         return torch.where(chosen[:, None, None, None], change(images, draws, how), images)
     rows = chosen.nonzero().flatten()
@@ -70,18 +70,21 @@ def test_view(store: Tensor, index: Tensor, how: Augmentation) -> Tensor:
 
 
 def _as_colour(images: Tensor) -> Tensor:
-    """Three channels in channels-last memory; a grey image is repeated."""
+    """Images with three channels, channels-last in memory; a grey channel is repeated."""
     colour = images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)
     return colour.contiguous(memory_format=torch.channels_last)
 
 
 def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-    """Square crops at relative positions, float [B, C, crop, crop]; edge pixels repeat beyond the border."""
+    """Square crops float [B, C, crop, crop] in [0, 1]; beyond the border the edge pixels are repeated.
+
+    `top` and `left` [B] are in [0, 1), relative positions among all that are allowed; `flip` is bool [B].
+    """
     if how.resize is not None and store.shape[1:3] != (how.resize, how.resize):
         size = (how.resize, how.resize)
         whole = store[index].permute(0, 3, 1, 2).float()
         whole = F.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=False)
-        source = whole.clamp_(0, 255).permute(0, 2, 3, 1)  # weights that add up to a little more than 1
+        source = whole.clamp_(0, 255).permute(0, 2, 3, 1)  # by rounding, the weights may sum to more than 1
         index = torch.arange(len(index), device=store.device)
     else:
         source = store
@@ -96,7 +99,7 @@ def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Te
 
 
 def _slices(source: Tensor, index: Tensor, top: Tensor, left: Tensor, how: Augmentation) -> Tensor:
-    """Crops that do not leave their images, copied row by row: many times faster on a CPU than gathering pixels."""
+    """Crops inside their images, copied as slices, which is many times faster on a CPU than gathering pixels."""
     crops = torch.empty(len(index), how.crop, how.crop, source.shape[3], dtype=source.dtype)
     for crop, row, y, x in zip(crops, index.tolist(), top.tolist(), left.tolist(), strict=True):
         crop.copy_(source[row, y : y + how.crop, x : x + how.crop])
@@ -104,19 +107,19 @@ def _slices(source: Tensor, index: Tensor, top: Tensor, left: Tensor, how: Augme
 
 
 def _corners(relative: Tensor, side: int, how: Augmentation) -> Tensor:
-    """The first row or column int64 [B] of crops at a relative place among all allowed ones."""
-    places = side + 2 * how.pad - how.crop + 1
-    return (relative * places).floor().clamp_(max=places - 1).long() - how.pad
+    """The first row or column of crops, int64 [B], from relative positions in [0, 1) among all that are allowed."""
+    count = side + 2 * how.pad - how.crop + 1
+    return (relative * count).floor().clamp_(max=count - 1).long() - how.pad
 
 
 def _positions(relative: Tensor, side: int, how: Augmentation) -> Tensor:
-    """Source positions int64 [B, crop] of crops; beyond the border the edge repeats."""
+    """Rows or columns of crops in their images, int64 [B, crop]; beyond the border the edge is repeated."""
     window = torch.arange(how.crop, device=relative.device)
     return (_corners(relative, side, how)[:, None] + window).clamp_(0, side - 1)
 
 
 def _affine(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """Shift and scale, bilinear, black outside."""
+    """Images shifted and scaled, with bilinear interpolation, black outside."""
     low, high = how.scale
     scale = low + (high - low) * draws[:, SCALE]
     matrix = torch.zeros(len(images), 2, 3, device=images.device)
@@ -128,7 +131,7 @@ def _affine(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
 
 
 def _luma(images: Tensor) -> Tensor:
-    """Grey value [B, 1, H, W]."""
+    """Grey values [B, 1, H, W]."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
@@ -136,12 +139,12 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def _factor(draws: Tensor, column: int, strength: float) -> Tensor:
-    """Factors [B, 1, 1] in [1 - strength, 1 + strength]."""
+    """Random factors [B, 1, 1] in [1 - strength, 1 + strength]."""
     return (1 + (2 * draws[:, column] - 1) * strength)[:, None, None]
 
 
 def _jitter(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """Brightness, contrast (about the mean grey), saturation, hue, in that order, as one matrix; clamped once."""
+    """Changes brightness, contrast (about the mean grey), saturation and hue, in this order, by one matrix."""
     brightness, contrast, saturation, hue = how.jitter
     count, channels, height, width = images.shape
     pixels = images.reshape(count, channels, height * width)
@@ -155,13 +158,13 @@ def _jitter(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
         matrix = (colour * identity + (1 - colour) * luma.expand(3, 3)) @ matrix
     if channels == 3 and hue:
         matrix = _hue_turn((2 * draws[:, HUE] - 1) * hue * (2 * math.pi)) @ matrix
-    # Grey stays grey under saturation and hue, so the contrast's grey needs no matrix.
+    # saturation and hue leave grey as it is, so the grey that contrast adds needs no matrix
     changed = torch.baddbmm(((1 - contrasty) * mean).expand(count, channels, 1), matrix, pixels)
     return changed.clamp_(0, 1).reshape(images.shape)
 
 
 def _hue_turn(angle: Tensor) -> Tensor:
-    """Matrices [B, 3, 3] that turn colours about the grey axis by an angle [B] (a rotation of YIQ's chroma plane)."""
+    """Matrices [B, 3, 3] that rotate colours about the grey axis by angles [B] in radians, in YIQ's chroma plane."""
     forward = torch.tensor(_TO_YIQ, device=angle.device)
     turn = torch.zeros(len(angle), 3, 3, device=angle.device)
     turn[:, 0, 0] = 1
@@ -172,7 +175,7 @@ def _hue_turn(angle: Tensor) -> Tensor:
 
 
 def _erase(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """A grey rectangle over a share of the chosen images."""
+    """Images with a grey rectangle in those that are chosen, with the probability `how.erase`."""
     height, width = images.shape[2:]
     low, high = how.erase_area
     area = (low + (high - low) * draws[:, AREA]) * height * width

@@ -1,4 +1,4 @@
-"""The checkpoint of a running trial: one file that appears whole or not at all."""
+"""The checkpoint of a running trial, one file that is written atomically."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 
 def save(folder: Path, training: Training) -> None:
-    """Writes the checkpoint, then the epochs' lines, which follow from it."""
+    """Writes the checkpoint, then epochs.jsonl, which is also part of the checkpoint."""
     best = training.evaluator.best
-    arrays = {"last": best.last, "validation": best.validation, "oracle": best.oracle}
     state = {
         "trial": folder.name,
         "method": training.method.state_dict(),
         "optimizer": training.optimizer.state_dict(),
-        "best": {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None},
+        "best": {name: torch.from_numpy(array) for name, array in best.arrays.items() if array is not None},
         "best_epochs": (best.validation_epoch, best.oracle_epoch),
         "best_scores": (best.validation_score, best.oracle_score),
         "oracle_reads": training.oracle_knowledge,
@@ -41,43 +40,40 @@ def save(folder: Path, training: Training) -> None:
 
 
 def resume(folder: Path, training: Training) -> bool:
-    """Brings back a trial's state where there is a checkpoint; returns whether there was one.
+    """Restores a trial's state from its checkpoint; returns whether there was one.
 
     Raises:
-        BadInput: a damaged checkpoint, or one of another method; the message names the file.
+        BadInput: the checkpoint is damaged or of another trial; the message names the file.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
         return False
     try:
-        _restore(_read(path, training.train_set.device), folder.name, training)
-    except Exception as error:  # damaged bytes make torch.load raise nearly anything
+        with path.open("rb") as file:
+            state = safe_load.load(file, training.train_set.device, checksums=True)
+        _restore(state, folder.name, training)
+    except Exception as error:  # torch.load may raise nearly anything for a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise BadInput(f"{path}: damaged checkpoint ({reason})") from error
     write_jsonl(folder / "epochs.jsonl", training.lines)
     return True
 
 
-def _read(path: Path, device: torch.device) -> Any:
-    with path.open("rb") as file:
-        return safe_load.load(file, device, checksums=True)
-
-
 def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
-    """Brings back what `save` wrote; what is left half restored by an exception must not be used."""
+    """Restores what `save` wrote. After an exception the training is partly restored and must not be used."""
     if state["trial"] != trial:
-        raise ValueError(f"of trial {state['trial']}")
+        raise ValueError(f"it is of trial {state['trial']}")
     if not 0 < state["next_epoch"] == len(state["lines"]) <= training.train_set.sampler.recipe.epochs:
-        raise ValueError(f"{len(state['lines'])} lines of {state['next_epoch']} epochs")
+        raise ValueError(f"it has {len(state['lines'])} lines for {state['next_epoch']} epochs")
     training.method.load_state_dict(state["method"])
     training.optimizer.load_state_dict(state["optimizer"])
     best = training.evaluator.best
-    for name in ("last", "validation", "oracle"):
+    for name in best.arrays:
         tensor = state["best"].get(name)
         setattr(best, name, None if tensor is None else tensor.cpu().numpy())
     best.validation_epoch, best.oracle_epoch = state["best_epochs"]
     best.validation_score, best.oracle_score = state["best_scores"]
-    training.counters.take()  # preparing again is not the trial's compute
+    training.counters.take()  # the repeated preparation is not counted as the trial's compute
     training.method.task.oracle_reads.update(state["oracle_reads"])
     training.next_epoch = state["next_epoch"]
     training.lines = state["lines"]
@@ -90,7 +86,7 @@ def remove(folder: Path) -> None:
 
 
 def _plain_floats(value: Any) -> Any:
-    """NumPy scalars as Python numbers, so that loading needs no class beyond tensors."""
+    """The value with NumPy scalars as Python numbers, so that loading needs no classes but tensors."""
     if isinstance(value, Mapping):
         return {name: _plain_floats(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Evaluation after each epoch, on every row, and the predictions of the epochs that count."""
+"""Evaluation on all test and validation rows after each epoch, and the predictions that the record keeps."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ EVALUATION_BATCH = 256
 
 
 class Diverged(RuntimeError):
-    """A loss or a prediction that is not finite: the trial ends as diverged."""
+    """Raised for a loss or a prediction that is not finite, which ends the trial as diverged."""
 
 
 @dataclass
 class Best:
-    """Predictions on the test rows at the last, the validation-best and the test-best epoch; the earliest of equals."""
+    """Test probabilities float32 [N, C] of the last epoch, the best on validation and the best on test (oracle).
+
+    Of equally good epochs the earliest is kept; epochs are numbered from 0.
+    """
 
     last: Array | None = None
     validation: Array | None = None
@@ -35,8 +38,13 @@ class Best:
     validation_score: float = -np.inf
     oracle_score: float = -np.inf
 
+    @property
+    def arrays(self) -> dict[str, Array | None]:
+        """The predictions by name."""
+        return {"last": self.last, "validation": self.validation, "oracle": self.oracle}
+
     def update(self, epoch: int, test: Array, test_score: float, validation_score: float | None) -> None:
-        """Takes in an epoch."""
+        """Takes the test predictions and the scores of an epoch."""
         self.last = test
         if test_score > self.oracle_score:
             self.oracle, self.oracle_epoch, self.oracle_score = test, epoch, test_score
@@ -45,17 +53,17 @@ class Best:
 
 
 def _versions(method: Method) -> dict[str, int]:
-    """How often each parameter and buffer has been written to."""
+    """How often each parameter and buffer has been written to, as torch counts it."""
     return {name: tensor._version for name, tensor in method.state_dict(keep_vars=True).items()}
 
 
 @torch.inference_mode()
 def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: int) -> Array:
-    """Probabilities of a method, in evaluation mode, on every row of a store: float32 [N, width].
+    """Probabilities float32 [N, width] that a method in evaluation mode predicts for all rows of a store.
 
     Raises:
         Diverged: a probability is not finite.
-        ValueError: not probabilities, or not of that shape.
+        ValueError: the predictions are not probabilities, or have another shape.
     """
     found = [
         method.predict(augment.test_view(*pixels.fetch(index), how)).float()
@@ -72,7 +80,7 @@ def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: i
 
 @dataclass
 class Evaluator:
-    """Holds test and validation rows; a method is only ever asked to predict images."""
+    """Evaluates a method on test and validation rows, of which the method gets the images alone."""
 
     protocol: Protocol
     data: CellData
@@ -86,7 +94,12 @@ class Evaluator:
         self.validation_pixels = None if validation is None else make_store(validation.images, self.device)
 
     def epoch(self, method: Method, epoch: int) -> dict[str, Any]:
-        """Predicts every row; returns the confusion counts for the epoch's line."""
+        """Evaluates the method after an epoch; returns the confusion counts for the epoch's line.
+
+        Raises:
+            Diverged: a prediction is not finite.
+            ValueError: the predictions are not probabilities, or `predict` changed the method.
+        """
         was_training = method.training
         method.eval()
         before = _versions(method)
@@ -105,27 +118,20 @@ class Evaluator:
         return found
 
     def predictions(self) -> dict[str, Array]:
-        """The arrays of predictions.npz."""
+        """The arrays of predictions.npz; predictions that do not exist have no rows."""
         test = self.data.test
-        nothing = np.zeros((0, len(self.protocol.names)), dtype=np.float32)
-        return {
-            "sample_id": test.sample_id,
-            "group": test.group,
-            "labels": test.reference,
-            "copy": test.copy,
-            "last": nothing if self.best.last is None else self.best.last,
-            "validation": nothing if self.best.validation is None else self.best.validation,
-            "oracle": nothing if self.best.oracle is None else self.best.oracle,
-        }
+        rows = {"sample_id": test.sample_id, "group": test.group, "labels": test.reference, "copy": test.copy}
+        empty = np.zeros((0, len(self.protocol.names)), dtype=np.float32)
+        return rows | {name: empty if array is None else array for name, array in self.best.arrays.items()}
 
     def _counts(self, probabilities: Array, rows: Rows, which: Literal["given", "reference"]) -> dict[str, Any]:
         labels: Array = getattr(rows, which)
         counts: dict[str, Any] = {"confusion": self._confusion(probabilities, labels).tolist()}
         if which == "reference":
-            alone = None
+            without = None
             if rows.copy.any():
-                alone = self._confusion(probabilities[~rows.copy], labels[~rows.copy]).tolist()
-            counts["confusion_without_copies"] = alone
+                without = self._confusion(probabilities[~rows.copy], labels[~rows.copy]).tolist()
+            counts["confusion_without_copies"] = without
         return counts
 
     def _confusion(self, probabilities: Array, labels: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Batches for a method: images resident on the device as uint8, augmented there, labels looked up by row."""
+"""Batches for a method: images are augmented on the device, labels are looked up by row number."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from . import augmentation as augment
 from .pixel_store import PixelStore, make_store
 from .sampler import Sampler, visits
 
-VISIT_STRIDE = 1 << 40  # sets a sample's later visits in one epoch apart from every sample's first
+VISIT_STRIDE = 1 << 40  # makes the keys of a sample's later visits in an epoch differ from all samples' first visits
 
 
 @dataclass(frozen=True)
 class TrainSet:
-    """What the training loop may touch of the training rows: images and given labels, never reference labels."""
+    """The training rows as the training loop sees them: images and given labels, no reference labels.
+
+    Labels are int64 [N] or [N, L], `verified` is bool [N], `aux` int8 [N, M], `teacher` probabilities float32 [N, C],
+    `sample_id` int64 [N]. `method` is the name without the variant.
+    """
 
     pixels: PixelStore
     labels: Tensor
@@ -33,11 +37,11 @@ class TrainSet:
     sampler: Sampler
     augmentation: Augmentation
     seed: int
-    method: str  # without its variant
+    method: str
 
     @property
     def device(self) -> torch.device:
-        """Where batches are made."""
+        """The device of the batches."""
         return self.pixels.device
 
     def batches(self, epoch: int, views: int) -> Iterator[Batch]:
@@ -50,7 +54,7 @@ class TrainSet:
             yield self._batch(index[step], images, epoch, step, "step")
 
     def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
-        """All rows once, in order, one view; incomplete last batch included."""
+        """All rows once, in order, in one view; the last batch may be smaller."""
         rows = np.arange(len(self.sample_id))
         size = self.sampler.batch_size
         for step, start in enumerate(range(0, len(rows), size)):
@@ -86,7 +90,7 @@ class TrainSet:
         )
 
     def _draws(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[Tensor]:
-        """For each view the uniforms [steps, batch, DRAWS], drawn for the whole epoch at once."""
+        """Uniform random numbers float32 [steps, batch, DRAWS] of each view, for a whole epoch at once."""
         samples = (self.sample_id[order] + visits(order) * VISIT_STRIDE).ravel()
         shape = (*order.shape, augment.DRAWS)
         keys = (random_streams.key(self.seed, purpose, view, epoch) for view in range(views))
@@ -98,12 +102,12 @@ class TrainSet:
 
 
 def _copy(values: Tensor | None) -> Tensor | None:
-    """A copy a method may write to."""
+    """A copy, which a method may write to."""
     return None if values is None else values.clone()
 
 
 def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
-    """What a method is told: read off the given labels; the noise rate only where the protocol offers it."""
+    """The task as a method sees it, from given labels alone; with the noise rate only where the protocol offers it."""
     train = data.train
     if protocol.kind == "single":
         counts = np.bincount(train.given, minlength=len(protocol.names)).astype(np.float64)
@@ -128,7 +132,7 @@ def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
 def make_train_set(
     train: Rows, sampler: Sampler, seed: int, method: str, device: torch.device, teacher: Array | None = None
 ) -> TrainSet:
-    """What a method may see of the training rows, on the device; `teacher` are its probabilities [N, C]."""
+    """The training rows on a device, without reference labels; `teacher` are a teacher's probabilities [N, C]."""
     return TrainSet(
         pixels=make_store(train.images, device),
         labels=torch.from_numpy(train.given.astype(np.int64)).to(device),

@@ -1,4 +1,4 @@
-"""Where a split's faces are while batches are cut from them: on the device, or read from disk step by step."""
+"""The images of a split during training: whole in the device's memory, or read from disk for each step."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch import Tensor
 
 from ...protocols.images.image_pool import CHUNK, Images, Memory, in_memory
 
-RESIDENT_ON_CPU = 1 << 28  # bytes; larger splits are read as they are needed, so that memory does not grow with a pack
-SHARE_OF_DEVICE = 0.4  # of the memory that is free on a CUDA device
+RESIDENT_ON_CPU = 1 << 28  # bytes; larger splits are read from disk as needed, to bound the memory
+SHARE_OF_DEVICE = 0.4  # of a CUDA device's free memory that a split may take
 
 
 @dataclass(frozen=True)
 class PixelStore:
-    """The faces of a split for the augmentation: uint8, whole on the device, or a batch at a time.
+    """The images of a split as uint8, all on the device or fetched for each batch.
 
     Attributes:
-        count: how many there are.
-        device: where batches are made.
+        count: number of images.
+        device: of the batches.
         resident: uint8 [N, H, W, C] on the device, or None.
-        images: where they are read from; None where they are resident, so that nothing leads to other splits' faces.
+        images: where they are read from; None where they are resident, so that no reference to other splits' images
+            is left.
     """
 
     count: int
@@ -36,56 +37,56 @@ class PixelStore:
         return self.count
 
     def fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Faces and the row numbers among them that are the wanted ones.
+        """The images of some rows.
 
         Args:
             index: int64 [B], rows of the split, on the device.
 
         Returns:
-            (store uint8 [M, H, W, C], rows int64 [B]), both on the device.
+            (images uint8 [M, H, W, C], the position of each row among them int64 [B]), both on the device.
         """
         if self.resident is not None:
             return self.resident, index
-        return self._sent(self._read(index.cpu()))
+        return self._to_device(self._read(index.cpu()))
 
     def fetch_each(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """`fetch` for each step of an epoch; what a GPU has no room for is read a step ahead, while it computes.
+        """`fetch` for each step of an epoch; for a GPU, images from disk are read one step ahead, while it computes.
 
         Args:
-            order: int64 [steps, B] on the CPU.
+            order: int64 [steps, B], rows of the split, on the CPU.
         """
         if self.resident is not None:
             for index in order.to(self.device):
                 yield self.resident, index
         elif self.device.type == "cuda":
-            yield from map(self._sent, self._read_ahead(order))
+            yield from map(self._to_device, self._read_ahead(order))
         else:
             yield from map(self.fetch, order)
 
     def _read_ahead(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """`_read` for each step, the next one under way in a thread of its own; the order of results is the order."""
+        """`_read` for each step, in order; the next step is read in another thread."""
         with ThreadPoolExecutor(1) as reader:
-            under_way = [reader.submit(self._read, index) for index in order[:1]]
+            pending = [reader.submit(self._read, index) for index in order[:1]]
             for index in order[1:]:
-                found = under_way.pop().result()
-                under_way.append(reader.submit(self._read, index))
+                found = pending.pop().result()
+                pending.append(reader.submit(self._read, index))
                 yield found
-            yield from (last.result() for last in under_way)
+            yield from (last.result() for last in pending)
 
     def _read(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The distinct faces of some rows and the places of the rows among them, on the CPU, pinned for a GPU."""
+        """`fetch` to the CPU, each image once, in pinned memory for a GPU."""
         assert self.images is not None
-        distinct, place = torch.unique(index, return_inverse=True)
+        distinct, position = torch.unique(index, return_inverse=True)
         pixels = torch.from_numpy(self.images.read(distinct.numpy()))
-        return (pixels.pin_memory(), place.pin_memory()) if self.device.type == "cuda" else (pixels, place)
+        return (pixels.pin_memory(), position.pin_memory()) if self.device.type == "cuda" else (pixels, position)
 
-    def _sent(self, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        pixels, place = found
-        return pixels.to(self.device, non_blocking=True), place.to(self.device, non_blocking=True)
+    def _to_device(self, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        pixels, position = found
+        return pixels.to(self.device, non_blocking=True), position.to(self.device, non_blocking=True)
 
 
 def make_store(images: Images, device: torch.device) -> PixelStore:
-    """Keeps a split's faces on the device where they fit, else leaves them where they are."""
+    """A store of a split's images: on the device where they fit, else read where they are."""
     one = images.read(np.arange(min(1, len(images))))
     size = one.nbytes * len(images)
     if all(isinstance(pool, Memory) for pool in images.pools):

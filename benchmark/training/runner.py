@@ -1,4 +1,4 @@
-"""Runs one trial from whatever is on disk to its final files."""
+"""Runs one trial, from its checkpoint if there is one, to its final files."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from .evaluator import Diverged
 from .state import Training
 
 FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
-# Of the output folder, not of a trial: every other trial would fail of it too.
+# errors of the output folder, which would make every other trial fail too
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass
 class WorkerContext:
-    """What a process keeps between trials: the protocol's faces, the last cell, the initial weights."""
+    """What a process keeps between trials: the protocol's faces, the rows of the last cell, the initial weights."""
 
     engine: str = "inline"
     workers: int = 1
@@ -43,14 +43,14 @@ class WorkerContext:
     _weights: dict[str, Weights] = field(default_factory=dict)
 
     def cell(self, trial: Trial) -> CellData:
-        """The rows of a trial's cell; the last one is kept, since neighbouring trials share it."""
+        """The rows of a trial's cell, kept for the next trial; BadInput where the data have changed."""
         job = trial.job
         if self.opened is None or not self.opened.serves(job.protocol, job.profile, job.source):
             self._cells.clear()
             self.opened = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
             if job.source == "real" and self.opened.identity != DataIdentity(job.origin, job.aux):
                 self.opened = None
-                raise BadInput(f"the data in {job.data_root} were changed after the run began; run it again")
+                raise BadInput(f"the data in {job.data_root} were changed after the run began; start the run again")
         cell = (trial.fold, trial.level, trial.draw)
         if cell not in self._cells:
             self._cells = {cell: self.opened.cell(*cell)}
@@ -65,10 +65,10 @@ class WorkerContext:
 
 
 def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
-    """Trains a trial to its end, from its checkpoint where there is one. Returns its status.
+    """Trains a trial to its end, from its checkpoint if there is one, and returns its status.
 
-    A failure is the trial's own: it is written down with its reason and never stops the run. A trial whose method is no
-    longer the code that was asked for is neither run nor written down.
+    A failure is recorded with its reason and does not stop the run. A trial whose method's code has changed since the
+    run began is neither run nor recorded. Raises OSError where the output folder cannot be written.
     """
     if changed := why_not_loaded(trial):
         return {"state": "failed", "reason": changed, "seconds": None}
@@ -84,7 +84,7 @@ def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> M
             return ended(trial, "diverged", str(error))
         except BadInput as error:
             return ended(trial, "failed", str(error))
-        except (Exception, SystemExit) as error:  # a method may raise anything; the other trials go on
+        except (Exception, SystemExit) as error:  # a method may raise anything; the other trials are run
             if isinstance(error, OSError) and error.errno in _NO_PLACE:
                 raise
             last = traceback.extract_tb(error.__traceback__)[-1]
@@ -101,7 +101,7 @@ def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mappin
     try:
         resumed = checkpoint.resume(folder, training)
     except BadInput as error:
-        report({"warning": f"{error}; the trial starts again"})
+        report({"warning": f"{error}; the trial is started again"})
         training, resumed = trainer.start(trial, data, weights, output.probabilities), False
     _write_status(trial, "running", training)
     write_json(folder / "environment.json", _environment(trial, output, training, context, resumed=resumed))
@@ -114,9 +114,9 @@ def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mappin
 
 
 def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
-    """Names what is damaged and makes room for it; the checkpoint stays, which is looked at on its own.
+    """Reports and removes the damaged files of a trial, and folders where files belong.
 
-    A folder in the place of a file goes too, even of the checkpoint: no file could be put there.
+    A checkpoint that is a file stays: it is checked when it is loaded.
     """
     if state_of(trial) == "damaged":
         report({"warning": damage(trial)})
@@ -145,7 +145,7 @@ def _write_status(trial: Trial, state: str, training: Training) -> dict[str, Any
 
 
 def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
-    """Writes down a trial that did not reach its end; what it finished stays readable."""
+    """Records a trial that did not finish; the epochs that it finished stay readable."""
     lines = trial.folder / "epochs.jsonl"
     done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
     status = {
@@ -168,7 +168,7 @@ def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
 def _environment(
     trial: Trial, output: teachers.TeacherOutput, training: Training, context: WorkerContext, *, resumed: bool
 ) -> dict[str, Any]:
-    """Recorded, not hashed; no host name, no path."""
+    """The content of environment.json, which is recorded and not hashed: no host name, no path."""
     data = output.data
     protocol, device = trial.job.protocol, training.train_set.device
     sampler = training.train_set.sampler
@@ -200,7 +200,7 @@ def _environment(
 
 
 def _device_name(device: torch.device) -> str:
-    """What seconds are compared within: the GPU's model; of a CPU what it multiplies with, as AVX512."""
+    """The GPU's model, or the CPU's vector instructions, as AVX512; seconds are compared within one device only."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.backends.cpu.get_cpu_capability()}"

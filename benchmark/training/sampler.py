@@ -1,4 +1,4 @@
-"""Which rows a step trains on: the order of an epoch, a pure function of the key and the training set."""
+"""The rows of each training step, as a pure function of the seed, the epoch and the training set."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Sampler:
     """The batches of every epoch.
 
     Attributes:
-        recipe: names the sampler, the batch size and the cap on steps.
+        recipe: gives the kind of sampler, the batch size and the most steps.
         verified: bool [N].
-        given: int64 [N] class labels (for "oversample"); any labels otherwise.
+        given: class labels int64 [N] for the sampler "oversample"; for others any labels.
         seed: of the trial.
     """
 
@@ -32,13 +32,13 @@ class Sampler:
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch: the recipe's, or all rows of a smaller training set where rows are not drawn again."""
+        """Rows of a batch: the recipe's, or unless the sampler is "fixed", all rows of a smaller training set."""
         size = self.recipe.batch_size
         return size if self.recipe.sampler == "fixed" else min(size, len(self.verified))
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of an epoch; an incomplete last batch is dropped, as its statistics would differ."""
+        """Optimiser steps of an epoch; an incomplete last batch is dropped, since its batch statistics would differ."""
         if self.recipe.sampler == "fixed":
             steps = -(-int(self.verified.sum()) // self.recipe.verified_per_batch)
         else:
@@ -50,48 +50,46 @@ class Sampler:
         stream = random_streams.key(self.seed, "order", epoch)
         if self.recipe.sampler == "fixed":
             return self._fixed(stream)
-        everything = np.arange(len(self.verified))
-        wanted = self.steps * self.batch_size
+        count = self.steps * self.batch_size
         if self.recipe.sampler == "oversample":
-            rows = _oversampled(self.given, random_streams.uniforms(stream, np.arange(wanted), 1)[:, 0])
+            rows = _oversampled(self.given, random_streams.uniforms(stream, np.arange(count), 1)[:, 0])
         else:
-            rows = random_streams.order(stream, everything)[:wanted]
+            rows = random_streams.order(stream, np.arange(len(self.verified)))[:count]
         return rows.reshape(self.steps, self.batch_size)
 
     def _fixed(self, stream: int) -> Index:
-        """Each batch: a fixed number of verified rows, then noisy ones; both run in shuffled cycles."""
+        """Batches of a fixed number of verified rows and then noisy ones, each in repeated shuffled passes."""
         clean, noisy = np.flatnonzero(self.verified), np.flatnonzero(~self.verified)
-        share = self.recipe.verified_per_batch
         if not len(clean) or not len(noisy):
             raise BadInput(
                 "the sampler 'fixed' needs verified and unverified rows; this training set has one kind only"
             )
-        halves = (
-            _cycled(clean, self.steps * share, random_streams.key(stream, "verified")).reshape(self.steps, share),
-            _cycled(noisy, self.steps * (self.recipe.batch_size - share), random_streams.key(stream, "noisy")).reshape(
-                self.steps, self.recipe.batch_size - share
-            ),
+        verified = self.recipe.verified_per_batch
+        parts = (
+            _repeated(rows, self.steps * count, random_streams.key(stream, name)).reshape(self.steps, count)
+            for rows, count, name in (
+                (clean, verified, "verified"),
+                (noisy, self.recipe.batch_size - verified, "noisy"),
+            )
         )
-        return np.concatenate(halves, axis=1)
+        return np.concatenate(tuple(parts), axis=1)
 
 
-def _cycled(rows: Index, wanted: int, stream: int) -> Index:
-    """Shuffled passes over rows, one after the other, cut to `wanted`."""
-    passes = -(-wanted // len(rows))
-    return np.concatenate([random_streams.order(random_streams.key(stream, turn), rows) for turn in range(passes)])[
-        :wanted
-    ]
+def _repeated(rows: Index, count: int, stream: int) -> Index:
+    """The first rows of shuffled passes over all rows, one after the other."""
+    passes = range(-(-count // len(rows)))
+    return np.concatenate([random_streams.order(random_streams.key(stream, each), rows) for each in passes])[:count]
 
 
 def _oversampled(given: Index, uniform: NDArray[np.float64]) -> Index:
-    """Rows drawn with replacement, each class equally often in expectation."""
+    """Rows drawn with replacement, each class with equal probability, from uniform random numbers."""
     counts = np.bincount(given)
     bounds = np.cumsum(1.0 / counts[given])
     return np.searchsorted(bounds / bounds[-1], uniform, side="right").clip(max=len(given) - 1)
 
 
 def visits(rows: Index) -> Index:
-    """How often each entry's row came before in the same epoch (flat, 0 for the first time)."""
+    """How often the row of each entry came before in the same epoch, in the order of the flattened array."""
     flat = rows.ravel()
     by_row = np.argsort(flat, kind="stable")
     sorted_rows = flat[by_row]

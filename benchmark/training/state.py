@@ -1,4 +1,4 @@
-"""A trial in progress: everything a checkpoint has to bring back."""
+"""The state of a running trial."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .loader import TrainSet
 
 @dataclass
 class Training:
-    """A trial in progress: everything a checkpoint has to bring back.
+    """The state of a running trial: all that a checkpoint has to restore.
 
     Attributes:
-        next_epoch: the epoch that comes next (0-based).
-        lines: the epochs' lines so far, as epochs.jsonl keeps them.
-        seconds: of building, preparing, training and evaluation so far.
+        next_epoch: the next epoch to train, 0-based.
+        lines: the lines of epochs.jsonl so far.
+        seconds: spent on construction, preparation, training and evaluation so far.
     """
 
     method: Method
@@ -36,5 +36,5 @@ class Training:
 
     @property
     def oracle_knowledge(self) -> list[str]:
-        """What the method read that no user would know."""
+        """Names of what the method read that is unknown in practice, such as the noise rate."""
         return sorted(self.method.task.oracle_reads)

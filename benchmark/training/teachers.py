@@ -1,7 +1,7 @@
-"""Teachers: models trained once for a fold, draw and seed, that label rows or guide methods; shared by all trials.
+"""Teachers: models that label rows or whose predictions methods learn from, trained once for a fold, draw and seed.
 
-A teacher is an artifact addressed by content: the identity of the trial it would be. It is built by whoever needs it
-first, goes on from its checkpoint when interrupted, and its cost is in the record of every trial that used it.
+A teacher is stored by the hash of its own trial's identity and shared by all trials. The first trial that needs it
+trains it, from a checkpoint after an interruption; its cost is in the record of every trial that used it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class TeacherOutput:
-    """A cell with what its teachers had to say.
+    """The rows of a cell with the output of its teachers.
 
     Attributes:
-        data: the cell, its rows labelled where the protocol has a teacher do that.
-        probabilities: float32 [N, C] of the teacher a method asked for on every training row, or None.
-        teachers: what the record keeps of each teacher: name, id, seconds, forwards, backwards.
+        data: the rows, labelled by a teacher where the protocol says so.
+        probabilities: float32 [N, C], those of the teacher that the method needs on all training rows, or None.
+        teachers: name, id, seconds, forwards and backwards of each teacher, for the record.
     """
 
     data: CellData
@@ -45,10 +45,10 @@ class TeacherOutput:
 
 
 def train_teachers(trial: Trial, data: CellData, weights: Weights, report: trainer.Report) -> TeacherOutput:
-    """Has the teachers of a trial trained where they are not yet, and hands on what they say.
+    """Trains the teachers of a trial that are not trained yet, and returns their output on the rows of its cell.
 
     Raises:
-        Diverged: a teacher did; the reason names it.
+        Diverged: the training of a teacher diverged; the message names it.
     """
     found: dict[str, dict[str, Array]] = {}
     told = []
@@ -67,7 +67,7 @@ def train_teachers(trial: Trial, data: CellData, weights: Weights, report: train
 def _ask(
     teacher: Trial, data: CellData, weights: Weights, report: trainer.Report
 ) -> tuple[dict[str, Array], dict[str, Any]]:
-    """What a teacher says of the training and validation rows, and its cost; waits while another process builds it."""
+    """A teacher's probabilities on training and validation rows, and its cost; waits while others train it."""
     while True:
         with FolderLock(teacher.folder) as acquired:
             if acquired:
@@ -84,19 +84,20 @@ def _ask(
 
 
 def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The probabilities and the cost of a finished teacher; BadInput where they are damaged or of other rows."""
+    """The probabilities and the cost of a trained teacher; BadInput where they are damaged or of other rows."""
     folder, width = teacher.folder, len(teacher.job.protocol.names)
     said, told = read_arrays(folder / PROBABILITIES), read_json(folder / "status.json")
     rows = {"train": len(data.train)} | ({} if data.validation is None else {"validation": len(data.validation)})
     if {name: array.shape for name, array in said.items()} != {name: (count, width) for name, count in rows.items()}:
-        raise BadInput(f"{folder / PROBABILITIES} is not of the rows it is for")
+        raise BadInput(f"{folder / PROBABILITIES} does not have the rows of this data set")
     if not isinstance(told, dict) or not set(COST) <= set(told):
-        raise BadInput(f"{folder / 'status.json'} does not say what the teacher cost")
-    checkpoint.remove(folder)  # left behind where it was killed just before
+        raise BadInput(f"{folder / 'status.json'} lacks the cost of the teacher ({', '.join(COST)})")
+    checkpoint.remove(folder)  # still there if the process was killed just before removing it
     return said, {kind: told[kind] for kind in COST}
 
 
 def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> None:
+    """Trains a teacher, and writes its probabilities and its cost."""
     write_json(teacher.folder / "identity.json", teacher.identity)
     training = trainer.start(teacher, data, weights)
     try:
@@ -118,7 +119,7 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
 
 
 def _predictions(teacher: Trial, training: Training) -> dict[str, Array]:
-    """What a trained teacher says, in evaluation mode, of the training rows and of those for validation."""
+    """A trained teacher's probabilities, in evaluation mode, on training and validation rows."""
     training.method.eval()
     width, how = len(teacher.job.protocol.names), teacher.job.settings.recipe.augmentation
     said = {"train": predict_rows(training.method, training.train_set.pixels, how, width)}
@@ -128,7 +129,7 @@ def _predictions(teacher: Trial, training: Training) -> dict[str, Array]:
 
 
 def _labelled(trial: Trial, data: CellData, said: Mapping[str, Array]) -> CellData:
-    """The rows nobody verified with the teacher's labels, present from 0.5 on."""
+    """The data with a teacher's labels on the rows that are not verified: an AU is present from 0.5 on."""
     train = _with_labels(data.train, said["train"])
     validation = None if data.validation is None else _with_labels(data.validation, said["validation"])
     noisy = train.take(~train.verified)

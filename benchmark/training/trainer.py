@@ -1,7 +1,7 @@
-"""One loop for all methods.
+"""The training loop, the same for all methods.
 
-The trainer alone owns optimiser, schedule, precision, device, checkpoint, counters, evaluation and the check for
-values that are not finite. A method is handed Task, TrainView and Batch and nothing else.
+It alone handles optimiser, schedule, precision, device, checkpoints, counters, evaluation and values that are not
+finite. A method gets Task, TrainView and Batch, and nothing else.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Report = Callable[[Mapping[str, Any]], None]
 
 
 def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None = None) -> Training:
-    """Builds the method and everything around it, ready for epoch 0; `teacher` are its probabilities [N, C]."""
+    """Constructs a trial's method and what its training needs; `teacher` are a teacher's probabilities [N, C]."""
     settings = trial.job.settings
     device = apply_to_process(settings)
     began = clock(device)
@@ -68,10 +68,10 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
 
 
 def train(trial: Trial, training: Training, report: Report) -> None:
-    """Runs the epochs that are left; writes the line and the checkpoint of each.
+    """Runs the epochs that are left, and writes a checkpoint and a line of epochs.jsonl after each.
 
     Raises:
-        Diverged: a loss or a prediction is not finite; the reason says where.
+        Diverged: a loss or a prediction is not finite; the message says where.
     """
     recipe, device = trial.job.settings.recipe, training.train_set.device
     while training.next_epoch < recipe.epochs:
@@ -83,7 +83,7 @@ def train(trial: Trial, training: Training, report: Report) -> None:
         line["compute"] = training.counters.take()
         with random_streams.scope(device, trial.seed, "evaluation", epoch):
             line |= training.evaluator.epoch(training.method, epoch)
-        training.counters.take()  # evaluation is the harness's, not the method's
+        training.counters.take()  # evaluation is not counted as the method's compute
         line["seconds"] = clock(device) - began
         training.seconds += line["seconds"]
         training.lines.append(line)
@@ -101,19 +101,19 @@ def train(trial: Trial, training: Training, report: Report) -> None:
 
 
 def clock(device: torch.device) -> float:
-    """Seconds for the record: of processor time on the CPU, whatever else the machine does; of wall time elsewhere."""
+    """Seconds for the record: processor time on the CPU, which other programs do not change; wall time on a GPU."""
     return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
-    """One pass of training; returns the epoch's line without its evaluation."""
+    """Trains one epoch; returns its line for epochs.jsonl without the evaluation."""
     method, optimizer = training.method, training.optimizer
     rate = set_learning_rate(optimizer, recipe, epoch)
     method.train()
     method.begin_epoch(epoch, training.train_set.view(epoch))
     sums = _Sums(training.train_set.device)
     for batch in training.train_set.batches(epoch, method.views):
-        rows = batch.index.clone()  # what the auditor looks at is not the method's to change
+        rows = batch.index.clone()  # for the auditor, in case the method changes the batch
         step = method.loss(batch)
         training.auditor.watch(rows, step)
         sums.add(batch.step, step)
@@ -136,10 +136,10 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
 
 
 def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """One optimiser over all parameters: encoders at the recipe's rate, the rest at multiples of it.
+    """An optimiser of all parameters, with the recipe's learning rate for encoders and multiples of it for the rest.
 
-    Parts of a neck learn at the recipe's factors, a 1x1 convolution before them with the backbone, everything outside
-    encoders at head_factor.
+    The factors are `neck_factors` for parts of a neck, 1 for its convolution, as for the backbone, and `head_factor`
+    for all that is outside encoders.
     """
     encoders = [module for module in method.modules() if isinstance(module, CountedEncoder)]
     factors = (1.0, *(factor for _, factor in recipe.neck_factors), recipe.head_factor)
@@ -160,16 +160,16 @@ def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> float:
-    """Sets the rates of an epoch (0-based); returns the encoders' rate."""
-    falls = {"constant": 0, "exponential": epoch, "steps": sum(epoch >= start for start in recipe.milestones)}
-    rate = recipe.learning_rate * recipe.decay ** falls[recipe.schedule]
+    """Sets the learning rates of an epoch (0-based); returns that of the encoders."""
+    decays = {"constant": 0, "exponential": epoch, "steps": sum(epoch >= start for start in recipe.milestones)}
+    rate = recipe.learning_rate * recipe.decay ** decays[recipe.schedule]
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
     return rate
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Starts the peak of memory anew: of the device, or on Linux of the process."""
+    """Resets the peak memory: of the CUDA device, else on Linux of the process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif CLEAR_REFS.exists():
@@ -178,7 +178,7 @@ def forget_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """Peak memory since it was forgotten, in MB: of the device, or on Linux of the process; None elsewhere."""
+    """Peak memory since the reset, in MB: of the CUDA device, else on Linux of the process; None elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if not CLEAR_REFS.exists():
@@ -188,7 +188,7 @@ def peak_memory_mb(device: torch.device) -> float | None:
 
 
 class _Sums:
-    """Means of an epoch, summed on the device; says at which step a loss was first not finite."""
+    """Means of losses and logs over an epoch, summed on the device, and the first step without a finite loss."""
 
     def __init__(self, device: torch.device) -> None:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -207,7 +207,7 @@ class _Sums:
         self._first_bad = torch.where(torch.isfinite(loss), self._first_bad, self._first_bad.clamp(max=number))
 
     def close(self, epoch: int) -> tuple[float | None, dict[str, float | None]]:
-        """Mean loss (None without an update) and mean logs; Diverged where a loss was not finite."""
+        """Mean loss (None without an update) and mean logs; raises Diverged where a loss was not finite."""
         bad = self._first_bad.item()
         if bad != math.inf:
             raise Diverged(f"loss not finite at epoch {epoch}, step {int(bad)}")

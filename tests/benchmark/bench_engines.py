@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from fernoise_bench.benchmark.engines.local import run_local
-from fernoise_bench.benchmark.engines.ray_cluster import RayPlace, run_ray
-from fernoise_bench.benchmark.engines.select import default_workers
+from fernoise_bench.benchmark.engines.options import EngineOptions, default_workers
+from fernoise_bench.benchmark.engines.ray_cluster import run_ray
 from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.trial_state import outcome
@@ -30,7 +30,7 @@ def ignore(*_: object) -> None:
 
 
 def on_ray(trials: Sequence[Trial], workers: int) -> None:
-    run_ray(trials, ignore, RayPlace(workers=workers), ignore)
+    run_ray(trials, ignore, EngineOptions("ray", workers=workers), ignore)
 
 
 def on_local(trials: Sequence[Trial], workers: int) -> None:

@@ -26,7 +26,7 @@ def checks(*words: str) -> dict[str, dict[str, Any]]:
 
 def test_it_names_what_is_there_and_where_to_get_the_rest(tmp_path: Path) -> None:
     found = checks("--data-root", str(tmp_path / "data"), "--out", str(tmp_path / "runs"))
-    assert {"python", "torch", "cpu", "threads", "memory", "output", "room", "extra [ray]"} <= set(found)
+    assert {"python", "torch", "cpu", "threads", "memory", "output", "disk", "extra [ray]"} <= set(found)
     assert found["torch"]["state"] == "ok"
     assert found["data rafdb"]["state"] == "note"
     assert "ask for it at" in found["data rafdb"]["advice"]
@@ -54,7 +54,7 @@ def test_a_missing_package_is_a_problem_and_a_missing_extra_is_not(monkeypatch: 
     monkeypatch.setattr(doctor, "EXTRAS", {"dreams": ("no_such_module",)})
     assert [(check.what, check.state) for check in doctor.installed()][1:] == [("no-such-package", "problem")]
     dreams = doctor.extras()[0]
-    assert (dreams.state, dreams.advice) == ("note", "where you want it: pip install 'fernoise-bench[dreams]'")
+    assert (dreams.state, dreams.advice) == ("note", "if you need it: pip install 'fernoise-bench[dreams]'")
 
 
 def test_weights_that_are_there_are_named(tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_what_is_slow_or_could_be_faster_is_said() -> None:
     found = [finding(small, "fp32", 1000, share=0.8), finding(small, "fp32", 3000)]
     found += [finding(large, "fp32", 100), finding(large, "tf32", 200), finding(large, "bf16", 90)]
     below, tf32, bf16, share = advice(found, "cuda")
-    assert "0.80 of the bound" in below
+    assert "0.80 of the minimal loop's speed" in below
     assert tf32 == "--precision tf32 trains large encoders 2.0 times as fast here"
-    assert bf16 == "--precision bf16 does not pay here: 0.9 times the speed of fp32"
+    assert bf16 == "--precision bf16 is slower here: 0.9 times the speed of fp32"
     assert "--engine ray --gpus-per-trial 0.25" in share
 
 

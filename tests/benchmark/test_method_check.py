@@ -23,7 +23,7 @@ FAULTS = {
     "variant, a number": (VARIANT, "7", ".variants['once'] must be a Variant"),
     "variant, its class": (VARIANT, "Variant", ".variants['once'] must be a Variant"),
     "variant, its name": ('{"once":', "{1:", ".variants: 1 is no name for a variant"),
-    "variant, its words": ('"as usual"', "None", ".variants['once'] must say in text"),
+    "variant, its words": ('"as usual"', "None", ".variants['once'] must have a text as its description"),
     "variant, its parameters": ('{"factor": 1.0}', "7", ".variants['once'] must have a mapping"),
     "variant, another parameter": (
         '{"factor"',
@@ -39,9 +39,9 @@ FAULTS = {
         ".variants['once'] leaves neither 'single' nor 'multi'",
     ),
     "needs, a number among them": (NEEDS, 'needs = {"single", 3}', ".needs must be a set of names alone"),
-    "views, a word": (NEEDS, f'{NEEDS}\n    views = "2"', ".views must be a whole number from 1 on"),
-    "views, none": (NEEDS, f"{NEEDS}\n    views = 0", ".views must be a whole number from 1 on"),
-    "views, a truth": (NEEDS, f"{NEEDS}\n    views = True", ".views must be a whole number from 1 on"),
+    "views, a word": (NEEDS, f'{NEEDS}\n    views = "2"', ".views must be a whole number of at least 1"),
+    "views, none": (NEEDS, f"{NEEDS}\n    views = 0", ".views must be a whole number of at least 1"),
+    "views, a truth": (NEEDS, f"{NEEDS}\n    views = True", ".views must be a whole number of at least 1"),
     "params, an instance": ("Params = MineParams", "Params = MineParams()", ".Params must be a dataclass"),
     "params, a number": ("Params = MineParams", "Params = 7", ".Params must be a dataclass"),
     "params, a source": ('"unstated: ours"', "7", ".Params: the source of factor must be text"),
@@ -106,7 +106,7 @@ def test_an_interrupt_still_interrupts(tmp_path: Path) -> None:
 def test_what_a_variant_changes_is_tried_too(tmp_path: Path) -> None:
     path = file_of(tmp_path, MINE.replace('{"factor": 1.0}', '{"factor": {1}}'))
     assert find(f"{path}:Mine").params_as_json() == {"factor": 2.0}
-    assert "mine.Mine:once: a hyper-parameter cannot be written down as JSON" in refusal(f"{path}:Mine:once")
+    assert "mine.Mine:once: a hyper-parameter cannot be written as JSON" in refusal(f"{path}:Mine:once")
 
 
 def test_a_teacher_that_needs_itself_is_said_not_to_be_applicable(tmp_path: Path) -> None:

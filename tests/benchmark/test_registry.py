@@ -254,7 +254,7 @@ def test_a_file_that_is_absent_or_no_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mine.py", "mine.py:", "mine.pyMine"])
 def test_the_class_has_to_be_named(name: str, tmp_path: Path) -> None:
     file_of(tmp_path, MINE)
-    assert "name the class too, as in" in refusal(str(tmp_path / name))
+    assert "add the name of the class, as in" in refusal(str(tmp_path / name))
 
 
 def test_a_class_the_file_lacks_is_told_with_those_it_has(tmp_path: Path) -> None:

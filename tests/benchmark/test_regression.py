@@ -61,7 +61,7 @@ def run(method: Path, *arguments: str) -> Result:
 def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     none = run(method)
     assert (none.exit_code, none.stdout) == (2, "")
-    assert "no smoke.json there; write it once with --update" in none.stderr
+    assert "no smoke.json there; write it with --update" in none.stderr
     assert run(method, "--update", "--reason", "a first  version").exit_code == 0
     kept = load(tmp_path / "refs", "smoke")
     assert [note["reason"] for note in kept.history] == ["a first version"]
@@ -96,7 +96,7 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     before = (tmp_path / "refs" / "smoke.json").read_bytes()
     refused = run(method, "--update", "--reason", "why not")
     assert refused.exit_code == 2
-    assert "did not reach its end" in refused.stderr
+    assert "did not finish" in refused.stderr
     assert (tmp_path / "refs" / "smoke.json").read_bytes() == before
 
 
@@ -156,26 +156,28 @@ def test_every_method_of_the_registry_is_checked() -> None:
 def test_a_pair_only_the_references_know_is_missing() -> None:
     entry = Reference("digest", ({"loss": (1.0,)},), {"loss": (0.0,)})
     known = References({}, {("check-au", "gone"): entry, ("check-au", "recot"): entry}, ())
-    assert make_plan("smoke", ()).lost(known) == {("check-au", "gone")}
-    assert make_plan("smoke", ["recot"]).lost(known) == frozenset()
-    assert make_plan("smoke", ["recot"]).lost(NONE) == frozenset()
+    assert make_plan("smoke", ()).missing(known) == {("check-au", "gone")}
+    assert make_plan("smoke", ["recot"]).missing(known) == frozenset()
+    assert make_plan("smoke", ["recot"]).missing(NONE) == frozenset()
 
 
 def test_a_method_that_fits_no_protocol_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "picky.py"
     path.write_text(METHOD.replace('{"single"}', '{"single", "verified"}'))
-    with pytest.raises(BadInput, match="applies to no check"):
+    with pytest.raises(BadInput, match="is applicable to no check"):
         make_plan("smoke", [f"{path}:Mine"])
 
 
-def test_echoes_are_the_same_trials_at_hardly_another_rate(tmp_path: Path) -> None:
+def test_perturbed_trials_have_almost_the_same_learning_rate(tmp_path: Path) -> None:
     plan = make_plan("smoke", ["supervised"])
-    for factor in plan.suite.echoes:
-        for plain, echo in zip(plan.trials(tmp_path, CHECKED), plan.trials(tmp_path, CHECKED, factor), strict=True):
-            rates = [trial.job.settings.recipe.learning_rate for trial in (plain, echo)]
+    for factor in plan.suite.perturbations:
+        for plain, perturbed in zip(
+            plan.trials(tmp_path, CHECKED), plan.trials(tmp_path, CHECKED, factor), strict=True
+        ):
+            rates = [trial.job.settings.recipe.learning_rate for trial in (plain, perturbed)]
             assert rates[0] != rates[1] == pytest.approx(rates[0], rel=1e-4)
-            assert plain.id != echo.id
-            assert plain.seed == echo.seed
+            assert plain.id != perturbed.id
+            assert plain.seed == perturbed.seed
 
 
 def test_a_trace_holds_what_the_trial_recorded(method: Path, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_what_cannot_be_prepared_is_one_line_and_exit_code_2(name: str, tmp_path
 def test_the_published_ferplus_is_whole(data_root: Path) -> None:
     result = run("verify", "ferplus", "--data-root", str(data_root))
     assert result.exit_code == 0
-    assert "whole: as published" in result.output
+    assert "complete: as published" in result.output
 
 
 def test_the_contact_sheet_is_written_as_png(tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ class TestAlign:
 
     @pytest.mark.parametrize("name", ["rafdb", "affectnet", "ferplus"])
     def test_sets_that_come_aligned_stay_as_they_are(self, name: str, tmp_path: Path) -> None:
-        refused(at(tmp_path, "prepare", name, "--align"), "its own crops are used")
+        refused(at(tmp_path, "prepare", name, "--align"), "is used with its published crops")
 
 
 def test_without_dlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

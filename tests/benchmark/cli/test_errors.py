@@ -12,7 +12,7 @@ import timm
 import torch
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.cli.run import default_workers
+from fernoise_bench.benchmark.engines.options import default_workers
 from fernoise_bench.benchmark.registry import names
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets.catalog import listing_of
@@ -269,7 +269,7 @@ def test_imagenet_weights_that_cannot_be_fetched(refused: Refused, monkeypatch: 
     monkeypatch.setattr(timm, "create_model", fail)
     paper = ("run", "--protocol", "bp4d-3fold", EVERY, "--synthetic", "--profile", "paper", "--out", "runs")
     message = refused(*paper)
-    assert message.startswith("ImageNet weights for resnet34 could not be fetched (Name or service not known): ")
+    assert message.startswith("ImageNet weights for resnet34 could not be downloaded (Name or service not known): ")
 
 
 # --- the output folder
@@ -296,7 +296,7 @@ def test_an_output_folder_that_is_not_writable(
     monkeypatch.setattr(os, "access", refuse)
     message = refused("run", "--protocol", "ferplus-sym", EVERY, *SMOKE[:-1], out)
     assert message == f"--out {out}: {tmp_path} is not writable; choose another folder"
-    assert asked == [tmp_path]
+    assert [path for path in asked if tmp_path in (path, *path.parents)] == [tmp_path]
 
 
 # --- a user's method file

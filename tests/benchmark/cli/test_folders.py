@@ -45,7 +45,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"fernoise-bench: {named}")
-    assert result.stderr.endswith("; see that it can be read and written, or name another place\n")
+    assert result.stderr.endswith("; check that it can be read and written, or name another path\n")
     assert result.stderr.count("\n") == 1
     assert (tmp_path / "taken").read_text() == "x"
 
@@ -57,7 +57,7 @@ def test_a_failure_without_a_place_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("fernoise_bench.results.records.record.load_records", fails)
     result = CliRunner().invoke(main, ["status"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("fernoise-bench: No space left on device; see that there is room")
+    assert result.stderr.startswith("fernoise-bench: No space left on device; check the free disk space")
     assert result.stderr.count("\n") == 1
 
 
@@ -66,7 +66,9 @@ def test_a_failure_without_a_place_is_one_line(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_printed_where_there_is_no_room(words: Sequence[str]) -> None:
     with FULL.open("w") as full:
         ended = subprocess.run([sys.executable, "-c", COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True)
-    expected = "fernoise-bench: what is printed cannot be written: No space left on device; send it elsewhere\n"
+    expected = (
+        "fernoise-bench: the output cannot be written: No space left on device; redirect it to another file or device\n"
+    )
     assert (ended.returncode, ended.stderr) == (2, expected)
 
 

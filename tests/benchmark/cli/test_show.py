@@ -200,7 +200,7 @@ def test_effective_noise_is_what_a_cell_of_generated_faces_has(name: str) -> Non
 
 def test_labels_of_a_teacher_are_not_known_before_a_trial() -> None:
     (row,) = noise_rows(find("bp4d-3fold"), "smoke")
-    assert row[:2] == ("effective noise", "not yet known")
+    assert row[:2] == ("effective noise", "not known yet")
     rows = {name: value for name, value, _ in protocol_rows(find("bp4d-3fold"), "smoke")}
     assert rows["noisy labels from"] == "supervised:clean"
 

@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from fernoise_bench.benchmark.engines.ray_cluster import RayPlace, run_ray
+from fernoise_bench.benchmark.engines.options import EngineOptions
+from fernoise_bench.benchmark.engines.ray_cluster import run_ray
 from fernoise_bench.protocols.errors import BadInput
 
 from ...toy import ignore, toy_trial
@@ -45,7 +46,7 @@ def test_a_killed_nodes_trial_goes_on_elsewhere(bench: Bench, cluster: RayCluste
     code, text = ended(run)
     assert code == 0, text
     assert "its worker or machine died" in text
-    assert "it goes on elsewhere from its last checkpoint" in text
+    assert "it is continued on another from its last checkpoint" in text
     assert bench.resumed("killed") == 1
     assert bench.results("killed") == bench.results("alone")
     (line,) = bench.status("killed")["methods"]
@@ -77,7 +78,7 @@ def test_without_retries_the_status_tells_and_the_next_run_goes_on(bench: Bench,
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(BadInput, match=r"pip install 'fernoise-bench\[ray\]'"):
-        run_ray([toy_trial("supervised", tmp_path / "out")], ignore, RayPlace(), ignore)
+        run_ray([toy_trial("supervised", tmp_path / "out")], ignore, EngineOptions("ray"), ignore)
     assert not (tmp_path / "out").exists()
 
 
@@ -91,5 +92,5 @@ def test_an_address_where_nobody_listens_is_refused_at_once(
     monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
     typed = address.format(free=free_port())
     with pytest.raises(BadInput, match=re.escape(f"--address {typed}: no Ray cluster there ({reason})")):
-        run_ray([toy_trial("supervised", tmp_path / "out")], ignore, RayPlace(typed), ignore)
+        run_ray([toy_trial("supervised", tmp_path / "out")], ignore, EngineOptions("ray", address=typed), ignore)
     assert not (tmp_path / "out").exists()

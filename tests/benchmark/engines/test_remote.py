@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark.engines.remote import EventLog, lost, pack, run_remote
-from fernoise_bench.benchmark.engines.select import EngineOptions, _pairs
+from fernoise_bench.benchmark.engines.options import EngineOptions
+from fernoise_bench.benchmark.engines.remote import EventLog, mark_lost, pack, run_remote
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.trial_state import state_of
@@ -91,26 +91,26 @@ def test_a_full_disk_elsewhere_is_a_status_here(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> Mapping[str, Any]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fernoise_bench.benchmark.engines.remote.run_trial", full)
+    monkeypatch.setattr("fernoise_bench.benchmark.engines.local.run_trial", full)
     status = run_remote(pack(toy_trial("supervised", tmp_path)), ToyContext(), EventLog(tmp_path / "post"), "w")
     assert (status["state"], status["reason"]) == ("failed", "No space left on device")
 
 
 def test_a_lost_trial_is_written_down_unless_somebody_has_it_or_it_was_done(tmp_path: Path) -> None:
     never = toy_trial("supervised", tmp_path, seed=1)
-    assert lost(never, "gone") == {"state": "not run", "reason": "gone"}
+    assert mark_lost(never, "gone") == {"state": "not run", "reason": "gone"}
     assert not never.folder.exists()
 
     trial = toy_trial("supervised", tmp_path)
     trial.folder.mkdir(parents=True)
     with FolderLock(trial.folder):
-        lost(trial, "gone")
+        mark_lost(trial, "gone")
         assert not (trial.folder / "status.json").exists(), "its worker lives"
-    assert lost(trial, "gone")["state"] == "failed"
+    assert mark_lost(trial, "gone")["state"] == "failed"
     assert read_json(trial.folder / "status.json")["reason"] == "gone"
 
     run_trial(trial, ToyContext(), ignore)
-    assert lost(trial, "gone")["state"] == "done"
+    assert mark_lost(trial, "gone")["state"] == "done"
     assert state_of(trial) == "done"
 
 
@@ -131,23 +131,17 @@ def test_the_device_follows_from_what_each_trial_is_given(where: EngineOptions, 
 @pytest.mark.parametrize(
     ("where", "asked", "message"),
     [
-        (EngineOptions("ray"), "cuda", "say what share of a GPU by --gpus-per-trial 1"),
-        (EngineOptions("ray", gpus_per_trial=0.5), "cpu", "--gpus-per-trial 0.5: --device cpu needs none"),
+        (EngineOptions("ray"), "cuda", "needs a share of a GPU for each trial: add --gpus-per-trial 1"),
+        (EngineOptions("ray", gpus_per_trial=0.5), "cpu", "--gpus-per-trial 0.5 contradicts --device cpu"),
         (EngineOptions("local", gpus_per_trial=0.5), "auto", "--gpus-per-trial is for --engine ray or slurm"),
         (EngineOptions("slurm", workers=1, address="auto"), "auto", "--address is for --engine ray;"),
         (EngineOptions(retries=2), "auto", "--retries is for --engine ray;"),
         (EngineOptions("ray", partition="gpu"), "auto", "--partition is for --engine slurm;"),
         (EngineOptions("inline", time="90"), "auto", "--time is for --engine slurm;"),
         (EngineOptions(sbatch=("account=lab",)), "auto", "--slurm is for --engine slurm;"),
-        (EngineOptions("slurm"), "auto", "say how many processes take trials by --workers N"),
+        (EngineOptions("slurm"), "auto", "needs the number of worker processes: add --workers N"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(where: EngineOptions, asked: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         where.device(asked)
-
-
-def test_further_options_of_sbatch_are_pairs() -> None:
-    assert _pairs(("account=lab", "--mem=16G", "comment=a=b")) == {"account": "lab", "mem": "16G", "comment": "a=b"}
-    with pytest.raises(BadInput, match="--slurm account: write NAME=VALUE"):
-        _pairs(("account",))

@@ -12,9 +12,18 @@ from typing import Any
 
 import pytest
 
-from fernoise_bench.benchmark.engines import slurm_cluster as engine_slurm
+from fernoise_bench.benchmark.engines import slurm_cluster as module
+from fernoise_bench.benchmark.engines.options import EngineOptions
 from fernoise_bench.benchmark.engines.remote import EventLog
-from fernoise_bench.benchmark.engines.slurm_cluster import SlurmPlace, Worker, end, minutes_of, run_slurm, take
+from fernoise_bench.benchmark.engines.slurm_cluster import (
+    Worker,
+    claim,
+    job_parameters,
+    mark_ended,
+    minutes_of,
+    run_slurm,
+    sbatch_options,
+)
 from fernoise_bench.protocols.errors import BadInput
 
 from ...toy import ignore, toy_trial
@@ -99,30 +108,30 @@ def test_sbatchs_refusal_is_one_line(bench: Bench) -> None:
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(BadInput, match=r"pip install 'fernoise-bench\[slurm\]'"):
-        run_slurm([toy_trial("supervised", tmp_path / "out")], ignore, SlurmPlace(), ignore)
+        run_slurm([toy_trial("supervised", tmp_path / "out")], ignore, EngineOptions("slurm"), ignore)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_trial_is_taken_once_and_kept_over_a_requeue(tmp_path: Path) -> None:
-    assert take(tmp_path, "a", "worker-0")
-    assert not take(tmp_path, "a", "worker-1")
-    assert take(tmp_path, "a", "worker-0"), "the same worker in its next life"
-    end(tmp_path, "a")
-    assert not take(tmp_path, "a", "worker-0"), "ended, though it may have failed"
-    assert take(tmp_path, "b", "worker-1")
+    assert claim(tmp_path, "a", "worker-0")
+    assert not claim(tmp_path, "a", "worker-1")
+    assert claim(tmp_path, "a", "worker-0"), "the same worker in its next life"
+    mark_ended(tmp_path, "a")
+    assert not claim(tmp_path, "a", "worker-0"), "ended, though it may have failed"
+    assert claim(tmp_path, "b", "worker-1")
 
 
 def test_a_worker_that_gets_nowhere_is_not_requeued_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helpers = SimpleNamespace(DelayedSubmission=lambda worker: worker)
-    monkeypatch.setattr(engine_slurm, "_submitit", lambda: SimpleNamespace(helpers=helpers))
+    monkeypatch.setattr(module, "import_extra", lambda *_: SimpleNamespace(helpers=helpers))
     log, worker = EventLog(tmp_path), Worker((), tmp_path, number=0, workers=1)
     lives = 0
     while (following := worker.checkpoint()) is not None:
         worker, lives = following, lives + 1
         if lives == 2:
-            log.send(worker.me, "a", {"epoch": 1})
-    assert lives == 2 + 1 + engine_slurm.IDLE_LIVES
-    assert worker.idle == engine_slurm.IDLE_LIVES
+            log.send(worker.process_name, "a", {"epoch": 1})
+    assert lives == 2 + 1 + module.MOST_IDLE
+    assert worker.idle == module.MOST_IDLE
 
 
 @pytest.mark.parametrize(
@@ -140,12 +149,14 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_workers_that_share_a_gpu_share_a_job() -> None:
-    place = SlurmPlace(workers=8, gpus_per_trial=0.25, partition="gpu", minutes=240, options={"account": "lab"})
-    wanted: dict[str, Any] = place.parameters(jobs=2)
+    options = EngineOptions(
+        "slurm", workers=8, gpus_per_trial=0.25, partition="gpu", time="4:00:00", sbatch=("account=lab",)
+    )
+    wanted: dict[str, Any] = job_parameters(options, jobs=2)
     assert (wanted["ntasks_per_node"], wanted["gpus_per_node"], wanted["array_parallelism"]) == (4, 1, 2)
     assert (wanted["partition"], wanted["time"], wanted["signal_delay_s"]) == ("gpu", 240, 90)
     assert wanted["additional_parameters"] == {"requeue": True, "account": "lab"}
-    alone = SlurmPlace(minutes=1).parameters(jobs=1)
+    alone = job_parameters(EngineOptions("slurm", time="1"), jobs=1)
     assert (alone["ntasks_per_node"], alone["signal_delay_s"]) == (1, 15)
     assert not {"partition", "gpus_per_node"} & set(alone)
 
@@ -166,4 +177,14 @@ def test_an_array_is_over_when_no_job_of_it_is_left(
 ) -> None:
     answer = SimpleNamespace(returncode=code, stdout=out, stderr=err)
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: answer)
-    assert engine_slurm._alive("7") is alive
+    assert module._is_alive("7") is alive
+
+
+def test_further_options_of_sbatch_are_pairs() -> None:
+    assert sbatch_options(("account=lab", "--mem=16G", "comment=a=b")) == {
+        "account": "lab",
+        "mem": "16G",
+        "comment": "a=b",
+    }
+    with pytest.raises(BadInput, match="--slurm account: write NAME=VALUE"):
+        sbatch_options(("account",))

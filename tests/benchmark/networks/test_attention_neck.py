@@ -153,7 +153,7 @@ def test_bf16_stays_inside_and_samples_are_counted_once_each_way() -> None:
 
 
 def test_a_neck_on_anything_but_a_resnet_is_refused() -> None:
-    with pytest.raises(BadInput, match="encoder 'convnext_atto': the attention neck takes the place of a ResNet's"):
+    with pytest.raises(BadInput, match="encoder 'convnext_atto': the attention neck replaces a ResNet's last stage"):
         build_model("convnext_atto", Weights("none"), "attention")
 
 

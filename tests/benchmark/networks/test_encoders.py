@@ -249,7 +249,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_told_in_one_line(
     with pytest.raises(BadInput) as caught:
         build_model("resnet34", Weights("imagenet"))
     message = str(caught.value)
-    assert message.startswith("ImageNet weights for resnet34 could not be fetched (")
+    assert message.startswith("ImageNet weights for resnet34 could not be downloaded (")
     assert "--weights none" in message
     assert "\n" not in message
 
@@ -273,5 +273,5 @@ def test_without_a_network_timm_itself_raises_what_is_told(monkeypatch: pytest.M
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(BadInput, match="ImageNet weights for resnet18 could not be fetched"):
+    with pytest.raises(BadInput, match="ImageNet weights for resnet18 could not be downloaded"):
         build_model("resnet18", Weights("imagenet"))

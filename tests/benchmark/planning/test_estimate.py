@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from fernoise_bench.benchmark import trial_state
 from fernoise_bench.benchmark.planning import estimate as plan
 from fernoise_bench.benchmark.planning import grid as cells
+from fernoise_bench.benchmark.planning.device_speed import Speed
 from fernoise_bench.benchmark.planning.grid import Grid, RunRequest, describe, make_grid
 from fernoise_bench.benchmark.registry import find
-from fernoise_bench.benchmark.training import runner
 from fernoise_bench.methods.base import Task
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.files import write_json
@@ -24,8 +25,8 @@ STEP, LOOK = 0.01, 0.001  # seconds an image: trained on, looked at
 @pytest.fixture(autouse=True)
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of known speed; of a finished trial nothing but its status is looked at."""
-    monkeypatch.setattr(plan, "_speed", lambda trial: (STEP, LOOK))
-    monkeypatch.setattr(runner, "damage", lambda trial: "")
+    monkeypatch.setattr(plan, "_speed", lambda trial: Speed(1 / STEP, 1 / LOOK, "a test"))
+    monkeypatch.setattr(trial_state, "damage", lambda trial: "")
 
 
 def smoke(out: Path, protocol: str = "fer2013-real", **asked: Any) -> Grid:
@@ -84,7 +85,7 @@ def test_time_is_passes_times_images(tmp_path: Path) -> None:
     lines = {line["method"]: line for line in found["methods"]}
     assert lines["supervised"]["seconds_each"] == pytest.approx(one)
     assert lines["ensemble"]["seconds_each"] == pytest.approx(2 * one)
-    assert lines["ensemble"]["from"] == "2 passes a sample at 100 images/s, measured now"
+    assert lines["ensemble"]["from"] == "2 passes per sample at 100 images/s, measured now"
     assert found["seconds_of_one_worker"] == pytest.approx(2 * one + 2 * 2 * one)
     assert found["seconds"] == pytest.approx(6 * one / 4)
     assert (found["cells"], found["trials"], found["to_run"]) == (2, 4, 4)
@@ -104,7 +105,7 @@ def test_finished_trials_are_not_counted_and_say_how_long_the_others_take(tmp_pa
 
 
 def test_the_text_names_everything(tmp_path: Path) -> None:
-    text = plan.text(plan.estimate(smoke(tmp_path), workers=2))
+    text = plan.estimate_text(plan.estimate(smoke(tmp_path), workers=2))
     assert text.startswith("fer2013-real v1 · smoke · generated faces · ")
     assert "320 training and 200 test rows" in text
     assert "recot                        not applicable: needs action unit labels" in text
@@ -130,6 +131,5 @@ def test_passes_are_counted_as_built(name: str, kind: Any, passes: int) -> None:
 
 def test_the_speed_of_this_machine_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    step, look = plan._speed(smoke(tmp_path).trials[0])
-    assert 0 < look < 1
-    assert 0 < step < 1
+    speed = plan._speed(smoke(tmp_path).trials[0])
+    assert speed.inference_rate > speed.trained > 1

@@ -10,16 +10,16 @@ from click.testing import CliRunner
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.planning import device_speed as gpus
 from fernoise_bench.benchmark.planning import suite_estimate as plan_suite
-from fernoise_bench.benchmark.planning.compute_count import Sizes, Work, count
-from fernoise_bench.benchmark.planning.device_speed import Speed
+from fernoise_bench.benchmark.planning.compute_count import ComputeCount, Sizes, count
+from fernoise_bench.benchmark.planning.device_speed import Network, Speed
 from fernoise_bench.benchmark.planning.suite_estimate import (
     PUBLISHED,
     CostLine,
     SuiteCost,
     estimate_suite,
     suite,
-    text,
-    wall,
+    suite_text,
+    wall_hours,
 )
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.protocols import catalog
@@ -27,7 +27,7 @@ from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.papers.reported import TABLE_IDS
 from fernoise_bench.results.papers.tables import wanted
 
-NETWORK = ("resnet18", "", 0, 224)
+NETWORK = Network("resnet18", "", 0, 224)
 SPEED = Speed(trained=100.0, inference_rate=400.0, how="a test")
 
 # --- counted work
@@ -36,16 +36,16 @@ SPEED = Speed(trained=100.0, inference_rate=400.0, how="a test")
 @pytest.mark.parametrize(
     ("method", "protocol", "work"),
     [
-        ("supervised", "rafdb-sym", Work(1, 1, 0, 1)),
-        ("cocuring", "rafdb-sym", Work(2, 2, 0, 2)),
-        ("recot", "bp4d-3fold", Work(2, 2, 0, 2)),
-        ("supervised:clean", "bp4d-3fold", Work(0.5, 0.5, 0, 1)),
-        ("mean_teacher", "bp4d-3fold", Work(2, 1, 0, 1)),
-        ("distillation", "bp4d-3fold", Work(1, 1, 0, 1)),
-        ("ulc_ag", "rafdb-sym", Work(1, 1, 0, 1)),
+        ("supervised", "rafdb-sym", ComputeCount(1, 1, 0, 1)),
+        ("cocuring", "rafdb-sym", ComputeCount(2, 2, 0, 2)),
+        ("recot", "bp4d-3fold", ComputeCount(2, 2, 0, 2)),
+        ("supervised:clean", "bp4d-3fold", ComputeCount(0.5, 0.5, 0, 1)),
+        ("mean_teacher", "bp4d-3fold", ComputeCount(2, 1, 0, 1)),
+        ("distillation", "bp4d-3fold", ComputeCount(1, 1, 0, 1)),
+        ("ulc_ag", "rafdb-sym", ComputeCount(1, 1, 0, 1)),
     ],
 )
-def test_forwards_and_backwards_are_counted_in_a_training(method: str, protocol: str, work: Work) -> None:
+def test_forwards_and_backwards_are_counted_in_a_training(method: str, protocol: str, work: ComputeCount) -> None:
     assert count(find(method), catalog.find(protocol)) == work
 
 
@@ -57,12 +57,15 @@ def test_passes_over_the_training_set_are_counted_apart() -> None:
 def test_a_trainings_forwards_follow_from_steps_rows_and_epochs() -> None:
     """RAF-DB: 40 epochs of 95 whole batches of 128; AffectNet stops after 401 batches."""
     recipe = catalog.find("rafdb-sym").paper.recipe
-    rest, trained = Work(2, 1, 3, 2).of(recipe, Sizes(12_271, 0, 3_068))
+    forward_only, trained = ComputeCount(2, 1, 3, 2).total(recipe, Sizes(12_271, 0, 3_068))
     assert trained == 40 * 95 * 128
-    assert rest == 40 * (95 * 128 + 3 * 12_271 + 2 * 3_068)
-    assert Work(1, 1, 0, 0).of(recipe, Sizes(287_651, 0, 0)) == (0, 40 * 401 * 128)
+    assert forward_only == 40 * (95 * 128 + 3 * 12_271 + 2 * 3_068)
+    assert ComputeCount(1, 1, 0, 0).total(recipe, Sizes(287_651, 0, 0)) == (0, 40 * 401 * 128)
     # 25 epochs, each over the verified rows once, half of every batch of 100
-    assert Work(1, 1, 0, 0).of(catalog.find("bp4d-3fold").paper.recipe, Sizes(1_500, 1_000, 0)) == (0, 25 * 20 * 100)
+    assert ComputeCount(1, 1, 0, 0).total(catalog.find("bp4d-3fold").paper.recipe, Sizes(1_500, 1_000, 0)) == (
+        0,
+        25 * 20 * 100,
+    )
 
 
 # --- speed
@@ -70,13 +73,13 @@ def test_a_trainings_forwards_follow_from_steps_rows_and_epochs() -> None:
 
 def test_a_resnet_18_has_the_flops_everybody_counts() -> None:
     """1.8 billion multiply-adds at 224 px, a backward being two forwards but for the first layer."""
-    forward, both = gpus.flops(*NETWORK)
+    forward, both = gpus.flops(NETWORK)
     assert forward == pytest.approx(2 * 1.814e9, rel=0.01)
     assert both == pytest.approx(3 * forward, rel=0.05)
 
 
 def test_an_assumed_speed_says_so_and_by_what() -> None:
-    speed = gpus.assumed("H100", "fp32", *NETWORK)
+    speed = gpus.assumed_speed("H100", "fp32", NETWORK)
     assert speed.how == "assumed: 67 TFLOPS fp32 of h100's data sheet at 40% utilisation, over counted FLOPs"
     assert speed.trained == pytest.approx(67e12 * 0.4 / (speed.training_gflops * 1e9))
     assert speed.inference_rate > 2 * speed.trained
@@ -86,7 +89,7 @@ def test_a_measured_speed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(gpus, "PROBE_SECONDS", 0.1)
-    speed = gpus.measured(torch.device("cpu"), "fp32", "small", "", 0, 32)
+    speed = gpus.measured_speed(torch.device("cpu"), "fp32", Network("small", "", 0, 32))
     assert speed.how.startswith("measured now (cpu, ")
     assert speed.inference_rate > speed.trained > 0
     assert speed.training_gflops is None
@@ -94,9 +97,9 @@ def test_a_measured_speed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_gpus_and_modes_they_lack_are_refused() -> None:
     with pytest.raises(BadInput, match="unknown GPU 'h1000': did you mean h100"):
-        gpus.assumed("h1000", "fp32", *NETWORK)
+        gpus.assumed_speed("h1000", "fp32", NETWORK)
     with pytest.raises(BadInput, match="v100 has no bf16; use fp32"):
-        gpus.assumed("v100", "bf16", *NETWORK)
+        gpus.assumed_speed("v100", "bf16", NETWORK)
 
 
 # --- the suite
@@ -111,7 +114,7 @@ def one_table(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods need not be counted."""
-    monkeypatch.setattr(plan_suite, "count", lambda *_, **__: Work(1, 1, 0, 1))
+    monkeypatch.setattr(plan_suite, "count", lambda *_, **__: ComputeCount(1, 1, 0, 1))
 
 
 def test_every_tables_cells_are_there_once(quick: None) -> None:
@@ -129,23 +132,23 @@ def test_every_tables_cells_are_there_once(quick: None) -> None:
     assert ("bp4d-3fold", "supervised:clean") in found.teachers
 
 
-def test_hours_add_up_and_the_longest_pole_has_its_teacher_before_it() -> None:
+def test_hours_add_up_and_the_critical_path_has_its_teacher_before_it() -> None:
     hour = 3600 * SPEED.trained
     lines = (
-        CostLine("a", "slow", cells=1, folds=1, rest=0, trained=3 * hour, network=NETWORK),
-        CostLine("b", "pupil", cells=2, folds=2, rest=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
+        CostLine("a", "slow", cells=1, folds=1, forward_only=0, trained=3 * hour, network=NETWORK),
+        CostLine("b", "pupil", cells=2, folds=2, forward_only=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
     )
-    teachers = {("b", "t"): CostLine("b", "teacher t", 2, 2, rest=4 * hour, trained=hour, network=NETWORK)}
+    teachers = {("b", "t"): CostLine("b", "teacher t", 2, 2, forward_only=4 * hour, trained=hour, network=NETWORK)}
     found = estimate_suite(SuiteCost(lines, teachers, {"x on a": "lacks y"}), {NETWORK: SPEED}, seeds=2, devices=3)
     assert (found["trials"], found["teachers"]) == (2 + 4, 4)
     assert found["device_hours"] == pytest.approx(2 * 3 + 4 * 2 + 4 * 2)
-    pole = found["critical_path"]
-    assert (pole["method"], pole["hours"], pole["of_which_teachers"]) == ("pupil", 4, 2)
+    path = found["critical_path"]
+    assert (path["method"], path["hours"], path["of_which_teachers"]) == ("pupil", 4, 2)
     assert found["wall_hours"] >= max(22 / 3, 4)
-    said = text(found, "h100")
-    assert "critical path: pupil on b, 4 h 0 min, 2 h 0 min of them its teacher t" in said
+    said = suite_text(found, "h100")
+    assert "critical path: pupil on b, 4 h 0 min, 2 h 0 min of it for the teacher t" in said
     assert "not run: x on a: lacks y" in said
-    assert "in all 22 h100-hours" in said
+    assert "in total 22 h100-hours" in said
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_hours_add_up_and_the_longest_pole_has_its_teacher_before_it() -> None:
     ],
 )
 def test_the_wall_time_is_that_of_a_schedule(waits: list[tuple[float, float]], devices: int, hours: float) -> None:
-    assert wall(waits, devices) == hours
+    assert wall_hours(waits, devices) == hours
 
 
 def test_plan_all_prints_and_gives_data(one_table: None) -> None:

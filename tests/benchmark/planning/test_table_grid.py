@@ -55,13 +55,13 @@ def test_options_narrow_a_table():
     ("table_id", "changes", "message"),
     [
         ("recot-9", {}, "unknown table 'recot-9': did you mean recot-4"),
-        ("mlcr-1", {}, "--table mlcr-1 holds nothing to measure; to read it: fernoise-bench table mlcr-1"),
+        ("mlcr-1", {}, "--table mlcr-1 has nothing to measure; to print it: fernoise-bench table mlcr-1"),
         ("cocuring-2", {"all_methods": True}, "--all-methods: a table names its own methods"),
         ("cocuring-2", {"protocol": "fer2013-real"}, "unknown protocol of this table 'fer2013-real'"),
         ("cocuring-2", {"methods": ("recot",)}, "unknown method of this table 'recot'"),
         ("cocuring-2", {"levels": (0.5,)}, "unknown noise level of this table '0.5'"),
         ("cocuring-3", {"levels": (0.4,)}, "unknown noise level of this table '0.4'"),
-        ("cocuring-2", {"methods": ("scn",), "levels": (0.4,)}, "the options leave nothing of the table to run"),
+        ("cocuring-2", {"methods": ("scn",), "levels": (0.4,)}, "together select nothing of the table"),
     ],
 )
 def test_what_a_table_has_not_is_refused(table_id, changes, message):

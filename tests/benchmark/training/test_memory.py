@@ -37,6 +37,7 @@ from fernoise_bench.benchmark.settings import Settings
 from fernoise_bench.benchmark.trial import Job, Trial
 from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.protocols.catalog import find
+from fernoise_bench.protocols.loading import open_data
 
 def memory(what):
     line = next(line for line in open("/proc/self/status") if line.startswith(what))
@@ -54,7 +55,8 @@ def trial_of(recipe):
     job = Job(protocol, "paper", "real", root, root / "runs", settings, "none", partial=False)
     return Trial(job, registry.find("supervised"), "part1", None, 0)
 
-trial, context = trial_of(replace(recipe, max_steps=6)), runner.WorkerContext()
+trial = trial_of(replace(recipe, max_steps=6))
+context = runner.WorkerContext(opened=open_data(protocol, "paper", "real", root))
 status = runner.run_trial(trial, context, lambda event: None)
 assert status["state"] == "done", status
 told = json.loads((trial.folder / "environment.json").read_text())

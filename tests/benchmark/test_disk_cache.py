@@ -1,4 +1,4 @@
-"""What a run remembers of earlier ones: only what still holds, and nothing that a trial's identity would not tell."""
+"""What commands cache on disk: only what still holds, and nothing that changes the identity of a trial."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fernoise_bench.benchmark.disk_cache import file_stamps, lookup, store
 from fernoise_bench.benchmark.planning import grid
 from fernoise_bench.benchmark.planning.grid import RunRequest, identify_data, make_grid
-from fernoise_bench.benchmark.remembered import recall, remember, stamps
 from fernoise_bench.benchmark.training.runner import WorkerContext, run_trial
 from fernoise_bench.benchmark.trial_state import unfinished
 from fernoise_bench.protocols import catalog
@@ -28,29 +28,29 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_an_answer_is_that_of_its_question_and_may_be_lost() -> None:
-    assert recall({"a": 1}) is None
-    remember({"a": 1}, {"b": [2]})
-    assert recall({"a": 1}) == {"b": [2]}
-    assert recall({"a": 2}) is None
+def test_a_value_is_found_by_its_key_and_may_be_deleted() -> None:
+    assert lookup({"a": 1}) is None
+    store({"a": 1}, {"b": [2]})
+    assert lookup({"a": 1}) == {"b": [2]}
+    assert lookup({"a": 2}) is None
     (kept,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("remembered/*.json")
     kept.write_text("{")
-    assert recall({"a": 1}) is None
+    assert lookup({"a": 1}) is None
 
 
-def test_old_answers_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fernoise_bench.benchmark.remembered._MOST", 3)
+def test_old_entries_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fernoise_bench.benchmark.disk_cache._MOST_ENTRIES", 3)
     for number in range(5):
-        remember({"number": number}, number)
+        store({"number": number}, number)
         newest = max(Path(os.environ["XDG_CACHE_HOME"]).rglob("remembered/*.json"), key=os.path.getmtime)
         os.utime(newest, (number, number))
-    assert [recall({"number": number}) for number in range(5)] == [None, None, 2, 3, 4]
+    assert [lookup({"number": number}) for number in range(5)] == [None, None, 2, 3, 4]
 
 
 def test_a_stamp_sees_every_file_that_is_edited_added_or_taken_away(tmp_path: Path) -> None:
     (tmp_path / "data" / "below").mkdir(parents=True)
     places = [tmp_path / "data", tmp_path / "absent.csv"]
-    seen = [stamps(places)]
+    seen = [file_stamps(places)]
     for change in (
         lambda: (tmp_path / "data" / "below" / "a.png").write_bytes(b"1"),
         lambda: (tmp_path / "data" / "below" / "a.png").write_bytes(b"22"),
@@ -59,9 +59,9 @@ def test_a_stamp_sees_every_file_that_is_edited_added_or_taken_away(tmp_path: Pa
         lambda: (tmp_path / "absent.csv").write_text(""),
     ):
         change()
-        seen.append(stamps(places))
+        seen.append(file_stamps(places))
     assert len(set(seen)) == len(seen)
-    assert stamps(places) == seen[-1]
+    assert file_stamps(places) == seen[-1]
 
 
 def test_a_stamp_follows_links_and_gets_out_of_circles(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_a_stamp_follows_links_and_gets_out_of_circles(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "data" / "circle").symlink_to(tmp_path / "data")
-    before = stamps([tmp_path / "data"])
+    before = file_stamps([tmp_path / "data"])
     (tmp_path / "elsewhere" / "a.csv").write_text("1")
-    assert stamps([tmp_path / "data"]) != before
+    assert file_stamps([tmp_path / "data"]) != before
 
 
 def test_data_are_read_again_only_when_their_files_have_changed(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_data_are_read_again_only_when_their_files_have_changed(tmp_path: Path) 
     assert changed != identity
 
 
-def test_a_grid_from_what_is_remembered_is_the_grid(tmp_path: Path) -> None:
+def test_a_grid_from_the_cache_is_the_same(tmp_path: Path) -> None:
     ferplus.write_tables(tmp_path / "data" / "ferplus")
     asked = RunRequest(
         "ferplus-sym", ("supervised", "co-teaching"), levels=(0.2,), seeds=1, profile="smoke",
@@ -113,7 +113,7 @@ def test_data_that_changed_after_the_run_began_are_refused(tmp_path: Path, monke
     (trial,) = make_grid(asked).trials
     status = run_trial(trial, WorkerContext(), ignore)
     assert status["state"] == "failed"
-    assert "were changed after the run began; run it again" in status["reason"]
+    assert "were changed after the run began; start the run again" in status["reason"]
 
 
 @pytest.mark.slow

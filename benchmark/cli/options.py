@@ -1,0 +1,64 @@
+"""Options and helpers that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+PROFILES = click.Choice(["paper", "small", "smoke"])
+
+DATA_ROOT = click.option(
+    "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,
+    metavar="DIR", help="Folder of data sets in their published layout (environment variable FERNOISE_DATA).",
+)  # fmt: skip
+RESULTS_FOLDER = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR",
+    help="Folder for the results.",
+)  # fmt: skip
+DEVICE = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Device to compute on; auto takes CUDA where there is a CUDA device.",
+)  # fmt: skip
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Number of worker processes."
+)
+PROFILE = click.option(
+    "--profile", type=PROFILES, help="Size of the protocol. Default: paper, or small with --synthetic."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def format_option(*formats: str) -> Decorator[Any]:
+    """`--format`, the first of the formats being the default."""
+    return click.option(
+        "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="Output format."
+    )
+
+
+def add_options(*options: Decorator[Any]) -> Decorator[F]:
+    """A decorator that gives a command several options, in the order of its help."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def print_json(value: object) -> None:
+    """Prints plain data as JSON."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def warn_of_damage(messages: Iterable[str]) -> None:
+    """Names damaged trials on standard error."""
+    for message in messages:
+        click.echo(f"damaged: {message}", err=True)
