@@ -39,7 +39,7 @@ RECIPE = click.option(
 
 def of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
     """The records of a protocol; BadInput when there are none that passed the filters."""
-    chosen = [record for record in records if record.identity["protocol"]["name"] == name]
+    chosen = [record for record in records if record.protocol == name]
     if not chosen:
         fit = f" that fit{filters}" if filters else ""
         place = f" --out {shlex.quote(named(runs))}" if named(runs) else ""
@@ -87,9 +87,9 @@ def fitting(
     return [
         record
         for record in records
-        if (profile is None or record.identity["profile"] == profile)
-        and (wanted is None or record.identity["source"] == wanted)
-        and (recipe is None or record.identity["recipe"] == recipe)
+        if (profile is None or record.identity.profile == profile)
+        and (wanted is None or record.identity.source == wanted)
+        and (recipe is None or record.identity.recipe == recipe)
     ]
 
 
@@ -98,7 +98,7 @@ def _not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
 
     protocol = catalog.find(name)
     present = {record.method for record in records}
-    source = records[0].identity["source"]
+    source = records[0].identity.source
     offers = protocol.offers if source == "real" else offered(protocol, source, None)
     absent = {name: outline(target) for name, target in names().items() if name not in present}
     reasons = {name: lacking(told.needs, protocol, offers) for name, told in absent.items()}

@@ -29,7 +29,7 @@ def status(runs: Path, as_json: bool) -> None:
     records, damaged = load_records(runs)
     lines = [_status_line(key, group) for key, group in _grouped(records)]
     problems = [
-        {"trial": record.folder, "state": record.state, "reason": record.status.get("reason")}
+        {"trial": record.folder, "state": record.state, "reason": record.status.reason}
         for record in records
         if record.state in ("failed", "diverged")
     ]
@@ -160,17 +160,13 @@ def _of_protocol(
 
 
 def _grouped(records: Sequence[Record]) -> list[tuple[tuple[str, ...], list[Record]]]:
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        protocol = record.identity["protocol"]
-        key = (
-            f"{protocol['name']}@{protocol['version']}",
-            record.identity["profile"],
-            record.identity["source"],
-            record.method,
-        )
-        groups.setdefault(key, []).append(record)
-    return sorted(groups.items())
+    from ...results.analysis.grouping import grouped
+
+    def key(record: Record) -> tuple[str, ...]:
+        identity = record.identity
+        return identity.protocol.key, identity.profile, identity.source, record.method
+
+    return sorted(grouped(records, key).items())
 
 
 def _status_line(key: tuple[str, ...], group: Sequence[Record]) -> dict[str, object]:

@@ -233,7 +233,8 @@ class _Entry(Struct, array_like=True):
 
 
 _OWN = ("fold", "level", "draw", "seed", "teachers", "aux")
-_IDENTITY, _ENVIRONMENT, _ENTRY, _LINE = map(Decoder, (Identity, Environment, _Entry, EpochLine))
+_IDENTITY, _ENVIRONMENT = Decoder(Identity), Decoder(Environment)
+_ENTRY, _LINE = Decoder(_Entry), Decoder(EpochLine)
 
 
 def _encoded(record: Record) -> bytes:
@@ -250,7 +251,7 @@ def _encoded(record: Record) -> bytes:
         record.status,
         dict(record.scores),
         dict(record.scores_without_copies),
-        found and (found.names, found.counts.dtype.str, found.counts.shape, found.counts.tobytes()),
+        None if found is None else (found.names, found.counts.dtype.str, found.counts.shape, found.counts.tobytes()),
         len(record.epochs),
         encode(record.epochs[-1]),
     )

@@ -17,7 +17,7 @@ from ...protocols.base import Kind
 from ...protocols.errors import BadInput, printable
 from ...protocols.files import canonical_json, read_arrays
 from .. import metrics
-from .schema import NOT_WRITTEN, Counts, Environment, EpochLine, Identity, State, Status, Task
+from .schema import NOT_WRITTEN, Audit, Counts, Environment, EpochLine, Identity, State, Status, Task
 from .store import find_trials, trial_folder
 from .subject_counts import Subjects, count_by_subject
 from .trial_files import damaged, read_epochs, read_identity, read_part
@@ -206,9 +206,15 @@ def mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
+def audit_of(line: EpochLine) -> Audit[int]:
+    """The audit counts of an epoch; those that are not there are None."""
+    return line.audit or Audit()
+
+
 def audit_share(line: EpochLine, part: str, whole: str) -> float | None:
     """One audit count of an epoch as a share of another, in [0, 1]; None where there is nothing to share."""
-    share, total = getattr(line.audit, part, None), getattr(line.audit, whole, None)
+    audit = audit_of(line)
+    share, total = getattr(audit, part), getattr(audit, whole)
     return None if share is None or not total else float(share / total)
 
 

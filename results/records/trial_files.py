@@ -33,7 +33,8 @@ def read_identity(folder: Path) -> Identity:
 
 def read_part(folder: Path, kind: type[Part]) -> Part:
     """environment.json or status.json of a trial's folder. Errors as above."""
-    return _read(folder / _FILES[kind], _DECODERS[kind].decode)
+    found: Part = _read(folder / _FILES[kind], _DECODERS[kind].decode)
+    return found
 
 
 def read_epochs(folder: Path) -> tuple[EpochLine, ...]:
@@ -51,11 +52,12 @@ def write_identity(folder: Path, content: Mapping[str, Any]) -> None:
     write_json(folder / "identity.json", content)
 
 
-def write_part(folder: Path, part: Environment | Status | TeacherStatus) -> None:
-    """Writes environment.json or status.json. Errors as above."""
-    content = msgspec.to_builtins(part)
+def write_part(folder: Path, part: Environment | Status | TeacherStatus) -> dict[str, Any]:
+    """Writes environment.json or status.json. Returns its content. Errors as above."""
+    content: dict[str, Any] = msgspec.to_builtins(part)
     _check(content, _DECODERS[type(part)].decode)
     write_json(folder / _FILES[type(part)], content)
+    return content
 
 
 def write_epochs(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -91,7 +93,7 @@ def _read(path: Path, decode: Callable[[bytes], T], *, printed: bool = True) -> 
     raw = read_content(path)
     try:
         text, found = raw.decode(), decode(raw)
-        if printed and not _is_printable(text):
+        if printed and not is_printable(text):
             raise ValueError("a name or a reason holds control characters")
     except (ValueError, RuntimeError, MemoryError) as error:
         raise damaged(path.parent, f"{path.name}: {printable(_told(error))[:300]}") from error
@@ -111,7 +113,7 @@ def _told(error: Exception) -> str:
     return f"{place}: {what}" if place else what
 
 
-def _is_printable(text: str) -> bool:
+def is_printable(text: str) -> bool:
     """Whether every text in JSON can be printed, names of fields included."""
     if text.isascii() and "\\" not in text and "\x7f" not in text:  # JSON holds other control characters as escapes
         return True

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..analysis.diff import _DECIMALS, VERDICTS, Difference, Key
 from ..analysis.grouping import MISSING
-from .cell import Cell, Table
+from .cell import Cell, Table, minus
 
 
 def difference_table(found: Sequence[Difference], names: tuple[str, str]) -> Table:
@@ -62,4 +62,4 @@ def _row(found: Difference) -> tuple[Cell, ...]:
 def _percent(share: float, decimals: int, *, signed: bool = False) -> Cell:
     if math.isnan(share):
         return Cell(MISSING)
-    return Cell(f"{100 * share:{'+' if signed else ''}.{decimals}f}".replace("-", "−"), 100 * share)
+    return Cell(minus(f"{100 * share:{'+' if signed else ''}.{decimals}f}"), 100 * share)
