@@ -114,10 +114,10 @@ class Environments:
 
     def place(self, environment: Environment) -> int:
         """Where this environment stands; what belongs to a trial alone (its noise) is left out."""
-        key = msgspec.msgpack.encode(structs.replace(environment, noise=None))
+        key = msgspec.json.encode(structs.replace(environment, noise=None), order="sorted")
         if key not in self._places:
             self._places[key] = len(self.found)
-            content = msgspec.to_builtins(environment, order="sorted") if environment.known else {}
+            content = msgspec.json.decode(key) if environment.known else {}
             self.found.append({name: value for name, value in content.items() if name != "noise"})
         return self._places[key]
 

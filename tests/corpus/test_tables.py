@@ -14,7 +14,7 @@ from fernoise_bench.results.regression import references as check_references
 
 from .damages import BYTES, JSON, Damage
 
-RESULTS = Path(reported_tables.__file__).parent
+RESULTS = Path(reported_tables.__file__).parents[1]
 
 
 def first_key(content: bytes) -> bytes:

@@ -31,7 +31,7 @@ HEADERS = [
 
 
 def chosen(records: list[Record], protocol: str, method: str) -> list[Record]:
-    return [r for r in records if (r.identity["protocol"]["name"], r.method) == (protocol, method)]
+    return [r for r in records if (r.protocol, r.method) == (protocol, method)]
 
 
 def percent(records: list[Record], rule: str) -> list[float]:
@@ -52,8 +52,8 @@ def rows_of(records: list[Record]) -> list[list[str]]:
     rows: list[list[str]] = []
     for method in {record.method for record in records}:
         groups = [chosen(records, protocol, method) for protocol in PROTOCOLS]
-        timed = [record for group in groups for record in group if record.environment["device"] == TIMED_ON]
-        seconds = fmean(record.status["seconds"] for record in timed)
+        timed = [record for group in groups for record in group if record.environment.device == TIMED_ON]
+        seconds = fmean(record.status.seconds for record in timed)
         name = f"{method} †" if oracle_knowledge(groups[0]) else method
         rows.append([name, *measured(groups[0]), *measured(groups[1]), f"{seconds:.0f}"])
     for column in (4, 1):  # leaves the rows in the order of the first protocol
@@ -73,7 +73,7 @@ def ships(reference: tuple[list[Record], list[str]]) -> list[Record]:
 @pytest.fixture
 def records(ships: list[Record]) -> list[Record]:
     """Those of both protocols of the table."""
-    return [record for record in ships if record.identity["protocol"]["name"] in PROTOCOLS]
+    return [record for record in ships if record.protocol in PROTOCOLS]
 
 
 def test_the_table_is_what_the_records_that_ship_say(records: list[Record]) -> None:
@@ -84,7 +84,7 @@ def test_the_table_is_what_the_records_that_ship_say(records: list[Record]) -> N
 
 def test_its_seeds_and_trials_are_those_that_ship(ships: list[Record], records: list[Record]) -> None:
     text = README.read_text(encoding="utf-8")
-    seeds = len({record.identity["seed"] for record in records})
+    seeds = len({record.identity.seed for record in records})
     assert f"± over {seeds} seeds" in text
     assert text.count(f"--seeds {seeds} --all-methods --method cocuring:no-relabel") == len(PROTOCOLS)
     assert f"These {len(records)} trials ship" in text
@@ -102,7 +102,7 @@ def test_the_oracle_flatters_as_much_as_it_says(records: list[Record]) -> None:
 
 
 def view(records: list[Record], protocol: str) -> View:
-    return view_of(Block(tuple(r for r in records if r.identity["protocol"]["name"] == protocol)), Expected())
+    return view_of(Block(tuple(r for r in records if r.protocol == protocol)), Expected())
 
 
 def against_the_ensemble(found: Comparison) -> tuple[str, str]:

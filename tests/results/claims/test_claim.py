@@ -219,7 +219,7 @@ def test_a_statement_that_contradicts_itself_is_refused(change, message) -> None
 
 
 def test_a_damaged_file_is_named(monkeypatch, tmp_path) -> None:
-    (tmp_path / "claims").mkdir()
+    (tmp_path / "statements").mkdir()
     (tmp_path / "statements" / "recot.toml").write_text('name = "x"\n[[statement]]\nid = "a"\n')
     monkeypatch.setattr(claim_data, "files", lambda _: tmp_path)
     with pytest.raises(BadInput, match=r"results/claims/statements/recot\.toml is damaged .*: install .* again"):

@@ -75,7 +75,7 @@ def test_a_kill_at_any_byte_leaves_the_old_content_or_the_new(tmp_path_factory, 
 WRITER = """
 import sys
 from pathlib import Path
-from fernoise_bench.results.records.store import write_atomic
+from fernoise_bench.protocols.files import write_atomic
 print("ready", flush=True)
 number = 0
 while True:
@@ -246,7 +246,7 @@ def test_leftovers_go_only_when_the_lock_is_acquired(tmp_path):
 
 
 def test_without_file_locks_the_lock_is_always_acquired(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     with locks.FolderLock(tmp_path) as first, locks.FolderLock(tmp_path) as second:
         assert first
         assert second
