@@ -7,25 +7,9 @@ from torch import Tensor
 
 from ...methods.base import Step
 from ...protocols.base import Kind
+from ...results.records.schema import Audit
 
-COUNTS = (
-    "entries",  # label entries seen that have a reference
-    "wrong",  # of those, given label differs from the reference
-    "predicted",  # entries of steps that reported predictions
-    "predicted_wrong",  # of those, wrong ones
-    "memorised",  # wrong entries predicted as given
-    "recovered",  # wrong entries predicted as the reference
-    "judged",  # entry-network pairs of steps that reported weights
-    "right",  # of those, given right
-    "kept",  # of those judged, trained on with the given label
-    "kept_right",  # of those kept, given right
-    "targets",  # entry-network pairs of steps that reported targets
-    "targets_right",  # of those, given right
-    "changed",  # entry-network pairs whose target is another label than the given one, kept or not
-    "changed_right",  # of those changed, to the reference
-    "damaged",  # of those changed, given right before
-)
-
+COUNTS = Audit.__struct_fields__
 # Counted apart by reference class, or by AU, as well.
 BY_CLASS = ("entries", "wrong", "predicted_wrong", "memorised", "right", "kept_right", "targets_right", "damaged")
 

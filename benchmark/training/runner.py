@@ -23,8 +23,8 @@ from ...protocols.loading import Data, open_data
 from ...protocols.locks import FolderLock, is_locked
 from ...protocols.rows import CellData
 from ...results.records.record import load_record
-from ...results.records.schema import Best, Environment, Noise, Rows, State, Status, Task
-from ...results.records.trial_files import read_part, write_identity, write_part
+from ...results.records.schema import Best, Environment, Noise, Rows, State, Status, Task, identity_of
+from ...results.records.trial_files import FILES, read_part, write_part
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
 from ..trial import Trial
@@ -33,7 +33,6 @@ from .evaluator import Diverged
 from .state import Training
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
-FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
 # Of the output folder, not of a trial: every other trial would fail of it too.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -140,7 +139,7 @@ def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> M
 
 def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
     folder, weights = trial.folder, context.weights(trial)
-    write_identity(folder, trial.identity)
+    write_part(folder, identity_of(trial.identity))
     output = teachers.train_teachers(trial, context.cell(trial), weights, report)
     data = output.data
     training = trainer.start(trial, data, weights, output.probabilities)
@@ -201,7 +200,7 @@ def ended(trial: Trial, state: State, reason: str) -> Mapping[str, Any]:
     lines = trial.folder / "epochs.jsonl"
     done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
     status = Status(state, printable(reason), done, trial.job.settings.recipe.epochs, updated=_now())
-    write_identity(trial.folder, trial.identity)
+    write_part(trial.folder, identity_of(trial.identity))
     content = write_part(trial.folder, status)
     if state == "diverged":
         checkpoint.remove(trial.folder)

@@ -17,8 +17,8 @@ from ...protocols.errors import BadInput
 from ...protocols.files import read_arrays, remove, write_arrays
 from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
-from ...results.records.schema import TeacherCost, TeacherStatus
-from ...results.records.trial_files import read_part, write_identity, write_part
+from ...results.records.schema import TeacherCost, TeacherStatus, identity_of
+from ...results.records.trial_files import read_part, write_part
 from ..networks.initial_weights import Weights
 from ..trial import Trial
 from . import checkpoint, trainer
@@ -95,7 +95,7 @@ def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStat
 
 
 def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> None:
-    write_identity(teacher.folder, teacher.identity)
+    write_part(teacher.folder, identity_of(teacher.identity))
     training = trainer.start(teacher, data, weights)
     try:
         checkpoint.resume(teacher.folder, training)

@@ -19,7 +19,6 @@ VERDICTS: tuple[DiffVerdict, ...] = ("beyond", "unjudged", "missing", "new", "wi
 
 _CHANCE = 0.05  # of calling any cell beyond noise where all changes are noise
 _ENOUGH = 6  # degrees of freedom with which a method's spread is its own: four seeds on either side
-_DECIMALS = {"accuracy": 2, "f1": 1}
 
 
 class Key(NamedTuple):

@@ -252,19 +252,6 @@ def pair_up(records: Sequence[Record], pairs: Sequence[Pair], folds: Collection[
     return Paired(tuple(complete), tuple(complete.values()), len(pairs), dict(sorted(lacking.items())))
 
 
-def summarise(
-    records: Sequence[Record],
-    pairs: Sequence[Pair],
-    folds: Collection[Fold],
-    value: Callable[[Record], float | None],
-) -> Summary:
-    """A number over pairs, each the mean over its folds; a pair enters only when all its folds are done.
-
-    Arguments as for `pair_up` and `Paired.summary`.
-    """
-    return pair_up(records, pairs, folds).summary(value)
-
-
 def _pair_state(members: Sequence[Record | None]) -> str:
     states = {record.state for record in members if record is not None}
     for state in _GRAVEST:

@@ -10,26 +10,12 @@ from types import MappingProxyType
 from ...protocols import catalog
 from ..records.record import Record
 from ..records.schema import NOT_WRITTEN, Identity
-from .grouping import (
-    Block,
-    Entry,
-    Fold,
-    Pair,
-    Paired,
-    Summary,
-    blocks,
-    entries,
-    folds_of,
-    grouped,
-    levels_of,
-    pair_up,
-    pairs_of,
-)
+from .grouping import Block, Entry, Fold, Pair, Paired, Summary, blocks, entries, folds_of, levels_of, pair_up, pairs_of
 
 DAGGER = "†"
 DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
 
-_DECIMALS = {"accuracy": 2, "f1": 1}
+DECIMALS = {"accuracy": 2, "f1": 1}  # of the metric in percent, as the papers print it
 
 
 @dataclass(frozen=True)
@@ -94,8 +80,8 @@ class View:
     @cached_property
     def _pairs(self) -> Mapping[float | None, tuple[Pair, ...]]:
         """The pairs any method has, by level."""
-        by_level = grouped(self.block.records, lambda record: record.level)
-        return {level: pairs_of(records) for level, records in by_level.items()}
+        every = Entry("", "", self.block.records)
+        return {level: pairs_of(records) for level, records in every.by_level.items()}
 
     def summary(self, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> Summary:
         """A number of a method at a level, over pairs."""
@@ -116,7 +102,7 @@ class View:
     @property
     def decimals(self) -> int:
         """Decimals of the metric in percent, as the papers print it."""
-        return _DECIMALS.get(self.metric, 2)
+        return DECIMALS.get(self.metric, 2)
 
 
 def view_of(block: Block, expected: Expected) -> View:

@@ -66,8 +66,7 @@ def number(record: Record, measure: str) -> float | None:
     if found := _TAKEN.fullmatch(measure):
         return _taken(record.epochs[-1].test.confusion, names, found)
     if _AU.fullmatch(measure):
-        score = record.scores["last"]
-        return score.per_label[names.index(measure)] if score is not None and measure in names else None
+        return record.label_score(names.index(measure)) if measure in names else None
     raise unknown("measure", measure, [*_PLAIN, _GAP, *_AUDIT])
 
 

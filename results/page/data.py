@@ -150,7 +150,6 @@ def _views(records: Sequence[Record]) -> list[View]:
 
 def _block(view: View, words: str, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
     block, identity = view.block, view.identity
-    setting = identity.setting._asdict()
     own = Expected(folds=view.folds)
     *audit, compute = audit_page(block.records, own, blank=True)
     ranks = ranks_of_block(view, across)
@@ -160,7 +159,7 @@ def _block(view: View, words: str, across: Sequence[Agreement], context: Context
     return {
         "title": title_of(view, "leaderboard"),
         "words": words,
-        **{name: setting[name] for name in ("profile", "source", "partial", "recipe")},
+        **identity.setting._asdict(),
         "metric": view.metric_words,
         "decimals": view.decimals,
         "names": list(view.names),

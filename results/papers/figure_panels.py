@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -248,30 +249,29 @@ def _at_point(figure: PaperFigure, point: Point, places: Sequence[FigurePlace]) 
 
 
 def _confidence(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
-    panels = []
-    for place in places:
-        for entry in place.view.rows:
-            epochs = range(_epochs(place, entry))
-            lines = [
-                _line(figure, place, entry, [_log(n, name) for n in epochs], words, 1.0)
-                for words, name in _CONFIDENCE.items()
-            ]
-            if found := tuple(line for line in lines if line is not None):
-                panels.append(Lines(f"{place.words}: {entry.label}", "epoch", "mean confidence", found))
-    return tuple(panels)
+    numbers = {words: partial(_log, name=name) for words, name in _CONFIDENCE.items()}
+    return _entry_by_epoch(figure, places, numbers, "mean confidence", 1.0)
 
 
 def _corrections(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
+    numbers = {words: partial(_share, part=part, whole=whole) for words, (part, whole) in _CORRECTIONS.items()}
+    return _entry_by_epoch(figure, places, numbers, "% of training labels", 100.0)
+
+
+def _entry_by_epoch(
+    figure: PaperFigure,
+    places: Sequence[FigurePlace],
+    numbers: Mapping[str, Callable[[int], Number]],
+    ylabel: str,
+    scale: float,
+) -> tuple[Panel, ...]:
+    """A panel for each method, a line for each of these numbers of an epoch."""
     panels = []
-    for place in places:
-        for entry in place.view.rows:
-            epochs = range(_epochs(place, entry))
-            lines = [
-                _line(figure, place, entry, [_share(n, *parts) for n in epochs], words)
-                for words, parts in _CORRECTIONS.items()
-            ]
-            if found := tuple(line for line in lines if line is not None):
-                panels.append(Lines(f"{place.words}: {entry.label}", "epoch", "% of training labels", found))
+    for place, entry in [(each, row) for each in places for row in each.view.rows]:
+        epochs = range(_epochs(place, entry))
+        lines = [_line(figure, place, entry, list(map(at, epochs)), words, scale) for words, at in numbers.items()]
+        if found := tuple(line for line in lines if line is not None):
+            panels.append(Lines(f"{place.words}: {entry.label}", "epoch", ylabel, found))
     return tuple(panels)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...protocols.errors import BadInput
-from ..analysis.grouping import Block, Pair, Summary, blocks, grouped, refusal, summarise, unique
+from ..analysis.grouping import Block, Pair, Summary, blocks, grouped, pair_up, refusal, unique
 from ..analysis.view import Expected, View, known_folds, oracle_knowledge, view_of
 from ..records.record import Record, differing_fields
 from ..records.schema import Setting
@@ -78,12 +78,11 @@ class MeasuredBlock:
         position = view.names.index(target.au) if target.au in view.names else None
 
         def value(record: Record) -> float | None:
-            score = record.scores.get(rule)
-            if score is None or target.au is None:
+            if target.au is None:
                 return record.headline(rule)
-            return None if position is None else score.per_label[position]
+            return None if position is None else record.label_score(position, rule)
 
-        return summarise(members, self._pairs[target.protocol, row.level], view.folds, value)
+        return pair_up(members, self._pairs[target.protocol, row.level], view.folds).summary(value)
 
     @cached_property
     def _index(self) -> Mapping[_Key, Sequence[Record]]:

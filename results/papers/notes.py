@@ -85,7 +85,7 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
         f"Measured: {rule_words}, {_over(block.pair_counts, any(record.fold for record in block.records))} "
         "Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
     ]
-    if (setting.profile, setting.source, setting.partial) != ("paper", "real", False):
+    if setting[:3] != ("paper", "real", False):
         what = f"the {setting.profile} profile on {setting.source} faces"
         what += ", a partial copy of the data" if setting.partial else ""
         what += ", from scratch throughout" if _all_from_scratch(block.records) else ""

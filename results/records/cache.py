@@ -32,9 +32,7 @@ from . import schema, store, subject_counts, trial_files
 from .record import Record, Score, load_record, load_records
 from .schema import Environment, EpochLine, Identity, Noise, Status, TeacherCost
 from .subject_counts import Subjects
-from .trial_files import read_epochs
-
-FILES = ("predictions.npz", "epochs.jsonl", "identity.json", "environment.json", "status.json")
+from .trial_files import FILES, read_epochs
 
 _NAME = "records.sqlite3"
 _BUSY = 5.0  # seconds to wait for another process that writes

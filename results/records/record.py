@@ -20,7 +20,7 @@ from .. import metrics
 from .schema import NOT_WRITTEN, Audit, Counts, Environment, EpochLine, Identity, State, Status, Task
 from .store import find_trials, trial_folder
 from .subject_counts import Subjects, count_by_subject
-from .trial_files import damaged, read_epochs, read_identity, read_part
+from .trial_files import damaged, read_epochs, read_part
 
 RULES = ("last", "last_five", "validation", "oracle")
 
@@ -113,6 +113,11 @@ class Record:
         score = self.scores.get(rule)
         return None if score is None else score.headline
 
+    def label_score(self, position: int, rule: str = "last") -> float | None:
+        """Recall of a class or F1 of an AU under a selection rule; None where there is no such score."""
+        score = self.scores.get(rule)
+        return None if score is None else score.per_label[position]
+
     def headline_at(self, epoch: int) -> float:
         """The protocol's metric on test after an epoch (0-based; -1: the last)."""
         return headline_of(self.environment.task.kind, self.epochs[epoch].test.confusion)
@@ -155,7 +160,7 @@ def load_record(root: Path, folder: Path) -> Record:
 
 def _load(root: Path, folder: Path) -> Record:
     """`load_record`, raising nearly anything for what a file lacks."""
-    identity = read_identity(folder)
+    identity = read_part(folder, Identity)
     if trial_folder(root, identity.content) != folder:
         raise BadInput(f"{folder} does not carry the name of its identity.json: remove it and run the trial again")
 

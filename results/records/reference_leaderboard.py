@@ -16,7 +16,7 @@ from .cache import cache_folder, load_cached
 from .record import Record
 from .schema import Identity, Status
 from .store import find_trials
-from .trial_files import read_identity, read_part
+from .trial_files import read_part
 
 FOLDER = Path(__file__).parents[1] / "reference"
 
@@ -63,7 +63,7 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
         if state == "failed":
             raise BadInput(f"{trial} failed: run it again, since without it the others would be survivors")
         if state in ("done", "diverged"):
-            groups.setdefault(_bundle_name(read_identity(trial)), []).append(trial)
+            groups.setdefault(_bundle_name(read_part(trial, Identity)), []).append(trial)
     folder.mkdir(exist_ok=True)
     for name, trials in groups.items():
         write_bundle(runs, trials, folder / f"{name}.zip")
@@ -107,7 +107,9 @@ def statement(records: Sequence[Record]) -> list[str]:
     for key in dict.fromkeys(record.protocol for record in records):
         made.setdefault(_made_with([record for record in records if record.protocol == key]), []).append(key)
     alone = len(made) == 1
-    told = [f"{_capital(words)}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()]
+    told = [
+        f"{words[:1].upper()}{words[1:]}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()
+    ]
     return [
         "This is the reference leaderboard that ships with fernoise-bench: small numbers from a small network, on data "
         "that anybody can have. They show what wrong labels do, not what the methods reach.",
@@ -158,7 +160,3 @@ def _span(numbers: Sequence[int | None], word: str) -> str:
         return ""
     many = " to ".join(f"{number:,}" for number in dict.fromkeys([known[0], known[-1]]))
     return f"{many} {word}{'s' * (known[-1] != 1)}"
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]

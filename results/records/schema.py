@@ -87,10 +87,10 @@ class DataIdentity(Struct, frozen=True):
 class Setting(NamedTuple):
     """How a protocol was run: what must be alike before trials of several protocols are put beside each other."""
 
-    recipe: RecipeName
     profile: ProfileName
     source: Source
     partial: bool
+    recipe: RecipeName
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ class Identity(Struct, frozen=True):
     @property
     def setting(self) -> Setting:
         """How the protocol was run."""
-        return Setting(self.recipe, self.profile, self.source, self.partial)
+        return Setting(self.profile, self.source, self.partial, self.recipe)
 
 
 def identity_of(content: Mapping[str, Any]) -> Identity:

@@ -14,26 +14,24 @@ from ...protocols.files import canonical_json, read_content, write_json, write_j
 from .schema import Environment, EpochLine, Identity, Status, TeacherStatus, identity_of
 
 T = TypeVar("T")
-Part = TypeVar("Part", Environment, Status, TeacherStatus)
+Part = TypeVar("Part", Identity, Environment, Status, TeacherStatus)
 
-_FILES = {Environment: "environment.json", Status: "status.json", TeacherStatus: "status.json"}
-_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in _FILES}
+FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
+
+_FILE_OF = dict(zip((Identity, Status, Environment, TeacherStatus), (*FILES[:3], "status.json"), strict=True))
+_DECODE: dict[type, Callable[[bytes], Any]] = {kind: msgspec.json.Decoder(kind).decode for kind in _FILE_OF}
+_DECODE[Identity] = lambda raw: identity_of(msgspec.json.decode(raw))
 _LINE = msgspec.json.Decoder(EpochLine)
 _PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
-def read_identity(folder: Path) -> Identity:
-    """identity.json of a trial's folder.
+def read_part(folder: Path, kind: type[Part]) -> Part:
+    """identity.json, environment.json or status.json of a trial's folder.
 
     Raises:
         BadInput: the file is missing or damaged, or a field is not as it must be; the message names it.
     """
-    return _read(folder / "identity.json", _identity)
-
-
-def read_part(folder: Path, kind: type[Part]) -> Part:
-    """environment.json or status.json of a trial's folder. Errors as above."""
-    found: Part = _read(folder / _FILES[kind], _DECODERS[kind].decode)
+    found: Part = _read(folder / _FILE_OF[kind], _DECODE[kind])
     return found
 
 
@@ -42,21 +40,15 @@ def read_epochs(folder: Path) -> tuple[EpochLine, ...]:
     return _read(folder / "epochs.jsonl", _epochs, printed=False)
 
 
-def write_identity(folder: Path, content: Mapping[str, Any]) -> None:
-    """Writes identity.json, atomically.
+def write_part(folder: Path, part: Identity | Environment | Status | TeacherStatus) -> dict[str, Any]:
+    """Writes identity.json, environment.json or status.json, atomically. Returns its content.
 
     Raises:
         ValueError: a field is not as it must be; the message names it. Nothing is written then.
     """
-    _check(content, _identity)
-    write_json(folder / "identity.json", content)
-
-
-def write_part(folder: Path, part: Environment | Status | TeacherStatus) -> dict[str, Any]:
-    """Writes environment.json or status.json. Returns its content. Errors as above."""
-    content: dict[str, Any] = msgspec.to_builtins(part)
-    _check(content, _DECODERS[type(part)].decode)
-    write_json(folder / _FILES[type(part)], content)
+    content: dict[str, Any] = part.content if isinstance(part, Identity) else msgspec.to_builtins(part)
+    _check(content, _DECODE[type(part)])
+    write_json(folder / _FILE_OF[type(part)], content)
     return content
 
 
@@ -65,10 +57,6 @@ def write_epochs(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     for line in lines:
         _check(line, _LINE.decode)
     write_jsonl(folder / "epochs.jsonl", lines)
-
-
-def _identity(raw: bytes) -> Identity:
-    return identity_of(msgspec.json.decode(raw))
 
 
 def _epochs(raw: bytes) -> tuple[EpochLine, ...]:

@@ -236,11 +236,7 @@ def _recall_table(view: View) -> Table:
 
 
 def _recall_cell(view: View, entry: Entry, level: float | None, position: int) -> Cell:
-    def recall(record: Record) -> float | None:
-        score = record.scores.get("last")
-        return None if score is None else score.per_label[position]
-
-    return percent_cell(view.summary(entry, level, recall), 1, brief=True)
+    return percent_cell(view.summary(entry, level, lambda record: record.label_score(position)), 1, brief=True)
 
 
 # --- compute and oracle knowledge

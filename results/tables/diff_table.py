@@ -6,8 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ..analysis.diff import _DECIMALS, VERDICTS, Difference, Key
+from ..analysis.diff import VERDICTS, Difference, Key
 from ..analysis.grouping import MISSING
+from ..analysis.view import DECIMALS
 from .cell import Cell, Table, minus
 
 
@@ -35,7 +36,7 @@ def _gravity(found: Difference) -> tuple[bool, int, Key]:
 
 
 def _row(found: Difference) -> tuple[Cell, ...]:
-    key, decimals = found.key, _DECIMALS.get(found.metric, 2)
+    key, decimals = found.key, DECIMALS.get(found.metric, 2)
     setting = [
         key.profile,
         key.source,

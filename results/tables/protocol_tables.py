@@ -12,7 +12,7 @@ from ..analysis.comparisons import Comparison, against_supervised
 from ..analysis.grouping import MISSING, Entry, unique
 from ..analysis.power import power_words
 from ..analysis.view import Expected, View, at_level, views_of
-from ..records.record import RULES, Record, Score
+from ..records.record import RULES, Record
 from .audit_tables import audit_table
 from .cell import Cell, Table, mark_best, mean_cell, percent_cell
 from .comparison_cells import cells_of_test, columns_of_test, difference_cell, words_of_test
@@ -104,20 +104,12 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
 
 
 def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
-    summary = view.summary(entry, level, _of_score(rule, lambda score: score.per_label[position]))
+    summary = view.summary(entry, level, lambda record: record.label_score(position, rule))
     return percent_cell(summary, view.decimals, brief=True)
 
 
 def _headline(rule: str) -> Number:
     return lambda record: record.headline(rule)
-
-
-def _of_score(rule: str, value: Callable[[Score], float | None]) -> Number:
-    def number(record: Record) -> float | None:
-        score = record.scores.get(rule)
-        return None if score is None else value(score)
-
-    return number
 
 
 # --- the long table
@@ -164,7 +156,7 @@ def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
         *(_headline(rule) for rule in RULES),
         _difference("oracle", "last"),
         _difference("oracle", "validation"),
-        _of_score("last", lambda score: score.mean_class),
+        _mean_class,
         _without_copies,
     ]
     first, *others = (view.summary(entry, level, number) for number in numbers)
@@ -212,6 +204,11 @@ def _difference(minuend: str, subtrahend: str) -> Number:
         return None if left is None or right is None else left - right
 
     return number
+
+
+def _mean_class(record: Record) -> float | None:
+    score = record.scores.get("last")
+    return None if score is None else score.mean_class
 
 
 def _without_copies(record: Record) -> float | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fernoise_bench.benchmark.training.runner import FILES, outcome, state_of
+from fernoise_bench.benchmark.training.runner import outcome, state_of
 from fernoise_bench.protocols.files import write_json
 from fernoise_bench.results.records.record import differing_fields, load_records
 from fernoise_bench.results.records.schema import comparability_key
 from fernoise_bench.results.records.store import trial_folder
+from fernoise_bench.results.records.trial_files import FILES
 
 from .workshop import everything, grid, life, run, taught, warnings_of
 

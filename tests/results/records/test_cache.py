@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.records import cache
+from fernoise_bench.results.records import cache, trial_files
 from fernoise_bench.results.records.cache import load_cached, uncollected
 from fernoise_bench.results.records.record import load_records
 from fernoise_bench.results.tables.audit_tables import audit_page
@@ -73,7 +73,7 @@ def test_finished_trials_are_read_once(runs, kept, monkeypatch):
 def test_a_changed_trial_is_read_again_and_a_touched_one_is_not(runs, kept, monkeypatch):
     before, _ = load_cached(runs, kept)
     folders = [runs / record.folder for record in before if record.done]
-    for name in cache.FILES:
+    for name in trial_files.FILES:
         os.utime(folders[0] / name, ns=(1, 1))
     predictions = folders[1] / "predictions.npz"
     predictions.write_bytes(predictions.read_bytes()[:-40])

@@ -7,16 +7,9 @@ import pytest
 from fernoise_bench.protocols import files
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.records.record import load_record, load_records
-from fernoise_bench.results.records.schema import Best, Environment, Status, identity_of
+from fernoise_bench.results.records.schema import Best, Environment, Identity, Status, identity_of
 from fernoise_bench.results.records.store import trial_folder
-from fernoise_bench.results.records.trial_files import (
-    read_epochs,
-    read_identity,
-    read_part,
-    write_epochs,
-    write_identity,
-    write_part,
-)
+from fernoise_bench.results.records.trial_files import read_epochs, read_part, write_epochs, write_part
 
 from ..fabricate import Trial, fabricate
 
@@ -108,7 +101,7 @@ def test_a_trial_is_written_as_it_is_read(tmp_path):
     environment, status = read_part(folder, Environment), read_part(folder, Status)
     lines = files.read_jsonl(folder / "epochs.jsonl")
     other = tmp_path / "other"
-    write_identity(other, read_identity(folder).content)
+    write_part(other, read_part(folder, Identity))
     write_part(other, environment)
     write_part(other, status)
     write_epochs(other, lines)
@@ -119,8 +112,8 @@ def test_a_trial_is_written_as_it_is_read(tmp_path):
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match="seed: Expected `int`, got `str`"):
-        write_identity(tmp_path, {**Trial().identity, "seed": "x"})
+    with pytest.raises(ValueError, match=r"Expected `int`, got `str` - at `.*seed`"):
+        write_part(tmp_path, identity_of({**Trial().identity, "seed": "x"}))
     with pytest.raises(ValueError, match="seconds: Expected `float` >= 0"):
         write_part(tmp_path, Status("done", epochs=1, seconds=-1.0, best=Best(None, 0)))
     with pytest.raises(ValueError, match="test: Object missing required field `confusion`"):
