@@ -18,7 +18,7 @@ Part = TypeVar("Part", Identity, Environment, Status, TeacherStatus)
 
 FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
 
-_FILE_OF = dict(zip((Identity, Status, Environment, TeacherStatus), (*FILES[:3], "status.json"), strict=True))
+_FILE_OF = {Identity: FILES[0], Status: FILES[1], Environment: FILES[2], TeacherStatus: FILES[1]}
 _DECODE: dict[type, Callable[[bytes], Any]] = {kind: msgspec.json.Decoder(kind).decode for kind in _FILE_OF}
 _DECODE[Identity] = lambda raw: identity_of(msgspec.json.decode(raw))
 _LINE = msgspec.json.Decoder(EpochLine)
