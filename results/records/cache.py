@@ -131,7 +131,7 @@ class _Reader:
         known: by the name of a trial's folder, its stamp and value.
         found: name, stamp, digest and value of what is new.
         seen: names that were asked for.
-        shared: parts of records by their text: what many trials have in common is parsed, and kept, once.
+        shared: parts of records by their bytes: what many trials have in common is decoded, and kept, once.
     """
 
     connection: sqlite3.Connection
@@ -157,7 +157,8 @@ class _Reader:
             return load_record(root, folder)
         record = self._moved(root, inside, folder, digest) or load_record(root, folder)
         if record.done:
-            self.found.append((name, stamp, digest, _encoded(record)))
+            with contextlib.suppress(OverflowError):  # a number of more than 64 bits is read anew each time
+                self.found.append((name, stamp, digest, _encoded(record)))
         return record
 
     def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:

@@ -147,6 +147,17 @@ def test_new_trials_join(runs, kept):
     assert len(load_cached(runs, kept)[0]) == len(TRIALS) + 1
 
 
+def test_a_number_too_large_to_be_kept_is_read_each_time(runs, kept, monkeypatch):
+    fabricate(runs, replace(TRIALS[0], params={"rate": 10**30}))
+    load_cached(runs, kept)
+    read = reads(monkeypatch)
+    records, damaged = load_cached(runs, kept)
+    (large,) = [record for record in records if record.identity.method.params]
+    assert large.identity.method.params == {"rate": 10**30}
+    assert large.folder.split("/")[-1] in read
+    assert damaged == []
+
+
 def test_collection_comes_back():
     with uncollected():
         assert not gc.isenabled()
