@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from msgspec.structs import asdict
 
 from ..protocols.base import Protocol
 from ..protocols.designs.regression import CHECK_PROTOCOLS
 from ..protocols.errors import BadInput
-from ..protocols.files import read_arrays, read_json, read_jsonl
+from ..protocols.files import read_arrays
 from ..protocols.loading import offered
-from ..results.records.record import headline_of
+from ..results.records.record import audit_of, headline_of
+from ..results.records.schema import Environment
+from ..results.records.trial_files import read_epochs, read_part
 from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
 from ..results.regression.references import EntryName, References
 from . import registry
@@ -220,16 +223,15 @@ def trace_of(trial: Trial) -> Trace | str:
     found = outcome(trial)
     if found["state"] != "done":
         return f"{found['state']}: {found['reason']}"
-    lines = read_jsonl(trial.folder / "epochs.jsonl")
-    environment = read_json(trial.folder / "environment.json")
+    environment = read_part(trial.folder, Environment)
     trace: dict[str, list[float | None]] = {}
-    for line in lines:
-        audit = {name: count for name, count in line["audit"].items() if name in AUDITED}
-        metric = headline_of(trial.job.protocol.kind, line["test"]["confusion"])
-        numbers = {"loss": line["loss"], "metric": metric}
-        for name, value in (numbers | line["logs"] | audit | line["compute"]).items():
+    for line in read_epochs(trial.folder):
+        audit = {name: getattr(audit_of(line), name) for name in AUDITED}
+        numbers = {"loss": line.loss, "metric": headline_of(trial.job.protocol.kind, line.test.confusion)}
+        reported = {name: count for name, count in audit.items() if count is not None}
+        for name, value in (numbers | line.logs | reported | asdict(line.compute)).items():
             trace.setdefault(name, []).append(value)
-    trace |= {"networks": [environment["networks"]], "oracle_knowledge": [len(environment["oracle_knowledge"])]}
+    trace |= {"networks": [environment.networks], "oracle_knowledge": [len(environment.oracle_knowledge)]}
     trace |= {name: [value] for name, value in _confidence(trial).items()}
     return {name: tuple(series) for name, series in trace.items()}
 

@@ -7,10 +7,13 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec import to_builtins
+
 from ..protocols.errors import BadInput
-from ..protocols.files import read_json
 from ..protocols.locks import FolderLock, is_locked
 from ..results.records.record import Record, load_record
+from ..results.records.schema import Status
+from ..results.records.trial_files import read_part
 from .trial import Trial
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
@@ -23,7 +26,7 @@ def state_of(trial: Trial) -> str:
         return "new"
     if damage(trial):
         return "damaged"
-    state: str = read_json(trial.folder / "status.json")["state"]
+    state: str = read_part(trial.folder, Status).state
     killed_at_the_end = state in FINISHED and (trial.folder / CHECKPOINT).is_file()  # before the checkpoint was removed
     return "interrupted" if state == "running" or killed_at_the_end else state
 
@@ -55,7 +58,7 @@ def outcome(trial: Trial) -> Mapping[str, Any]:
         return {"state": "not run", "reason": why_not_loaded(trial) or "never started"}
     if state == "damaged":
         return {"state": "not run", "reason": damage(trial)}
-    found: Mapping[str, Any] = read_json(trial.folder / "status.json")
+    found: dict[str, Any] = to_builtins(read_part(trial.folder, Status))
     if found["state"] != "running":
         return found
     reason = "another run is working on it" if is_locked(trial.folder) else "interrupted; run it again to continue"

@@ -34,7 +34,7 @@ record_filters = add_options(
 
 def records_of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
     """The records of a protocol; BadInput, which names the folder and the filters, where there are none."""
-    chosen = [record for record in records if record.identity["protocol"]["name"] == name]
+    chosen = [record for record in records if record.protocol == name]
     if not chosen:
         fit = f" that fit{filters}" if filters else ""
         out = f" --out {shlex.quote(unless_default(runs))}" if unless_default(runs) else ""
@@ -91,9 +91,9 @@ def matching(
     return [
         record
         for record in records
-        if (profile is None or record.identity["profile"] == profile)
-        and (source is None or record.identity["source"] == source)
-        and (recipe is None or record.identity["recipe"] == recipe)
+        if (profile is None or record.identity.profile == profile)
+        and (source is None or record.identity.source == source)
+        and (recipe is None or record.identity.recipe == recipe)
     ]
 
 
@@ -105,7 +105,7 @@ def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     from ..registry import lacking, names
 
     protocol = catalog.find(name)
-    source = records[0].identity["source"]
+    source = records[0].identity.source
     offers = protocol.offers if source == "real" else offered(protocol, source, None)
     recorded = {record.method for record in records}
     reasons = {

@@ -58,12 +58,11 @@ def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
     from ...results.page.data import Card
     from ..cards import protocol_rows, recipe_rows
 
-    cards = {}
+    cards: dict[tuple[str, str], Card] = {}
     for record in records:
-        identity = record.identity["protocol"]
-        protocol, profile = PROTOCOLS.get(identity["name"]), record.identity["profile"]
-        key = (identity["name"], profile)
-        if protocol is not None and protocol.version == identity["version"] and key not in cards:
+        identity, profile = record.identity.protocol, record.identity.profile
+        protocol, key = PROTOCOLS.get(identity.name), (identity.name, profile)
+        if protocol is not None and protocol.version == identity.version and key not in cards:
             rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol, profile)]
             cards[key] = Card(f"{protocol.name} v{protocol.version}, {profile} profile", rows)
     return cards
@@ -72,8 +71,7 @@ def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
 def _not_applicable(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """`not_applicable` of each protocol in the catalogue that has records."""
     from ...protocols.catalog import PROTOCOLS
+    from ...results.analysis.grouping import grouped
 
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.identity["protocol"]["name"], []).append(record)
+    groups = grouped(records, lambda record: record.protocol)
     return {name: not_applicable(name, group) for name, group in groups.items() if name in PROTOCOLS}

@@ -38,7 +38,7 @@ def status(runs: Path, as_json: bool) -> None:
     records, damaged = load_records(runs)
     lines = _status_lines(records)
     problems = [
-        {"trial": record.folder, "state": record.state, "reason": record.status.get("reason")}
+        {"trial": record.folder, "state": record.state, "reason": record.status.reason}
         for record in records
         if record.state in ("failed", "diverged")
     ]
@@ -171,14 +171,14 @@ def _protocol_tables(
 
 def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
     """The numbers of trials in each state and of their epochs, by protocol, profile, faces and method."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        protocol = record.identity["protocol"]
-        name = f"{protocol['name']}@{protocol['version']}"
-        key = (name, record.identity["profile"], record.identity["source"], record.method)
-        groups.setdefault(key, []).append(record)
+    from ...results.analysis.grouping import grouped
+
+    def key(record: Record) -> tuple[str, ...]:
+        identity = record.identity
+        return identity.protocol.key, identity.profile, identity.source, record.method
+
     lines: list[dict[str, object]] = []
-    for names, group in sorted(groups.items()):
+    for names, group in sorted(grouped(records, key).items()):
         states = Counter(record.state for record in group)
         counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
         counts["running"] += states["interrupted"]

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from ...methods.base import Task
-from ...protocols.files import read_json
 from ...protocols.loading import open_data
 from ...protocols.rows import CellData
+from ...results.records.schema import Status
+from ...results.records.trial_files import read_part
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
 from ..progress import duration
@@ -84,7 +85,7 @@ def estimate_text(found: dict[str, Any]) -> str:
 def _seconds_each(trials: list[Trial], states: list[str], cell: CellData, speed: Speed) -> tuple[float, str]:
     """Seconds of one trial of a method, and how they are known: from its finished trials, else from its networks."""
     finished = [
-        read_json(trial.folder / "status.json")["seconds"]
+        read_part(trial.folder, Status).seconds or 0.0
         for trial, state in zip(trials, states, strict=True)
         if state == "done"
     ]

@@ -7,26 +7,10 @@ from torch import Tensor
 
 from ...methods.base import Step
 from ...protocols.base import Kind
+from ...results.records.schema import Audit
 
-COUNTS = (
-    "entries",  # label entries of the steps that have a reference label
-    "wrong",  # of the entries, those whose given label differs from the reference
-    "predicted",  # entries of steps that reported predictions
-    "predicted_wrong",  # of the predicted, those with a wrong given label
-    "memorised",  # of the predicted_wrong, those predicted as given
-    "recovered",  # of the predicted_wrong, those predicted as the reference
-    "judged",  # entry-network pairs of steps that reported weights
-    "right",  # of the judged, those with a right given label
-    "kept",  # of the judged, those trained on with the given label
-    "kept_right",  # of the kept, those with a right given label
-    "targets",  # entry-network pairs of steps that reported targets
-    "targets_right",  # of the targets, those with a right given label
-    "changed",  # of the targets, those that differ from the given label, whether trained on or not
-    "changed_right",  # of the changed, those that are the reference
-    "damaged",  # of the changed, those with a right given label
-)
-
-# Counts that are also kept for each reference class, or AU.
+COUNTS = Audit.__struct_fields__
+# Counted apart by reference class, or by AU, as well.
 BY_CLASS = ("entries", "wrong", "predicted_wrong", "memorised", "right", "kept_right", "targets_right", "damaged")
 
 # Counts of what a method need not report, each with the counts that are absent without it.

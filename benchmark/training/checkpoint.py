@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...protocols.errors import BadInput
-from ...protocols.files import write_atomic, write_jsonl
+from ...protocols.files import write_atomic
+from ...results.records.trial_files import write_epochs
 from ..networks import safe_load
 from ..trial_state import CHECKPOINT
 
@@ -36,7 +37,7 @@ def save(folder: Path, training: Training) -> None:
     buffer = io.BytesIO()
     torch.save(_plain_floats(state), buffer)
     write_atomic(folder / CHECKPOINT, buffer.getvalue())
-    write_jsonl(folder / "epochs.jsonl", training.lines)
+    write_epochs(folder, training.lines)
 
 
 def resume(folder: Path, training: Training) -> bool:
@@ -55,7 +56,7 @@ def resume(folder: Path, training: Training) -> bool:
     except Exception as error:  # torch.load may raise nearly anything for a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise BadInput(f"{path}: damaged checkpoint ({reason})") from error
-    write_jsonl(folder / "epochs.jsonl", training.lines)
+    write_epochs(folder, training.lines)
     return True
 
 

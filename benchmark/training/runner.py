@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from msgspec import to_builtins
 
 from ...protocols.errors import BadInput, printable
-from ...protocols.files import read_json, remove, write_arrays, write_json
+from ...protocols.files import remove, write_arrays
 from ...protocols.loading import Data, DataIdentity, open_data
 from ...protocols.locks import FolderLock
 from ...protocols.rows import CellData
+from ...results.records.schema import Best, Environment, Noise, Rows, State, Status, Task, identity_of
+from ...results.records.trial_files import FILES, read_part, write_part
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
 from ..trial import Trial
@@ -27,7 +30,6 @@ from . import checkpoint, teachers, trainer
 from .evaluator import Diverged
 from .state import Training
 
-FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
 # errors of the output folder, which would make every other trial fail too
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -76,7 +78,7 @@ def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> M
         if not acquired:
             return {"state": "skipped", "reason": "another run is working on it"}
         if state_of(trial) in FINISHED:
-            return read_json(trial.folder / "status.json")  # type: ignore[no-any-return]
+            return to_builtins(read_part(trial.folder, Status))  # type: ignore[no-any-return]
         _remove_damaged(trial, report)
         try:
             return _run(trial, context, report)
@@ -94,7 +96,7 @@ def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> M
 
 def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
     folder, weights = trial.folder, context.weights(trial)
-    write_json(folder / "identity.json", trial.identity)
+    write_part(folder, identity_of(trial.identity))
     output = teachers.train_teachers(trial, context.cell(trial), weights, report)
     data = output.data
     training = trainer.start(trial, data, weights, output.probabilities)
@@ -104,9 +106,9 @@ def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mappin
         report({"warning": f"{error}; the trial is started again"})
         training, resumed = trainer.start(trial, data, weights, output.probabilities), False
     _write_status(trial, "running", training)
-    write_json(folder / "environment.json", _environment(trial, output, training, context, resumed=resumed))
+    write_part(folder, _environment(trial, output, training, context, resumed=resumed))
     trainer.train(trial, training, report)
-    write_json(folder / "environment.json", _environment(trial, output, training, context, resumed=resumed))
+    write_part(folder, _environment(trial, output, training, context, resumed=resumed))
     write_arrays(folder / "predictions.npz", training.evaluator.predictions())
     status = _write_status(trial, "done", training)
     checkpoint.remove(folder)
@@ -128,75 +130,60 @@ def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
             remove(path)
 
 
-def _write_status(trial: Trial, state: str, training: Training) -> dict[str, Any]:
+def _write_status(trial: Trial, state: State, training: Training) -> Mapping[str, Any]:
     best = training.evaluator.best
-    status = {
-        "state": state,
-        "reason": None,
-        "epochs_done": training.next_epoch,
-        "epochs": trial.job.settings.recipe.epochs,
-        "seconds": training.seconds,
-        "best": {"validation": best.validation_epoch, "oracle": best.oracle_epoch},
-        "peak_memory_mb": trainer.peak_memory_mb(training.train_set.device),
-        "updated": _now(),
-    }
-    write_json(trial.folder / "status.json", status)
-    return status
+    status = Status(
+        state,
+        epochs_done=training.next_epoch,
+        epochs=trial.job.settings.recipe.epochs,
+        seconds=training.seconds,
+        best=Best(best.validation_epoch, best.oracle_epoch),
+        peak_memory_mb=trainer.peak_memory_mb(training.train_set.device),
+        updated=_now(),
+    )
+    return write_part(trial.folder, status)
 
 
-def ended(trial: Trial, state: str, reason: str) -> dict[str, Any]:
+def ended(trial: Trial, state: State, reason: str) -> Mapping[str, Any]:
     """Records a trial that did not finish; the epochs that it finished stay readable."""
     lines = trial.folder / "epochs.jsonl"
     done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
-    status = {
-        "state": state,
-        "reason": printable(reason),
-        "epochs_done": done,
-        "epochs": trial.job.settings.recipe.epochs,
-        "seconds": None,
-        "best": {"validation": None, "oracle": None},
-        "peak_memory_mb": None,
-        "updated": _now(),
-    }
-    write_json(trial.folder / "identity.json", trial.identity)
-    write_json(trial.folder / "status.json", status)
+    status = Status(state, printable(reason), done, trial.job.settings.recipe.epochs, updated=_now())
+    write_part(trial.folder, identity_of(trial.identity))
+    content = write_part(trial.folder, status)
     if state == "diverged":
         checkpoint.remove(trial.folder)
-    return status
+    return content
 
 
 def _environment(
     trial: Trial, output: teachers.TeacherOutput, training: Training, context: WorkerContext, *, resumed: bool
-) -> dict[str, Any]:
+) -> Environment:
     """The content of environment.json, which is recorded and not hashed: no host name, no path."""
     data = output.data
     protocol, device = trial.job.protocol, training.train_set.device
     sampler = training.train_set.sampler
-    return {
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "device": _device_name(device),
-        "engine": context.engine,
-        "workers": context.workers,
-        "resumed": resumed,
-        "task": {"kind": protocol.kind, "names": list(protocol.names), "metric": protocol.metric},
-        "noise": data.noise,
-        "oracle_knowledge": training.oracle_knowledge,
-        "unstated": list(trial.method.unstated),
-        "teachers": list(output.teachers),
-        "networks": sum(isinstance(module, CountedEncoder) for module in training.method.modules()),
-        "views": training.method.views,
-        "rows": {
-            "train": len(data.train),
-            "validation": 0 if data.validation is None else len(data.validation),
-            "test": len(data.test),
-            "test_copies": int(data.test.copy.sum()),
-        },
-        "rows_per_epoch": sampler.steps * sampler.batch_size,
-    }
+    validation = 0 if data.validation is None else len(data.validation)
+    return Environment(
+        task=Task(protocol.kind, protocol.names, protocol.metric),
+        device=_device_name(device),
+        engine=context.engine,
+        workers=context.workers,
+        oracle_knowledge=tuple(training.oracle_knowledge),
+        unstated=trial.method.unstated,
+        networks=sum(isinstance(module, CountedEncoder) for module in training.method.modules()),
+        rows=Rows(len(data.train), validation, len(data.test), int(data.test.copy.sum())),
+        rows_per_epoch=sampler.steps * sampler.batch_size,
+        torch=str(torch.__version__),
+        timm=timm.__version__,
+        numpy=np.__version__,
+        python=platform.python_version(),
+        machine=platform.machine(),
+        resumed=resumed,
+        noise=Noise(**data.noise),
+        teachers=output.teachers,
+        views=training.method.views,
+    )
 
 
 def _device_name(device: torch.device) -> str:

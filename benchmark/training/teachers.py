@@ -10,14 +10,15 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ...protocols.errors import BadInput
-from ...protocols.files import read_arrays, read_json, remove, write_arrays, write_json
+from ...protocols.files import read_arrays, remove, write_arrays
 from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
+from ...results.records.schema import TeacherCost, TeacherStatus, identity_of
+from ...results.records.trial_files import read_part, write_part
 from ..networks.initial_weights import Weights
 from ..trial import Trial
 from . import checkpoint, trainer
@@ -25,7 +26,6 @@ from .evaluator import Diverged, predict_rows
 from .state import Training
 
 PROBABILITIES = "probabilities.npz"
-COST = ("seconds", "forwards", "backwards")
 POLL_SECONDS = 0.5
 
 
@@ -36,12 +36,12 @@ class TeacherOutput:
     Attributes:
         data: the rows, labelled by a teacher where the protocol says so.
         probabilities: float32 [N, C], those of the teacher that the method needs on all training rows, or None.
-        teachers: name, id, seconds, forwards and backwards of each teacher, for the record.
+        teachers: what the record keeps of each teacher.
     """
 
     data: CellData
     probabilities: Array | None
-    teachers: tuple[Mapping[str, Any], ...]
+    teachers: tuple[TeacherCost, ...]
 
 
 def train_teachers(trial: Trial, data: CellData, weights: Weights, report: trainer.Report) -> TeacherOutput:
@@ -54,10 +54,10 @@ def train_teachers(trial: Trial, data: CellData, weights: Weights, report: train
     told = []
     for name, teacher in trial.teachers.items():
         try:
-            found[name], cost = _ask(teacher, data, weights, report)
+            found[name], status = _ask(teacher, data, weights, report)
         except Diverged as error:
             raise Diverged(f"its teacher {name}: {error}") from error
-        told.append({"name": name, "id": teacher.id, **cost})
+        told.append(TeacherCost(name, teacher.id, status.seconds, status.forwards, status.backwards))
     labeller, asked = trial.job.protocol.noisy_labels_from, trial.method.teacher
     if labeller and not trial.artifact:
         data = _labelled(trial, data, found[labeller])
@@ -66,7 +66,7 @@ def train_teachers(trial: Trial, data: CellData, weights: Weights, report: train
 
 def _ask(
     teacher: Trial, data: CellData, weights: Weights, report: trainer.Report
-) -> tuple[dict[str, Array], dict[str, Any]]:
+) -> tuple[dict[str, Array], TeacherStatus]:
     """A teacher's probabilities on training and validation rows, and its cost; waits while others train it."""
     while True:
         with FolderLock(teacher.folder) as acquired:
@@ -83,22 +83,20 @@ def _ask(
         time.sleep(POLL_SECONDS)
 
 
-def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], dict[str, Any]]:
+def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStatus]:
     """The probabilities and the cost of a trained teacher; BadInput where they are damaged or of other rows."""
     folder, width = teacher.folder, len(teacher.job.protocol.names)
-    said, told = read_arrays(folder / PROBABILITIES), read_json(folder / "status.json")
+    said, told = read_arrays(folder / PROBABILITIES), read_part(folder, TeacherStatus)
     rows = {"train": len(data.train)} | ({} if data.validation is None else {"validation": len(data.validation)})
     if {name: array.shape for name, array in said.items()} != {name: (count, width) for name, count in rows.items()}:
         raise BadInput(f"{folder / PROBABILITIES} does not have the rows of this data set")
-    if not isinstance(told, dict) or not set(COST) <= set(told):
-        raise BadInput(f"{folder / 'status.json'} lacks the cost of the teacher ({', '.join(COST)})")
     checkpoint.remove(folder)  # still there if the process was killed just before removing it
-    return said, {kind: told[kind] for kind in COST}
+    return said, told
 
 
 def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> None:
     """Trains a teacher, and writes its probabilities and its cost."""
-    write_json(teacher.folder / "identity.json", teacher.identity)
+    write_part(teacher.folder, identity_of(teacher.identity))
     training = trainer.start(teacher, data, weights)
     try:
         checkpoint.resume(teacher.folder, training)
@@ -110,10 +108,9 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
     began = trainer.clock(training.train_set.device)
     said = _predictions(teacher, training)
     computed = [*(line["compute"] for line in training.lines), training.counters.take()]
-    cost = {kind: sum(each[kind] for each in computed) for kind in ("forwards", "backwards")} | {
-        "seconds": training.seconds + trainer.clock(training.train_set.device) - began
-    }
-    write_json(teacher.folder / "status.json", {"state": "done", **cost})
+    seconds = training.seconds + trainer.clock(training.train_set.device) - began
+    passes = (sum(each[kind] for each in computed) for kind in ("forwards", "backwards"))
+    write_part(teacher.folder, TeacherStatus("done", seconds, *passes))
     write_arrays(teacher.folder / PROBABILITIES, said)
     checkpoint.remove(teacher.folder)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records.record import Record
 from ..records.subject_counts import Subjects
 from ..statistics import SIGNIFICANT, holm, minimum_p, pairs_needed, sign_flip_family, spread
 from . import subject_bootstrap
@@ -299,12 +298,7 @@ def ranked_scores(view: View, levels: Levels, rule: str, pairs: Sequence[Pair]) 
 
 def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[Pair, float]:
     """A method's headline by pair, the mean over folds and levels; pairs it has not finished are not there."""
-
-    def number(record: Record) -> float | None:
-        score = record.scores.get(rule)
-        return None if score is None else score.headline
-
-    by_level = [view.paired(entry, level).by_pair(number) for level in levels]
+    by_level = [view.paired(entry, level).by_pair(lambda record: record.headline(rule)) for level in levels]
     pairs = [pair for pair in (by_level[0] if by_level else {}) if all(pair in found for found in by_level)]
     return {pair: math.fsum(found[pair] for found in by_level) / len(by_level) for pair in pairs}
 

@@ -19,7 +19,6 @@ VERDICTS: tuple[DiffVerdict, ...] = ("beyond", "unjudged", "missing", "new", "wi
 
 _CHANCE = 0.05  # of calling any cell beyond noise where all changes are noise
 _ENOUGH = 6  # degrees of freedom with which a method's spread is its own: four seeds on either side
-_DECIMALS = {"accuracy": 2, "f1": 1}
 
 
 class Key(NamedTuple):
@@ -85,8 +84,7 @@ class _Side:
 
     def scores(self, pairs: Iterable[Pair]) -> list[float]:
         """The headlines of some pairs."""
-        found = (self.trials[pair].scores["last"] for pair in pairs)
-        return [score.headline for score in found if score is not None]
+        return [score for pair in pairs if (score := self.trials[pair].headline()) is not None]
 
 
 def differences(
@@ -122,7 +120,7 @@ def differences(
 
 def _by_cell(records: Sequence[Record]) -> dict[Key, _Side]:
     cells: dict[Key, dict[Pair, Record]] = {}
-    for record in sorted(records, key=lambda each: str(each.status.get("updated", ""))):
+    for record in sorted(records, key=lambda each: each.status.updated):
         if record.done:
             cells.setdefault(_key(record), {})[record.pair] = record
     return {key: _Side(trials) for key, trials in cells.items()}
@@ -130,14 +128,13 @@ def _by_cell(records: Sequence[Record]) -> dict[Key, _Side]:
 
 def _key(record: Record) -> Key:
     identity = record.identity
-    protocol = identity["protocol"]
     level = -1.0 if record.level is None else record.level  # sorts before 0
     return Key(
-        f"{protocol['name']}@{protocol['version']}",
-        identity["profile"],
-        identity["source"],
-        identity["partial"],
-        identity["recipe"],
+        identity.protocol.key,
+        identity.profile,
+        identity.source,
+        identity.partial,
+        identity.recipe,
         record.method,
         record.fold or "",
         level,
@@ -188,7 +185,7 @@ def _difference(key: Key, before: _Side, after: _Side, changed: bool, reach: flo
     return Difference(
         key,
         _verdict(before, after, changed, means[1] - means[0], limit),
-        trials[0].environment["task"]["metric"],
+        trials[0].environment.task.metric,
         means[0],
         means[1],
         limit,
@@ -221,8 +218,5 @@ def _fields(before: _Side, after: _Side, common: Sequence[Pair]) -> list[str]:
     if not before.trials or not after.trials:
         return []
     pair = common[0] if common else None
-    ends = [side.trials[pair if pair is not None else min(side.trials)].identity for side in (before, after)]
+    ends = [side.trials[pair if pair is not None else min(side.trials)].identity.content for side in (before, after)]
     return [name for name in differing_fields(ends) if name not in ("seed", "draw")]
-
-
-# --- as a table

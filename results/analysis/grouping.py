@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from ...protocols.errors import BadInput
-from ..records.record import Record, comparability_key, differing_fields
-from ..records.store import trial_id
+from ..records.record import Record, differing_fields
+from ..records.schema import comparability_key
+from ..statistics import spread
 
 MISSING = "–"
 
 Pair = tuple[int, int]
 Fold = str | None
 T = TypeVar("T")
-
+K = TypeVar("K", bound=Hashable)
 
 # the option that chooses among the values of a field of the comparability key
 _CHOSEN_BY = {"profile": "--profile", "recipe": "--recipe", "source": "--synthetic or --real"}
@@ -46,10 +47,7 @@ class Entry:
     @cached_property
     def by_level(self) -> Mapping[float | None, tuple[Record, ...]]:
         """The records at each noise level there is."""
-        found: dict[float | None, list[Record]] = {}
-        for record in self.records:
-            found.setdefault(record.level, []).append(record)
-        return {level: tuple(members) for level, members in found.items()}
+        return {level: tuple(found) for level, found in grouped(self.records, lambda each: each.level).items()}
 
 
 def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = "table") -> tuple[Block, ...]:
@@ -65,8 +63,8 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = 
     """
     if not records:
         raise BadInput("there are no trials to tabulate: run some first, or point --runs at a folder that has them")
-    groups = _by_key(records)
-    keys = [comparability_key(group[0].identity) for group in groups.values()]
+    groups = grouped(records, lambda record: record.identity.key)
+    keys = [comparability_key(group[0].identity.content) for group in groups.values()]
     if len(keys) == 1:
         return (Block(tuple(records)),)
     fields = differing_fields(keys)
@@ -77,16 +75,11 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = 
     return tuple(Block(tuple(group), _distinction(key, fields)) for group, key in pairs)
 
 
-def _by_key(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Records by the ID of their comparability key."""
-    ids: dict[tuple[object, ...], str] = {}  # records from the cache share their parts: those are hashed once
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        key = comparability_key(record.identity)
-        parts = (*key, *map(id, key.values()))
-        if parts not in ids:
-            ids[parts] = trial_id(key)
-        groups.setdefault(ids[parts], []).append(record)
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items by key, in the order of first appearance."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
 
 
@@ -98,10 +91,11 @@ def refusal(fields: Sequence[str], what: str = "table") -> str:
 
 
 def _distinction(key: Mapping[str, Any], fields: Sequence[str]) -> str:
-    return "; ".join(f"{name} = {_field(key, name)}" for name in fields)
+    return "; ".join(f"{name} = {field_of(key, name)}" for name in fields)
 
 
-def _field(key: Any, dotted: str) -> str:
+def field_of(key: Any, dotted: str) -> str:
+    """A field of a comparability key, by its dotted name."""
     for part in dotted.split("."):
         key = key.get(part, MISSING) if isinstance(key, Mapping) else MISSING
     return str(key)
@@ -112,16 +106,10 @@ def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Ent
 
     A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
     """
-    by_method: dict[str, dict[str, list[Record]]] = {}
-    ids: dict[int, str] = {}  # as in _by_key
-    for record in records:
-        told = record.identity["method"]
-        if id(told) not in ids:
-            ids[id(told)] = trial_id(told)
-        by_method.setdefault(record.method, {}).setdefault(ids[id(told)], []).append(record)
+    by_method = grouped(records, lambda record: record.method)
     result = []
     for method in unique([*methods, *sorted(by_method)]):
-        versions = by_method.get(method, {})
+        versions = grouped(by_method.get(method, ()), lambda record: record.identity.version)
         for version, members in versions.items():
             label = f"{method} #{version[:6]}" if len(versions) > 1 else method
             result.append(Entry(label, method, tuple(members)))
@@ -181,6 +169,16 @@ class Summary:
         """Such as "2/3, 1 diverged"; empty when every pair is complete."""
         lacking = (f"{count} {state}" for state, count in self.lacking.items())
         return ", ".join((f"{self.complete}/{self.total}", *lacking)) if self.lacking else ""
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values; NaN of none."""
+        return math.fsum(self.values) / len(self.values) if self.values else math.nan
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation (n - 1) of the values; NaN for fewer than two."""
+        return spread(self.values)
 
 
 @dataclass(frozen=True)
@@ -252,19 +250,6 @@ def pair_up(records: Sequence[Record], pairs: Sequence[Pair], folds: Collection[
         else:
             complete[pair] = done
     return Paired(tuple(complete), tuple(complete.values()), len(pairs), dict(sorted(lacking.items())))
-
-
-def summarise(
-    records: Sequence[Record],
-    pairs: Sequence[Pair],
-    folds: Collection[Fold],
-    value: Callable[[Record], float | None],
-) -> Summary:
-    """A number over pairs, each the mean over its folds; a pair enters only when all its folds are done.
-
-    Arguments as for `pair_up` and `Paired.summary`.
-    """
-    return pair_up(records, pairs, folds).summary(value)
 
 
 def _pair_state(members: Sequence[Record | None]) -> str:

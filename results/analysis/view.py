@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
 
+from ...protocols import catalog
 from ..records.record import Record
-from .grouping import Block, Entry, Fold, Pair, Paired, Summary, entries, folds_of, levels_of, pair_up, pairs_of
+from ..records.schema import NOT_WRITTEN, Identity
+from .grouping import Block, Entry, Fold, Pair, Paired, Summary, blocks, entries, folds_of, levels_of, pair_up, pairs_of
 
 DAGGER = "†"
 DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
 
-_DECIMALS = {"accuracy": 2, "f1": 1}
+DECIMALS = {"accuracy": 2, "f1": 1}  # of the metric in percent, as the papers print it
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,14 @@ class View:
     names: tuple[str, ...]
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Identity:
         """The first trial's identity: what is in the comparability key is the same in all."""
         return self.block.records[0].identity
+
+    @property
+    def protocol(self) -> str:
+        """The protocol's name."""
+        return self.identity.protocol.name
 
     @property
     def metric_words(self) -> str:
@@ -74,10 +80,8 @@ class View:
     @cached_property
     def _pairs(self) -> Mapping[float | None, tuple[Pair, ...]]:
         """The pairs any method has, by level."""
-        by_level: dict[float | None, list[Record]] = {}
-        for record in self.block.records:
-            by_level.setdefault(record.level, []).append(record)
-        return {level: pairs_of(records) for level, records in by_level.items()}
+        every = Entry("", "", self.block.records)
+        return {level: pairs_of(records) for level, records in every.by_level.items()}
 
     def summary(self, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> Summary:
         """A number of a method at a level, over pairs."""
@@ -98,13 +102,13 @@ class View:
     @property
     def decimals(self) -> int:
         """Decimals of the metric in percent, as the papers print it."""
-        return _DECIMALS.get(self.metric, 2)
+        return DECIMALS.get(self.metric, 2)
 
 
 def view_of(block: Block, expected: Expected) -> View:
     """A block seen with what was expected of it."""
     records = block.records
-    task: Mapping[str, Any] = next((r.environment["task"] for r in records if "task" in r.environment), {})
+    task = next((r.environment.task for r in records if r.environment.known), NOT_WRITTEN.task)
     found = {record.method for record in records}
     refused = {name: reason for name, reason in expected.not_applicable.items() if name not in found}
     return View(
@@ -114,19 +118,29 @@ def view_of(block: Block, expected: Expected) -> View:
         folds=tuple(expected.folds) or folds_of(records),
         expected_pairs=tuple(expected.pairs),
         not_applicable=refused,
-        metric=task.get("metric", "score"),
-        names=tuple(task.get("names", ())),
+        metric=task.metric,
+        names=task.names,
     )
+
+
+def views_of(records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False) -> list[View]:
+    """A view for each comparability key. Arguments and errors as for `blocks`."""
+    return [view_of(block, expected or Expected()) for block in blocks(records, allow_mixed=allow_mixed)]
+
+
+def known_folds(protocol: str) -> tuple[str, ...]:
+    """The folds of a protocol; none for one that is not in the catalog, whose folds are those there are."""
+    return catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
 
 
 def at_level(entry: Entry, level: float | None) -> tuple[Record, ...]:
     """A row's records at one noise level."""
-    return tuple(record for record in entry.records if record.level == level)
+    return entry.by_level.get(level, ())
 
 
 def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
     """What the trials knew that no one has outside an experiment, by name."""
-    return tuple(sorted({known for record in records for known in record.environment.get("oracle_knowledge", ())}))
+    return tuple(sorted({known for record in records for known in record.environment.oracle_knowledge}))
 
 
 def marked(entry: Entry, label: str) -> str:

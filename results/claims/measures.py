@@ -13,12 +13,13 @@ fear taken for surprise     share of a class's test rows predicted as another; a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ...protocols.errors import unknown
 from ..records.record import Record, audit_share
+from ..records.schema import Counts
 
 SCORE = "score"
 
@@ -53,26 +54,20 @@ def number(record: Record, measure: str) -> float | None:
         BadInput: no such measure.
     """
     if measure in _PLAIN:
-        return _headline(record, _PLAIN[measure])
+        return record.headline(_PLAIN[measure])
     if measure == _GAP:
-        best, last = _headline(record, "oracle"), _headline(record, "last")
+        best, last = record.headline("oracle"), record.headline()
         return None if best is None or last is None else best - last
     if measure in _AUDIT:
         return audit_share(record.epochs[-1], *_AUDIT[measure])
-    names: Sequence[str] = record.environment["task"]["names"]
+    names = record.environment.task.names
     if found := _RECALL.fullmatch(measure):
         return _recall(record, names, found)
     if found := _TAKEN.fullmatch(measure):
-        return _taken(record.epochs[-1]["test"], names, found)
+        return _taken(record.epochs[-1].test.confusion, names, found)
     if _AU.fullmatch(measure):
-        score = record.scores["last"]
-        return score.per_label[names.index(measure)] if score is not None and measure in names else None
+        return record.label_score(names.index(measure)) if measure in names else None
     raise unknown("measure", measure, [*_PLAIN, _GAP, *_AUDIT])
-
-
-def _headline(record: Record, rule: str) -> float | None:
-    score = record.scores.get(rule)
-    return None if score is None else score.headline
 
 
 def _recall(record: Record, names: Sequence[str], found: re.Match[str]) -> float | None:
@@ -88,11 +83,11 @@ def _recall(record: Record, names: Sequence[str], found: re.Match[str]) -> float
     return max(present) if which == "highest" else min(present)
 
 
-def _taken(test: Mapping[str, Sequence[Sequence[int]]], names: Sequence[str], found: re.Match[str]) -> float | None:
+def _taken(confusion: Counts, names: Sequence[str], found: re.Match[str]) -> float | None:
     true, others, predicted = found.groups()
     if true not in names or predicted not in names:
         return None
-    row = np.asarray(test["confusion"], dtype=np.float64)[names.index(true)]
+    row = np.asarray(confusion, dtype=np.float64)[names.index(true)]
     if not row.sum():
         return None
     if others is None:

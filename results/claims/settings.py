@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from ...protocols import catalog
-from ..analysis.grouping import Fold, Pair, Paired, blocks, entries, folds_of, most_tried, pair_up, pairs_of
-from ..analysis.view import oracle_knowledge
+from ...protocols.base import PROFILES
+from ..analysis.grouping import Fold, Pair, Paired, blocks, entries, folds_of, grouped, most_tried, pair_up, pairs_of
+from ..analysis.view import known_folds, oracle_knowledge
 from ..records.record import Record
+from ..records.schema import Identity
 from . import measures
 from .claim import Claim, Level, Place, Side
 
 _SOURCES = ("real", "generated")
-_PROFILES = ("paper", "small", "smoke")
 _RATE = "noise_rate"
 
 
@@ -39,16 +38,14 @@ class Setting:
     _values: dict[tuple[Side, Level], Mapping[Pair, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Identity:
         """What all its trials have in common stands in the first one's identity."""
         return self.records[0].identity
 
     @cached_property
     def _by_level(self) -> Mapping[tuple[str, Level], tuple[Record, ...]]:
-        found: dict[tuple[str, Level], list[Record]] = {}
-        for method, records in self.methods.items():
-            for record in records:
-                found.setdefault((method, record.level), []).append(record)
+        counted = [record for records in self.methods.values() for record in records]
+        found = grouped(counted, lambda record: (record.method, record.level))
         return {place: tuple(records) for place, records in found.items()}
 
     def trials(self, method: str, level: Level) -> tuple[Record, ...]:
@@ -88,12 +85,9 @@ def settings_of(records: Sequence[Record]) -> dict[str, tuple[Setting, ...]]:
 
     Real faces come before generated ones, whole data before partial ones, the larger profile first.
     """
-    by_protocol: dict[str, list[Record]] = {}
-    for record in records:
-        by_protocol.setdefault(record.identity["protocol"]["name"], []).append(record)
     return {
         protocol: tuple(sorted((setting(block.records) for block in blocks(members, allow_mixed=True)), key=_distance))
-        for protocol, members in by_protocol.items()
+        for protocol, members in grouped(records, lambda record: record.protocol).items()
     }
 
 
@@ -102,9 +96,7 @@ def setting(records: Sequence[Record]) -> Setting:
     found = entries(records)
     methods = {method: entry.records for method, entry in most_tried(found).items()}
     several = frozenset(entry.method for entry in found if entry.label != entry.method)
-    name = records[0].identity["protocol"]["name"]
-    folds = catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()
-    return Setting(tuple(records), methods, several, folds or folds_of(records))
+    return Setting(tuple(records), methods, several, known_folds(records[0].protocol) or folds_of(records))
 
 
 def _distance(found: Setting) -> tuple[object, ...]:
@@ -114,15 +106,11 @@ def _distance(found: Setting) -> tuple[object, ...]:
 def _kind(found: Setting) -> tuple[object, ...]:
     identity = found.identity
     return (
-        identity["recipe"] != "protocol",
-        _rank(_SOURCES, identity["source"]),
-        bool(identity["partial"]),
-        _rank(_PROFILES, identity["profile"]),
+        identity.recipe != "protocol",
+        _SOURCES.index(identity.source),
+        identity.partial,
+        PROFILES.index(identity.profile),
     )
-
-
-def _rank(order: Sequence[str], name: str) -> int:
-    return order.index(name) if name in order else len(order)
 
 
 @dataclass(frozen=True)
@@ -147,11 +135,7 @@ class Spot:
     @property
     def words(self) -> str:
         """Such as "fer2013-real, small profile, real faces"."""
-        identity = self.own.identity
-        parts = [self.place.words, f"{identity['profile']} profile", f"{identity['source']} faces"]
-        parts += ["partial data"] if identity["partial"] else []
-        parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != "protocol" else []
-        return ", ".join(parts)
+        return ", ".join((self.place.words, *self.own.identity.setting.words))
 
     def told(self, method: str) -> tuple[str, ...]:
         """What no one has outside an experiment and the trials of a method had here, by name."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..analysis import subject_bootstrap
-from ..analysis.grouping import Pair, unique
+from ..analysis.grouping import Pair, grouped, unique
 from ..records.record import Record
 from ..records.subject_counts import Subjects
 from ..statistics import EXACT_PAIRS, sign_flip_family
@@ -229,9 +229,8 @@ def _missing(where: Where, sides: Sequence[Side], levels: Sequence[Level]) -> tu
     methods = unique([side.method for side in sides])
     trials = [record for level in where for method in methods for record in where[level].trials(method, level)]
     asked = sorted({record.pair for record in trials})
-    found: dict[tuple[str, bool], list[Level]] = {}
-    for level in (level for level in where if level not in levels):
-        found.setdefault(_lack(level, where[level], sides, asked), []).append(level)
+    others = [level for level in where if level not in levels]
+    found = grouped(others, lambda level: _lack(level, where[level], sides, asked))
     return tuple(Missing(tuple(at), f"{why} {_at_noise(at)}", tried) for (why, tried), at in found.items())
 
 
@@ -304,5 +303,4 @@ def _subjects(
 
 
 def _position(records: Sequence[Record], au: str) -> int:
-    names: list[str] = next(record for record in records if record.done).environment["task"]["names"]
-    return names.index(au)
+    return next(record for record in records if record.done).environment.task.names.index(au)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..tables.cell import minus
 from ..tables.comparison_cells import SMALLEST_P
 from .claim import Level
 from .significance import Sample
-
-MINUS = "−"
 
 
 def figures(found: Sample, p: float, family: int) -> str:
@@ -26,7 +25,7 @@ def figures(found: Sample, p: float, family: int) -> str:
 def p_words(p: float, equals: str = " ", margin: float = 0.0) -> str:
     """Such as "p 0.008", or "p < 0.001"; where zero is not what was tested against, what was: "against −1 point"."""
     number = f"p{equals}{p:.3f}" if p >= SMALLEST_P else f"p < {SMALLEST_P}"
-    return number + (f" against {MINUS}{margin:g} point" if margin else "")
+    return number + (f" against −{margin:g} point" if margin else "")
 
 
 def noise_words(levels: Sequence[Level]) -> str:
@@ -36,4 +35,4 @@ def noise_words(levels: Sequence[Level]) -> str:
 
 def points(value: float) -> str:
     """A difference in points, signed: "+1.30", "−0.42"."""
-    return f"{value:+.2f}".replace("-", MINUS)
+    return minus(f"{value:+.2f}")

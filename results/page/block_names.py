@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..analysis.grouping import MISSING, Block, unique
-from ..records.record import comparability_key, differing_fields
+from ..analysis.grouping import Block, field_of, unique
+from ..records.record import differing_fields
+from ..records.schema import Identity, comparability_key
 from ..records.store import trial_id
 
 
@@ -19,7 +20,7 @@ def setting_words(found: Sequence[Block]) -> list[str]:
     for same in unique(words):
         places = [place for place, each in enumerate(words) if each == same]
         if len(places) > 1:
-            parts = _apart([comparability_key(found[place].records[0].identity) for place in places])
+            parts = _apart([comparability_key(found[place].records[0].identity.content) for place in places])
             for place, more in zip(places, parts, strict=True):
                 words[place] = ", ".join((same, *more))
     return words
@@ -36,18 +37,13 @@ def _apart(keys: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return told
 
 
-def _field_words(key: Any, dotted: str) -> str:
-    for part in dotted.split("."):
-        key = key.get(part, MISSING) if isinstance(key, Mapping) else MISSING
+def _field_words(key: Mapping[str, Any], dotted: str) -> str:
     # a comma would part the words where the page shortens them
-    return f"{dotted.removeprefix('settings.').replace('.', ' ')} {key}".replace(",", "")
+    return f"{dotted.removeprefix('settings.').replace('.', ' ')} {field_of(key, dotted)}".replace(",", "")
 
 
-def _own_words(identity: Mapping[str, Any], distinction: str) -> str:
+def _own_words(identity: Identity, distinction: str) -> str:
     """What sets a block apart, for a heading: profile, faces, and what differs from the protocol's other blocks."""
-    parts = [f"{identity['profile']} profile", f"{identity['source']} faces"]
-    parts += ["partial copy of the data"] if identity["partial"] else []
-    parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != "protocol" else []
     named = ("profile = ", "source = ", "partial = ", "recipe = ", "protocol.fingerprint = ", "settings.", "data.")
     rest = [part for part in distinction.split("; ") if part and not part.startswith(named)]
-    return ", ".join(parts + rest)
+    return ", ".join([*identity.setting.words, *rest])

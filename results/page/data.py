@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import structs
 
 from ...protocols import catalog
 from ...protocols.errors import BadInput
 from ..analysis.comparisons import LEAST_PAIRS
-from ..analysis.grouping import Block, Entry, Paired, blocks, unique
-from ..analysis.view import Expected, View, at_level, oracle_knowledge, view_of
+from ..analysis.grouping import Entry, Paired, grouped, unique
+from ..analysis.view import Expected, View, at_level, known_folds, oracle_knowledge, views_of
 from ..claims.verdicts import Verdict
 from ..plots.curves import view_curves
-from ..records.record import RULES, Record, comparability_key
+from ..records.record import RULES, Record
+from ..records.schema import Environment, Identity, comparability_key
 from ..tables.audit_tables import audit_page
 from ..tables.cell import Cell, Table, percent_cell
 from ..tables.parts import level_words, notes_of, title_of
@@ -79,12 +82,9 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
     if not records:
         raise BadInput("there are no trials to show: run some first, or point --runs at a folder that has them")
     context = context or Context()
-    grouped: dict[str, list[Record]] = {}
-    for record in records:
-        protocol = record.identity["protocol"]
-        grouped.setdefault(f"{protocol['name']}@{protocol['version']}", []).append(record)
-    keys = _in_catalog_order(grouped)
-    views = {key: [_view(block) for block in blocks(grouped[key], allow_mixed=True)] for key in keys}
+    groups = grouped(records, lambda record: record.identity.protocol.key)
+    keys = _in_catalog_order(groups)
+    views = {key: _views(groups[key]) for key in keys}
     across = iter(agreements_across([view for key in keys for view in views[key]]))
     environments = Environments()
     protocols = [_protocol(key, views[key], across, context, environments) for key in keys]
@@ -100,7 +100,7 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
             "trials": len(records),
             "done": sum(record.done for record in records),
             "methods": len({record.method for record in records}),
-            "protocols": len(grouped),
+            "protocols": len(groups),
         },
     }
 
@@ -110,21 +110,21 @@ class Environments:
 
     def __init__(self) -> None:
         self.found: list[Json] = []
-        self._places: dict[str, int] = {}
+        self._places: dict[bytes, int] = {}
 
-    def place(self, environment: Mapping[str, Any]) -> int:
+    def place(self, environment: Environment) -> int:
         """Where this environment stands; what belongs to a trial alone (its noise) is left out."""
-        shared = {name: value for name, value in environment.items() if name != "noise"}
-        key = repr(sorted(shared.items()))
+        key = msgspec.json.encode(structs.replace(environment, noise=None), order="sorted")
         if key not in self._places:
             self._places[key] = len(self.found)
-            self.found.append(_finite(shared))
+            content = msgspec.json.decode(key) if environment.known else {}
+            self.found.append({name: value for name, value in content.items() if name != "noise"})
         return self._places[key]
 
 
-def _in_catalog_order(grouped: Mapping[str, Sequence[Record]]) -> list[str]:
+def _in_catalog_order(keys: Iterable[str]) -> list[str]:
     order = {name: position for position, name in enumerate(catalog.PROTOCOLS)}
-    return sorted(grouped, key=lambda key: (order.get(key.rpartition("@")[0], len(order)), key))
+    return sorted(keys, key=lambda key: (order.get(key.rpartition("@")[0], len(order)), key))
 
 
 def _protocol(
@@ -144,32 +144,27 @@ def _protocol(
 # --- a block: records of one comparability key
 
 
-def _view(block: Block) -> View:
-    name = block.records[0].identity["protocol"]["name"]
-    return view_of(block, Expected(folds=catalog.PROTOCOLS[name].folds if name in catalog.PROTOCOLS else ()))
+def _views(records: Sequence[Record]) -> list[View]:
+    return views_of(records, Expected(folds=known_folds(records[0].protocol)), allow_mixed=True)
 
 
 def _block(view: View, words: str, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
     block, identity = view.block, view.identity
-    name, profile = identity["protocol"]["name"], identity["profile"]
     own = Expected(folds=view.folds)
     *audit, compute = audit_page(block.records, own, blank=True)
     ranks = ranks_of_block(view, across)
     found = {entry.method for entry in view.rows}
-    refused = context.not_applicable.get(name, {})
-    card = context.cards.get((name, profile))
+    refused = context.not_applicable.get(view.protocol, {})
+    card = context.cards.get((view.protocol, identity.profile))
     return {
         "title": title_of(view, "leaderboard"),
         "words": words,
-        "profile": profile,
-        "source": identity["source"],
-        "partial": identity["partial"],
-        "recipe": identity["recipe"],
+        **identity.setting._asdict(),
         "metric": view.metric_words,
         "decimals": view.decimals,
         "names": list(view.names),
         "levels": [_level(view, level) for level in view.levels],
-        "identity": comparability_key(identity),
+        "identity": comparability_key(identity.content),
         "rows": [_row(view, entry, environments) for entry in view.rows],
         "printed_only": printed_only(view),
         "not_applicable": {method: reason for method, reason in refused.items() if method not in found},
@@ -211,20 +206,20 @@ def _rounded(value: float | None, digits: int = 4) -> float | None:
 
 
 def _row(view: View, entry: Entry, environments: Environments) -> Json:
-    known = [record.environment for record in entry.records if "networks" in record.environment]
+    known = [record.environment for record in entry.records if record.environment.known]
     return {
         "label": entry.label,
         "method": entry.method,
-        "identity": dict(entry.records[0].identity["method"]) if entry.records else {},
+        "identity": entry.records[0].identity.content["method"] if entry.records else {},
         "oracle": list(oracle_knowledge(entry.records)),
-        "unstated": list(unique([name for each in known for name in each["unstated"]])),
-        "networks": max((int(each["networks"]) for each in known), default=None),
+        "unstated": list(unique([name for each in known for name in each.unstated])),
+        "networks": max((each.networks for each in known), default=None),
         "cells": [_cell(view, entry, level, environments) for level in view.levels],
     }
 
 
 def _cell(view: View, entry: Entry, level: float | None, environments: Environments) -> Json:
-    printed = printed_for(view.identity["protocol"]["name"], entry.method, level)
+    printed = printed_for(view.protocol, entry.method, level)
     return {
         "rules": {rule: _numbers(view, entry, level, rule) for rule in RULES},
         "printed": [asdict(each) for each in printed],
@@ -235,12 +230,7 @@ def _cell(view: View, entry: Entry, level: float | None, environments: Environme
 
 def _numbers(view: View, entry: Entry, level: float | None, rule: str) -> Json:
     """A rule's cell as the tables print it, and the mean of each class or AU."""
-
-    def headline(record: Record) -> float | None:
-        score = record.scores.get(rule)
-        return None if score is None else score.headline
-
-    cell = percent_cell(view.summary(entry, level, headline), view.decimals)
+    cell = percent_cell(view.summary(entry, level, lambda record: record.headline(rule)), view.decimals)
     labels = _of_labels(view.paired(entry, level), rule)
     return {**_plain(cell), "labels": labels if any(each is not None for each in labels) else []}
 
@@ -257,34 +247,34 @@ def _of_labels(paired: Paired, rule: str) -> list[float | None]:
 
 def _trial(record: Record, environments: Environments) -> Json:
     """A trial's provenance: with the block's and the row's identity, all that is hashed."""
-    scores = {rule: record.scores.get(rule) for rule in RULES}
-    noise = record.environment.get("noise") or {}
+    identity, noise = record.identity, record.environment.noise
+    scores = [record.headline(rule) for rule in RULES]
     return {
         "folder": record.folder,
-        "seed": record.identity["seed"],
-        "draw": record.identity["draw"],
+        "seed": identity.seed,
+        "draw": identity.draw,
         "fold": record.fold,
         "state": record.state,
-        "reason": record.status.get("reason"),
-        "seconds": _rounded(record.status.get("seconds"), 1),
-        "scores": [None if score is None else _rounded(100 * score.headline) for score in scores.values()],
-        "realised": _rounded(noise.get("realised"), 6),
+        "reason": record.status.reason,
+        "seconds": _rounded(record.status.seconds, 1),
+        "scores": [None if score is None else _rounded(100 * score) for score in scores],
+        "realised": None if noise is None else _rounded(noise.realised, 6),
         "environment": environments.place(record.environment),
-        "more": {name: record.identity[name] for name in ("teachers", "aux") if name in record.identity},
+        "more": {name: identity.content[name] for name in ("teachers", "aux") if name in identity.content},
     }
 
 
-def command(identity: Mapping[str, Any], method: str, level: float | None, pairs: Sequence[tuple[int, int]]) -> str:
+def command(identity: Identity, method: str, level: float | None, pairs: Sequence[tuple[int, int]]) -> str:
     """The command that repeats a cell, quoted for a shell; it adds the seeds that are missing."""
-    words = ["fernoise-bench", "run", "--protocol", identity["protocol"]["name"], "--method", method]
+    words = ["fernoise-bench", "run", "--protocol", identity.protocol.name, "--method", method]
     words += [] if level is None else ["--noise", f"{level:g}"]
-    words += ["--seeds", str(1 + max((seed for seed, _ in pairs), default=0)), "--profile", identity["profile"]]
-    words += ["--synthetic"] if identity["source"] == "generated" else []
-    words += ["--partial"] if identity["partial"] else []
-    words += ["--recipe", identity["recipe"]] if identity["recipe"] != "protocol" else []
-    precision = identity["settings"].get("precision", "fp32")
+    words += ["--seeds", str(1 + max((seed for seed, _ in pairs), default=0)), "--profile", identity.profile]
+    words += ["--synthetic"] if identity.source == "generated" else []
+    words += ["--partial"] if identity.partial else []
+    words += ["--recipe", identity.recipe] if identity.recipe != "protocol" else []
+    precision = identity.settings.precision
     words += ["--precision", precision] if precision != "fp32" else []
-    words += ["--compile"] if identity["settings"].get("compiled") else []
+    words += ["--compile"] if identity.settings.compiled else []
     return shlex.join(words)
 
 
@@ -343,12 +333,3 @@ def _plain(cell: Cell) -> Json:
     if cell.best:
         found["best"] = True
     return found
-
-
-def _finite(value: Any) -> Any:
-    """The value with null in the place of numbers JSON has no word for."""
-    if isinstance(value, Mapping):
-        return {str(name): _finite(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

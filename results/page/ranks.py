@@ -31,7 +31,6 @@ from ..tables.rank_tables import (
 RULE = "last"  # the headline: no other rule has tests of its own
 
 _ALL = "all levels"
-_SETTING = ("profile", "source", "partial", "recipe")
 _OTHERS = "Other protocols enter at the same profile, source of the faces, completeness and recipe."
 
 
@@ -42,8 +41,8 @@ def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:
     left out, as it has no one setting to compare with.
     """
     settings = [settings_of(view, RULE) for view in views]
-    names = [str(view.identity["protocol"]["name"]) for view in views]
-    kinds = [tuple(view.identity[name] for name in _SETTING) for view in views]
+    names = [view.protocol for view in views]
+    kinds = [view.identity.setting for view in views]
     keys = Counter(zip(kinds, names, strict=True))
     alone = [keys[kind, name] == 1 for kind, name in zip(kinds, names, strict=True)]
     found: list[list[Agreement]] = [[] for _ in views]

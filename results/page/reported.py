@@ -52,7 +52,7 @@ def printed_only(view: View) -> list[dict[str, Any]]:
         "label", "method" (None: not in this harness; else it was not run here), "printed" (its names in the papers),
         and "cells", the numbers for each level; methods of the harness first.
     """
-    protocol = view.identity["protocol"]["name"]
+    protocol = view.protocol
     present = {entry.method for entry in view.rows}
     absent = sorted({method for name, method, _ in _index()[0] if name == protocol} - present)
     rows = [_row(name, name, [printed_for(protocol, name, level) for level in view.levels]) for name in absent]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,7 @@ from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, Summary
 from ..analysis.view import DAGGER_WORDS, at_level, marked, oracle_knowledge
 from ..plots.panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
-from ..records.record import Record, audit_share, score_of
-from ..statistics import spread
+from ..records.record import Record, audit_share
 from .figure_records import FigurePlace, lacking, level_shown, pairs_shown, records_about, view_for
 from .figures import (
     PROTOCOL_RECIPE,
@@ -78,23 +78,22 @@ def paper_figure(
     if protocol and len({point.protocol for point in figure.points}) > 1:
         raise BadInput(f"{name} compares protocols, so none can stand in for them: leave --protocol out")
     chosen = records_about(records, figure, protocol, recipe)
-    views = {
-        each: view_for(chosen, each, figure) for each in dict.fromkeys(r.identity["protocol"]["name"] for r in chosen)
-    }
+    views = {each: view_for(chosen, each, figure) for each in dict.fromkeys(record.protocol for record in chosen)}
     shown = figure.level if level is None else level
     names = [each for each in dict.fromkeys(each for each, _ in asked(figure, protocol)) if each in views]
     found = [FigurePlace(each, views[each], level_shown(views[each], shown, figure)) for each in names]
     places = [place for place in found if figure.kind == "levels" or place.level in place.view.levels]
     panels = _BUILDERS[figure.kind](figure, places, predictions)
     absent = lacking(figure, places, protocol)
-    options = run_options(shown, chosen[0].identity if chosen else None) + options_of_place(chosen, runs)
+    setting = chosen[0].identity.setting if chosen else None
+    options = run_options(shown, setting) + options_of_place(chosen, runs)
     to_run = commands(absent, options)
-    if not panels:
+    if not panels or setting is None:
         raise BadInput(
             f"{name}: there are no finished trials to draw it from; run first: {'; '.join(to_run)}"
             + ("" if chosen else " (without the data: --synthetic)")
         )
-    title = figure_title(figure, chosen[0].identity, protocol, level)
+    title = figure_title(figure, setting, protocol, level)
     return Drawn(Panels(title, panels, tuple(_remarks(figure, chosen, places, absent))), to_run)
 
 
@@ -104,7 +103,7 @@ def _remarks(
     """What stands behind a figure, and what it lacks; a sentence each."""
     remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
-    if chosen[0].identity["recipe"] != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
+    if chosen[0].identity.recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
         remarks.append("Each method under its own paper's recipe: not comparable to each other.")
     remarks += [f"{DAGGER_WORDS}."] if oracle_knowledge(chosen) else []
     return remarks + (
@@ -133,8 +132,8 @@ def _line(
     found = [place.view.summary(entry, place.level, number) for number in numbers]
     if not found or not any(summary.values for summary in found):
         return None
-    mean = tuple(scale * math.fsum(each.values) / len(each.values) if each.values else math.nan for each in found)
-    deviation = tuple(scale * spread(each.values) for each in found)
+    mean = tuple(scale * each.mean for each in found)
+    deviation = tuple(scale * each.spread for each in found)
     status = f" ({found[0].complete}/{found[0].total})" if found[0].status else ""
     return Line(f"{label or _named(figure, entry)}{status}", tuple(range(1, len(numbers) + 1)), mean, deviation)
 
@@ -144,7 +143,7 @@ def _epochs(place: FigurePlace, entry: Entry) -> int:
 
 
 def _test(epoch: int) -> Number:
-    return lambda r: score_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"]).headline
+    return lambda record: record.headline_at(epoch)
 
 
 def _share(epoch: int, part: str, whole: str) -> Number:
@@ -152,15 +151,7 @@ def _share(epoch: int, part: str, whole: str) -> Number:
 
 
 def _log(epoch: int, name: str) -> Number:
-    def number(record: Record) -> float | None:
-        value: float | None = record.epochs[epoch]["logs"].get(name)
-        return value
-
-    return number
-
-
-def _headline(record: Record) -> float | None:
-    return record.scores["last"].headline if record.scores["last"] is not None else None
+    return lambda record: record.epochs[epoch].logs.get(name)
 
 
 # --- kinds
@@ -172,7 +163,7 @@ def _confusions(figure: PaperFigure, places: Sequence[FigurePlace], predictions:
         for entry in place.view.rows:
             done = _finished(place, entry)
             if done:
-                counts = np.sum([r.epochs[-1]["test"]["confusion"] for r in done], axis=0).tolist()
+                counts = _counts(done).tolist()
                 title = f"{entry.label}, {place.words} ({len(done)} trial{'s' * (len(done) > 1)})"
                 panels.append(Matrix(title, place.view.names, shares_of(counts)))
     return tuple(panels)
@@ -183,6 +174,13 @@ def _finished(place: FigurePlace, entry: Entry) -> list[Record]:
     mine = [r for r in at_level(entry, place.level) if r.done and r.fold in place.view.folds]
     folds = {pair: {r.fold for r in mine if r.pair == pair} for pair in {r.pair for r in mine}}
     return [r for r in mine if folds[r.pair] == set(place.view.folds)]
+
+
+def _counts(records: Sequence[Record]) -> NDArray[np.int64]:
+    """The confusion counts of all trials together, after the last epoch."""
+    counts = [record.epochs[-1].test.confusion for record in records]
+    total: NDArray[np.int64] = np.array(counts).sum(axis=0)
+    return total
 
 
 def _by_epoch(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
@@ -199,11 +197,11 @@ def _by_level(figure: PaperFigure, places: Sequence[FigurePlace], predictions: P
     for place in places:
         lines = []
         for entry in place.view.rows:
-            each = {level: place.view.summary(entry, level, _headline) for level in place.view.levels}
+            each = {level: place.view.summary(entry, level, Record.headline) for level in place.view.levels}
             there = {level: summary for level, summary in each.items() if summary.values and level is not None}
             if there:
-                means = tuple(100 * math.fsum(s.values) / len(s.values) for s in there.values())
-                deviations = tuple(100 * spread(s.values) for s in there.values())
+                means = tuple(100 * summary.mean for summary in there.values())
+                deviations = tuple(100 * summary.spread for summary in there.values())
                 lacking = " (pairs missing)" if any(summary.status for summary in there.values()) else ""
                 name = f"{_named(figure, entry)}{lacking}"
                 lines.append(Line(name, tuple(map(float, there)), means, deviations))
@@ -214,7 +212,7 @@ def _by_level(figure: PaperFigure, places: Sequence[FigurePlace], predictions: P
 
 def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     if figure.axis == "encoder" and places:
-        encoders = {p.view.identity["settings"].get("recipe", {}).get("encoder") for p in places}
+        encoders = {place.view.identity.settings.recipe.encoder for place in places}
         if len(places) > 1 and len(encoders) == 1:
             raise BadInput(f"{figure.id}: this profile has one encoder for all protocols; run it with --profile paper")
     found = {
@@ -224,9 +222,10 @@ def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
     }
     if not found:
         return ()
-    means = tuple(100 * math.fsum(s.values) / len(s.values) for s in found.values())
+    means = tuple(100 * summary.mean for summary in found.values())
     name = "measured (pairs missing)" if any(summary.status for summary in found.values()) else "measured"
-    lines = [Line(name, tuple(map(float, found)), means, tuple(100 * spread(s.values) for s in found.values()))]
+    deviations = tuple(100 * summary.spread for summary in found.values())
+    lines = [Line(name, tuple(map(float, found)), means, deviations)]
     printed = {at: point.printed for at, point in enumerate(figure.points) if point.printed is not None}
     if printed:
         lines.append(Line("reported", tuple(map(float, printed)), tuple(printed.values()), marked=True))
@@ -243,37 +242,36 @@ def _at_point(figure: PaperFigure, point: Point, places: Sequence[FigurePlace]) 
     for place in places:
         for entry in place.view.rows:
             if entry.method == point.method and (within or place.protocol == point.protocol):
-                summary = place.view.summary(entry, place.level, _headline)
+                summary = place.view.summary(entry, place.level, Record.headline)
                 if summary.values:
                     return summary
     return None
 
 
 def _confidence(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
-    panels = []
-    for place in places:
-        for entry in place.view.rows:
-            epochs = range(_epochs(place, entry))
-            lines = [
-                _line(figure, place, entry, [_log(n, name) for n in epochs], words, 1.0)
-                for words, name in _CONFIDENCE.items()
-            ]
-            if found := tuple(line for line in lines if line is not None):
-                panels.append(Lines(f"{place.words}: {entry.label}", "epoch", "mean confidence", found))
-    return tuple(panels)
+    numbers = {words: partial(_log, name=name) for words, name in _CONFIDENCE.items()}
+    return _entry_by_epoch(figure, places, numbers, "mean confidence", 1.0)
 
 
 def _corrections(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
+    numbers = {words: partial(_share, part=part, whole=whole) for words, (part, whole) in _CORRECTIONS.items()}
+    return _entry_by_epoch(figure, places, numbers, "% of training labels", 100.0)
+
+
+def _entry_by_epoch(
+    figure: PaperFigure,
+    places: Sequence[FigurePlace],
+    numbers: Mapping[str, Callable[[int], Number]],
+    ylabel: str,
+    scale: float,
+) -> tuple[Panel, ...]:
+    """A panel for each method, a line for each of these numbers of an epoch."""
     panels = []
-    for place in places:
-        for entry in place.view.rows:
-            epochs = range(_epochs(place, entry))
-            lines = [
-                _line(figure, place, entry, [_share(n, *parts) for n in epochs], words)
-                for words, parts in _CORRECTIONS.items()
-            ]
-            if found := tuple(line for line in lines if line is not None):
-                panels.append(Lines(f"{place.words}: {entry.label}", "epoch", "% of training labels", found))
+    for place, entry in [(each, row) for each in places for row in each.view.rows]:
+        epochs = range(_epochs(place, entry))
+        lines = [_line(figure, place, entry, list(map(at, epochs)), words, scale) for words, at in numbers.items()]
+        if found := tuple(line for line in lines if line is not None):
+            panels.append(Lines(f"{place.words}: {entry.label}", "epoch", ylabel, found))
     return tuple(panels)
 
 
@@ -285,10 +283,9 @@ def _rates(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
             done = _finished(place, entry)
             once = [r for r in done if r.pair == done[0].pair]
             if once and place.protocol not in found:
-                counts = np.sum([r.epochs[-1]["test"]["confusion"] for r in once], axis=0)
                 rates = [
                     100 * float(tp + fn) / total if (total := tp + fp + fn + tn) else math.nan
-                    for tp, fp, fn, tn in counts
+                    for tp, fp, fn, tn in _counts(once)
                 ]
                 found[place.protocol] = dict(zip(place.view.names, rates, strict=True))
     if not found:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...protocols import catalog
 from ...protocols.errors import BadInput
-from ..analysis.grouping import Block, blocks, refusal, unique
-from ..analysis.view import Expected, View, view_of
+from ..analysis.grouping import Block, blocks, grouped, refusal
+from ..analysis.view import Expected, View, known_folds, view_of
 from ..records.record import Record, differing_fields
 from ..tables.parts import level_words
 from .figures import PROTOCOL_RECIPE, PaperFigure, asked
-
-SETTING = ("profile", "source", "partial")
 
 
 class FigurePlace(NamedTuple):
@@ -49,25 +46,19 @@ def records_about(records: Sequence[Record], figure: PaperFigure, protocol: str,
     """The records of a figure, of one setting."""
     protocols = {each for each, _ in asked(figure, protocol)}
     methods = {*figure.methods, *(point.method for point in figure.points)}
-    chosen = [
-        r
-        for r in records
-        if r.identity["protocol"]["name"] in protocols and r.method in methods and r.identity["recipe"] == recipe
-    ]
-    settings = [{name: record.identity[name] for name in SETTING} for record in chosen]
-    if fields := differing_fields(settings):
+    chosen = [r for r in records if r.protocol in protocols and r.method in methods and r.identity.recipe == recipe]
+    if fields := differing_fields(record.identity.setting._asdict() for record in chosen):
         raise BadInput(f"{figure.id}: {refusal(fields, 'figure')}")
     return chosen
 
 
 def view_for(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:
     """A figure's records of a protocol as a view; BadInput where they are of several settings."""
-    mine = [record for record in records if record.identity["protocol"]["name"] == protocol]
-    own = mine[0].identity["recipe"] != PROTOCOL_RECIPE  # each method under its own: of one key by itself
-    parts = [[r for r in mine if r.method == method] for method in unique([r.method for r in mine])] if own else [mine]
+    mine = [record for record in records if record.protocol == protocol]
+    own = mine[0].identity.recipe != PROTOCOL_RECIPE  # each method under its own: of one key by itself
+    parts = grouped(mine, lambda record: record.method if own else "").values()
     block = Block(tuple(record for part in parts for record in blocks(part, what="figure")[0].records))
-    folds = catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
-    return view_of(block, Expected(methods=figure.methods, folds=folds))
+    return view_of(block, Expected(methods=figure.methods, folds=known_folds(protocol)))
 
 
 def level_shown(view: View, wanted: float | None, figure: PaperFigure) -> float | None:

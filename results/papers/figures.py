@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from ...protocols.errors import BadInput, unknown
+from ..analysis.grouping import grouped
+from ..records.schema import Setting
 from ..tables.parts import level_words
 
 PROTOCOL_RECIPE = "protocol"
@@ -304,31 +306,26 @@ def asked(figure: PaperFigure, protocol: str = "") -> tuple[tuple[str, str], ...
 
 def commands(needed: Iterable[tuple[str, str]], options: str) -> tuple[str, ...]:
     """The commands that run some (protocol, method), one a protocol, with these options (" --noise 0.4")."""
-    by_protocol: dict[str, list[str]] = {}
-    for protocol, method in needed:
-        by_protocol.setdefault(protocol, []).append(f"--method {method}")
     return tuple(
-        f"fernoise-bench run --protocol {protocol} {' '.join(methods)}{options}"
-        for protocol, methods in by_protocol.items()
+        f"fernoise-bench run --protocol {protocol} {' '.join(f'--method {method}' for _, method in each)}{options}"
+        for protocol, each in grouped(needed, lambda one: one[0]).items()
     )
 
 
-def run_options(level: float | None, identity: Mapping[str, Any] | None) -> str:
-    """The options of a run that fits a record there is: its noise level, faces, profile and recipe."""
+def run_options(level: float | None, setting: Setting | None) -> str:
+    """The options of a run that fits records there are: its noise level, faces, profile and recipe."""
     options = "" if level is None else f" --noise {level:g}"
-    if identity is None:
+    if setting is None:
         return options
-    generated, profile, recipe = identity["source"] == "generated", identity["profile"], identity["recipe"]
+    generated, profile, recipe = setting.source == "generated", setting.profile, setting.recipe
     options += " --synthetic" if generated else ""
     options += f" --profile {profile}" if profile != ("small" if generated else "paper") else ""
     return options + (f" --recipe {recipe}" if recipe != PROTOCOL_RECIPE else "")
 
 
-def figure_title(figure: PaperFigure, identity: Mapping[str, Any], protocol: str, level: float | None) -> str:
+def figure_title(figure: PaperFigure, setting: Setting, protocol: str, level: float | None) -> str:
     """What a figure shows: the paper's number and caption, where it was measured, and what differs from the paper."""
-    parts = [f"{identity['profile']} profile", f"{identity['source']} faces"]
-    parts += ["partial copy of the data"] if identity["partial"] else []
-    parts += [f"{identity['recipe']} recipe"] if identity["recipe"] != PROTOCOL_RECIPE else []
+    parts = list(setting.words)
     own = {each for each, _ in asked(figure)}
     parts += [f"on {protocol}, not the paper's data"] if protocol and protocol not in own else []
     parts += [f"{level_words(level)}, not the paper's"] if level not in (None, figure.level) else []

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from ..analysis.grouping import unique
 from ..analysis.view import DAGGER
 from ..records.record import Record
+from ..records.schema import Setting
 from .figures import run_options
-from .measured import PROTOCOL_RECIPE, MeasuredBlock
+from .measured import MeasuredBlock
 from .reported import Flag, ReportedTable
 
 SUSPECT = "§"
@@ -35,8 +36,8 @@ def notes_of_table(
 ) -> tuple[str, ...]:
     """The notes of a table, sentences, the command that fills it last; it writes where the records lie."""
     notes = [f"{_kind(table)}, as {table.paper} prints it."]
-    if block.setting:
-        notes += _measured_notes(table, block, rule_words)
+    if block.setting is not None:
+        notes += _measured_notes(table, block, block.setting, rule_words)
     if counts.unfinished:
         notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
     marks = _PRINTED_MARKS.get(table.marks, "")
@@ -65,13 +66,13 @@ def notes_of_table(
 
 def _command(table: ReportedTable, block: MeasuredBlock, runs: str) -> str:
     """The command that fills the empty cells at the block's setting, with as many seeds as there are."""
-    options = run_options(None, block.setting or None) + options_of_place(block.records, runs)
+    options = run_options(None, block.setting) + options_of_place(block.records, runs)
     return f"fernoise-bench run --table {table.id}{options}"
 
 
 def options_of_place(records: Sequence[Record], runs: str) -> str:
     """The options of a run that adds to records: their number of seeds, and their folder where it is named."""
-    seeds = f" --seeds {1 + max(record.identity['seed'] for record in records)}" if records else ""
+    seeds = f" --seeds {1 + max(record.identity.seed for record in records)}" if records else ""
     return seeds + (f" --out {shlex.quote(runs)}" if runs else "")
 
 
@@ -79,18 +80,17 @@ def _kind(table: ReportedTable) -> str:
     return f"Reported: {table.metric}" if table.metric else "Reported"
 
 
-def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str) -> list[str]:
-    setting = block.setting
+def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting, rule_words: str) -> list[str]:
     notes = [
         f"Measured: {rule_words}, {_over(block.pair_counts, any(record.fold for record in block.records))} "
         "Difference: measured − reported, in points. An empty cell was not run; – is reported only.",
     ]
-    if (setting["profile"], setting["source"], setting["partial"]) != ("paper", "real", False):
-        what = f"the {setting['profile']} profile on {setting['source']} faces"
-        what += ", a partial copy of the data" if setting["partial"] else ""
+    if setting[:3] != ("paper", "real", False):
+        what = f"the {setting.profile} profile on {setting.source} faces"
+        what += ", a partial copy of the data" if setting.partial else ""
         what += ", from scratch throughout" if _all_from_scratch(block.records) else ""
         notes.append(f"Measured at {what}: the differences say nothing about the paper.")
-    if setting["recipe"] != PROTOCOL_RECIPE:
+    if not block.comparable:
         notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
     known = {row.labels[0]: ", ".join(block.knows(row.method)) for row in table.rows if block.knows(row.method)}
     if known:
@@ -105,7 +105,7 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, rule_words: str)
 
 def _all_from_scratch(records: Sequence[Record]) -> bool:
     """Whether no network started from weights, whatever a column of the paper says."""
-    return {record.identity["settings"].get("weights") for record in records} == {"none"}
+    return {record.identity.settings.weights for record in records} == {"none"}
 
 
 def _over(counts: Sequence[int], has_folds: bool) -> str:

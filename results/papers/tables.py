@@ -13,7 +13,7 @@ from ...protocols.errors import unknown
 from ..analysis.grouping import MISSING, unique
 from ..analysis.view import DAGGER
 from ..records.record import RULES, Record
-from ..tables.cell import UNFINISHED, Cell, Table, mark_best, percent_cell
+from ..tables.cell import UNFINISHED, Cell, Table, mark_best, minus, percent_cell
 from ..tables.protocol_tables import RULE_WORDS
 from .measured import MeasuredBlock, measured_blocks
 from .notes import SUSPECT, Counts, notes_of_table
@@ -54,7 +54,7 @@ def wanted(table_id: str) -> list[Wanted]:
 def wanted_records(records: Sequence[Record], table_id: str) -> list[Record]:
     """The records a table is about; those of other protocols, methods and levels are left out."""
     levels = {(each.protocol, each.method): each.levels or (None,) for each in wanted(table_id)}
-    return [r for r in records if r.level in levels.get((r.identity["protocol"]["name"], r.method), ())]
+    return [r for r in records if r.level in levels.get((r.protocol, r.method), ())]
 
 
 def paper_table(
@@ -198,8 +198,7 @@ def _difference(printed: ReportedCell, measured: Cell, decimals: int) -> Cell:
     if printed.value is None or measured.value is None or measured.status:
         return Cell("")
     points = measured.value - printed.value
-    text = f"{points:+.{decimals}f}".replace("-", "−")
-    return Cell(text, points)
+    return Cell(minus(f"{points:+.{decimals}f}"), points)
 
 
 def _title(table: ReportedTable, panel: Panel, block: MeasuredBlock) -> str:

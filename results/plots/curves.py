@@ -10,8 +10,8 @@ from typing import Any
 
 from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, blocks
-from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, marked, view_of
-from ..records.record import Record, audit_share, headline_of
+from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, at_level, marked, view_of
+from ..records.record import Record, audit_of, audit_share
 from ..tables.parts import level_words, title_of
 from .style import GREY, PALE, look, save_figure
 
@@ -90,35 +90,30 @@ def _is_audited(curve: Curve) -> bool:
 def _why_unmemorised(view: View, level: float | None) -> str:
     """What keeps all methods of a level from having memorised a wrong label that is known."""
     done = [record for entry in view.rows for pair in view.paired(entry, level).complete for record in pair]
-    audits = [line.get("audit") or {} for record in done for line in record.epochs]
+    audits = [audit_of(line) for record in done for line in record.epochs]
     if not done:
         return "No method has finished a (seed, draw) pair."
-    if not any(audit.get("entries") for audit in audits):
+    if not any(audit.entries for audit in audits):
         return "Not audited: no reference labels."
-    if not any(audit.get("wrong") for audit in audits):
+    if not any(audit.wrong for audit in audits):
         return "No wrong training labels: there is nothing to memorise."
     return "Not audited: no method tells what it predicts in training."
 
 
 def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
-    done = [record for record in entry.records if record.done and record.level == level]
-    summary = view.summary(entry, level, lambda record: record.status["epochs"])
+    done = [record for record in at_level(entry, level) if record.done]
+    summary = view.summary(entry, level, lambda record: record.status.epochs)
     if not summary.values:
         return None
     epochs = range(min(len(record.epochs) for record in done))
     label = f"{entry.label} ({summary.complete}/{summary.total})" if summary.status else entry.label
-    test = tuple(_mean(view, entry, level, _test_at(epoch)) for epoch in epochs)
-    memorised = tuple(_mean(view, entry, level, _memorised_at(epoch)) for epoch in epochs)
+    test = tuple(view.summary(entry, level, _test_at(epoch)).mean for epoch in epochs)
+    memorised = tuple(view.summary(entry, level, _memorised_at(epoch)).mean for epoch in epochs)
     return Curve(label, marked(entry, label), test, memorised)
 
 
-def _mean(view: View, entry: Entry, level: float | None, value: Callable[[Record], float | None]) -> float:
-    values = view.summary(entry, level, value).values
-    return math.fsum(values) / len(values) if values else math.nan
-
-
 def _test_at(epoch: int) -> Callable[[Record], float]:
-    return lambda r: headline_of(r.environment["task"]["kind"], r.epochs[epoch]["test"]["confusion"])
+    return lambda record: record.headline_at(epoch)
 
 
 def _memorised_at(epoch: int) -> Callable[[Record], float | None]:

@@ -18,11 +18,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ...protocols.errors import UNREADABLE, BadInput
 from ...protocols.files import canonical_json, read_arrays, write_arrays, write_atomic
+from .schema import Status
 
 SHARED = ("sample_id", "group", "labels", "copy")
 RULES = ("last", "validation", "oracle")
@@ -108,7 +110,7 @@ def _refuse_half_trials(archive: zipfile.ZipFile) -> None:
 
 
 def _is_done(status: bytes) -> bool:
-    return bool(json.loads(status)["state"] == "done")
+    return msgspec.json.decode(status, type=Status).state == "done"
 
 
 def expanded(bundle: Path, cache: Path) -> Path:

@@ -1,17 +1,15 @@
 """Numbers of finished trials, remembered: a table of thousands of records need not read their predictions again.
 
 An entry is found by the SHA-256 of what it was made from: the predictions, the other files of the trial, and the code
-that reads them. While size and time of the files stay as they were, they are not even hashed. What is kept is plain
-JSON in a file of the user's own, which may be deleted at any time; without it everything is read anew.
+that reads them. While size and time of the files stay as they were, they are not even hashed. It is kept in a file of
+the user's own, which may be deleted at any time; without it everything is read anew.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import gc
 import hashlib
-import json
 import os
 import sqlite3
 import tempfile
@@ -22,22 +20,23 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+from msgspec import Struct
+from msgspec.msgpack import Decoder, encode
+from msgspec.structs import replace
 
 from ...protocols import files
 from ...protocols.errors import BadInput
 from .. import metrics
 from . import record as records
-from . import schema as record_fields
-from . import store, subject_counts
-from .record import Record, Score, Scores, comparability_key, load_record, load_records
+from . import schema, store, subject_counts, trial_files
+from .record import Record, Score, load_record, load_records
+from .schema import Environment, EpochLine, Identity, Noise, Status, TeacherCost
 from .subject_counts import Subjects
-
-FILES = ("predictions.npz", "epochs.jsonl", "identity.json", "environment.json", "status.json")
+from .trial_files import FILES, read_epochs
 
 _NAME = "records.sqlite3"
 _BUSY = 5.0  # seconds to wait for another process that writes
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
-_OWN = ("noise", "teachers")  # of an environment, what belongs to a trial alone
 _TABLE = """
 create table if not exists records (folder text primary key, root text, stamp text, digest text, value blob);
 create index if not exists by_digest on records (digest);
@@ -84,36 +83,27 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-class StoredEpochs(Sequence[Mapping[str, Any]]):
+class StoredEpochs(Sequence[EpochLine]):
     """A trial's epochs, read when one is asked for; the last one, which most tables need alone, is at hand.
 
     Args:
-        path: epochs.jsonl.
-        count: how many lines it has.
-        last: the last of them, as JSON.
+        folder: the trial's.
+        count: how many lines there are.
+        last: the last of them, encoded.
     """
 
-    def __init__(self, path: Path, count: int, last: str) -> None:
-        self._path = path
+    def __init__(self, folder: Path, count: int, last: bytes) -> None:
+        self._folder = folder
         self._count = count
-        self._text = last
+        self._encoded = last
 
     @cached_property
-    def _lines(self) -> tuple[Mapping[str, Any], ...]:
-        with contextlib.suppress(OSError, ValueError, RecursionError):  # what is wrong is said below, by the store
-            lines = files.read_content(self._path).decode().splitlines()
-            found: list[Mapping[str, Any]] = files.parse(f"[{','.join(lines)}]")
-            if len(found) == len(lines) == self._count:
-                return tuple(found)
-        return tuple(files.read_jsonl(self._path))
+    def _lines(self) -> tuple[EpochLine, ...]:
+        return read_epochs(self._folder)
 
     @cached_property
-    def _last(self) -> Mapping[str, Any]:
-        try:
-            found: Mapping[str, Any] = json.loads(self._text)
-        except ValueError:
-            return self._lines[-1]
-        return found
+    def _last(self) -> EpochLine:
+        return _LINE.decode(self._encoded)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self._lines == tuple(other)
@@ -122,13 +112,13 @@ class StoredEpochs(Sequence[Mapping[str, Any]]):
         return self._count
 
     @overload
-    def __getitem__(self, place: int) -> Mapping[str, Any]: ...
+    def __getitem__(self, place: int) -> EpochLine: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
-    def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+    def __getitem__(self, place: slice) -> Sequence[EpochLine]: ...
+    def __getitem__(self, place: int | slice) -> EpochLine | Sequence[EpochLine]:
         return self._last if place == -1 else self._lines[place]
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[EpochLine]:
         return iter(self._lines)
 
 
@@ -141,7 +131,7 @@ class _Reader:
         known: by the name of a trial's folder, its stamp and value.
         found: name, stamp, digest and value of what is new.
         seen: names that were asked for.
-        shared: parts of records by their text: what many trials have in common is parsed, and kept, once.
+        shared: parts of records by their bytes: what many trials have in common is decoded, and kept, once.
     """
 
     connection: sqlite3.Connection
@@ -167,7 +157,8 @@ class _Reader:
             return load_record(root, folder)
         record = self._moved(root, inside, folder, digest) or load_record(root, folder)
         if record.done:
-            self.found.append((name, stamp, digest, _encoded(record)))
+            with contextlib.suppress(OverflowError):  # a number of more than 64 bits is read anew each time
+                self.found.append((name, stamp, digest, _encoded(record)))
         return record
 
     def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:
@@ -175,7 +166,7 @@ class _Reader:
         row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
         with contextlib.suppress(*_DAMAGED):
             record = None if row is None else _decoded(inside, folder, row[0], self.shared)
-            return record if record and store.trial_folder(root, record.identity) == folder else None
+            return record if record and store.trial_folder(root, record.identity.content) == folder else None
         return None
 
 
@@ -211,75 +202,80 @@ def _digest(folder: Path) -> str:
 @cache
 def _version() -> str:
     """Of the code that turns files into numbers: what other code made is never used."""
-    readers = (records, record_fields, metrics, store, files, subject_counts)
+    readers = (records, schema, trial_files, metrics, store, files, subject_counts)
     sources = (*(str(module.__file__) for module in readers), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
 
 
-# --- a finished record as bytes: lines of JSON, those first that many trials have in common
+# --- a finished record as bytes
+
+
+class _Entry(Struct, array_like=True):
+    """A finished record. What many trials have in common comes first, encoded: it is decoded, and kept, once.
+
+    Attributes:
+        own: of the identity, what belongs to the trial alone.
+        subjects: names, and type, shape and bytes of their counts.
+    """
+
+    identity: bytes
+    environment: bytes
+    own: dict[str, Any]
+    noise: Noise | None
+    teachers: tuple[TeacherCost, ...]
+    status: Status
+    scores: dict[str, Score | None]
+    without: dict[str, Score | None]
+    subjects: tuple[tuple[str, ...], str, tuple[int, ...], bytes] | None
+    epochs: int
+    last: bytes
+
+
+_OWN = ("fold", "level", "draw", "seed", "teachers", "aux")
+_IDENTITY, _ENVIRONMENT = Decoder(Identity), Decoder(Environment)
+_ENTRY, _LINE = Decoder(_Entry), Decoder(EpochLine)
 
 
 def _encoded(record: Record) -> bytes:
-    key = comparability_key(record.identity)
-    own = {
-        "identity": {name: part for name, part in record.identity.items() if name not in (*key, "method")},
-        "environment": {name: record.environment[name] for name in _OWN if name in record.environment},
-        "status": record.status,
-        "epochs": len(record.epochs),
-        "scores": _plain(record.scores),
-        "without": _plain(record.scores_without_copies),
-        "subjects": None if record.subjects is None else _packed(record.subjects),
-    }
-    environment = {name: part for name, part in record.environment.items() if name not in _OWN}
-    parts = (key, record.identity["method"], environment, own, record.epochs[-1])
-    return "\n".join(json.dumps(part, separators=(",", ":")) for part in parts).encode()
+    content, environment, found = record.identity.content, record.environment, record.subjects
+    own = {name: content[name] for name in _OWN if name in content}
+    shared = {name: part for name, part in content.items() if name not in own}
+    common = replace(record.identity, fold=None, level=None, draw=0, seed=0, teachers={}, aux="", content=shared)
+    entry = _Entry(
+        encode(common),
+        encode(replace(environment, noise=None, teachers=())),
+        own,
+        environment.noise,
+        environment.teachers,
+        record.status,
+        dict(record.scores),
+        dict(record.scores_without_copies),
+        None if found is None else (found.names, found.counts.dtype.str, found.counts.shape, found.counts.tobytes()),
+        len(record.epochs),
+        encode(record.epochs[-1]),
+    )
+    return encode(entry)
 
 
 def _decoded(inside: str, folder: Path, value: bytes, shared: dict[bytes, Any]) -> Record:
-    """The record of a trial's folder, whose name inside the output folder is given, from its lines."""
-    *common, mine, last = value.split(b"\n")
-    for text in common:
-        if text not in shared:
-            shared[text] = json.loads(text)
-    key, method, environment = (shared[text] for text in common)
-    own = json.loads(mine)
+    """The record of a trial's folder, whose name inside the output folder is given."""
+    entry = _ENTRY.decode(value)
+    for part, decoder in ((entry.identity, _IDENTITY), (entry.environment, _ENVIRONMENT)):
+        if part not in shared:
+            shared[part] = decoder.decode(part)
+    identity: Identity = shared[entry.identity]
+    content = dict(sorted({**identity.content, **entry.own}.items()))  # in the order of the file
+    subjects = None
+    if entry.subjects:
+        names, kind, shape, counts = entry.subjects
+        subjects = Subjects(names, np.frombuffer(counts, kind).reshape(shape))
     return Record(
         inside,
-        _sorted({**key, "method": method, **own["identity"]}),
-        _sorted({**environment, **own["environment"]}),
-        own["status"],
-        StoredEpochs(folder / "epochs.jsonl", own["epochs"], last.decode()),
-        _scores(own["scores"]),
-        _scores(own["without"]),
-        None if own["subjects"] is None else _unpacked(own["subjects"]),
+        replace(identity, **entry.own, content=content),
+        replace(shared[entry.environment], noise=entry.noise, teachers=entry.teachers),
+        entry.status,
+        StoredEpochs(folder, entry.epochs, entry.last),
+        entry.scores,
+        entry.without,
+        subjects,
     )
-
-
-def _sorted(content: Mapping[str, Any]) -> dict[str, Any]:
-    """With its names in order, as they are in the file."""
-    return dict(sorted(content.items()))
-
-
-def _plain(scores: Scores) -> dict[str, list[Any] | None]:
-    return {
-        rule: None if score is None else [score.headline, score.per_label, score.mean_class]
-        for rule, score in scores.items()
-    }
-
-
-def _scores(content: Mapping[str, Any]) -> dict[str, Score | None]:
-    return {
-        rule: None if values is None else Score(values[0], tuple(values[1]), values[2])
-        for rule, values in content.items()
-    }
-
-
-def _packed(found: Subjects) -> dict[str, Any]:
-    counts = np.ascontiguousarray(found.counts)
-    data = base64.b64encode(counts.tobytes()).decode()
-    return {"names": found.names, "type": counts.dtype.str, "shape": counts.shape, "data": data}
-
-
-def _unpacked(content: Mapping[str, Any]) -> Subjects:
-    flat = np.frombuffer(base64.b64decode(content["data"]), np.dtype(content["type"]))
-    return Subjects(tuple(content["names"]), flat.reshape(content["shape"]))

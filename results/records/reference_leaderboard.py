@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...protocols.errors import BadInput
-from ...protocols.files import read_arrays, read_json
+from ...protocols.files import read_arrays
 from .bundle import expanded, write_bundle
 from .cache import cache_folder, load_cached
 from .record import Record
+from .schema import Identity, Status
 from .store import find_trials
+from .trial_files import read_part
 
 FOLDER = Path(__file__).parents[1] / "reference"
 
@@ -57,22 +59,21 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
     """
     groups: dict[str, list[Path]] = {}
     for trial in find_trials(runs):
-        state = read_json(trial / "status.json")["state"] if (trial / "status.json").is_file() else "not run"
+        state = read_part(trial, Status).state if (trial / "status.json").is_file() else "not run"
         if state == "failed":
             raise BadInput(f"{trial} failed: run it again, since without it the others would be survivors")
         if state in ("done", "diverged"):
-            identity = read_json(trial / "identity.json")
-            groups.setdefault(_bundle_name(identity), []).append(trial)
+            groups.setdefault(_bundle_name(read_part(trial, Identity)), []).append(trial)
     folder.mkdir(exist_ok=True)
     for name, trials in groups.items():
         write_bundle(runs, trials, folder / f"{name}.zip")
     return [folder / f"{name}.zip" for name in groups]
 
 
-def _bundle_name(identity: Mapping[str, Any]) -> str:
+def _bundle_name(identity: Identity) -> str:
     """Protocol, profile, faces unless real ones, seed."""
-    faces = () if identity["source"] == "real" else (identity["source"],)
-    name = "-".join([identity["protocol"]["name"], identity["profile"], *faces, f"seed{identity['seed']}"])
+    faces = () if identity.source == "real" else (identity.source,)
+    name = "-".join([identity.protocol.name, identity.profile, *faces, f"seed{identity.seed}"])
     return name.replace(":", ".")
 
 
@@ -103,10 +104,12 @@ def statement(records: Sequence[Record]) -> list[str]:
     if not records:
         return []
     made: dict[str, list[str]] = {}
-    for key in dict.fromkeys(_protocol(record) for record in records):
-        made.setdefault(_made_with([record for record in records if _protocol(record) == key]), []).append(key)
+    for key in dict.fromkeys(record.protocol for record in records):
+        made.setdefault(_made_with([record for record in records if record.protocol == key]), []).append(key)
     alone = len(made) == 1
-    told = [f"{_capital(words)}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()]
+    told = [
+        f"{words[:1].upper()}{words[1:]}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()
+    ]
     return [
         "This is the reference leaderboard that ships with fernoise-bench: small numbers from a small network, on data "
         "that anybody can have. They show what wrong labels do, not what the methods reach.",
@@ -116,14 +119,13 @@ def statement(records: Sequence[Record]) -> list[str]:
 
 def _made_with(records: Sequence[Record]) -> str:
     """Encoder, pixels, epochs, faces, processor and seeds of one protocol's records."""
-    recipes = [record.identity["settings"].get("recipe", {}) for record in records]
-    sides = [recipe.get("augmentation", {}).get("crop") for recipe in recipes]
-    rows = [record.environment.get("rows", {}).get("train") for record in records]
+    recipes = [record.identity.settings.recipe for record in records]
+    sides = dict.fromkeys(recipe.augmentation.crop for recipe in recipes)
     parts = [
         " or ".join(dict.fromkeys(_encoder_words(record) for record in records)),
-        _few([f"{side}×{side} pixels" for side in sides if side]),
-        _span([recipe.get("epochs") for recipe in recipes], "epoch"),
-        _span(rows, "training face"),
+        " or ".join(f"{side}×{side} pixels" for side in sides if side),
+        _span([recipe.epochs for recipe in recipes], "epoch"),
+        _span([record.environment.rows.train or None for record in records], "training face"),
         "trained on " + " and ".join(sorted({_device_words(record) for record in records})),
         _seeds(records),
     ]
@@ -131,15 +133,13 @@ def _made_with(records: Sequence[Record]) -> str:
 
 
 def _encoder_words(record: Record) -> str:
-    settings = record.identity["settings"]
-    name = settings.get("recipe", {}).get("encoder", "unknown")
+    name, weights = record.identity.settings.recipe.encoder, record.identity.settings.weights
     words = "a small encoder" if name == "small" else f"the encoder {name}"
-    weights = settings.get("weights", "none")
-    return f"{words} from scratch" if weights == "none" else f"{words} that starts from {weights}"
+    return f"{words} from scratch" if weights in ("", "none") else f"{words} that starts from {weights}"
 
 
 def _device_words(record: Record) -> str:
-    device = str(record.environment.get("device", "an unknown device"))
+    device = record.environment.device or "an unknown device"
     return "a CPU" if device.partition(",")[0].lower() == "cpu" else device  # with what it vectorises with, or without
 
 
@@ -147,7 +147,7 @@ def _seeds(records: Sequence[Record]) -> str:
     """Seeds a method; fewer than two rank nothing."""
     by_method: dict[str, set[int]] = {}
     for record in records:
-        by_method.setdefault(record.method, set()).add(record.identity["seed"])
+        by_method.setdefault(record.method, set()).add(record.identity.seed)
     counts = [len(seeds) for seeds in by_method.values()]
     words = _span(counts, "seed")
     return f"{words} of each method" + (": no ranking" if max(counts) == 1 else "")
@@ -160,15 +160,3 @@ def _span(numbers: Sequence[int | None], word: str) -> str:
         return ""
     many = " to ".join(f"{number:,}" for number in dict.fromkeys([known[0], known[-1]]))
     return f"{many} {word}{'s' * (known[-1] != 1)}"
-
-
-def _few(words: Sequence[str]) -> str:
-    return " or ".join(dict.fromkeys(words))
-
-
-def _protocol(record: Record) -> str:
-    return str(record.identity["protocol"]["name"])
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]

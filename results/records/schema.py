@@ -1,238 +1,328 @@
-"""What the fields of a stored trial must hold, so that whatever reads records may rely on it.
+"""What the files of a trial hold: identity, environment, status and epochs; `trial_files` reads and writes them.
 
-A check tells what is wrong with a value, as words that follow its name; an empty string where nothing is. Fields that
-are not named here may hold anything.
+Fields that are not named here may hold anything. A field that may be None is None where it is not there, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from math import isfinite
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
-import numpy as np
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from ...protocols.base import PROFILES
+from ...protocols.base import Kind, ProfileName
 from ...protocols.rows import Source
+from .store import trial_id
 
-Check = Callable[[Any], str]
+# Sums and means of thousands of counts and amounts stay exact, or finite.
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Positive = Annotated[int, Meta(gt=0, lt=2**53)]
+Amount = Annotated[float, Meta(ge=0, lt=2**53)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"\S")]
+Counts = tuple[tuple[Count, ...], ...]
+RecipeName = Literal["protocol", "native"]
+State = Literal["running", "done", "failed", "diverged", "interrupted"]
 
-_LARGEST = 2**53  # of counts and amounts: sums and means of thousands stay exact, or finite
+T = TypeVar("T")
 
+_WITHIN_KEY = ("method", "fold", "level", "draw", "seed", "teachers", "aux")
 
-def _kind(words: str, fits: Callable[[Any], bool]) -> Check:
-    wrong = f" is not {words}"
-    return lambda value: "" if fits(value) else wrong
-
-
-def _one_of(*known: str) -> Check:
-    return _kind(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known)
-
-
-def _object(needed: Mapping[str, Check], more: Mapping[str, Check] | None = None) -> Check:
-    """An object with some fields and, perhaps, some more."""
-
-    def check(value: Any) -> str:
-        if not isinstance(value, dict):
-            return " is not an object"
-        for name, part in needed.items():
-            if name not in value:
-                return f" lacks {name}"
-            if wrong := part(value[name]):
-                return f".{name}{wrong}"
-        for name, part in (more or {}).items():
-            if name in value and (wrong := part(value[name])):
-                return f".{name}{wrong}"
-        return ""
-
-    return check
+# --- identity.json
 
 
-def _list_of(part: Check, length: int | None = None) -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, list):
-            return " is not a list"
-        if length is not None and len(value) != length:
-            return f" is not a list of {length}"
-        return next((f"[{at}]{wrong}" for at, each in enumerate(value) if (wrong := part(each))), "")
+class Augmentation(Struct, frozen=True):
+    """Of a recipe's augmentation, what tables tell: the side of the pictures in pixels."""
 
-    return check
+    crop: Positive | None = None
 
 
-def _object_of(part: Check) -> Check:
-    """An object whose fields, of whatever names, are all alike."""
+class Recipe(Struct, frozen=True):
+    """Of a recipe, what tables tell."""
 
-    def check(value: Any) -> str:
-        if not isinstance(value, dict):
-            return " is not an object"
-        return next((f".{name[:40]}{wrong}" for name, each in value.items() if (wrong := part(each))), "")
-
-    return check
+    epochs: Positive | None = None
+    encoder: Name = "unknown"
+    augmentation: Augmentation = Augmentation()
 
 
-def _or_null(part: Check) -> Check:
-    return lambda value: "" if value is None else part(value)
+class Settings(Struct, frozen=True):
+    """Of the settings that all methods share, what tables tell."""
+
+    recipe: Recipe = Recipe()
+    precision: str = "fp32"
+    weights: str = ""
+    compiled: bool = False
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value of JSON is a finite number; true and false are none, though Python counts with them."""
-    return type(value) is int or (type(value) is float and isfinite(value))
+class ProtocolIdentity(Struct, frozen=True):
+    """The protocol and its version, with the fingerprint of all it measures at the profile."""
+
+    name: Name
+    version: Count
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        """Such as "ferplus-sym@1"."""
+        return f"{self.name}@{self.version}"
 
 
-_TEXT = _kind("a text", lambda value: isinstance(value, str))
-_NAME = _kind("a text that says something", lambda value: isinstance(value, str) and bool(value.strip()))
-_BOOL = _kind("true or false", lambda value: isinstance(value, bool))
-_COUNT = _kind("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < _LARGEST)
-_SOME = _kind("a whole number from 1 on", lambda value: type(value) is int and 0 < value < _LARGEST)
-_NUMBER = _kind("a finite number", is_number)
-_AMOUNT = _kind("a number from 0 on", lambda value: is_number(value) and 0 <= value < _LARGEST)
-_SHARE = _kind("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
-_ANY = _object({})
-_LIST = _kind("a list", lambda value: isinstance(value, list))
+class MethodIdentity(Struct, frozen=True):
+    """The method with its variant, its hyper-parameters and the digest of its source."""
 
-_RECIPE = {"epochs": _SOME, "encoder": _NAME, "augmentation": _object({}, {"crop": _or_null(_SOME)})}
-_SETTINGS = {"recipe": _object({}, _RECIPE), "precision": _TEXT, "weights": _TEXT, "compiled": _BOOL}
-
-IDENTITY: Check = _object(
-    {
-        "result_version": _COUNT,
-        "protocol": _object({"name": _NAME, "version": _COUNT, "fingerprint": _TEXT}),
-        "profile": _one_of(*PROFILES),
-        "source": _one_of(*get_args(Source)),
-        "partial": _BOOL,
-        "recipe": _one_of("protocol", "native"),
-        "settings": _object({}, _SETTINGS),
-        "method": _object({"name": _NAME, "params": _ANY, "digest": _TEXT}),
-        "fold": _or_null(_NAME),
-        "level": _or_null(_SHARE),
-        "draw": _COUNT,
-        "seed": _COUNT,
-    },
-    {"data": _object({"layout": _TEXT, "digest": _TEXT}), "teachers": _object_of(_TEXT), "aux": _TEXT},
-)
-ENVIRONMENT: Check = _object(
-    {
-        "task": _object({"kind": _NAME, "names": _list_of(_NAME), "metric": _NAME}),
-        "device": _NAME,
-        "engine": _NAME,
-        "workers": _COUNT,
-        "oracle_knowledge": _list_of(_NAME),
-        "unstated": _list_of(_NAME),
-        "networks": _COUNT,
-        "rows": _object({"train": _SOME}, dict.fromkeys(("validation", "test", "test_copies"), _COUNT)),
-        "rows_per_epoch": _SOME,
-    },
-    {
-        **dict.fromkeys(("torch", "timm", "numpy", "python", "machine"), _TEXT),
-        "resumed": _BOOL,
-        "noise": _or_null(
-            _object({}, {"kind": _TEXT, "mask": _TEXT, "nominal": _or_null(_SHARE), "realised": _or_null(_SHARE)})
-        ),
-        "teachers": _list_of(
-            _object({"name": _NAME, "id": _NAME, "seconds": _AMOUNT}, {"forwards": _COUNT, "backwards": _COUNT})
-        ),
-        "views": _COUNT,
-    },
-)
-_BEST = _object({"validation": _or_null(_COUNT), "oracle": _or_null(_COUNT)})
-_NOTED = {"reason": _or_null(_TEXT), "epochs_done": _COUNT, "peak_memory_mb": _or_null(_AMOUNT), "updated": _TEXT}
-STATUS: Check = _object(
-    {"state": _one_of("running", "done", "failed", "diverged", "interrupted")},
-    {**_NOTED, "epochs": _COUNT, "seconds": _or_null(_AMOUNT), "best": _BEST},
-)
-DONE: Check = _object({"epochs": _SOME, "seconds": _AMOUNT, "best": _BEST}, _NOTED)
-
-# Audit counts that are shares of one another: the first never without the others.
-_TOGETHER = {
-    "entries": ("wrong",),
-    "kept": ("kept_right",),
-    "targets": ("targets_right", "changed"),
-    "targets_right": ("damaged",),
-    "changed": ("changed_right",),
-}
-_TOGETHER_BY_CLASS = {"entries": ("wrong",), "targets_right": ("damaged",)}
+    name: Name
+    params: dict[str, Any]
+    digest: str
 
 
-def _audit(part: Check, together: Mapping[str, Sequence[str]]) -> Check:
-    counts = _object_of(part)
+class DataIdentity(Struct, frozen=True):
+    """Layout and digest of the faces."""
 
-    def check(value: Any) -> str:
-        return counts(value) or next(
-            (f" has {name} and lacks {other}" for name in together.keys() & value for other in together[name]
-             if other not in value), "",
-        )  # fmt: skip
-
-    return check
+    layout: str
+    digest: str
 
 
-@cache
-def _epoch(width: int | None) -> Check:
-    """The check of a line of epochs.jsonl.
+class Setting(NamedTuple):
+    """How a protocol was run: what must be alike before trials of several protocols are put beside each other."""
 
-    Args:
-        width: how many classes, or AUs, there are; None: unknown.
+    profile: ProfileName
+    source: Source
+    partial: bool
+    recipe: RecipeName
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Such as ("small profile", "real faces"), and what is unusual."""
+        partial = ("partial copy of the data",) * self.partial
+        recipe = () if self.recipe == "protocol" else (f"{self.recipe} recipe",)
+        return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe
+
+
+class Identity(Struct, frozen=True):
+    """What makes a trial the one it is.
+
+    Attributes:
+        content: all of identity.json as it stands, which is what is hashed.
+        key, version: IDs of its comparability key, of the method's source and parameters.
     """
-    tested = _object({"confusion": _LIST}, {"confusion_without_copies": _or_null(_LIST)})
-    return _object(
-        {"epoch": _COUNT, "test": tested, "compute": _object({"forwards": _COUNT, "backwards": _COUNT})},
-        {
-            "loss": _or_null(_NUMBER),
-            "learning_rate": _NUMBER,
-            "logs": _object_of(_or_null(_NUMBER)),
-            "audit": _or_null(_audit(_COUNT, _TOGETHER)),
-            "audit_by_class": _or_null(_audit(_list_of(_COUNT, width), _TOGETHER_BY_CLASS)),
-            "validation": _or_null(_object({"confusion": _LIST})),
-            "seconds": _AMOUNT,
-        },
-    )
+
+    result_version: Count
+    protocol: ProtocolIdentity
+    profile: ProfileName
+    source: Source
+    partial: bool
+    recipe: RecipeName
+    settings: Settings
+    method: MethodIdentity
+    fold: Name | None
+    level: Share | None
+    draw: Count
+    seed: Count
+    data: DataIdentity = DataIdentity("", "")
+    teachers: dict[str, str] = {}
+    aux: str = ""
+    content: dict[str, Any] = msgspec.field(default_factory=dict, name="(content)")
+    key: str = msgspec.field(default="", name="(key)")
+    version: str = msgspec.field(default="", name="(version)")
+
+    @property
+    def setting(self) -> Setting:
+        """How the protocol was run."""
+        return Setting(self.profile, self.source, self.partial, self.recipe)
 
 
-def wrong_identity(value: Any) -> str:
-    """What is wrong with the content of identity.json; an empty string where nothing is."""
-    return _told("identity.json", IDENTITY(value))
+def identity_of(content: Mapping[str, Any]) -> Identity:
+    """The identity that content of identity.json tells; ValueError naming the field that is not as it must be."""
+    found = msgspec.convert(content, Identity)
+    key = trial_id(comparability_key(content))
+    return replace(found, content=content, key=key, version=trial_id(content["method"]))
 
 
-def wrong_field(status: Any, environment: Any, epochs: Sequence[Any]) -> str:
-    """What is wrong with a trial's other files, the first that is; an empty string where nothing is.
+def comparability_key(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two trials to share a table: an identity's content without what tells its trials apart.
 
-    Args:
-        status, environment: the contents of status.json and environment.json; an empty object was not written yet.
-        epochs: the lines of epochs.jsonl.
+    That is method, fold, level, draw and seed, and the teachers and auxiliary labels that follow from them.
     """
-    finished = isinstance(status, dict) and status.get("state") == "done"
-    if wrong := _told("status.json", (DONE if finished else STATUS)(status)):
-        return wrong
-    if environment != {} and (wrong := _told("environment.json", ENVIRONMENT(environment))):
-        return wrong
-    line = _epoch(len(environment["task"]["names"]) if environment else None)
-    return next(
-        (f"epochs.jsonl, line {at + 1}: {_plain(wrong)}" for at, each in enumerate(epochs) if (wrong := line(each))), ""
-    )
+    return {name: value for name, value in content.items() if name not in _WITHIN_KEY}
 
 
-def wrong_counts(tests: Sequence[Mapping[str, Any]], shape: tuple[int, int]) -> str:
-    """What is wrong with the confusion counts of finished epochs; those that are null are left out."""
-    for part in ("confusion", "confusion_without_copies"):
-        found = [test[part] for test in tests if test.get(part) is not None]
-        if found and not _are_counts(found, shape):
-            return f"epochs.jsonl: {part} is not {shape[0]} × {shape[1]} counts"
-    return ""
+# --- environment.json
 
 
-def _are_counts(found: Sequence[Any], shape: tuple[int, int]) -> bool:
-    try:
-        counts = np.array(found)
-    except ValueError:  # rows of several lengths
-        return False
-    fits = counts.shape == (len(found), *shape) and counts.dtype.kind == "i"
-    return fits and counts.min() >= 0 and bool(counts.max() < _LARGEST)
+class Task(Struct, frozen=True):
+    """One label a face or AUs, their names, and the protocol's metric."""
+
+    kind: Kind
+    names: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    metric: Name
 
 
-def _told(file: str, wrong: str) -> str:
-    return f"{file}: {_plain(wrong)}" if wrong else ""
+class Noise(Struct, frozen=True):
+    """The noise of the training labels: the rate asked for, the rate there is, the hash of the changed labels."""
+
+    kind: str = ""
+    mask: str = ""
+    nominal: Share | None = None
+    realised: Share | None = None
 
 
-def _plain(wrong: str) -> str:
-    """Without the dot or the blank that joins it to a name."""
-    return wrong[1:]
+class TeacherCost(Struct, frozen=True):
+    """What it took to train a teacher."""
+
+    name: Name
+    id: Name
+    seconds: Amount
+    forwards: Count = 0
+    backwards: Count = 0
+
+
+class Rows(Struct, frozen=True):
+    """Numbers of rows."""
+
+    train: Positive
+    validation: Count = 0
+    test: Count = 0
+    test_copies: Count = 0
+
+
+class Environment(Struct, frozen=True):
+    """Where and on what a trial ran. Recorded, not hashed."""
+
+    task: Task
+    device: Name
+    engine: Name
+    workers: Count
+    oracle_knowledge: tuple[Name, ...]
+    unstated: tuple[Name, ...]
+    networks: Count
+    rows: Rows
+    rows_per_epoch: Positive
+    torch: str = ""
+    timm: str = ""
+    numpy: str = ""
+    python: str = ""
+    machine: str = ""
+    resumed: bool = False
+    noise: Noise | None = None
+    teachers: tuple[TeacherCost, ...] = ()
+    views: Count = 1
+
+    @property
+    def known(self) -> bool:
+        """Whether the trial came as far as writing it."""
+        return bool(self.task.names)
+
+
+NOT_WRITTEN = Environment(Task("single", (), "score"), "", "", 0, (), (), 0, Rows(0), 0)
+
+# --- status.json
+
+
+class Best(Struct, frozen=True):
+    """The epochs (0-based) best on validation and on test."""
+
+    validation: Count | None
+    oracle: Count | None
+
+
+class Status(Struct, frozen=True):
+    """How far a trial came. One that is done has its epochs, seconds and best epochs."""
+
+    state: State
+    reason: str | None = None
+    epochs_done: Count = 0
+    epochs: Count = 0
+    seconds: Amount | None = None
+    best: Best = Best(None, None)
+    peak_memory_mb: Amount | None = None
+    updated: str = ""
+
+    def __post_init__(self) -> None:
+        needed = {"epochs": self.epochs or None, "seconds": self.seconds, "best.oracle": self.best.oracle}
+        if self.state == "done" and (lacking := [name for name, value in needed.items() if value is None]):
+            raise ValueError(f"is done and lacks {lacking[0]}")
+
+
+class TeacherStatus(Struct, frozen=True):
+    """The status of a teacher, which is kept apart from the trials."""
+
+    state: Literal["done"]
+    seconds: Amount
+    forwards: Count
+    backwards: Count
+
+
+# --- epochs.jsonl
+
+# Audit counts that are shares of one another: the first never without the second.
+_TOGETHER = (
+    ("entries", "wrong"), ("kept", "kept_right"), ("targets", "targets_right"), ("targets", "changed"),
+    ("targets_right", "damaged"), ("changed", "changed_right"),
+)  # fmt: skip
+
+
+class Audit(Struct, Generic[T], frozen=True, gc=False):
+    """What a method did with wrong labels in an epoch; None where its steps did not tell.
+
+    Attributes:
+        entries: label entries seen that have a reference; wrong: of those, given label differs from the reference.
+        predicted, predicted_wrong: entries of steps that reported predictions; of those, wrong ones.
+        memorised, recovered: wrong entries predicted as given, as the reference.
+        judged, right: entry-network pairs of steps that reported weights; of those, given right.
+        kept, kept_right: of those judged, trained on with the given label; of those kept, given right.
+        targets, targets_right: entry-network pairs of steps that reported targets; of those, given right.
+        changed, changed_right: those whose target is another label than the given one; of those, to the reference.
+        damaged: of those changed, given right before.
+    """
+
+    entries: T | None = None
+    wrong: T | None = None
+    predicted: T | None = None
+    predicted_wrong: T | None = None
+    memorised: T | None = None
+    recovered: T | None = None
+    judged: T | None = None
+    right: T | None = None
+    kept: T | None = None
+    kept_right: T | None = None
+    targets: T | None = None
+    targets_right: T | None = None
+    changed: T | None = None
+    changed_right: T | None = None
+    damaged: T | None = None
+
+    def __post_init__(self) -> None:
+        for name, other in _TOGETHER:
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                raise ValueError(f"has {name} and lacks {other}")
+
+
+class Tested(Struct, frozen=True, gc=False):
+    """Confusion counts of an epoch: [C, C] of one label a face, [L, 4] of AUs."""
+
+    confusion: Counts
+    confusion_without_copies: Counts | None = None
+
+
+class Compute(Struct, frozen=True, gc=False):
+    """Passes of single images through encoders."""
+
+    forwards: Count
+    backwards: Count
+
+
+class EpochLine(Struct, frozen=True, gc=False):
+    """A line of epochs.jsonl."""
+
+    epoch: Count
+    test: Tested
+    compute: Compute
+    loss: float | None = None
+    learning_rate: float | None = None
+    logs: dict[str, float | None] = {}
+    audit: Audit[Count] | None = None
+    audit_by_class: Audit[tuple[Count, ...]] | None = None
+    validation: Tested | None = None
+    seconds: Amount = 0.0

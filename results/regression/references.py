@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from ...protocols.errors import BadInput, printable
-from ...protocols.files import read_json, write_atomic
-from ..records.schema import is_number
-from .compare import CHECKED, SCORE, Reference, Series, rounded
+from ...protocols.files import read_content, write_atomic
+from ..records.trial_files import is_printable
+from .compare import CHECKED, SCORE, Reference, rounded
 
 SHIPPED = Path(__file__).parent / "reference_numbers"
 FORMAT = 1
@@ -65,24 +68,50 @@ def load(folder: Path, suite: str) -> References:
     if not os.path.lexists(path):
         return NONE
     try:
-        plain = read_json(path)
-    except BadInput as error:
-        raise BadInput(f"{path}: not references of a check ({_why(error.__cause__)}); restore the file") from error
-    try:
-        if plain["format"] != FORMAT:
-            raise BadInput(
-                f"{path}: format {plain['format']}, this version reads {FORMAT}; write it anew with --update"
-            )
-        entries = {_pair(name): _entry(content) for name, content in plain["entries"].items()}
-        return References(_words(plain["protocols"]), entries, tuple(map(_note, plain["history"])))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path}: not references of a check ({_why(error)}); restore the file") from error
+        raw = read_content(path)
+        format = msgspec.json.decode(raw, type=_Format).format
+        found = msgspec.json.decode(raw, type=_File) if format == FORMAT else _File()
+        _check(raw, found)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        why = f"{type(error).__name__}: {printable(str(error))}"
+        raise BadInput(f"{path}: not references of a check ({why}); restore the file") from error
+    if format != FORMAT:
+        raise BadInput(f"{path}: format {format}, this version reads {FORMAT}; write it anew with --update")
+    entries = {_pair(name): entry for name, entry in found.entries.items()}
+    return References(found.protocols, entries, found.history)
 
 
-def _why(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {printable(str(error))}"
+class _Format(Struct):
+    format: int
+
+
+class _Note(Struct):
+    reason: str
+    versions: dict[str, str]
+
+
+class _File(Struct):
+    protocols: dict[str, str] = {}
+    entries: dict[str, Reference] = {}
+    history: tuple[dict[str, Any], ...] = ()
+
+
+def _check(raw: bytes, found: _File) -> None:
+    """ValueError where the numbers of an entry do not fit together, or text says more than it shows."""
+    if not is_printable(raw.decode()):
+        raise ValueError("a name holds control characters")
+    msgspec.convert(found.history, tuple[_Note, ...])
+    for entry in found.entries.values():
+        if len(entry.seeds) < len(CHECKED):
+            raise ValueError(f"an entry of {len(entry.seeds)} seeds, a check runs {len(CHECKED)}")
+        if min((value for reach in entry.reach.values() for value in reach), default=0.0) < 0:
+            raise ValueError("a reach below 0")
+        for trace in entry.seeds:
+            if not trace.get(SCORE) or trace[SCORE][-1] is None:
+                raise ValueError(f"a seed without its score, '{SCORE}'")
+            short = [name for name, series in trace.items() if len(entry.reach.get(name, ())) < len(series)]
+            if short:
+                raise ValueError(f"a reach shorter than its series: {', '.join(short)}")
 
 
 def save(folder: Path, suite: str, references: References) -> None:
@@ -93,57 +122,8 @@ def save(folder: Path, suite: str, references: References) -> None:
 
 
 def _pair(name: str) -> EntryName:
-    protocol, _, method = _word(name).partition("/")
+    protocol, _, method = name.partition("/")
     return protocol, method
-
-
-def _word(text: object) -> str:
-    """Text that says no more than it shows."""
-    if not isinstance(text, str) or printable(text) != text:
-        raise ValueError(f"{str(text)!r} is no name")
-    return text
-
-
-def _words(plain: Mapping[str, str]) -> dict[str, str]:
-    return {_word(name): _word(text) for name, text in plain.items()}
-
-
-def _note(plain: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not isinstance(plain["reason"], str):
-        raise ValueError("an update without its reason")
-    return {**plain, "versions": _words(plain["versions"])}
-
-
-def _entry(plain: Mapping[str, Any]) -> Reference:
-    """A reference whose numbers fit together; ValueError, TypeError or KeyError where they do not."""
-    seeds = tuple({_word(name): _series(values) for name, values in trace.items()} for trace in plain["seeds"])
-    reach = {name: _reach(values) for name, values in plain["reach"].items()}
-    if len(seeds) < len(CHECKED):
-        raise ValueError(f"an entry of {len(seeds)} seeds, a check runs {len(CHECKED)}")
-    for trace in seeds:
-        if not trace.get(SCORE) or trace[SCORE][-1] is None:
-            raise ValueError(f"a seed without its score, '{SCORE}'")
-        short = [name for name, series in trace.items() if len(reach.get(name, ())) < len(series)]
-        if short:
-            raise ValueError(f"a reach shorter than its series: {', '.join(short)}")
-    return Reference(_word(plain["digest"]), seeds, reach)
-
-
-def _series(values: list[Any]) -> Series:
-    return tuple(None if value is None else _finite(value) for value in values)
-
-
-def _reach(values: list[Any]) -> tuple[float, ...]:
-    reach = tuple(map(_finite, values))
-    if min(reach, default=0.0) < 0:
-        raise ValueError("a reach below 0")
-    return reach
-
-
-def _finite(value: Any) -> float:
-    if not is_number(value):
-        raise ValueError(f"{printable(str(value))} is no number")
-    return float(value)
 
 
 def _plain(entry: Reference) -> dict[str, Any]:

@@ -6,15 +6,18 @@ Counts come from each epoch's line: the auditor's, which no method can reach.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from ..analysis.grouping import MISSING, Entry, blocks, unique
-from ..analysis.view import Expected, View, at_level, oracle_knowledge, view_of
-from ..records.record import Record, audit_share
+from msgspec import structs
+
+from ..analysis.grouping import MISSING, Entry, grouped, unique
+from ..analysis.view import Expected, View, at_level, views_of
+from ..records.record import Record, audit_of, audit_share
+from ..records.schema import Audit
 from .cell import Cell, Table, mean_cell, percent_cell
-from .parts import count_cell, leading_cells, leading_columns, notes_of, title_of
+from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
+from .parts import leading_cells, leading_columns, notes_of, title_of
 
 Number = Callable[[Record], float | None]
 
@@ -58,7 +61,7 @@ def audit_table(
     Raises:
         BadInput: no records, or several comparability keys (the differing fields are named).
     """
-    return tuple(_labels_table(view) for view in _views(records, expected, allow_mixed))
+    return tuple(_labels_table(view) for view in views_of(records, expected, allow_mixed=allow_mixed))
 
 
 def audit_page(
@@ -69,23 +72,19 @@ def audit_page(
     Arguments and errors as for `audit_table`. All but the first and the last are there only where records have them;
     with `blank`, that of memorisation also where no label was wrong, for a reader that says so in its place.
     """
-    return tuple(table for view in _views(records, expected, allow_mixed) for table in _page(view, blank))
+    return tuple(table for view in views_of(records, expected, allow_mixed=allow_mixed) for table in _page(view, blank))
 
 
 def _page(view: View, blank: bool) -> Iterator[Table]:
     yield _labels_table(view)
     view = replace(view, not_applicable={})  # said once, below the first table
-    last = [_last(record).get("audit") or {} for record in view.block.records if record.done]
-    if any("memorised" in audit and (blank or audit.get("predicted_wrong")) for audit in last):
+    last = [audit_of(record.epochs[-1]) for record in view.block.records if record.done]
+    if any(audit.memorised is not None and (blank or audit.predicted_wrong) for audit in last):
         yield _memorised_table(view)
     yield from _class_tables(view)
     if view.metric == "accuracy":
         yield _recall_table(view)
     yield _compute_table(view)
-
-
-def _views(records: Sequence[Record], expected: Expected | None, allow_mixed: bool) -> list[View]:
-    return [view_of(block, expected or Expected()) for block in blocks(records, allow_mixed=allow_mixed)]
 
 
 def _rows(view: View, cells: Callable[[Entry, float | None], Sequence[Cell]]) -> tuple[tuple[Cell, ...], ...]:
@@ -100,41 +99,43 @@ def _rows(view: View, cells: Callable[[Entry, float | None], Sequence[Cell]]) ->
 
 def _labels_table(view: View) -> Table:
     numbers: dict[str, Number] = {name: _share(*parts) for name, parts in _SHARES.items()}
-    numbers["mended"] = _share("changed_right", "wrong_targets")
-    numbers["noise given"] = lambda record: audit_share(_last(record), "wrong", "entries")
-    numbers["noise left"] = lambda record: noise_left(_last(record).get("audit") or {})
+    numbers["mended"] = lambda record: _mended(audit_of(record.epochs[-1]))
+    numbers["noise given"] = lambda record: audit_share(record.epochs[-1], "wrong", "entries")
+    numbers["noise left"] = lambda record: noise_left(audit_of(record.epochs[-1]))
     rows = _rows(view, lambda entry, level: [_percent(view, entry, level, number) for number in numbers.values()])
     title = title_of(view, "audit of the training labels, last epoch")
     return Table(title, (*leading_columns(view), *numbers), rows, notes_of(view, _LABELS_NOTES, rows))
 
 
-def noise_left(counts: Mapping[str, int]) -> float | None:
+def noise_left(audit: Audit[int]) -> float | None:
     """The share of wrong labels among those an epoch trained on, from its audit counts; None where it had none.
 
     A label counts when it was kept, or changed; a network each where there are several. Without counts of what was
     kept all are; without counts of what was changed none is; without either it is the noise given.
     """
-    counts = with_kept(counts)
-    if "kept" not in counts:
+    audit = with_kept(audit)
+    if audit.kept is None or audit.kept_right is None:
         return None
-    used, right = counts["kept"] + counts.get("changed", 0), counts["kept_right"] + counts.get("changed_right", 0)
+    used, right = audit.kept + (audit.changed or 0), audit.kept_right + (audit.changed_right or 0)
     return _ratio(used - right, used)
 
 
-def with_kept(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """Audit counts, of all labels or of each class, with those of steps without weights, which keep all that is known.
+def with_kept(audit: Audit[int]) -> Audit[int]:
+    """Audit counts, of all labels or of a class, with those of steps without weights, which keep all that is known.
 
     Where a method reports the labels it trained on, what it kept are those it did not change.
     """
-    if "kept_right" in audit:
-        return dict(audit)
-    if "targets_right" in audit:
-        found = {**audit, "right": audit["targets_right"], "kept_right": audit["targets_right"] - audit["damaged"]}
-        return found if "targets" not in audit else {**found, "kept": audit["targets"] - audit["changed"]}
-    if "entries" not in audit:
-        return dict(audit)
-    right = audit["entries"] - audit["wrong"]
-    return {**audit, "right": right, "kept": audit["entries"], "kept_right": right}
+    if audit.kept_right is not None:
+        return audit
+    if audit.targets_right is not None and audit.damaged is not None:
+        kept = None if audit.targets is None or audit.changed is None else audit.targets - audit.changed
+        return structs.replace(
+            audit, right=audit.targets_right, kept=kept, kept_right=audit.targets_right - audit.damaged
+        )
+    if audit.entries is None or audit.wrong is None:
+        return audit
+    right = audit.entries - audit.wrong
+    return structs.replace(audit, right=right, kept=audit.entries, kept_right=right)
 
 
 def _ratio(part: int | None, whole: int | None) -> float | None:
@@ -143,17 +144,16 @@ def _ratio(part: int | None, whole: int | None) -> float | None:
 
 def _share(part: str, whole: str) -> Number:
     def number(record: Record) -> float | None:
-        line = _last(record)
-        audit = with_kept(line.get("audit") or {})
-        if "targets" in audit:
-            audit["wrong_targets"] = audit["targets"] - audit["targets_right"]
-        return audit_share({**line, "audit": audit}, part, whole)
+        audit = with_kept(audit_of(record.epochs[-1]))
+        return _ratio(getattr(audit, part), getattr(audit, whole))
 
     return number
 
 
-def _last(record: Record) -> Mapping[str, Any]:
-    return record.epochs[-1]
+def _mended(audit: Audit[int]) -> float | None:
+    if audit.targets is None or audit.targets_right is None:
+        return None
+    return _ratio(audit.changed_right, audit.targets - audit.targets_right)
 
 
 def _percent(view: View, entry: Entry, level: float | None, number: Number) -> Cell:
@@ -172,7 +172,7 @@ def _memorised_table(view: View) -> Table:
     )
     notes = [
         "In %: of the wrong training labels, those predicted as given. The whole curves: fernoise-bench figure "
-        f"{view.identity['protocol']['name']}.",
+        f"{view.protocol}.",
     ]
     columns = (*leading_columns(view), *(f"epoch {epoch + 1}" for epoch in epochs))
     return Table(title_of(view, "wrong labels memorised by epoch"), columns, rows, notes_of(view, notes, rows))
@@ -213,14 +213,14 @@ def _class_tables(view: View) -> Iterator[Table]:
 
 
 def _counted_by_class(record: Record) -> bool:
-    return bool(record.epochs) and bool(_last(record).get("audit_by_class"))
+    return bool(record.epochs) and record.epochs[-1].audit_by_class not in (None, Audit())
 
 
 def _class_share(part: str, whole: str, at: int) -> Number:
     def number(record: Record) -> float | None:
-        apart = _last(record)["audit_by_class"]
-        counts = with_kept({name: values[at] for name, values in apart.items()})
-        return _ratio(counts.get(part), counts.get(whole))
+        apart = record.epochs[-1].audit_by_class or Audit()
+        counts = with_kept(Audit(*(None if each is None else each[at] for each in structs.astuple(apart))))
+        return _ratio(getattr(counts, part), getattr(counts, whole))
 
     return number
 
@@ -236,18 +236,14 @@ def _recall_table(view: View) -> Table:
 
 
 def _recall_cell(view: View, entry: Entry, level: float | None, position: int) -> Cell:
-    def recall(record: Record) -> float | None:
-        score = record.scores.get("last")
-        return None if score is None else score.per_label[position]
-
-    return percent_cell(view.summary(entry, level, recall), 1, brief=True)
+    return percent_cell(view.summary(entry, level, lambda record: record.label_score(position)), 1, brief=True)
 
 
 # --- compute and oracle knowledge
 
 
 def _compute_table(view: View) -> Table:
-    devices = unique(sorted(str(record.environment["device"]) for record in view.block.records if record.done))
+    devices = devices_of(view)
     columns = (
         *leading_columns(view),
         *("networks", "views", "forwards a sample", "backwards a sample"),
@@ -266,68 +262,38 @@ def _compute_table(view: View) -> Table:
     return Table(title, columns, rows, notes_of(view, notes, rows))
 
 
-def notes_on_seconds(view: View) -> list[str]:
-    """How seconds were measured, where not all in the same way: then they are not comparable."""
-    done = [record for record in view.block.records if record.done]
-    ways = unique(sorted(f"{r.environment['engine']} × {r.environment['workers']}" for r in done))
-    if len(ways) < 2:
-        return []
-    return [f"Seconds were measured under different engines and numbers of workers: {', '.join(ways)}."]
-
-
 def _compute_cells(entry: Entry, level: float | None, devices: Sequence[str]) -> list[Cell]:
     records = at_level(entry, level)
     done = [record for record in records if record.done]
-    cost: list[Cell] = []
-    for device in devices:
-        mine = [record for record in done if record.environment["device"] == device]
-        peaks = [record.status.get("peak_memory_mb") for record in mine]
-        cost.append(mean_cell([record.status["seconds"] for record in mine], 1))
-        cost.append(mean_cell([peak for peak in peaks if peak is not None], 0))
     return [
-        _most(record.environment["networks"] for record in done),
-        _most(record.environment.get("views", 1) for record in done),
-        mean_cell([_per_sample(record, "forwards") for record in done], 2),
-        mean_cell([_per_sample(record, "backwards") for record in done], 2),
-        *cost,
+        most_cell(record.environment.networks for record in done),
+        most_cell(record.environment.views for record in done),
+        *(mean_cell([per_sample(record, what) for record in done], 2) for what in ("forwards", "backwards")),
+        *(cell for device in devices for cell in (seconds_cell(done, device), _memory_cell(done, device))),
         _teacher_cell(done),
-        Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING)),
+        oracle_cell(records),
     ]
+
+
+def _memory_cell(records: Sequence[Record], device: str) -> Cell:
+    peaks = [record.status.peak_memory_mb for record in records if record.environment.device == device]
+    return mean_cell([peak for peak in peaks if peak is not None], 0)
 
 
 def _teacher_cell(records: Sequence[Record]) -> Cell:
     """Mean seconds of the teachers a trial needs; "none" where it needs none."""
-    seconds = [math.fsum(teacher["seconds"] for teacher in teachers_of(record)) for record in records]
-    if not any(teachers_of(record) for record in records):
+    seconds = [math.fsum(teacher.seconds for teacher in record.environment.teachers) for record in records]
+    if not any(record.environment.teachers for record in records):
         return Cell("none" if records else MISSING)
     return mean_cell(seconds, 1)
 
 
-def teachers_of(record: Record) -> Sequence[Mapping[str, Any]]:
-    """The teachers a trial learnt from: name, id, seconds, forwards, backwards."""
-    found: Sequence[Mapping[str, Any]] = record.environment.get("teachers", ())
-    return found
-
-
 def _teacher_notes(view: View) -> list[str]:
     """Each teacher by name: how many were made, what they took in all, how many trials shared them."""
-    made: dict[str, dict[str, float]] = {}
-    uses: dict[str, int] = {}
-    for record in view.block.records:
-        for teacher in teachers_of(record) if record.done else ():
-            made.setdefault(teacher["name"], {})[teacher["id"]] = teacher["seconds"]
-            uses[teacher["name"]] = uses.get(teacher["name"], 0) + 1
-    return [
-        f"Teacher {name}: {len(ids)} made in {math.fsum(ids.values()):.0f} seconds, shared by {uses[name]} trials."
-        for name, ids in made.items()
-    ]
-
-
-def _per_sample(record: Record, what: str) -> float:
-    total = sum(line["compute"][what] for line in record.epochs)
-    return float(total / (record.environment["rows_per_epoch"] * len(record.epochs)))
-
-
-def _most(values: Iterator[int]) -> Cell:
-    found = list(values)
-    return count_cell(max(found)) if found else Cell(MISSING)
+    found = [each for record in view.block.records if record.done for each in record.environment.teachers]
+    notes = []
+    for name, uses in grouped(found, lambda teacher: teacher.name).items():
+        made = {teacher.id: teacher.seconds for teacher in uses}
+        seconds = math.fsum(made.values())
+        notes.append(f"Teacher {name}: {len(made)} made in {seconds:.0f} seconds, shared by {len(uses)} trials.")
+    return notes

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ..analysis.grouping import MISSING, Summary
-from ..statistics import spread
 
 UNFINISHED = "‡"
 
@@ -56,6 +55,11 @@ class Table:
     headers: int = 1
 
 
+def minus(text: str) -> str:
+    """Numbers with the sign people read."""
+    return text.replace("-", "−")
+
+
 def mean_cell(values: Sequence[float], decimals: int) -> Cell:
     """The mean of some numbers, or "–" of none."""
     if not values:
@@ -76,8 +80,7 @@ def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cel
     if not summary.values:
         text = MISSING if brief else status or MISSING
         return Cell(text, n_ok=summary.complete, n_all=summary.total, status=status)
-    value = 100 * math.fsum(summary.values) / len(summary.values)
-    deviation = 100 * spread(summary.values)
+    value, deviation = 100 * math.fsum(summary.values) / len(summary.values), 100 * summary.spread
     text = f"{value:.{decimals}f}"
     if not brief and not math.isnan(deviation):
         text += f" ± {deviation:.{decimals}f}"

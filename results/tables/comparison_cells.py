@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..analysis.comparisons import BySubject, Comparison
 from ..analysis.grouping import MISSING
-from .cell import Cell
+from .cell import Cell, minus
 
 SMALLEST_P = 0.001  # that is printed as a number
 
@@ -52,7 +52,7 @@ def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
 
 def interval_words(found: BySubject) -> str:
     """The interval in points: "−0.40 to +2.10"."""
-    return f"{100 * found.low:+.2f} to {100 * found.high:+.2f}".replace("-", "−")
+    return minus(f"{100 * found.low:+.2f} to {100 * found.high:+.2f}")
 
 
 def difference_cell(found: Comparison) -> Cell:
@@ -60,7 +60,7 @@ def difference_cell(found: Comparison) -> Cell:
     if not found.differences:
         return Cell(MISSING)
     mean, deviation, n = 100 * found.mean, 100 * found.spread, len(found.differences)
-    text = f"{mean:+.2f}".replace("-", "−") + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
+    text = minus(f"{mean:+.2f}") + ("" if math.isnan(deviation) else f" ± {deviation:.2f}")
     status = f"{n}/{found.asked}" if n < found.asked else ""
     text += f" ({status})" if status else ""
     return Cell(text, mean, None if math.isnan(deviation) else deviation, n, found.asked, status)

@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ..analysis.diff import _DECIMALS, VERDICTS, Difference, Key
+from ..analysis.diff import VERDICTS, Difference, Key
 from ..analysis.grouping import MISSING
-from .cell import Cell, Table
+from ..analysis.view import DECIMALS
+from .cell import Cell, Table, minus
 
 
 def difference_table(found: Sequence[Difference], names: tuple[str, str]) -> Table:
@@ -35,7 +36,7 @@ def _gravity(found: Difference) -> tuple[bool, int, Key]:
 
 
 def _row(found: Difference) -> tuple[Cell, ...]:
-    key, decimals = found.key, _DECIMALS.get(found.metric, 2)
+    key, decimals = found.key, DECIMALS.get(found.metric, 2)
     setting = [
         key.profile,
         key.source,
@@ -62,4 +63,4 @@ def _row(found: Difference) -> tuple[Cell, ...]:
 def _percent(share: float, decimals: int, *, signed: bool = False) -> Cell:
     if math.isnan(share):
         return Cell(MISSING)
-    return Cell(f"{100 * share:{'+' if signed else ''}.{decimals}f}".replace("-", "−"), 100 * share)
+    return Cell(minus(f"{100 * share:{'+' if signed else ''}.{decimals}f}"), 100 * share)

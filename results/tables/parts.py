@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..analysis.grouping import MISSING, Entry, unique
+from ..analysis.grouping import MISSING, Entry, grouped, unique
 from ..analysis.view import DAGGER_WORDS, View, has_levels, marked, oracle_knowledge
 from .cell import Cell
 
@@ -28,7 +28,7 @@ def leading_columns(view: View) -> tuple[str, ...]:
 
 def unstated_cell(entry: Entry) -> Cell:
     """How many of a method's hyper-parameters neither its paper nor its authors' code states."""
-    counts = {len(record.environment["unstated"]) for record in entry.records if "unstated" in record.environment}
+    counts = {len(record.environment.unstated) for record in entry.records if record.environment.known}
     return count_cell(max(counts)) if counts else Cell(MISSING)
 
 
@@ -45,17 +45,7 @@ def level_words(level: float | None) -> str:
 def title_of(view: View, what: str) -> str:
     """The table's title: the protocol, what is shown, and where the faces come from."""
     identity = view.identity
-    protocol = identity["protocol"]
-    parts = [
-        f"{protocol['name']}@{protocol['version']}: {what}",
-        f"{identity['profile']} profile",
-        f"{identity['source']} faces",
-    ]
-    if identity["partial"]:
-        parts.append("partial copy of the data")
-    if identity["recipe"] != "protocol":
-        parts.append(f"{identity['recipe']} recipe")
-    title = ", ".join(parts)
+    title = ", ".join([f"{identity.protocol.key}: {what}", *identity.setting.words])
     return f"{title} [{view.block.distinction}]" if view.block.distinction else title
 
 
@@ -92,9 +82,7 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
 
 def _by_reason(refused: Mapping[str, str]) -> str:
     """Methods that cannot run, together where they have the reason in common: "recot, rhls: needs AU labels; …"."""
-    names: dict[str, list[str]] = {}
-    for name, reason in refused.items():
-        names.setdefault(reason, []).append(name)
+    names = grouped(refused, lambda name: refused[name])
     return "; ".join(f"{', '.join(members)}: {reason}" for reason, members in names.items())
 
 
@@ -103,7 +91,7 @@ def _at_rest(view: View) -> list[str]:
     found = []
     for entry in view.rows:
         done = [record for record in entry.records if record.done]
-        idle = sum(record.epochs[-1].get("compute", {}).get("backwards") == 0 for record in done)
+        idle = sum(record.epochs[-1].compute.backwards == 0 for record in done)
         if idle:
             found.append(f"{entry.label}: the last epoch trained nothing any more in {idle} of {len(done)} trials.")
     return found

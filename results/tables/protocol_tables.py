@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...protocols.errors import unknown
 from ..analysis.comparisons import Comparison, against_supervised
-from ..analysis.grouping import MISSING, Entry, blocks, unique
+from ..analysis.grouping import MISSING, Entry, unique
 from ..analysis.power import power_words
-from ..analysis.view import Expected, View, at_level, oracle_knowledge, view_of
-from ..records.record import RULES, Record, Score
-from .audit_tables import audit_table, notes_on_seconds
+from ..analysis.view import Expected, View, at_level, views_of
+from ..records.record import RULES, Record
+from .audit_tables import audit_table
 from .cell import Cell, Table, mark_best, mean_cell, percent_cell
 from .comparison_cells import cells_of_test, columns_of_test, difference_cell, words_of_test
+from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
 from .parts import (
-    count_cell,
     label_cell,
     leading_cells,
     leading_columns,
@@ -56,7 +56,7 @@ def protocol_table(
     if rule not in RULES:
         raise unknown("selection rule", rule, RULES)
     tables: list[Table] = []
-    for view in _views(records, expected, allow_mixed):
+    for view in views_of(records, expected, allow_mixed=allow_mixed):
         if view.metric == "f1":
             tables.extend(_au_table(view, level, rule) for level in view.levels)
         else:
@@ -72,11 +72,7 @@ def long_table(
     Each method is compared with supervised on the pairs both have; for AUs subjects decide. Time has a column for each
     device. Arguments and errors as for `protocol_table`.
     """
-    return tuple(_long_table(view) for view in _views(records, expected, allow_mixed))
-
-
-def _views(records: Sequence[Record], expected: Expected | None, allow_mixed: bool) -> list[View]:
-    return [view_of(block, expected or Expected()) for block in blocks(records, allow_mixed=allow_mixed)]
+    return tuple(_long_table(view) for view in views_of(records, expected, allow_mixed=allow_mixed))
 
 
 # --- a protocol's results
@@ -108,27 +104,19 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
 
 
 def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
-    summary = view.summary(entry, level, _of_score(rule, lambda score: score.per_label[position]))
+    summary = view.summary(entry, level, lambda record: record.label_score(position, rule))
     return percent_cell(summary, view.decimals, brief=True)
 
 
 def _headline(rule: str) -> Number:
-    return _of_score(rule, lambda score: score.headline)
-
-
-def _of_score(rule: str, value: Callable[[Score], float | None]) -> Number:
-    def number(record: Record) -> float | None:
-        score = record.scores.get(rule)
-        return None if score is None else value(score)
-
-    return number
+    return lambda record: record.headline(rule)
 
 
 # --- the long table
 
 
 def _long_table(view: View) -> Table:
-    devices = unique(sorted(_device(record) for record in view.block.records if record.done))
+    devices = devices_of(view)
     families = {level: against_supervised(view, level) for level in view.levels}
     by_subject = any(each.by_subject is not None for family in families.values() for each in family.values())
     columns = (
@@ -168,7 +156,7 @@ def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
         *(_headline(rule) for rule in RULES),
         _difference("oracle", "last"),
         _difference("oracle", "validation"),
-        _of_score("last", lambda score: score.mean_class),
+        _mean_class,
         _without_copies,
     ]
     first, *others = (view.summary(entry, level, number) for number in numbers)
@@ -200,15 +188,11 @@ def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence
     records = [r for r in at_level(entry, level) if r.pair in pairs and r.fold in view.folds]
     done = [record for record in records if record.done]
     asked = len(pairs) * len(view.folds)
-    networks = {int(record.environment["networks"]) for record in done}
     return [
-        *(
-            mean_cell([record.status["seconds"] for record in done if _device(record) == device], 1)
-            for device in devices
-        ),
-        mean_cell([_forwards(record) for record in done], 2),
-        count_cell(max(networks)) if networks else Cell(MISSING),
-        Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING)),
+        *(seconds_cell(done, device) for device in devices),
+        mean_cell([per_sample(record, "forwards") for record in done], 2),
+        most_cell(record.environment.networks for record in done),
+        oracle_cell(records),
         unstated_cell(entry),
         Cell(f"{len(done)} of {asked}", float(len(done)), n_ok=len(done), n_all=asked),
     ]
@@ -216,21 +200,17 @@ def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence
 
 def _difference(minuend: str, subtrahend: str) -> Number:
     def number(record: Record) -> float | None:
-        left, right = record.scores.get(minuend), record.scores.get(subtrahend)
-        return None if left is None or right is None else left.headline - right.headline
+        left, right = record.headline(minuend), record.headline(subtrahend)
+        return None if left is None or right is None else left - right
 
     return number
+
+
+def _mean_class(record: Record) -> float | None:
+    score = record.scores.get("last")
+    return None if score is None else score.mean_class
 
 
 def _without_copies(record: Record) -> float | None:
     score = record.scores_without_copies.get("last")
     return None if score is None else score.headline
-
-
-def _device(record: Record) -> str:
-    return str(record.environment["device"])
-
-
-def _forwards(record: Record) -> float:
-    total = sum(line["compute"]["forwards"] for line in record.epochs)
-    return float(total / (record.environment["rows_per_epoch"] * len(record.epochs)))

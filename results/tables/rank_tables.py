@@ -19,12 +19,12 @@ from ..analysis.comparisons import (
     ranked_pairs,
     ranked_scores,
 )
-from ..analysis.grouping import MISSING, Block, Entry, blocks
+from ..analysis.grouping import MISSING, Entry, grouped
 from ..analysis.power import power_words
 from ..analysis.ranking import group_letters, kendall, kendall_interval, spearman
-from ..analysis.view import Expected, View, view_of
+from ..analysis.view import Expected, View, views_of
 from ..records.record import RULES, Record
-from .cell import Cell, Table
+from .cell import Cell, Table, minus
 from .comparison_cells import cells_of_test, columns_of_test, difference_cell, p_cell, words_of_test
 from .parts import label_cell, level_words, notes_of, title_of
 from .protocol_tables import RULE_WORDS
@@ -41,7 +41,6 @@ AGREEMENT_NOTE = (
 )
 
 _SEED = 20_240_229
-_SETTING = ("profile", "source", "partial", "recipe")
 # what protocols call the noise that people and coders made, not we
 _REAL = ("votes", "fer2013", "annotators", "automatic annotation", "automatic coder")
 
@@ -138,14 +137,13 @@ def rank_tables(
     if rule not in RULES:
         raise unknown("selection rule", rule, RULES)
     tables: list[Table] = []
-    for block in blocks(records, allow_mixed=allow_mixed):
-        view = view_of(block, expected or Expected())
+    for view in views_of(records, expected, allow_mixed=allow_mixed):
         tables.append(_ranking_table(view, rule))
-        view = replace(view, not_applicable={})  # said once, below the first table
-        if family := predeclared(view, rule):
-            tables.append(_family_table(view, family, rule))
-        if found := agreements(settings_of(view, rule), _other_settings(view, others, rule)):
-            tables.append(_agreement_table(view, found, rule))
+        rest = replace(view, not_applicable={})  # said once, below the first table
+        if family := predeclared(rest, rule):
+            tables.append(_family_table(rest, family, rule))
+        if found := agreements(settings_of(rest, rule), _other_settings(rest, others, rule)):
+            tables.append(_agreement_table(rest, found, rule))
     return tuple(tables)
 
 
@@ -242,10 +240,9 @@ def _comparison_row(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
 
 def settings_of(view: View, rule: str) -> tuple[RankSetting, ...]:
     """The settings of a view, one a noise level, with the mean score of each method that can be ranked there."""
-    protocol = view.identity["protocol"]["name"]
     found = []
     for level in view.levels:
-        words = protocol if level is None else f"{protocol}, {level_words(level)}"
+        words = view.protocol if level is None else f"{view.protocol}, {level_words(level)}"
         pairs = ranked_pairs(view, (level,))
         ranked = ranked_scores(view, (level,), rule, pairs)
         means = {label: math.fsum(own[pair] for pair in pairs) / len(pairs) for label, (own,) in ranked.items()}
@@ -258,10 +255,10 @@ def _noise_of(view: View, level: float | None) -> tuple[str, str]:
     """The kind of noise, and what it is called."""
     if level is not None:
         return ("synthetic", f"synthetic noise at {level:g}") if level > 0 else ("", "")
-    known = catalog.PROTOCOLS.get(view.identity["protocol"]["name"])
+    known = catalog.PROTOCOLS.get(view.protocol)
     if known is None or known.noise not in _REAL:
         return "", ""
-    return "real", "real noise" if view.identity["source"] == "real" else "noise drawn as the real one is"
+    return "real", "real noise" if view.identity.source == "real" else "noise drawn as the real one is"
 
 
 def agreements(own: Sequence[RankSetting], others: Sequence[RankSetting]) -> tuple[Agreement, ...]:
@@ -297,10 +294,8 @@ def _question(left: RankSetting, right: RankSetting) -> tuple[str, str, str]:
 
 def answers(found: Sequence[Agreement]) -> tuple[str, ...]:
     """Does synthetic noise predict real noise? A sentence for each two protocols and each answer."""
-    groups: dict[tuple[str, ...], list[Agreement]] = {}
-    for each in found:
-        if each.real:
-            groups.setdefault((each.made, each.real, each.answer, str(each.methods)), []).append(each)
+    real = [each for each in found if each.real]
+    groups = grouped(real, lambda each: (each.made, each.real, each.answer, each.methods))
     return tuple(map(_answer, groups.values())) or (
         "No two of these settings are of synthetic and of real noise: whether one predicts the other cannot be told.",
     )
@@ -313,7 +308,7 @@ def _answer(alike: Sequence[Agreement]) -> str:
     taus = " to ".join(dict.fromkeys(f"{tau:.2f}" for tau in (min(a.tau for a in alike), max(a.tau for a in alike))))
     known = [each for each in alike if not math.isnan(each.low)]
     interval = f" [{min(a.low for a in known):.2f}, {max(a.high for a in known):.2f}]" if known else ""
-    figures = _minus(f"τ {taus}{interval} over {first.methods} methods")
+    figures = minus(f"τ {taus}{interval} over {first.methods} methods")
     question = _asks(levels, first)
     tell = first.answer.startswith("cannot")
     return f"{question}: {first.answer} ({figures})." if tell else f"{question} {first.answer}: {figures}."
@@ -325,18 +320,14 @@ def _asks(levels: str, found: Agreement) -> str:
 
 def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[RankSetting, ...]:
     """Settings of other protocols at the same profile, source, completeness and recipe; mixed ones are left out."""
-    own = view.identity
-    fits = [r for r in others if all(r.identity[name] == own[name] for name in _SETTING)]
-    names = dict.fromkeys(r.identity["protocol"]["name"] for r in fits)
+    fits = [r for r in others if r.identity.setting == view.identity.setting and r.protocol != view.protocol]
     found: list[RankSetting] = []
-    for name in names:
-        if name == own["protocol"]["name"]:
-            continue
+    for records in grouped(fits, lambda record: record.protocol).values():
         try:
-            (block,) = blocks([r for r in fits if r.identity["protocol"]["name"] == name])
+            (other,) = views_of(records)
         except BadInput:  # several keys: no one setting to compare with
             continue
-        found.extend(settings_of(view_of(Block(block.records), Expected()), rule))
+        found.extend(settings_of(other, rule))
     return tuple(found)
 
 
@@ -354,7 +345,7 @@ def agreement_rows(found: Sequence[Agreement]) -> tuple[tuple[Cell, ...], ...]:
             Cell(each.right),
             Cell(str(each.methods), float(each.methods)),
             _number(each.tau, 2),
-            Cell(MISSING if math.isnan(each.low) else _minus(f"{each.low:.2f} to {each.high:.2f}")),
+            Cell(MISSING if math.isnan(each.low) else minus(f"{each.low:.2f} to {each.high:.2f}")),
             _number(each.rho, 2),
         )
         for each in found
@@ -365,8 +356,4 @@ def agreement_rows(found: Sequence[Agreement]) -> tuple[tuple[Cell, ...], ...]:
 
 
 def _number(value: float, decimals: int) -> Cell:
-    return Cell(MISSING) if math.isnan(value) else Cell(_minus(f"{value:.{decimals}f}"), value)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return Cell(MISSING) if math.isnan(value) else Cell(minus(f"{value:.{decimals}f}"), value)

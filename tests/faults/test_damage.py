@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fernoise_bench.benchmark.training.runner import FILES
 from fernoise_bench.benchmark.trial_state import outcome, state_of
 from fernoise_bench.protocols.files import write_json
-from fernoise_bench.results.records.record import comparability_key, differing_fields, load_records
+from fernoise_bench.results.records.record import differing_fields, load_records
+from fernoise_bench.results.records.schema import comparability_key
 from fernoise_bench.results.records.store import trial_folder
+from fernoise_bench.results.records.trial_files import FILES
 
 from .workshop import everything, grid, life, run, taught, warnings_of
 
@@ -217,4 +218,4 @@ def test_a_trial_of_an_older_harness_stands_beside_the_new_one_and_never_in_its_
     run((trial,))
     records, damaged = load_records(tmp_path)
     assert (len(records), damaged) == (2, [])
-    assert differing_fields(comparability_key(record.identity) for record in records) == ["result_version"]
+    assert differing_fields(comparability_key(record.identity.content) for record in records) == ["result_version"]

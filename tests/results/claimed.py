@@ -11,10 +11,10 @@ from fernoise_bench.results.claims.claim import Claim, Place, Side
 from fernoise_bench.results.claims.settings import setting
 from fernoise_bench.results.claims.significance import measured, with_significance
 from fernoise_bench.results.claims.verdicts import verdicts
-from fernoise_bench.results.records.record import Record, Score
+from fernoise_bench.results.records.record import Score
 from fernoise_bench.results.records.subject_counts import Subjects
 
-from .fabricate import Trial
+from .fabricate import Trial, record_of
 
 RULES = ("last", "last_five", "validation", "oracle")
 
@@ -23,10 +23,8 @@ def record(headline=0.5, *, per_label=(0.5,) * 4, confusion=None, audit=None, ru
     """A finished record with this score under every rule but those given, or one that is not done."""
     made_up = Trial(**{"protocol": "rafdb-sym", "level": None, "profile": "paper", "copies": 0, **trial})
     scores = {rule: Score((rules or {}).get(rule, headline), tuple(per_label), None) for rule in RULES}
-    status = {"state": made_up.state, "seconds": 1.0, "epochs": 1, "reason": None}
-    line = {"audit": audit or {}, "test": {"confusion": confusion}}
-    done = made_up.state == "done"
-    return Record("folder", made_up.identity, made_up.environment, status, (line,), scores if done else {})
+    scores = scores if made_up.state == "done" else {}
+    return record_of(made_up, scores, audit=audit or {}, test={"confusion": confusion or []})
 
 
 def runs(headlines, **trial):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import convert
 
 from fernoise_bench.protocols import files
 from fernoise_bench.results import metrics
 from fernoise_bench.results.records import store
+from fernoise_bench.results.records.record import Record, Scores
+from fernoise_bench.results.records.schema import Environment, EpochLine, Status, identity_of
 
 NAMES = {"single": ("neutral", "happiness", "surprise", "sadness"), "multi": ("AU1", "AU2", "AU12")}
 
@@ -130,6 +133,27 @@ def fabricate(out: Path, trial: Trial) -> Path:
     }
     files.write_json(folder / "status.json", status)
     return folder
+
+
+def record_of(trial: Trial, scores: Scores, names: Sequence[str] = (), **line: Any) -> Record:
+    """A record without a disk: its scores, the names of its classes or AUs, the fields of its one epoch that matter."""
+    task = trial.environment["task"] | ({"names": names} if names else {})
+    status = {"state": trial.state, "epochs": 1, "seconds": 10.0, "best": {"validation": None, "oracle": 0}}
+    return Record(
+        "folder",
+        identity_of(trial.identity),
+        convert(trial.environment | {"task": task}, Environment),
+        convert(status, Status),
+        (epoch_line(**line),),
+        scores,
+    )
+
+
+def epoch_line(**line: Any) -> EpochLine:
+    """A line of epochs.jsonl with these fields."""
+    passes = {"forwards": 250, "backwards": 100}
+    needed: Mapping[str, Any] = {"epoch": 0, "test": {"confusion": []}, "compute": passes, "audit": {}}
+    return convert({**needed, **line}, EpochLine)
 
 
 def fabricate_all(out: Path, trials: Iterable[Trial]) -> list[Path]:

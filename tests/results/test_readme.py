@@ -11,7 +11,7 @@ from tabulate import tabulate
 from fernoise_bench.results.analysis.comparisons import Comparison, against_supervised, predeclared
 from fernoise_bench.results.analysis.grouping import Block
 from fernoise_bench.results.analysis.view import Expected, View, oracle_knowledge, view_of
-from fernoise_bench.results.records.record import Record, audit_share
+from fernoise_bench.results.records.record import Record, audit_of, audit_share
 from fernoise_bench.results.statistics import pairs_needed
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def words_of(name: str) -> str:
 
 
 def chosen(records: list[Record], protocol: str, method: str) -> list[Record]:
-    return [r for r in records if (r.identity["protocol"]["name"], r.method) == (protocol, method)]
+    return [r for r in records if (r.protocol, r.method) == (protocol, method)]
 
 
 def percent(records: list[Record], rule: str) -> list[float]:
@@ -81,8 +81,8 @@ def short_row(records: list[Record], method: str) -> list[str]:
 
 def whole_row(records: list[Record], method: str) -> list[str]:
     real, made = (chosen(records, protocol, method) for protocol in PROTOCOLS)
-    timed = [record for record in (*real, *made) if record.environment["device"] == TIMED_ON]
-    seconds = fmean(record.status["seconds"] for record in timed)
+    timed = [record for record in (*real, *made) if record.environment.device == TIMED_ON]
+    seconds = fmean(record.status.seconds for record in timed)
     row = short_row(records, method)
     return [*row[:3], memorised(real), *row[3:], memorised(made), f"{seconds:.0f}"]
 
@@ -103,7 +103,7 @@ def ships(reference: tuple[list[Record], list[str]]) -> list[Record]:
 @pytest.fixture
 def records(ships: list[Record]) -> list[Record]:
     """Those on real faces."""
-    return [record for record in ships if record.identity["protocol"]["name"] in PROTOCOLS]
+    return [record for record in ships if record.protocol in PROTOCOLS]
 
 
 # --- the README
@@ -121,10 +121,10 @@ def test_what_the_readme_says_of_its_numbers(records: list[Record]) -> None:
     seeds = {len(chosen(records, protocol, method)) for protocol in PROTOCOLS for method in ranked(records, protocol)}
     assert f"± the standard deviation over {seeds.pop()} seeds" in text
     assert not seeds
-    counts = [record.epochs[-1]["audit"] for record in chosen(records, PROTOCOLS[0], BASELINE)]
-    wrong = fmean(100 * count["wrong"] / count["entries"] for count in counts)
+    counts = [audit_of(record.epochs[-1]) for record in chosen(records, PROTOCOLS[0], BASELINE)]
+    wrong = fmean(100 * count.wrong / count.entries for count in counts)
     assert f"FER2013's own labels, of which {wrong:.0f} % differ from that majority" in text
-    (size,) = {record.identity["settings"]["recipe"]["epochs"] for record in records}
+    (size,) = {record.identity.epochs for record in records}
     assert f"on 4,000 faces of 48 px for {size} epochs" in text
 
 
@@ -153,7 +153,7 @@ def test_the_whole_table_is_what_the_records_say(records: list[Record]) -> None:
 
 def test_the_seeds_and_trials_are_those_that_ship(ships: list[Record], records: list[Record]) -> None:
     text = words_of("docs/leaderboard.md")
-    seeds = len({record.identity["seed"] for record in records})
+    seeds = len({record.identity.seed for record in records})
     assert f"± the standard deviation over {seeds} seeds" in text
     assert text.count(f"--seeds {seeds} --all-methods \\ --method cocuring:no-relabel") == len(PROTOCOLS)
     assert f"{len(records)} trials on real faces" in text
@@ -161,7 +161,7 @@ def test_the_seeds_and_trials_are_those_that_ship(ships: list[Record], records: 
 
 
 def view(records: list[Record], protocol: str) -> View:
-    return view_of(Block(tuple(r for r in records if r.identity["protocol"]["name"] == protocol)), Expected())
+    return view_of(Block(tuple(r for r in records if r.protocol == protocol)), Expected())
 
 
 def against_the_ensemble(found: Comparison) -> tuple[str, str]:
@@ -192,8 +192,8 @@ def test_what_is_said_of_the_comparisons(records: list[Record]) -> None:
 def f1_row(records: list[Record], protocol: str, method: str) -> list[str]:
     """A method's mean F1 over folds, ± over seeds."""
     trials = chosen(records, protocol, method)
-    seeds = sorted({record.identity["seed"] for record in trials})
-    means = [last([record for record in trials if record.identity["seed"] == seed]) for seed in seeds]
+    seeds = sorted({record.identity.seed for record in trials})
+    means = [last([record for record in trials if record.identity.seed == seed]) for seed in seeds]
     return [method, f"{fmean(means):.1f} ± {stdev(means):.1f}" if len(means) > 1 else f"{means[0]:.1f}"]
 
 

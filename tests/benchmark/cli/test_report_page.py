@@ -16,6 +16,7 @@ from fernoise_bench.benchmark.cli import main
 from fernoise_bench.results.page.data import Context, page_data
 from fernoise_bench.results.page.html import write_report
 from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.schema import identity_of
 
 from ...results.fabricate import Trial, fabricate_all
 
@@ -236,11 +237,13 @@ def test_curves_have_a_line_for_each_method(open_page):
 
 def test_a_large_page_opens_in_under_a_second(chromium, tmp_path):
     fabricate_all(tmp_path / "runs", [Trial(method=f"method_{m:02d}", skill=0.3 + m / 60) for m in range(30)])
+    found, _ = load_records(tmp_path / "runs")
+    protocols = [{"name": f"p{number}", "version": 1, "fingerprint": ""} for number in range(20)]
     records = [
-        replace(record, identity={**record.identity, "protocol": {"name": f"p{p}", "version": 1, "fingerprint": ""}})
-        for p in range(20)
-        for record in load_records(tmp_path / "runs")[0]
-    ]  # fmt: skip
+        replace(record, identity=identity_of({**record.identity.content, "protocol": protocol}))
+        for protocol in protocols
+        for record in found
+    ]
     path = write_report(page_data(records), tmp_path)
     page = chromium.new_page()
     page.goto(path.as_uri())

@@ -17,7 +17,8 @@ from fernoise_bench.benchmark.registry import find
 from fernoise_bench.methods.base import Task
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.files import write_json
-from fernoise_bench.results.records.record import comparability_key, differing_fields
+from fernoise_bench.results.records.record import differing_fields
+from fernoise_bench.results.records.schema import comparability_key
 
 STEP, LOOK = 0.01, 0.001  # seconds an image: trained on, looked at
 
@@ -36,7 +37,8 @@ def smoke(out: Path, protocol: str = "fer2013-real", **asked: Any) -> Grid:
 
 def pretend(grid: Grid, number: int, state: str, seconds: float | None = None) -> None:
     """Writes the status of a trial as if it had run."""
-    write_json(grid.trials[number].folder / "status.json", {"state": state, "seconds": seconds})
+    status = {"state": state, "seconds": seconds, "epochs": 1, "best": {"validation": None, "oracle": 0}}
+    write_json(grid.trials[number].folder / "status.json", status)
 
 
 def test_seeds_are_outermost_and_methods_innermost(tmp_path: Path) -> None:

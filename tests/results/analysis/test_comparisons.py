@@ -88,7 +88,7 @@ def test_of_two_versions_of_the_reference_that_with_most_trials_counts():
     records = [made(Trial(seed=seed, digest=digest)) for seed, digest in ((0, "old"), (1, "new"), (2, "new"))]
     seen = view_of(Block((*records, *(made(Trial(method="a", seed=seed)) for seed in range(3)))), Expected())
     reference = main_entry(seen, "supervised")
-    assert [record.identity["seed"] for record in reference.records] == [1, 2]
+    assert [record.identity.seed for record in reference.records] == [1, 2]
     assert reference.label.startswith("supervised #")
     found = against_supervised(seen, 0.2)
     assert [(each.label, each.against, len(each.differences)) for each in found.values()] == [("a", reference.label, 2)]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fernoise_bench.results.analysis.diff import differences
+from fernoise_bench.results.records.schema import Best, Status
 from fernoise_bench.results.tables.diff_table import difference_table
 
 from ..fabricate import Trial
@@ -115,7 +116,11 @@ def test_protocols_settings_folds_and_levels_are_cells_apart():
 
 def test_of_two_versions_the_newest_counts():
     old, new = (
-        replace(made(trial, score), folder=trial.digest, status={"state": "done", "updated": when})
+        replace(
+            made(trial, score),
+            folder=trial.digest,
+            status=Status("done", epochs=1, seconds=1.0, best=Best(None, 0), updated=when),
+        )
         for trial, score, when in ((Trial(digest="z"), 0.1, "2024-01-01"), (Trial(digest="a"), 0.9, "2024-02-01"))
     )
     digests = {(side, folder): folder for side in ("left", "right") for folder in "az"}

@@ -54,7 +54,7 @@ def test_a_record_of_aus_has_subjects_and_one_of_faces_has_none(tmp_path) -> Non
     fabricate(tmp_path, Trial(kind="multi", protocol="bp4d-3fold", fold="part1", level=None))
     fabricate(tmp_path, Trial(kind="single"))
     fabricate(tmp_path, Trial(kind="single", state="failed", seed=1))
-    by_kind = {record.environment["task"]["kind"]: record for record in load_records(tmp_path)[0] if record.done}
+    by_kind = {record.environment.task.kind: record for record in load_records(tmp_path)[0] if record.done}
     subjects = by_kind["multi"].subjects
     assert subjects.names == tuple(f"S{number}" for number in range(7))
     assert metrics.f1_of(subjects.counts.sum(axis=0)).mean() == pytest.approx(by_kind["multi"].scores["last"].headline)

@@ -137,7 +137,7 @@ def test_holm_runs_over_the_claims_of_one_statement_on_one_protocol() -> None:
 
 def test_a_rival_with_fewer_pairs_may_be_rejected_at_a_later_step_of_holms() -> None:
     records, made = rivals(6, EIGHT)
-    records = [each for each in records if each.method != "rival0" or each.identity["seed"] < 7]
+    records = [each for each in records if each.method != "rival0" or each.identity.seed < 7]
     found = verdicts(records, made)
     assert {verdict.verdict for verdict in found} == {"supported"}
     assert (found[0].pairs, found[0].p) == (7, pytest.approx(6 * 2 / 256))

@@ -9,6 +9,7 @@ from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.claims.verdicts import verdicts
 from fernoise_bench.results.page.data import Card, Context, command, page_data
 from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.schema import identity_of
 from fernoise_bench.results.tables.protocol_tables import protocol_table
 
 from ..fabricate import Trial, fabricate_all
@@ -72,7 +73,7 @@ def test_settings_are_blocks_of_their_own(page):
 def test_cells_are_those_of_the_tables(page, records, rule):
     block = block_of(page, "ferplus-sym")
     chosen = [
-        r for r in records if (r.identity["protocol"]["name"], r.identity["profile"], r.identity["source"])
+        r for r in records if (r.protocol, r.identity.profile, r.identity.source)
         == ("ferplus-sym", "small", "real")
     ]  # fmt: skip
     (table,) = protocol_table(chosen, rule=rule)
@@ -184,7 +185,7 @@ def test_commands_are_quoted_and_name_the_setting(page):
     )
     generated = row_of(block_of(page, "ferplus-sym", "small profile, generated faces"), "supervised")["cells"][0]
     assert generated["command"].endswith("--synthetic")
-    identity = {**Trial(recipe="native").identity, "partial": True}
+    identity = identity_of(Trial(recipe="native", partial=True).identity)
     assert shlex.split(command(identity, "my file.py:A; rm -r x", None, [(0, 0)]))[5] == "my file.py:A; rm -r x"
     assert command(identity, "a", None, []).endswith("--seeds 1 --profile small --partial --recipe native")
 

@@ -36,11 +36,8 @@ def records(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def views(records):
-    names = dict.fromkeys(record.identity["protocol"]["name"] for record in records)
-    return {
-        name: view_of(blocks([r for r in records if r.identity["protocol"]["name"] == name])[0], Expected())
-        for name in names
-    }
+    names = dict.fromkeys(record.protocol for record in records)
+    return {name: view_of(blocks([r for r in records if r.protocol == name])[0], Expected()) for name in names}
 
 
 def of(views, name):
@@ -53,7 +50,7 @@ def texts(table):
 
 
 def test_other_protocols_are_correlated_as_on_the_command_line(records, views):
-    own = [record for record in records if record.identity["protocol"]["name"] == "ferplus-sym"]
+    own = [record for record in records if record.protocol == "ferplus-sym"]
     *expected, agreement = rank_tables(own, others=records)
     *found, mine = of(views, "ferplus-sym")
     assert [texts(table) for table in found] == [texts(table) for table in expected]

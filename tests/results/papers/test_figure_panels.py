@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput
@@ -81,9 +82,7 @@ def test_curves_by_epoch_with_their_spread(tmp_path):
     assert panels.title == "Co-curing, Fig. 5: Accuracy by epoch on FERPlus [measured: small profile, real faces]"
     (panel,) = panels.panels
     assert [line.label for line in panel.lines] == ["Baseline", "Co-curing"]
-    values = [
-        [100 * accuracy_of(line["test"]["confusion"]) for line in r.epochs] for r in found if r.method == "ensemble"
-    ]
+    values = [[100 * accuracy_of(line.test.confusion) for line in r.epochs] for r in found if r.method == "ensemble"]
     assert panel.lines[0].y == pytest.approx(np.mean(values, axis=0).tolist())
     assert panel.lines[0].spread == pytest.approx(np.std(values, axis=0, ddof=1).tolist())
     assert panel.lines[0].x == (1, 2, 3, 4, 5, 6)
@@ -113,7 +112,7 @@ def test_confusions_are_summed_over_trials(tmp_path):
     found = loaded(tmp_path, [Trial(method="cocuring", level=0.0, seed=seed) for seed in (0, 1)])
     panels, missing = drawn(found, "cocuring-fig2")
     (panel,) = panels.panels
-    counts = sum(np.array(r.epochs[-1]["test"]["confusion"]) for r in found)
+    counts = sum(np.array(r.epochs[-1].test.confusion) for r in found)
     assert panel.title == "cocuring, ferplus-sym, noise 0 (2 trials)"
     np.testing.assert_allclose(panel.shares, 100 * counts / counts.sum(axis=1, keepdims=True))
     assert [line.split()[3] for line in missing] == ["rafdb-sym", "affectnet-sym"]
@@ -279,7 +278,8 @@ def test_confidences_and_corrections(tmp_path):
     trial = Trial(method="ulc_ag", protocol="rafdb-sym", level=0.3)
     (record,) = loaded(tmp_path, [trial])
     logs = [{"confidence_high": 0.9, "confidence_low": 0.1 * n} for n in range(6)]
-    record = replace(record, epochs=tuple({**line, "logs": log} for line, log in zip(record.epochs, logs, strict=True)))
+    lines = zip(record.epochs, logs, strict=True)
+    record = replace(record, epochs=tuple(structs.replace(line, logs=log) for line, log in lines))
     (panel,) = drawn([record], "ulcag-fig5")[0].panels
     assert [line.label for line in panel.lines] == ["high-confidence group", "low-confidence group"]
     assert panel.lines[1].y == pytest.approx([0.1 * n for n in range(6)])

@@ -15,10 +15,10 @@ from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.papers.reported import TABLE_IDS, find
 from fernoise_bench.results.papers.tables import Wanted, paper_table, wanted
-from fernoise_bench.results.records.record import Record, Score
+from fernoise_bench.results.records.record import Score
 from fernoise_bench.results.tables.render import FORMATS, render
 
-from ..fabricate import Trial
+from ..fabricate import Trial, record_of
 
 RULES = ("last", "last_five", "validation", "oracle")
 AUS = {"bp4d-3fold": ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU14", "AU15", "AU17", "AU23", "AU24")}
@@ -28,13 +28,9 @@ def made(headline=0.5, per_label=(), **trial):
     """A record with this score under every rule, without a disk."""
     kind = "multi" if trial.get("protocol") in AUS else "single"
     made_up = Trial(kind=kind, **{"profile": "paper", "level": None, **trial})
-    environment = made_up.environment
-    if kind == "multi":
-        environment["task"]["names"] = list(AUS[made_up.protocol])
     score = Score(headline, per_label, None)
     scores = dict.fromkeys(RULES, score) if made_up.state == "done" else {}
-    status = {"state": made_up.state, "seconds": 1.0, "epochs": 1, "reason": None}
-    return Record("folder", made_up.identity, environment, status, ({"audit": {}},), scores)
+    return record_of(made_up, scores, AUS.get(made_up.protocol, ()))
 
 
 def runs(headlines, **trial):

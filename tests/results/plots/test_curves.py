@@ -30,11 +30,11 @@ def test_curves_are_means_over_seeds(tmp_path):
     data = curves.epoch_curves(found, Expected(methods=["b"]))
     assert [curve.label for curve in data.curves] == ["b", "a"]
     expected = [
-        sum(metrics.accuracy_of(r.epochs[epoch]["test"]["confusion"]) for r in found if r.method == "a") / 2
+        sum(metrics.accuracy_of(r.epochs[epoch].test.confusion) for r in found if r.method == "a") / 2
         for epoch in range(6)
     ]
     assert data.curves[1].test == pytest.approx(expected)
-    assert data.curves[1].memorised[-1] == pytest.approx(found[0].epochs[-1]["audit"]["memorised"] / 20)
+    assert data.curves[1].memorised[-1] == pytest.approx(found[0].epochs[-1].audit.memorised / 20)
     assert data.title == "ferplus-sym@1: accuracy by epoch, noise 0.2, small profile, real faces"
 
 

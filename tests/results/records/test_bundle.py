@@ -159,7 +159,7 @@ def test_runs_become_a_bundle_a_protocol_and_seed(tmp_path: Path) -> None:
     written = bundle_runs(tmp_path, tmp_path / "reference")
     wanted = [f"toy-multi-small-generated-seed{seed}.zip" for seed in (0, 1)]
     assert sorted(path.name for path in written) == wanted
-    seeds = {record.identity["seed"] for record in shipped_records(tmp_path / "reference")[0]}
+    seeds = {record.identity.seed for record in shipped_records(tmp_path / "reference")[0]}
     assert seeds == {0, 1}
 
 
@@ -200,4 +200,4 @@ def test_what_ships_can_be_read(reference: tuple[list[Record], list[str]]) -> No
     records, damaged = reference
     assert damaged == []
     assert records
-    assert all(record.done and record.identity["profile"] == "small" for record in records)
+    assert all(record.done and record.identity.profile == "small" for record in records)

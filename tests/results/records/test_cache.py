@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.records import cache
+from fernoise_bench.results.records import cache, trial_files
 from fernoise_bench.results.records.cache import load_cached, uncollected
 from fernoise_bench.results.records.record import load_records
 from fernoise_bench.results.tables.audit_tables import audit_page
@@ -73,7 +73,7 @@ def test_finished_trials_are_read_once(runs, kept, monkeypatch):
 def test_a_changed_trial_is_read_again_and_a_touched_one_is_not(runs, kept, monkeypatch):
     before, _ = load_cached(runs, kept)
     folders = [runs / record.folder for record in before if record.done]
-    for name in cache.FILES:
+    for name in trial_files.FILES:
         os.utime(folders[0] / name, ns=(1, 1))
     predictions = folders[1] / "predictions.npz"
     predictions.write_bytes(predictions.read_bytes()[:-40])
@@ -147,6 +147,17 @@ def test_new_trials_join(runs, kept):
     assert len(load_cached(runs, kept)[0]) == len(TRIALS) + 1
 
 
+def test_a_number_too_large_to_be_kept_is_read_each_time(runs, kept, monkeypatch):
+    fabricate(runs, replace(TRIALS[0], params={"rate": 10**30}))
+    load_cached(runs, kept)
+    read = reads(monkeypatch)
+    records, damaged = load_cached(runs, kept)
+    (large,) = [record for record in records if record.identity.method.params]
+    assert large.identity.method.params == {"rate": 10**30}
+    assert large.folder.split("/")[-1] in read
+    assert damaged == []
+
+
 def test_collection_comes_back():
     with uncollected():
         assert not gc.isenabled()
@@ -186,7 +197,7 @@ def test_epochs_that_are_gone_or_damaged_since_are_said(runs, kept):
     (runs / first.folder / "epochs.jsonl").unlink()
     (runs / second.folder / "epochs.jsonl").write_text('{"epoch": NaN}\n' * len(second.epochs))
     for record in (first, second):
-        with pytest.raises(BadInput, match=r"epochs\.jsonl (is missing|cannot be read)"):
+        with pytest.raises(BadInput, match=r"epochs\.jsonl( is missing|: line 1: JSON is malformed)"):
             record.epochs[0]
 
 
@@ -195,7 +206,8 @@ def test_what_trials_have_in_common_is_kept_once_and_in_order(runs, kept):
     load_cached(runs, kept)
     records, _ = load_cached(runs, kept)
     one, other = [record for record in records if record.method == "supervised"]
-    assert one.identity["settings"] is other.identity["settings"]
-    assert one.environment["task"] is other.environment["task"]
-    assert one.identity["seed"] != other.identity["seed"]
-    assert all(list(record.identity) == sorted(record.identity) for record in records)
+    assert one.identity.settings is other.identity.settings
+    assert one.identity.content["settings"] is other.identity.content["settings"]
+    assert one.environment.task is other.environment.task
+    assert one.identity.seed != other.identity.seed
+    assert all(list(record.identity.content) == sorted(record.identity.content) for record in records)

@@ -10,6 +10,7 @@ from fernoise_bench.protocols import files
 from fernoise_bench.results import metrics
 from fernoise_bench.results.records import record as records
 from fernoise_bench.results.records import store
+from fernoise_bench.results.records.schema import comparability_key
 
 from ..fabricate import Trial, fabricate, fabricate_all
 
@@ -35,7 +36,7 @@ def test_scores_come_from_predictions_and_counts(tmp_path):
         assert len(score.per_label) == 4
         expected = metrics.accuracy(arrays[rule][~copy], labels[~copy])
         assert record.scores_without_copies[rule].headline == expected
-    five = [metrics.accuracy_of(line["test"]["confusion"]) for line in record.epochs[-5:]]
+    five = [metrics.accuracy_of(line.test.confusion) for line in record.epochs[-5:]]
     assert record.scores["last_five"].headline == pytest.approx(np.mean(five))
     assert record.scores["oracle"].headline >= record.scores["last"].headline
 
@@ -212,9 +213,9 @@ def test_rubbish_in_any_file_is_named(tmp_path, name):
 
 def test_the_key_leaves_out_what_varies_within_a_table():
     trial = Trial()
-    key = records.comparability_key(trial.identity)
+    key = comparability_key(trial.identity)
     other = replace(trial, method="recot", seed=3, draw=4, fold="part2", level=0.4)
-    assert records.comparability_key(other.identity) == key
+    assert comparability_key(other.identity) == key
     assert set(key) == {"result_version", "protocol", "profile", "source", "partial", "recipe", "settings"}
 
 

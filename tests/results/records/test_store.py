@@ -75,7 +75,7 @@ def test_a_kill_at_any_byte_leaves_the_old_content_or_the_new(tmp_path_factory, 
 WRITER = """
 import sys
 from pathlib import Path
-from fernoise_bench.results.records.store import write_atomic
+from fernoise_bench.protocols.files import write_atomic
 print("ready", flush=True)
 number = 0
 while True:

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.schema import Audit, TeacherCost
 from fernoise_bench.results.tables.audit_tables import audit_page, audit_table, noise_left, shown_epochs, with_kept
 
-from ..fabricate import Trial, fabricate_all
+from ..fabricate import Trial, epoch_line, fabricate_all
 from .test_protocol_tables import column, made, texts
 
 COUNTS = {
@@ -30,7 +32,7 @@ AU = Trial(kind="multi", protocol="bp4d-3fold", level=None, copies=0, audit=Fals
 
 def with_audit(trial, **audit):
     record = made(trial)
-    return replace(record, epochs=({"audit": {"memorised": 0, "predicted_wrong": 1}}, {"audit": audit}))
+    return replace(record, epochs=(epoch_line(audit={"memorised": 0, "predicted_wrong": 1}), epoch_line(audit=audit)))
 
 
 def test_the_audit_worked_by_hand():
@@ -66,28 +68,27 @@ def test_a_number_that_one_complete_pair_lacks_is_no_number():
 def test_no_memorisation_is_shown_where_no_label_is_wrong():
     record = made(AU)
     for wrong in (0, 1):
-        last = {**record.epochs[-1], "audit": {"predicted_wrong": wrong, "memorised": 0}}
-        tables = audit_page([replace(record, epochs=(*record.epochs[:-1], last))])
+        told = replace(record, epochs=(epoch_line(audit={"predicted_wrong": wrong, "memorised": 0}),))
+        tables = audit_page([told])
         assert any("memorised by epoch" in table.title for table in tables) == bool(wrong)
-        tables = audit_page([replace(record, epochs=(*record.epochs[:-1], last))], blank=True)
+        tables = audit_page([told], blank=True)
         assert any("memorised by epoch" in table.title for table in tables)
 
 
 def test_steps_without_weights_keep_what_they_do_not_change():
     plain = {"entries": 10, "wrong": 4}
-    assert with_kept(plain) == {**plain, "right": 6, "kept": 10, "kept_right": 6}
-    renewed = {**plain, "targets": 20, "targets_right": 12, "changed": 5, "damaged": 2}
-    assert with_kept(renewed) == {**renewed, "right": 12, "kept": 15, "kept_right": 10}
-    assert with_kept({"entries": 10, "wrong": 4, "targets_right": 12, "damaged": 2})["kept_right"] == 10
-    told = {**renewed, "right": 12, "kept": 3, "kept_right": 3}
+    assert with_kept(Audit(**plain)) == Audit(**plain, right=6, kept=10, kept_right=6)
+    renewed = {**plain, "targets": 20, "targets_right": 12, "changed": 5, "changed_right": 1, "damaged": 2}
+    assert with_kept(Audit(**renewed)) == Audit(**renewed, right=12, kept=15, kept_right=10)
+    assert with_kept(Audit(entries=10, wrong=4, targets_right=12, damaged=2)).kept_right == 10
+    told = Audit(**renewed, right=12, kept=3, kept_right=3)
     assert with_kept(told) == told
-    assert with_kept({}) == {}
+    assert with_kept(Audit()) == Audit()
 
 
 def by_class(trial, **counts):
     record = made(trial, per_label=(0.1, 0.2, 0.3, 0.4))
-    line = {"audit": {"entries": 10, "wrong": 4}, "audit_by_class": counts}
-    return replace(record, epochs=(*record.epochs[:-1], {**record.epochs[-1], **line}))
+    return replace(record, epochs=(epoch_line(audit={"entries": 10, "wrong": 4}, audit_by_class=counts),))
 
 
 def test_labels_by_class_worked_by_hand():
@@ -116,12 +117,12 @@ def test_labels_by_class_worked_by_hand():
         ({"entries": 10, "wrong": 4, "kept": 5, "kept_right": 4}, 0.2),
         # all ten trained on: four wrong, two mended, one of the six right ones damaged
         ({"targets": 10, "targets_right": 6, "changed": 4, "changed_right": 2, "damaged": 1}, 0.3),
-        ({"kept": 6, "kept_right": 5, "targets": 10, "targets_right": 6, "changed": 4, "changed_right": 2}, 0.3),
+        ({"kept": 6, "kept_right": 5, "changed": 4, "changed_right": 2}, 0.3),
         ({"kept": 0, "kept_right": 0}, None),
     ],
 )
 def test_noise_left(counts, left):
-    assert noise_left(counts) == (None if left is None else pytest.approx(left))
+    assert noise_left(Audit(**counts)) == (None if left is None else pytest.approx(left))
 
 
 @given(st.integers(0, 10), st.integers(0, 10), st.data())
@@ -137,7 +138,7 @@ def test_keeping_all_leaves_what_the_targets_hold(right, wrong, data):
         "damaged": damaged,
     }
     kept = {"kept": right + wrong - targets["changed"], "kept_right": right - damaged}
-    assert noise_left({**targets, **kept}) == noise_left(targets)
+    assert noise_left(Audit(**targets, **kept)) == noise_left(Audit(**targets))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_the_page(tmp_path):
     labels, memorised, recall, compute = audit_page(found)
     assert "audit of the training labels" in labels.title
     assert memorised.columns == ("method", "noise", *(f"epoch {e}" for e in range(1, 7)))
-    shares = [found[0].epochs[e]["audit"]["memorised"] / 20 for e in range(6)]
+    shares = [found[0].epochs[e].audit.memorised / 20 for e in range(6)]
     assert [cell.value for cell in memorised.rows[0][2:]] == pytest.approx([100 * share for share in shares])
     assert recall.columns[2:] == ("neutral", "happiness", "surprise", "sadness")
     per_label = [record.scores["last"].per_label[1] for record in found if record.method == "a"]
@@ -167,8 +168,8 @@ def test_the_page(tmp_path):
 def test_teachers_are_counted_once_and_their_cost_is_shown():
     def taught(method, seed):
         record = made(Trial(method=method, seed=seed, oracle_knowledge=("noise_rate",)), per_label=(0.1, 0.2, 0.3, 0.4))
-        teacher = {"name": "supervised:clean", "id": f"t{seed}", "seconds": 30.0, "forwards": 9, "backwards": 9}
-        return replace(record, environment={**record.environment, "teachers": [teacher]})
+        teacher = TeacherCost("supervised:clean", f"t{seed}", 30.0, 9, 9)
+        return replace(record, environment=structs.replace(record.environment, teachers=(teacher,)))
 
     *_, compute = audit_page([taught(method, seed) for method in ("a", "b") for seed in (0, 1)])
     assert [cell.text for cell in column(compute, "teachers, seconds")] == ["30.0", "30.0"]
@@ -192,5 +193,5 @@ def test_what_is_not_finished_is_no_number(tmp_path):
 
 def test_peak_memory_that_is_not_known():
     record = made(Trial(), per_label=(0.1, 0.2, 0.3, 0.4))
-    *_, compute = audit_page([replace(record, status={**record.status, "peak_memory_mb": None})])
+    *_, compute = audit_page([replace(record, status=structs.replace(record.status, peak_memory_mb=None))])
     assert column(compute, "peak MB (cpu)")[0].text == "–"

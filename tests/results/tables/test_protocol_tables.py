@@ -10,12 +10,13 @@ import pytest
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.analysis import grouping as cells
 from fernoise_bench.results.records import record as records
-from fernoise_bench.results.records.record import Record, Score
+from fernoise_bench.results.records.record import Score
+from fernoise_bench.results.records.schema import NOT_WRITTEN
 from fernoise_bench.results.tables import protocol_tables as tables
 from fernoise_bench.results.tables.protocol_tables import Expected, audit_table, long_table, protocol_table
 
 from ..claimed import au_runs
-from ..fabricate import Trial, fabricate_all
+from ..fabricate import Trial, epoch_line, fabricate_all, record_of
 
 AU = Trial(kind="multi", protocol="bp4d-3fold", level=None, copies=0, validation=False)
 
@@ -27,9 +28,7 @@ def made(trial, headline=0.5, per_label=(0.1, 0.2, 0.3), mean_class=0.4):
         score = Score(headline, per_label, mean_class)
         scores = {"last": score, "last_five": score, "oracle": replace(score, headline=headline + 0.1)}
         scores["validation"] = replace(score, headline=headline + 0.02) if trial.validation else None
-    status = {"state": trial.state, "seconds": 10.0, "epochs": 1}
-    line = {"audit": {}, "compute": {"forwards": 250, "backwards": 100}}
-    return Record("folder", trial.identity, trial.environment, status, (line,), scores)
+    return record_of(trial, scores)
 
 
 def texts(table):
@@ -42,7 +41,7 @@ def column(table, name):
 
 def test_a_method_that_has_come_to_rest_is_named():
     idle = made(Trial(method="decoupling", seed=0))
-    idle = replace(idle, epochs=({**idle.epochs[0], "compute": {"forwards": 250, "backwards": 0}},))
+    idle = replace(idle, epochs=(epoch_line(compute={"forwards": 250, "backwards": 0}),))
     (table,) = protocol_table([idle, made(Trial(method="decoupling", seed=1)), made(Trial(method="a"))])
     assert "decoupling: the last epoch trained nothing any more in 1 of 2 trials." in table.notes
     assert not any(note.startswith("a:") for note in table.notes)
@@ -124,7 +123,7 @@ def test_nothing_finished():
     (table,) = protocol_table(found)
     assert table.rows[0][1].text == "0/3, 1 diverged, 2 failed"
     assert table.rows[0][1].value is None
-    bare = [replace(record, environment={}) for record in found]
+    bare = [replace(record, environment=NOT_WRITTEN) for record in found]
     assert protocol_table(bare)[0].rows[0][1].text == "0/3, 1 diverged, 2 failed"
     assert long_table(bare)[0].rows
     assert audit_table(bare)[0].rows

@@ -1,0 +1,49 @@
+"""What trials cost and what they knew, as cells and a note."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..analysis.grouping import MISSING, unique
+from ..analysis.view import View, oracle_knowledge
+from ..records.record import Record
+from .cell import Cell, mean_cell
+from .parts import count_cell
+
+
+def devices_of(view: View) -> tuple[str, ...]:
+    """The devices that trials finished on: seconds are compared within one."""
+    return unique(sorted(record.environment.device for record in view.block.records if record.done))
+
+
+def seconds_cell(records: Sequence[Record], device: str) -> Cell:
+    """The mean seconds of finished trials on a device."""
+    seconds = [record.status.seconds for record in records if record.environment.device == device]
+    return mean_cell([each for each in seconds if each is not None], 1)
+
+
+def notes_on_seconds(view: View) -> list[str]:
+    """How seconds were measured, where not all in the same way: then they are not comparable."""
+    places = [record.environment for record in view.block.records if record.done]
+    ways = unique(sorted(f"{place.engine} × {place.workers}" for place in places))
+    if len(ways) < 2:
+        return []
+    return [f"Seconds were measured under different engines and numbers of workers: {', '.join(ways)}."]
+
+
+def per_sample(record: Record, what: str) -> float:
+    """The "forwards" or "backwards" of a finished trial, a training row and epoch."""
+    total = sum(getattr(line.compute, what) for line in record.epochs)
+    return float(total / (record.environment.rows_per_epoch * len(record.epochs)))
+
+
+def most_cell(counts: Iterable[int]) -> Cell:
+    """The largest of some counts."""
+    most = max(counts, default=None)
+    return Cell(MISSING) if most is None else count_cell(most)
+
+
+def oracle_cell(records: Sequence[Record]) -> Cell:
+    """What trials knew that no one has outside an experiment."""
+    done = any(record.done for record in records)
+    return Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING))
