@@ -11,20 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..methods.base import (
-    Batch,
-    MakeEncoder,
-    Method,
-    Network,
-    Step,
-    Task,
-    TrainView,
-    Variant,
-    mean_probabilities,
-    sourced,
-)
+from ..methods.base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
 from ..methods.forgetting import ForgetSchedule, RateSource
 from ..methods.losses import full_precision
+from ..methods.networks import Network, mean_probabilities
 from ..methods.selection import small_loss
 
 __all__ = ["CoTeachingPlus", "CoTeachingPlusParams", "co_teaching_plus_loss"]

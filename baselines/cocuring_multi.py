@@ -10,21 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..methods.base import (
-    Batch,
-    MakeEncoder,
-    Method,
-    Network,
-    Step,
-    Task,
-    TrainView,
-    Variant,
-    mean_probabilities,
-    sourced,
-)
+from ..methods.base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
 from ..methods.cocuring import balance
 from ..methods.entry_selection import EntrySchedule, small_loss_entries
 from ..methods.losses import bernoulli_kl, binary_cross_entropy, full_precision
+from ..methods.networks import Network, mean_probabilities
 from ..methods.selection import write_rows
 
 __all__ = ["CoCuringMulti", "CoCuringMultiParams", "cocuring_multi_loss", "joint_relabel_entries"]

@@ -11,19 +11,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..methods.base import (
-    Batch,
-    MakeEncoder,
-    Method,
-    Network,
-    Step,
-    Task,
-    TrainView,
-    Variant,
-    mean_probabilities,
-    sourced,
-)
+from ..methods.base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
 from ..methods.losses import label_loss
+from ..methods.networks import Network, mean_probabilities
 from ..methods.selection import balance_targets, choose_rows, positive_frequency
 from .supervised import selective_loss
 

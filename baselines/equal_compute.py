@@ -6,18 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..methods.base import (
-    Batch,
-    MakeEncoder,
-    Method,
-    Network,
-    NoParams,
-    Step,
-    Task,
-    mean_probabilities,
-    to_probabilities,
-)
+from ..methods.base import Batch, MakeEncoder, Method, NoParams, Step, Task
 from ..methods.losses import label_loss
+from ..methods.networks import Network, mean_probabilities, to_probabilities
 
 __all__ = ["EqualCompute"]
 

@@ -9,20 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..methods.base import (
-    Batch,
-    MakeEncoder,
-    Method,
-    Network,
-    Step,
-    Task,
-    TrainView,
-    Variant,
-    mean_probabilities,
-    sourced,
-)
+from ..methods.base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
 from ..methods.entry_selection import EntrySchedule, small_loss_entries
 from ..methods.losses import bernoulli_kl, binary_cross_entropy
+from ..methods.networks import Network, mean_probabilities
 
 __all__ = ["JoCoRMulti", "JoCoRMultiParams", "jocor_multi_loss"]
 

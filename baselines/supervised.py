@@ -11,19 +11,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..methods.base import (
-    Batch,
-    MakeEncoder,
-    Method,
-    Network,
-    Step,
-    Task,
-    TrainView,
-    Variant,
-    sourced,
-    to_probabilities,
-)
+from ..methods.base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
 from ..methods.losses import label_loss
+from ..methods.networks import Network, to_probabilities
 from ..methods.recot import clean_loss
 from ..methods.selection import SelectiveMode, balance_targets, choose_rows, positive_frequency, selective_weights
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import convert
 
 from ...protocols.errors import BadInput, unknown
 from ..analysis.grouping import grouped
@@ -61,219 +65,15 @@ class PaperFigure:
     remark: str = ""
 
 
-_NO_FACES = "The paper shows single faces; records hold neither pictures nor a face's own confidence: means by epoch."
-_NAMES = (("ensemble", "Baseline"), ("cocuring", "Co-curing"))  # the paper's baseline: two networks, averaged
-_BETAS = {
-    "cocuring:beta-0": "β = 0",
-    "cocuring:beta-0.25": "β = 0.25",
-    "cocuring": "β = 0.65",
-    "cocuring:beta-1": "β = 1",
-    "cocuring:beta-6": "β = 6",
-}
-_SMOOTHED = {
-    "supervised": "Baseline",
-    "label_smoothing": "Label smoothing",
-    "rhls": "Robin Hood label smoothing",
-}
-_TUNE = "disfa-3fold-plain:tune"
-_EMOTIONET = "emotionet-3split"
+def _read() -> tuple[Mapping[str, PaperFigure], Mapping[str, str]]:
+    content = tomllib.loads((files(__package__) / "figures.toml").read_text(encoding="utf-8"))
+    drawings: dict[str, str] = content.pop("drawings")
+    figures = {name: convert({"id": name, **fields}, PaperFigure) for name, fields in content.items()}
+    return MappingProxyType(figures), MappingProxyType(drawings)
 
-COCURING = (
-    PaperFigure(
-        id="cocuring-fig2",
-        paper="Co-curing",
-        number="Fig. 2",
-        caption="Confusion plots",
-        kind="confusion",
-        protocols=("rafdb-sym", "ferplus-sym", "affectnet-sym"),
-        methods=("cocuring",),
-        level=0.0,
-    ),
-    PaperFigure(
-        id="cocuring-fig3",
-        paper="Co-curing",
-        number="Fig. 3",
-        caption="Confusion plots, automatically annotated AffectNet",
-        kind="confusion",
-        protocols=("affectnet-auto",),
-        methods=("cocuring",),
-    ),
-    PaperFigure(
-        id="cocuring-fig4",
-        paper="Co-curing",
-        number="Fig. 4",
-        caption="Accuracy by epoch on RAF-DB",
-        kind="epochs",
-        protocols=("rafdb-sym",),
-        methods=("ensemble", "cocuring"),
-        level=0.4,
-        names=_NAMES,
-    ),
-    PaperFigure(
-        id="cocuring-fig5",
-        paper="Co-curing",
-        number="Fig. 5",
-        caption="Accuracy by epoch on FERPlus",
-        kind="epochs",
-        protocols=("ferplus-sym",),
-        methods=("ensemble", "cocuring"),
-        level=0.4,
-        names=_NAMES,
-    ),
-    PaperFigure(
-        id="cocuring-fig6",
-        paper="Co-curing",
-        number="Fig. 6",
-        caption="Influence of the dynamic balancing factor β",
-        kind="levels",
-        protocols=("rafdb-sym",),
-        methods=tuple(_BETAS),
-        names=tuple(_BETAS.items()),
-    ),
-)
 
-ULC_AG = (
-    PaperFigure(
-        id="ulcag-fig5",
-        paper="ULC-AG",
-        number="Fig. 5",
-        caption="Confidence in the target branch",
-        kind="confidence",
-        protocols=("rafdb-sym", "affectnet7-sym"),
-        methods=("ulc_ag", "ulc_ag:no-auxiliary"),
-        level=0.3,
-        stand_ins=True,
-        remark=_NO_FACES,
-    ),
-    PaperFigure(
-        id="ulcag-fig6",
-        paper="ULC-AG",
-        number="Fig. 6",
-        caption="Corrections by the auxiliary branch",
-        kind="corrections",
-        protocols=("rafdb-sym", "affectnet7-sym"),
-        methods=("ulc_ag",),
-        level=0.3,
-        remark=_NO_FACES,
-    ),
-    PaperFigure(
-        id="ulcag-fig7",
-        paper="ULC-AG",
-        number="Fig. 7",
-        caption="Confusion matrices",
-        kind="confusion",
-        protocols=("rafdb-sym", "affectnet7-sym"),
-        methods=("ulc_ag", "ulc_ag:no-auxiliary"),
-        level=0.0,
-        stand_ins=True,
-        remark="The paper does not say at which noise: here at none.",
-    ),
-)
-
-RHLS = (
-    PaperFigure(
-        id="rhls-fig2",
-        paper="RHLS",
-        number="Fig. 2",
-        caption="Action unit rates",
-        kind="rates",
-        protocols=("bp4d-3fold-plain", "disfa-3fold-plain"),
-        methods=("supervised",),
-    ),
-    PaperFigure(
-        id="rhls-fig3",
-        paper="RHLS",
-        number="Fig. 3",
-        caption="β validation on DISFA",
-        kind="sweep",
-        points=tuple(Point(beta, _TUNE, f"rhls:beta-{beta}") for beta in ("0", "0.25", "0.5", "0.75", "1")),
-        axis="β",
-    ),
-    PaperFigure(
-        id="rhls-fig4",
-        paper="RHLS",
-        number="Fig. 4",
-        caption="Predictions on positive and negative labels",
-        kind="histograms",
-        protocols=("disfa-3fold-plain",),
-        methods=tuple(_SMOOTHED),
-        names=tuple(_SMOOTHED.items()),
-        au="AU2",
-    ),
-)
-
-# Printed values: the mean F1 of the appendix's tables, with pre-training.
-RECOT = (
-    PaperFigure(
-        id="recot-noisy-set",
-        paper="ReCoT",
-        number="appendix",
-        caption="Number of noisy images",
-        kind="sweep",
-        points=(
-            Point("10k", f"{_EMOTIONET}:noisy-10k", "recot", 69.8),
-            Point("50k", _EMOTIONET, "recot", 70.6),
-            Point("100k", f"{_EMOTIONET}:noisy-100k", "recot", 70.2),
-        ),
-        axis="noisy images",
-    ),
-    PaperFigure(
-        id="recot-noise-model",
-        paper="ReCoT",
-        number="appendix",
-        caption="Model of the label noise",
-        kind="sweep",
-        points=(
-            Point("additive", _EMOTIONET, "recot:additive", 70.6),
-            Point("multiplicative", _EMOTIONET, "recot:multiplicative", 70.2),
-            Point("mixed", _EMOTIONET, "recot:mixed", 70.3),
-        ),
-        axis="noise model",
-    ),
-    PaperFigure(
-        id="recot-views",
-        paper="ReCoT",
-        number="appendix",
-        caption="View that predicts",
-        kind="sweep",
-        points=(
-            Point("view 1", _EMOTIONET, "recot:view1", 70.0),
-            Point("view 2", _EMOTIONET, "recot:view2", 70.1),
-            Point("average", _EMOTIONET, "recot", 70.6),
-        ),
-        axis="prediction",
-    ),
-    PaperFigure(
-        id="recot-encoder",
-        paper="ReCoT",
-        number="appendix",
-        caption="Encoder",
-        kind="sweep",
-        points=(
-            Point("ResNet-18", f"{_EMOTIONET}:resnet18", "supervised:clean-selective", 65.2),
-            Point("ResNet-34", _EMOTIONET, "supervised:clean-selective", 65.9),
-            Point("ResNet-50", f"{_EMOTIONET}:resnet50", "supervised:clean-selective", 65.3),
-        ),
-        axis="encoder",
-        remark="The paper's text says its own method, its numbers are those of its baseline, so here is that.",
-    ),
-)
-
-FIGURES = MappingProxyType({figure.id: figure for figure in (*COCURING, *ULC_AG, *RHLS, *RECOT)})
-
-# Figures that show no measurement.
-DRAWINGS = MappingProxyType(
-    {
-        "recot-fig1": "a drawing of learning settings",
-        "recot-fig2": "a drawing of the method",
-        "cocuring-fig1": "a drawing of the method",
-        "ulcag-fig1": "a choice of faces of licensed data sets",
-        "ulcag-fig2": "a drawing of the method",
-        "ulcag-fig3": "a drawing of the method",
-        "ulcag-fig4": "a drawing of the method",
-        "rhls-fig1": "a choice of faces of licensed data sets",
-    }
-)
+# The figures by id; those that show no measurement, and what they are.
+FIGURES, DRAWINGS = _read()
 
 
 def find_figure(name: str) -> PaperFigure:
