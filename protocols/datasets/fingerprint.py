@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..packs.prepare import Pack
 from ..readers.fer2013 import FerPlus
 from ..readers.listing import Listing
-from ..rows import Array
 from .verify import OnProgress, decode, picture_digest
 
 _BLOCK = 256

@@ -11,7 +11,7 @@ import numpy as np
 from .. import noise
 from ..base import Profile, Protocol, Size
 from ..errors import BadInput
-from ..faces.generate import Faces, FaceSpecification, automatic_coder, faces
+from ..faces.generate import Faces, FaceSpecification, automatic_annotator, faces
 from ..images.image_pool import of_pool
 from ..readers import emotionet
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, join, rows
@@ -62,7 +62,7 @@ def cell(
     """The rows of one fold: those that test, the others train, beside the noisy faces of this draw."""
     wild, seed = loaded.wild, protocol.noise_seed + draw
     if loaded.coder is not None and not protocol.noisy_labels_from:
-        wild = wild.with_given(automatic_coder(loaded.coder, seed))
+        wild = wild.with_given(automatic_annotator(loaded.coder, seed))
     training, held_out, test, share = _split(protocol, profile.size, loaded.annotated, fold)
     for part, what in ((training, "trains"), (test, "tests")):
         if not len(part):

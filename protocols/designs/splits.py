@@ -14,7 +14,7 @@ import numpy as np
 from .. import noise
 from ..base import Profile, Protocol, Size
 from ..errors import BadInput
-from ..faces.generate import Faces, FaceSpecification, annotators, automatic_coder, faces
+from ..faces.generate import Faces, FaceSpecification, annotator_votes, automatic_annotator, faces
 from ..labels import FERPLUS_CLASSES
 from ..readers.openface import NAMES as OPENFACE_AUS
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
@@ -114,11 +114,11 @@ def _measured_noise(names: tuple[str, ...]) -> Array:
 
 
 def _votes(drawn: Faces, seed: int) -> Array:
-    votes = annotators(drawn, seed, ANNOTATORS)
+    votes = annotator_votes(drawn, seed, ANNOTATORS)
     return np.stack([(votes == label).sum(1) for label in range(len(drawn.specification.expressions))], axis=1)
 
 
 def _coded(drawn: Faces, seed: int) -> Array:
     """OpenFace's action units as the simulated coder sees them: int8 [N, 18] in {-1, +1}."""
     asked = replace(drawn, specification=replace(drawn.specification, au_names=OPENFACE_AUS))
-    return automatic_coder(asked, seed)
+    return automatic_annotator(asked, seed)

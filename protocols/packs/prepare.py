@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UNREADABLE, BadInput
-from ..files import write_arrays, write_atomic, write_json
+from ..files import Array, write_arrays, write_atomic, write_json
 from ..images import alignment, landmarks
 from ..images.video import decode_frames
 from ..locks import FolderLock
 from ..readers.listing import Listing
-from ..rows import Array
 from . import file_format
 from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
 from .workers import DecodeJob, chunks, decode_chunk, run

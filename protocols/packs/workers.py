@@ -18,11 +18,11 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..images.decoding import Make, Pixels, decode_rows, fit
 from ..images.landmarks import upright
 from ..processes import follow_parent
 from ..readers.listing import Listing
-from ..rows import Array
 from .file_format import DONE, FACES
 
 T = TypeVar("T")

@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..labels import BP4D_AUS, BP4D_PARTS
-from ..rows import Array
 from .bp4d_coded_frames import SPANS
 from .clips import Clip, choice, first, listing_of, numbered_pictures
 from .folders import files_of

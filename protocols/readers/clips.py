@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from ..errors import BadInput
-from ..rows import Array
+from ..files import Array
 from .folders import files_of
 from .listing import CHOICES_FILE, Check, Listing
 from .text_lines import shown

@@ -37,8 +37,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..labels import DISFA_AUS, DISFA_PARTS
-from ..rows import Array
 from .clips import Clip, choice, first, listing_of
 from .disfa_media import KINDS, Pictures, find_pictures
 from .folders import files_of, folders_of

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..images.video import avi_length
-from ..rows import Array
 from .clips import first, numbered_pictures
 from .folders import files_of
 from .listing import CHOICES_FILE, Check

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BadInput
-from ..rows import Array
+from ..files import Array
 
 CHOICES_FILE = "fernoise.toml"
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import BadInput
+from ...files import Array
 from ...labels import AFFECTNET_CLASSES
-from ...rows import Array
 
 ASK = "mohammadmahoor.com/affectnet"
 FETCH = f"fetch the file again from {ASK}"
