@@ -14,8 +14,8 @@ from ..labels import FERPLUS_CLASSES
 from ..packs.prepare import open_pack
 from ..readers.fer2013 import FerPlus, majority
 from ..readers.fer2013 import read as read_ferplus
+from ..readers.fer2013_csv import FERPLUS_HOME, KAGGLE
 from ..readers.listing import Check, Listing
-from ..readers.text_lines import FERPLUS_HOME, KAGGLE
 from . import fingerprint as content
 from .fingerprint import Content
 from .verify import OnProgress, copies, decode, picture_checks, picture_digest, subject_checks

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..base import Profile, Protocol
 from ..errors import BadInput
-from ..images.image_pool import first_of_copies
-from ..readers.fer2013 import FerPlus, copies_of, majority, read, to_ferplus
+from ..images.image_pool import copies_of, first_of_copies
+from ..readers.fer2013 import FerPlus, majority, read, to_ferplus
 from ..readers.openface import auxiliary_of
 from ..rows import Array, CellData, Origin, Rows, Source, rows
 from .splits import Splits, generated, noisy_cell
@@ -54,12 +54,10 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
             "which has none; put fer2013.csv and fer2013new.csv there"
         )
     given = to_ferplus(data.fer2013) if own else reference
-    copy = np.zeros(len(given), dtype=bool)
     training = data.usage == TRAINING
-    copy[~training] = copies_of(data.images[~training], data.images[training])
-    everything = replace(
-        rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str), copy=copy
-    )
+    everything = replace(rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str))
+    copy = ~training & copies_of(everything.images, everything.images[training])
+    everything = replace(everything, copy=copy)
     auxiliary = auxiliary_of(data_root, "ferplus", [f"fer{row:07d}.png" for row in data.row.tolist()])
     everything = replace(everything, aux=auxiliary.labels)
     by_row = _votes_by_row(data, classes) if protocol.noise == "votes" else None

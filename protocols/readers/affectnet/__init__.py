@@ -1,4 +1,4 @@
-"""AffectNet in its two published layouts."""
+"""Reader of AffectNet in its two published releases."""
 
 from .layouts import read
 
