@@ -156,7 +156,7 @@ def read_arrays(path: Path) -> Arrays:
     Raises:
         BadInput: the file is missing or damaged; the message names it.
     """
-    return _read(path, _unpack)
+    return _read(path, unpack_arrays)
 
 
 def _read(path: Path, decode: Callable[[bytes], T]) -> T:
@@ -174,12 +174,13 @@ def _read(path: Path, decode: Callable[[bytes], T]) -> T:
         raise BadInput(f"{path} cannot be read or is damaged ({why}): run the trial again to recreate it") from error
 
 
-def _unpack(content: bytes) -> Arrays:
+def unpack_arrays(content: bytes, largest: int = _LARGEST) -> Arrays:
+    """The arrays in the content of an .npz of at most `largest` unpacked bytes; raises one of UNREADABLE."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if archive.comment not in (b"", _entry_list(archive)):
             raise ValueError("an array is missing")
-        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
-            raise ValueError(f"arrays of more than {_LARGEST:,} bytes")
+        if sum(entry.file_size for entry in archive.infolist()) > largest:
+            raise ValueError(f"arrays of more than {largest:,} bytes")
         return {
             name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
             for name in archive.namelist()

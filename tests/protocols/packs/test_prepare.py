@@ -93,7 +93,7 @@ def own(tmp_path: Path) -> Listing:
 class TestPrepare:
     def test_what_is_in_a_pack(self, tmp_path: Path, rows: Listing) -> None:
         pack = make(rows, tmp_path / "out")
-        assert sorted(contents(tmp_path / "out/toy-6")) == sorted([FACES, TABLE, PACK])
+        assert sorted(contents(tmp_path / "out/toy-6")) == sorted([".lock", FACES, TABLE, PACK])
         assert (pack.faces.shape, pack.faces.dtype) == ((300, 6, 6, 3), np.uint8)
         assert not pack.faces.flags.writeable
         for name in ("path", "frame", "labels", "group", "part"):
@@ -230,7 +230,8 @@ class TestBadPictures:
     ) -> None:
         make(damaged, tmp_path / "whole", skip_bad=True)
 
-        original = getattr(pack_files, step)
+        module = pack_files if step == "pixel_digest" else pack_module
+        original = getattr(module, step)
 
         def stop(file: Path, *values: object) -> None:
             if file.name == STARTED:
@@ -239,7 +240,7 @@ class TestBadPictures:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(pack_files, step, stop)
+            patch.setattr(module, step, stop)
             with pytest.raises(KeyboardInterrupt):
                 make(damaged, tmp_path / "ended", skip_bad=True)
         make(damaged, tmp_path / "ended", skip_bad=True)
