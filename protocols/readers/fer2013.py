@@ -25,8 +25,8 @@ _SHARED_NAMES = ("fer0006953.png", "fer0008403.png", "fer0011785.png", "fer00331
 
 # The published data: rows by usage, and SHA-256 of the parsed arrays (labels, votes and usage as uint8), so that line
 # ends, quotes and column order of the files do not matter. The folder form is sorted by name.
-_ROWS = (28_709, 3_589, 3_589)
-_ROWS_FOLDERS = (28_558, 3_579, 3_573)
+ROWS = (28_709, 3_589, 3_589)
+ROWS_FOLDERS = (28_558, 3_579, 3_573)
 _SUMS = {
     "images": "c267d81af4fae7bced50ff1be0ce06f7d14fb05887ece2efe39e04c35f8558b1",
     "FER2013 labels": "f794993487dfeee2db4ebcc894efaf41b3bbe6b8901490fc789a0768b54272fd",
@@ -106,7 +106,7 @@ def check_published(data: FerPlus, root: Path) -> None:
         BadInput: the content differs; the message says in what.
     """
     folders = data.layout.startswith("folders")
-    expected, wanted = (_ROWS_FOLDERS, _SUMS_FOLDERS) if folders else (_ROWS, _SUMS)
+    expected, wanted = (ROWS_FOLDERS, _SUMS_FOLDERS) if folders else (ROWS, _SUMS)
     remedy = f"fetch FER2013 from {KAGGLE}, FER+ from {FERPLUS_HOME}, or pass --partial to run on this copy"
     rows = tuple(np.bincount(data.usage, minlength=len(USAGES)).tolist())
     if rows != expected:

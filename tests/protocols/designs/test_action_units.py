@@ -272,4 +272,4 @@ def test_a_copy_that_is_not_as_published_is_refused(tmp_path: Path) -> None:
         opened("bp4d-3fold-plain", tmp_path)
     found = open_data(find("bp4d-3fold-plain"), "paper", "real", tmp_path, partial=True)
     assert len(found.loaded.annotated) == 10
-    assert found.origin.digest != "published"
+    assert found.identity.origin.digest != "published"
