@@ -78,8 +78,9 @@ def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, bytes | str]:
         if isinstance(result, BadInput):
             path = chunk.path[position]
             reason = str(result).removeprefix(f"{root / path}: ")
-            result = f"{place_of(path, int(chunk.frame[position]))}: {reason}"
-        results[int(chunk.rows[position])] = result
+            results[int(chunk.rows[position])] = f"{place_of(path, int(chunk.frame[position]))}: {reason}"
+        else:
+            results[int(chunk.rows[position])] = result
     return results
 
 

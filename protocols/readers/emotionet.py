@@ -34,7 +34,7 @@ from ..files import Array
 from ..labels import EMOTIONET_AUS
 from .emotionet_labels import ASK, LabelRows, read_labels
 from .folders import contents
-from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
+from .listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
 
 MANUAL, AUTOMATIC = "manual", "automatic"
 FILE_2020 = "EmotioNet_FACS_aws_2020_24600.csv"
@@ -74,7 +74,12 @@ def read(root: Path) -> Listing:
     root = Path(root)
     if not root.is_dir():
         raise absent("emotionet", root, ASK, f"{FILE_2020}, dataFile_NNNN.txt, pictures")
-    allowed = {"manual": Path, "pictures": Path, "image_lists": (AUTOMATIC, MANUAL), "automatic_rows": int}
+    allowed: dict[str, Allowed] = {
+        "manual": Path,
+        "pictures": Path,
+        "image_lists": (AUTOMATIC, MANUAL),
+        "automatic_rows": int,
+    }
     choices = read_choices(root, allowed)
     found = _scan(root, choices.get("pictures", ""))
     parts = {MANUAL: [choices["manual"]] if "manual" in choices else _manual_file(root, found.files)}

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import BadInput
 from ..files import Array
 
+Allowed = type | tuple[object, ...]
 CHOICES_FILE = "fernoise.toml"
 
 
@@ -89,7 +90,7 @@ def first(places: Iterable[str]) -> str:
     return next(iter(places), "")
 
 
-def read_choices(root: Path, known: Mapping[str, type | tuple[object, ...]]) -> dict[str, Any]:
+def read_choices(root: Path, known: Mapping[str, Allowed]) -> dict[str, Any]:
     """The settings in `fernoise.toml` beside the data, where a layout leaves a choice to the user.
 
     Args:
@@ -119,7 +120,7 @@ def read_choices(root: Path, known: Mapping[str, type | tuple[object, ...]]) -> 
         if isinstance(allowed, tuple) and value not in allowed:
             raise BadInput(f"{file}: {name} = {value!r} must be one of {', '.join(map(repr, allowed))}")
         if allowed is Path:
-            path = Path(value)
+            path = Path(str(value))
             if path.is_absolute() or ".." in path.parts or not (root / path).exists():
                 raise BadInput(f"{file}: {name} = {value!r} is not in {root}; write a path relative to that folder")
             found[name] = path.as_posix()

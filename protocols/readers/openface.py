@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
-from .listing import Check, Listing, absent, first, read_choices
+from .listing import Allowed, Check, Listing, absent, first, read_choices
 from .openface_csv import AGAIN, AUS, Choices, Face, Reader
 from .text_lines import shown
 
@@ -87,8 +87,9 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
             picture, rows with the name of several pictures, or a number of rows that differs from that of pictures.
     """
     root = Path(root)
-    known = {"file_column": str, "labels": ("presence", "intensity"), "threshold": float, "confidence": float}
-    reader = Reader(Choices(**read_choices(root, known)))
+    kinds = ("presence", "intensity")
+    allowed: dict[str, Allowed] = {"file_column": str, "labels": kinds, "threshold": float, "confidence": float}
+    reader = Reader(Choices(**read_choices(root, allowed)))
     table, folder = root / f"{dataset}.csv", root / dataset
     if table.is_file():
         source, faces = table, list(reader.faces(table))

@@ -26,7 +26,7 @@ import numpy as np
 
 from ...errors import BadInput, unknown
 from ...labels import AFFECTNET_CLASSES
-from ..listing import CHOICES_FILE, Check, Listing, absent, read_choices
+from ..listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
 from . import csv_lists, npy_labels
 from .csv_lists import TABLES, Places
 from .labels import ASK, TRAIN_COUNTS, PartRows, check_class_order
@@ -38,7 +38,7 @@ PARTS = ("train", "validation", "automatic")
 
 _WORD = {"train": "training", "validation": "validation", "automatic": "automatic"}
 _PATHS = ("training", "validation", "automatic", "manual_images", "automatic_images")
-_CHOICES = {"release": ("csv", "2021"), "box": ("face", "whole"), **dict.fromkeys(_PATHS, Path)}
+_CHOICES: dict[str, Allowed] = {"release": ("csv", "2021"), "box": ("face", "whole"), **dict.fromkeys(_PATHS, Path)}
 # Rows of the tables, including codes 8 to 10; in some copies the one faulty row of training.csv is removed.
 _TABLE_ROWS = {"train": (414_799, 414_798), "validation": (5_500,)}
 # Most copies of the 2021 release lack one validation picture; its class is not published.
@@ -111,7 +111,7 @@ def _read_part(root: Path, part: str, release: str, places: Places, choices: dic
 def _one(root: Path, found: list[Path], what: str, choice: str, choices: dict[str, Any]) -> Path | None:
     """The chosen file or folder, or the only one that was found."""
     if choice in choices:
-        return root / choices[choice]
+        return root / str(choices[choice])
     if len(found) > 1:
         names = ", ".join(path.relative_to(root).as_posix() for path in found)
         raise BadInput(f"{root}: more than one {what}: {names}; write {choice} = '...' in {root / CHOICES_FILE}")
