@@ -1,1 +1,1 @@
-"""What the papers' methods are compared with, one file each."""
+"""The baselines that the papers' methods are compared with, one file each."""

@@ -1,4 +1,4 @@
-"""Asymmetric loss (Ridnik et al., ICCV 2021): easy negatives count less, and the easiest not at all."""
+"""Asymmetric loss (Ridnik et al., ICCV 2021): easy negatives are down-weighted, and the easiest are ignored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AsymmetricLossParams:
     gamma_positive: float = sourced(0.0, "authors' code, train.py (Alibaba-MIIL/ASL): gamma_pos 0, MS-COCO")
     margin: float = sourced(0.05, "authors' code, train.py (Alibaba-MIIL/ASL): clip 0.05, MS-COCO")
     detach_focus: bool = sourced(
-        False, "Ridnik et al. §2: gradient of the whole loss; the authors' train.py asks for a focus without gradient"
+        False, "Ridnik et al. §2: gradient of the whole loss; the authors' train.py detaches the focusing factor"
     )
 
 
@@ -38,7 +38,7 @@ def asymmetric_loss(
     *,
     detach_focus: bool = False,
 ) -> Tensor:
-    """Focal loss with a focus for each sign and a shift of negatives, mean over the known entries.
+    """Focal loss with separate focusing for positives and negatives and shifted negatives, mean over known entries.
 
     Positives: -(1-p)^γ₊·log p. Negatives: -p_m^γ₋·log(1-p_m) with p_m = max(p - margin, 0).
 
@@ -48,7 +48,7 @@ def asymmetric_loss(
         gamma_negative: γ₋ ≥ 0.
         gamma_positive: γ₊ ≥ 0.
         margin: m in [0, 1).
-        detach_focus: no gradient through the focus, the power in front of the logarithm.
+        detach_focus: no gradient through the focusing factor, the power in front of the logarithm.
 
     Returns:
         Scalar with gradient; 0 when no label is known.
@@ -56,17 +56,17 @@ def asymmetric_loss(
     Raises:
         ValueError: a parameter outside its range.
 
-    Source: Ridnik et al. §2, authors' code src/loss_functions/losses.py (Alibaba-MIIL/ASL), which sums; the
-    mean keeps the loss in the range of the other methods' under the common recipe.
+    Source: Ridnik et al. §2, authors' code src/loss_functions/losses.py (Alibaba-MIIL/ASL), which sums; here the mean,
+    so that the loss has the scale of the other methods' under the shared recipe.
     """
     if gamma_negative < 0 or gamma_positive < 0 or not 0.0 <= margin < 1.0:
         raise ValueError(f"gammas {gamma_negative}, {gamma_positive} must not be negative, margin {margin} in [0, 1)")
     logits = full_precision(logits)
     log_p, log_not_p, p = F.logsigmoid(logits), F.logsigmoid(-logits), logits.sigmoid()
-    # 1 - p is at least the margin after a shift; unshifted only the log-sigmoid is finite at saturation.
+    # With a shift, 1 - p_m is at least the margin; without one, only the log-sigmoid is finite at saturation.
     shifted = (p - margin).clamp(min=0.0)
     log_not_shifted = log_not_p if margin == 0 else torch.log1p(-shifted)
-    # Below γ = 1 a power has no finite gradient at base 0, where the logarithm is 0 anyway.
+    # For γ < 1 a power has no finite gradient at base 0, where the logarithm is 0 anyway.
     negative_focus = torch.where(shifted > 0, shifted, 1.0) ** gamma_negative
     positive_focus = torch.exp(gamma_positive * log_not_p)
     if detach_focus:
@@ -78,10 +78,10 @@ def asymmetric_loss(
 
 
 class AsymmetricLoss(Method):
-    """One network under the asymmetric loss, verified and other rows alike.
+    """One network trained with the asymmetric loss on verified and unverified rows alike.
 
     Reference: Ridnik, Ben-Baruch et al., "Asymmetric loss for multi-label classification", ICCV 2021; code
-    Alibaba-MIIL/ASL. A negative that is doubted by less than the margin is not learnt from any more.
+    Alibaba-MIIL/ASL. A negative predicted with a probability below the margin has no loss.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -96,7 +96,7 @@ class AsymmetricLoss(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Mean over the known entries; no update where nothing is known."""
+        """Mean loss over the known entries; no update for a batch without a known label."""
         known, params = batch.labels != 0, self.params
         weight = known[None].float()
         if not bool(known.any()):

@@ -1,4 +1,4 @@
-"""Bootstrapping (Reed et al., 2014): targets between the given labels and the network's own predictions."""
+"""Bootstrapping (Reed et al., 2014): targets are a mix of the given labels and the network's own predictions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def bootstrap_targets(logits: Tensor, labels: Tensor, weight: float, hard: bool)
 
     Args:
         logits: float [N, L].
-        labels: [N, L] in {-1, 0, +1}; unknown ones get a negative's target and must be left out by the loss.
+        labels: [N, L] in {-1, 0, +1}; unknown ones get the target of a negative and must be masked in the loss.
         weight: w in [0, 1], share of the given label.
-        hard: thresholded predictions, strictly above one half, instead of probabilities.
+        hard: predictions thresholded at 1/2 instead of probabilities.
 
     Returns:
         [N, L] in [0, 1] of the dtype of the logits (half precision becomes float32); no gradient.
@@ -50,10 +50,10 @@ def bootstrap_targets(logits: Tensor, labels: Tensor, weight: float, hard: bool)
 
 
 class Bootstrapping(Method):
-    """One network under binary cross-entropy with targets that its own prediction of the step has a part in.
+    """One network trained with binary cross-entropy on a mix of the given labels and its current predictions.
 
     Reference: Reed, Lee, Anguelov, Szegedy, Erhan & Rabinovich, "Training deep neural networks on noisy labels with
-    bootstrapping", 2014, as ReCoT re-implements it for AUs (appendix A.2). Verified and other rows alike.
+    bootstrapping", 2014, as ReCoT re-implements it for AUs (appendix A.2). Verified and unverified rows alike.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -68,7 +68,7 @@ class Bootstrapping(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Mean over the known entries; no update where nothing is known."""
+        """Mean loss over the known entries; no update for a batch without a known label."""
         known = batch.labels != 0
         weight = known[None].float()
         if not bool(known.any()):

@@ -1,4 +1,4 @@
-"""Co-teaching (Han et al., NeurIPS 2018): each network learns from the small-loss samples of the other."""
+"""Co-teaching (Han et al., NeurIPS 2018): each network is trained on the small-loss samples selected by the other."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class CoTeachingParams:
 
     ramp_epochs: int = sourced(10, "authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2): num_gradual 10")
     ramp_stated_for: int = sourced(
-        40, "unstated: ours; the ramp takes 10 epochs of a 40-epoch recipe and keeps its share of any other length"
+        40, "unstated: ours; the ramp takes 10 epochs of a 40-epoch recipe and scales with the length of training"
     )
     exponent: float = sourced(1.0, "authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2)")
     noise_rate: RateSource = sourced("true", "authors' code, main.py:19-33: forget_rate is the noise rate unless given")
     estimate_epoch: int = sourced(
-        4, "unstated: ours; epochs before the noise rate is estimated, of a 40-epoch recipe; only where it is estimated"
+        4, "unstated: ours; epochs of a 40-epoch recipe before the noise rate is estimated (variant estimated-rate)"
     )
 
 
@@ -67,9 +67,9 @@ class CoTeaching(Method):
 
     Reference: Han et al., "Co-teaching: robust training of deep neural networks with extremely noisy labels", NeurIPS
     2018; code bhanML/Co-teaching. The final forget rate is the true noise rate: oracle knowledge, which the variant
-    "estimated-rate" does without. The authors report either network alone; here one prediction is asked for and it is
-    the mean of the two networks' probabilities. Epochs count from 0, so the first one leaves nothing out; the authors'
-    loop starts at the second entry.
+    "estimated-rate" does not use. The authors report each network separately; here the prediction is the mean of the
+    two networks' probabilities. Epochs count from 0, so nothing is left out in the first one; the authors' loop starts
+    at the second entry of the schedule.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "noise_rate"})
@@ -98,11 +98,11 @@ class CoTeaching(Method):
         )
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Estimates the noise rate, where it is not told and it is time to."""
+        """Estimates the noise rate at the estimation epoch, unless it is known."""
         self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of the two exchanged losses; weight marks the samples each network trained on."""
+        """Sum of the two networks' losses; the step's weight marks the samples each network was trained on."""
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
         forget_rate = float(self.schedule.rates[batch.epoch])
         loss1, loss2, rows1, rows2 = _exchange(logits1, logits2, batch.labels, forget_rate)

@@ -1,4 +1,4 @@
-"""Co-teaching (Han et al., NeurIPS 2018) carried over to action units: peers exchange small-loss entries, not faces."""
+"""Co-teaching (Han et al., NeurIPS 2018) adapted to action units: networks exchange small-loss AU labels."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class CoTeachingMultiParams:
     ramp_epochs: int = sourced(10, "Co-teaching, authors' code, main.py:19-33 (bhanML/Co-teaching @7c7fbe2)")
     estimate_epoch: int = sourced(4, "unstated: ours; epochs before the shares of wrong labels are estimated")
     stated_for: int = sourced(
-        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and keep their share of any other length"
+        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and scale with the length of training"
     )
 
 
 def co_teaching_multi_loss(
     logits1: Tensor, logits2: Tensor, labels: Tensor, rates: Tensor, verified: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean binary cross-entropy of each network over the entries that the other one selects.
+    """Mean binary cross-entropy of each network over the entries (AU labels) that the other one selects.
 
     Args:
         logits1: float [N, L] of the first network.
@@ -39,9 +39,9 @@ def co_teaching_multi_loss(
         verified: bool [N], rows whose known entries are always kept.
 
     Returns:
-        (loss1, loss2): scalars, each with gradient to its own network only; 0 where nothing is known.
+        (loss1, loss2): scalars, each with gradient to its own network only; 0 without a known label.
 
-    Source: this project's multi-label form of Co-teaching's exchange.
+    Source: this project's multi-label form of Co-teaching's sample exchange.
     """
     loss1, loss2, _, _ = _exchange(logits1, logits2, labels, rates, verified)
     return loss1, loss2
@@ -60,11 +60,12 @@ def _exchange(
 
 
 class CoTeachingMulti(Method):
-    """Two networks; each is trained on the AU entries of smallest loss under the other.
+    """Two networks; each is trained on the AU labels of smallest loss under the other.
 
-    The multi-label form is this project's own: Han et al. select samples of one label. Entries are selected within the
-    batch, positives and negatives of each AU apart; verified rows are kept whole. The shares left out are no oracle
-    knowledge: a mixture estimates them from the losses after a short warm-up. Prediction: mean of the probabilities.
+    The multi-label form is this project's own: Han et al. select single-label samples. Entries are selected within the
+    batch, separately for positives and negatives of each AU; verified rows are always kept. No oracle knowledge: the
+    shares left out are estimated from the losses by a mixture model after a short warm-up. Prediction: mean of the
+    probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -82,11 +83,11 @@ class CoTeachingMulti(Method):
         )
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Estimates the shares of wrong labels when it is time to."""
+        """Estimates the shares of wrong labels at the estimation epoch."""
         self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of the two exchanged losses; weight marks the entries each network trained on."""
+        """Sum of the two networks' losses; the step's weight marks the entries each network was trained on."""
         known = batch.labels != 0
         if not bool(known.any()):
             return Step(loss=None, weight=known.float().expand(2, -1, -1))

@@ -1,4 +1,4 @@
-"""Co-teaching+ (Yu et al., ICML 2019): small-loss samples exchanged among those the two networks disagree on."""
+"""Co-teaching+ (Yu et al., ICML 2019): networks exchange small-loss samples among those they disagree on."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ class CoTeachingPlusParams:
     )
     ramp_epochs: int = sourced(10, "authors' code, main.py:28-35 (xingruiyu/coteaching_plus @a68ed61): num_gradual 10")
     stated_for: int = sourced(
-        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and keep their share of any other length"
+        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and scale with the length of training"
     )
     agreed_until: int = sourced(
-        5000, "authors' code, loss.py:60 (xingruiyu/coteaching_plus @a68ed61): a batch all agree on counts before that"
+        5000,
+        "authors' code, loss.py:60 (xingruiyu/coteaching_plus @a68ed61): until then batches of full agreement count",
     )
     noise_rate: RateSource = sourced(
         "true", "authors' code, main.py:28-35 (xingruiyu/coteaching_plus): forget_rate is the noise rate unless given"
     )
     estimate_epoch: int = sourced(
-        4, "unstated: ours; epochs before the noise rate is estimated, of a 40-epoch recipe; only where it is estimated"
+        4, "unstated: ours; epochs of a 40-epoch recipe before the noise rate is estimated (variant estimated-rate)"
     )
 
 
@@ -47,17 +48,17 @@ def co_teaching_plus_loss(
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of each network over the small-loss samples of the other, among those they disagree on.
 
-    Of the n samples whose predicted classes differ, each network takes the int((1-R)·n) of smallest loss under the
-    other, or all n where that is none. Without any disagreement the loss is the mean over the whole batch while
-    step < agreed_until, and 0 from then on.
+    Of the n samples whose predicted classes differ, each network is trained on the int((1-R)·n) of smallest loss under
+    the other, or on all n where that number is 0. If the networks agree on every sample, the loss is the mean over the
+    whole batch while step < agreed_until, and 0 from then on.
 
     Args:
         logits1: float [B, C] of the first network.
         logits2: float [B, C] of the second.
         labels: int64 [B].
         forget_rate: R in [0, 1], share left out.
-        step: epoch times step within the epoch, as the authors count.
-        agreed_until: the step from which agreement throughout teaches nothing.
+        step: epoch times step within the epoch, as counted in the authors' code.
+        agreed_until: the step from which a batch of full agreement has no loss.
 
     Returns:
         (loss1, loss2): scalars, each with gradient to its own network only.
@@ -74,15 +75,15 @@ def _losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _mean_loss(logits: Tensor, labels: Tensor, keep: Tensor) -> Tensor:
-    """Mean cross-entropy of the rows kept; 0 where none is."""
-    # A choice, not a product: a row that is left out stays out even where its loss overflows.
+    """Mean cross-entropy of the kept rows; 0 if there are none."""
+    # `where`, not a product: 0 · inf would be NaN for a row that is left out and whose loss overflows.
     return torch.where(keep, _losses(logits, labels), 0.0).sum() / keep.sum().clamp(min=1)
 
 
 def _disagreed(
     logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float, agreed_counts: bool
 ) -> tuple[Tensor, Tensor]:
-    """Bool [B] each: the rows the first and the second network train on."""
+    """The rows that the first and the second network are trained on: bool [B] each."""
     differ = logits1.detach().argmax(dim=1) != logits2.detach().argmax(dim=1)
     keep1, keep2 = _exchanged(logits1, logits2, labels, forget_rate, differ)
     everything = ~differ.any() & agreed_counts
@@ -92,13 +93,13 @@ def _disagreed(
 def _exchanged(
     logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float, among: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Bool [B] each: of the rows `among`, those with a small loss under the other network."""
+    """Of the rows `among`, those with a small loss under the other network: bool [B] each."""
     losses1, losses2 = _losses(logits1.detach(), labels), _losses(logits2.detach(), labels)
     return _small(losses2, among, forget_rate), _small(losses1, among, forget_rate)
 
 
 def _plain(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float) -> tuple[Tensor, Tensor]:
-    """Bool [B] each: the rows of plain Co-teaching, at least one of any batch."""
+    """The rows selected by plain Co-teaching, at least one per batch: bool [B] each."""
     keep1, keep2 = torch.zeros(2, len(labels), dtype=torch.bool, device=labels.device)
     keep1[small_loss(_losses(logits2.detach(), labels), forget_rate)] = True
     keep2[small_loss(_losses(logits1.detach(), labels), forget_rate)] = True
@@ -106,27 +107,26 @@ def _plain(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float)
 
 
 def _small(losses: Tensor, among: Tensor, forget_rate: float) -> Tensor:
-    """Bool [B]: of the n rows `among`, the int((1-R)·n) of smallest loss, ties in row order; all n where that is none.
+    """Of the n rows `among`, the int((1-R)·n) of smallest loss, ties in row order, or all n if that is 0: bool [B].
 
-    On the device throughout: the size of the disagreement is not waited for.
+    Stays on the device, without a synchronisation to read n.
     """
     size = among.sum()
     count = ((1.0 - float(forget_rate)) * size.double()).long()
     count = torch.where(count > 0, count, size)
-    # Two stable sorts: by loss, then the rows in question to the front.
+    # Two stable sorts: by loss, then the rows `among` to the front.
     order = losses.argsort(stable=True)
     order = order[(~among[order]).to(torch.uint8).argsort(stable=True)]
     return (order.argsort() < count) & among
 
 
 class CoTeachingPlus(Method):
-    """Co-teaching whose exchange, after a warm-up, is among the samples on which the two predictions differ.
+    """Co-teaching restricted, after a warm-up, to the samples on which the two networks' predictions differ.
 
     Reference: Yu et al., "How does disagreement help generalization against label corruption?", ICML 2019; code
     xingruiyu/coteaching_plus. The final forget rate is the true noise rate: oracle knowledge, which the variant
-    "estimated-rate" does without. The authors report either network alone; here one prediction is asked for and it is
-    the mean of the two networks' probabilities. Epochs count from 0; the authors' loop starts at the schedule's second
-    entry.
+    "estimated-rate" does not use. The authors report each network separately; here the prediction is the mean of the
+    two networks' probabilities. Epochs count from 0; the authors' loop starts at the second entry of the schedule.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "noise_rate"})
@@ -155,11 +155,11 @@ class CoTeachingPlus(Method):
         )
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Estimates the noise rate, where it is not told and it is time to."""
+        """Estimates the noise rate at the estimation epoch, unless it is known."""
         self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of the two exchanged losses; weight marks the samples each network trained on, if any."""
+        """Sum of the two networks' losses; the step's weight marks the samples each was trained on, if any."""
         labels = batch.labels
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
         forget_rate = float(self.schedule.rates[batch.epoch])
@@ -168,7 +168,7 @@ class CoTeachingPlus(Method):
             keep1, keep2 = _plain(logits1, logits2, labels, forget_rate)
         else:
             keep1, keep2 = _disagreed(logits1, logits2, labels, forget_rate, agreed_counts)
-        # Only past `agreed_until` may there be nothing to train on; a zero loss would still move the optimiser.
+        # After `agreed_until` a batch may have no sample to train on; a zero loss would still let the optimiser move.
         nothing = not agreed_counts and not bool(keep1.any())
         loss = None if nothing else _mean_loss(logits1, labels, keep1) + _mean_loss(logits2, labels, keep2)
         weight = torch.stack([keep1, keep2]).float()

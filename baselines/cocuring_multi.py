@@ -1,4 +1,4 @@
-"""Co-curing carried over to action units: peers that mimic each other, and turn the entries both doubt."""
+"""Co-curing adapted to action units: two networks mimic each other and flip the AU labels that both reject."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class CoCuringMultiParams:
     margin: float = sourced(0.7, "Co-curing, authors' code, main_rafdb.py:87 (1980x/Cocuring @6fba212): δ")
     relabel: bool = sourced(True, "Co-curing §3.2.2; off in the variant no-relabel")
     within_rate: bool = sourced(
-        True, "unstated: ours; an unsure network doubts every rare positive, so no more turn than are estimated wrong"
+        True,
+        "unstated: ours; limits flips to the estimated share of wrong labels, as weak networks reject rare positives",
     )
     warm_up: int = sourced(
-        10, "unstated: ours, as for Co-curing; epochs before the shares of wrong labels are estimated and labels turn"
+        10, "unstated: ours, as for Co-curing; epochs before shares of wrong labels are estimated and labels flipped"
     )
     warm_up_stated_for: int = sourced(40, "Co-curing, authors' code, main_rafdb.py:51: n_epoch 40")
 
@@ -48,7 +49,7 @@ def cocuring_multi_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, weight
         weight: λ in [0, 1].
 
     Returns:
-        (loss1, loss2): scalars, each with gradient to its own logits only; 0 where nothing is known.
+        (loss1, loss2): scalars, each with gradient to its own logits only; 0 without a known label.
 
     Source: this project's multi-label form of Co-curing, eqs. (1)-(2).
     """
@@ -63,13 +64,13 @@ def cocuring_multi_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, weight
 
 @torch.no_grad()
 def joint_relabel_entries(logits1: Tensor, logits2: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """The other sign where both networks prefer it to the label's by more than a margin; else the label.
+    """The opposite label where both networks prefer it to the label by more than a margin; else the label.
 
     Args:
         logits1: float [N, L] of the first network.
         logits2: float [N, L] of the second.
         labels: [N, L] in {-1, 0, +1}; 0 stays unknown.
-        margin: δ; p(other sign) > p(label's sign) + δ must hold strictly in both.
+        margin: δ; a label is flipped where p(opposite) > p(label) + δ holds in both networks.
 
     Returns:
         [N, L] of the dtype of the labels, no gradient.
@@ -84,14 +85,14 @@ def joint_relabel_entries(logits1: Tensor, logits2: Tensor, labels: Tensor, marg
 
 
 class CoCuringMulti(Method):
-    """Two peers under a balance of supervision and mimicry that shifts with the epoch; entries both doubt are turned.
+    """Two networks with an epoch-dependent balance of supervision and mimicry; AU labels both reject are flipped.
 
-    The multi-label form is this project's own: Gera & Balasubramanian relabel samples of one label. From the end of the
-    warm-up on each draw judges the given labels anew, before its update, and its verdict serves at the next draw; with
-    labels that stay turned, the bound below would be passed a little at every draw. Turned are entries that both peers
-    doubt by more than the margin and that are among those of largest loss: of an AU's positives, and of its negatives,
-    in a batch no more than the share the mixture on the losses takes for wrong (no oracle knowledge). Verified rows are
-    never turned. Prediction: mean of the two probabilities.
+    The multi-label form is this project's own: Gera & Balasubramanian relabel single-label samples. After the warm-up
+    every step re-decides, before its update, which given labels of its rows are flipped; this takes effect the next
+    time the rows are in a batch. (Were flips permanent, the limit below would be exceeded a little more at every step.)
+    A label is flipped if both networks reject it by more than the margin and it is among those of largest loss: per
+    batch, of an AU's positives and of its negatives, at most the share that the mixture model estimates to be wrong (no
+    oracle knowledge). Labels of verified rows are never flipped. Prediction: mean of the two networks' probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -114,16 +115,16 @@ class CoCuringMulti(Method):
         self.register_buffer("memory", torch.zeros(task.train_size, task.num_classes, dtype=torch.int8))
 
     def prepare(self, train: TrainView) -> None:
-        """Start the label memory from the given labels."""
+        """Initialises the label memory with the given labels."""
         self.memory.copy_(train.labels)
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Estimates the shares of wrong labels, where they are asked for, when it is time to."""
+        """Estimates the shares of wrong labels at the end of the warm-up, where flips are limited by them."""
         if self.params.relabel and self.params.within_rate:
             self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
-        """Loss on the current labels of memory; then judges the given ones for the next draw."""
+        """Loss on the current labels in memory; then updates the memory from the given labels."""
         params = self.params
         labels = torch.where(batch.labels == 0, 0, self.memory[batch.index].to(batch.labels.dtype))
         known = labels != 0
@@ -145,7 +146,7 @@ class CoCuringMulti(Method):
 
     @torch.no_grad()
     def _judged(self, logits1: Tensor, logits2: Tensor, batch: Batch) -> Tensor:
-        """The given labels with the doubted ones turned, int64 [B, L]."""
+        """The given labels with the rejected ones flipped, int64 [B, L]."""
         labels = batch.labels
         trusted = batch.verified[:, None].expand_as(labels)
         if self.params.within_rate:

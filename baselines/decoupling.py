@@ -27,7 +27,7 @@ class DecouplingParams:
     warm_up: int = sourced(
         0, "unstated: ours, epochs of a 40-epoch recipe on all rows; the variant 'warm-up' has Co-teaching+'s 5"
     )
-    stated_for: int = sourced(40, "unstated: ours; the epochs keep their share of any other length")
+    stated_for: int = sourced(40, "unstated: ours; the epochs scale with the length of training")
     floor: float = sourced(
         0.1, "authors' code, train.py:172-174 (emalach/UpdateByDisagreement @86d01a8): min_batch_size 0.1"
     )
@@ -38,17 +38,17 @@ def decoupling_loss(
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each network over the rows where their predictions differ: Σ w·CE_k / max(floor·B, Σ w).
 
-    Labels and losses play no part in the choice of rows, and the noise rate none at all.
+    The choice of rows does not depend on labels or losses, and the noise rate is not used.
 
     Args:
         logits1: float [B, C] of the first network.
         logits2: float [B, C] of the second.
         labels: int64 [B].
-        warm_up: all rows count, whatever the predictions.
-        floor: share of the batch below which the divisor does not fall.
+        warm_up: use all rows, whatever the predictions.
+        floor: lower bound of the divisor, as a share of the batch.
 
     Returns:
-        (loss1, loss2): scalars, each with gradient to its own network only; 0 where the networks agree throughout.
+        (loss1, loss2): scalars, each with gradient to its own network only; 0 where the networks agree on every row.
 
     Source: authors' code, train.py:172-174,240 (emalach/UpdateByDisagreement @86d01a8), without the class weights and
     the weight decay of its binary task.
@@ -58,16 +58,16 @@ def decoupling_loss(
 
 
 def _disagreement(logits1: Tensor, logits2: Tensor, warm_up: bool) -> Tensor:
-    """Bool [B], the rows both networks train on."""
+    """The rows that both networks are trained on: bool [B]."""
     differ = logits1.detach().argmax(dim=1) != logits2.detach().argmax(dim=1)
     return torch.ones_like(differ) if warm_up else differ
 
 
 def _losses(logits1: Tensor, logits2: Tensor, labels: Tensor, used: Tensor, floor: float) -> list[Tensor]:
     divisor = used.sum(dtype=torch.float64).clamp(min=floor * len(used))
-    divisor = torch.where(divisor > 0, divisor, 1.0)  # nothing used, no floor: 0, not 0 / 0
+    divisor = torch.where(divisor > 0, divisor, 1.0)  # no row used and no floor: 0 instead of 0 / 0
     each = [F.cross_entropy(full_precision(logits), labels, reduction="none") for logits in (logits1, logits2)]
-    # A choice, not a product: a row that is left out stays out even where its loss overflows.
+    # `where`, not a product: 0 · inf would be NaN for a row that is left out and whose loss overflows.
     return [torch.where(used, losses, 0.0).sum() / divisor.to(losses.dtype) for losses in each]
 
 
@@ -75,9 +75,9 @@ class Decoupling(Method):
     """Two networks, each trained on its own cross-entropy over the samples on which their predictions differ.
 
     Reference: Malach & Shalev-Shwartz, 'Decoupling "when to update" from "how to update"', NeurIPS 2017; code
-    emalach/UpdateByDisagreement. A batch without disagreement skips the update: a zero loss would still move the
-    optimiser's moments. Networks that start from scratch may come to agree on everything before they have learnt, and
-    then nothing moves them any more. Prediction: mean of the two probabilities.
+    emalach/UpdateByDisagreement. A batch without disagreement skips the update, since a zero loss would still change
+    the optimiser's moments. Networks without pre-training may agree on every sample before they have learnt anything,
+    and are then no longer updated. Prediction: mean of the two networks' probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -95,7 +95,7 @@ class Decoupling(Method):
         self.warm_up_steps = params.warm_up_steps + epochs * task.steps_per_epoch
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of the two networks' losses; no update where they agree throughout."""
+        """Sum of the two networks' losses; no update where they agree on every row."""
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
         warm_up = batch.epoch * self.task.steps_per_epoch + batch.step < self.warm_up_steps
         used = _disagreement(logits1, logits2, warm_up)

@@ -1,4 +1,4 @@
-"""Deep co-training (Qiao et al., ECCV 2018) for action units: two views agree, and resist each other's weak spots."""
+"""Deep co-training (Qiao et al., ECCV 2018) for action units: consistent networks, robust to each other's attacks."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class DeepCoTrainingParams:
     difference_factor: float = sourced(0.5, "λ_diff of AlanChou's code @1b56dc1, which follows the paper")
     ramp_epochs: int = sourced(80, "AlanChou's code @1b56dc1, which follows the paper: both factors warm up")
     ramp_stated_for: int = sourced(
-        600, "AlanChou's code @1b56dc1: length of training; unstated: ours, that a ramp keeps its share of any other"
+        600, "AlanChou's code @1b56dc1: epochs of training; unstated: ours, the ramp scales with the length of training"
     )
     epsilon: float = sourced(0.02, "AlanChou's code @1b56dc1, which follows the paper: ε, images in [0, 1]")
     adversarial: bool = sourced(True, "paper: view difference constraint; off in this project's simplified variant")
 
 
 def fast_gradient_sign(network: nn.Module, images: Tensor, targets: Tensor, epsilon: float) -> Tensor:
-    """Images moved by ε along the sign of the gradient of the network's loss, batch statistics held fixed.
+    """Images perturbed by ε times the sign of the gradient of the network's loss, in evaluation mode.
 
     Args:
-        network: images [B, 3, H, W] to logits [B, L]; runs in evaluation mode here and is left in the mode it had.
+        network: maps images [B, 3, H, W] to logits [B, L]; set back to its previous mode afterwards.
         images: float [B, 3, H, W].
-        targets: [B, L] in {-1, +1}; an entry 0 has no part.
-        epsilon: length of the move of each value; the result is not clamped.
+        targets: [B, L] in {-1, +1}; entries of 0 are ignored.
+        epsilon: size of the perturbation of each value; the result is not clamped.
 
     Returns:
-        Float [B, 3, H, W]; no gradient, and none reaches the network's parameters.
+        Float [B, 3, H, W] without gradient; the network's parameters receive none either.
 
     Source: the paper's attack, Goodfellow et al., ICLR 2015; evaluation mode and no clamp as in AlanChou @1b56dc1.
     """
@@ -50,28 +50,28 @@ def fast_gradient_sign(network: nn.Module, images: Tensor, targets: Tensor, epsi
     with torch.enable_grad():
         leaf = images.detach().clone().requires_grad_(True)
         losses = binary_cross_entropy(network(leaf), targets > 0) * (targets != 0)
-        # The sum leaves each row's gradient its own; a mean could round a small one to zero.
+        # A sum, since the division of a mean could round a small gradient to zero.
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
     network.train(training)
     return images.detach() + epsilon * gradient.sign()
 
 
 def view_difference(logits1: Tensor, logits2: Tensor, attacked1: Tensor, attacked2: Tensor) -> Tensor:
-    """Cross-entropy of each network on the other's adversarial examples against what the other says of the originals.
+    """Cross-entropy of each network's predictions on the other's adversarial images with the other's on the originals.
 
     H(p2(x), p1(adv2(x))) + H(p1(x), p2(adv1(x))), each a mean over rows and AUs.
 
     Args:
         logits1: float [N, L], first network on its images.
         logits2: float [N, L], second network on its images.
-        attacked1: float [N, L], first network on the examples adversarial to the second.
-        attacked2: float [N, L], second network on the examples adversarial to the first.
+        attacked1: float [N, L], first network on the images adversarial to the second.
+        attacked2: float [N, L], second network on the images adversarial to the first.
 
     Returns:
         Scalar with gradient to all four: the targets are not detached; 0 for no rows.
 
-    Source: the paper's view difference constraint, a Bernoulli for each AU in place of the softmax; undetached as in
-    AlanChou @1b56dc1.
+    Source: the paper's view difference constraint, with a sigmoid for each AU in place of the softmax; not detached, as
+    in AlanChou @1b56dc1.
     """
     first = binary_cross_entropy(attacked1, full_precision(logits2).sigmoid())
     second = binary_cross_entropy(attacked2, full_precision(logits1).sigmoid())
@@ -79,16 +79,17 @@ def view_difference(logits1: Tensor, logits2: Tensor, attacked1: Tensor, attacke
 
 
 class DeepCoTraining(Method):
-    """Two networks learn from the verified labels, agree on the other rows, and differ in what deceives them.
+    """Two networks supervised on verified rows, consistent on the others, robust to each other's adversarial images.
 
     Reference: Qiao, Shen, Zhang, Wang & Yuille, "Deep co-training for semi-supervised image recognition", ECCV 2018;
     constants and details as in AlanChou/Deep-Co-Training-for-Semi-Supervised-Image-Recognition, not the authors' code.
-    The multi-label form is this project's own: every softmax becomes a sigmoid for each AU and every part a mean over
-    AUs, which keeps the balance of the parts. Labels of unverified rows are not used. In place of labelled batches of
-    their own the networks get views of their own of the verified rows; of the others they see the same view, as the
-    agreement compares them there. Examples are adversarial to the known verified labels, elsewhere to the network's own
-    decisions. The factors rise with the 1-based epoch. A batch without a known verified label is skipped, since
-    agreement alone is reached by any constant prediction. Prediction: mean of the two probabilities.
+    The multi-label form is this project's own: a sigmoid for each AU replaces every softmax, and each loss is a mean
+    over AUs, which keeps the balance of the losses. Labels of unverified rows are not used. Instead of separate
+    labelled batches, the networks get different views of the verified rows; of the other rows they get the same view,
+    on which their predictions are compared. Adversarial images attack the known verified labels, and otherwise the
+    network's own decisions. The factors increase with the 1-based epoch. A batch without a known verified label is
+    skipped, since any constant prediction minimises the agreement loss. Prediction: mean of the two networks'
+    probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
@@ -106,7 +107,7 @@ class DeepCoTraining(Method):
         self.ramp_epochs = task.scaled_epochs(params.ramp_epochs, params.ramp_stated_for)
 
     def loss(self, batch: Batch) -> Step:
-        """Supervision (the sum over the networks) + ramp · (λ_cot · agreement + λ_diff · difference)."""
+        """The loss: supervision (summed over the networks) + ramp · (λ_cot · agreement + λ_diff · difference)."""
         params, clean = self.params, batch.verified
         weight = (clean[:, None] & (batch.labels != 0)).float().expand(2, -1, -1)
         if not bool(weight.any()):
@@ -129,7 +130,7 @@ class DeepCoTraining(Method):
         return Step(loss, mean_probabilities(logits1.detach(), logits2.detach(), "multi"), weight, logs=logs)
 
     def _adversarial(self, network: Network, images: Tensor, logits: Tensor, batch: Batch) -> Tensor:
-        """The images moved against the known verified labels, or else against the network's own decisions."""
+        """Adversarial images for the known verified labels, and otherwise for the network's own decisions."""
         labelled = batch.verified[:, None] & (batch.labels != 0)
         targets = torch.where(labelled, batch.labels, torch.where(logits.detach() >= 0, 1, -1))
         return fast_gradient_sign(network, images, targets, self.params.epsilon)

@@ -1,4 +1,4 @@
-"""Distillation from clean labels (Li et al., ICCV 2017): noisy labels are averaged with a clean teacher's opinion."""
+"""Distillation from clean labels (Li et al., ICCV 2017): noisy labels averaged with a clean teacher's predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..methods.losses import full_precision, soft_bce
 
 __all__ = ["Distillation", "DistillationParams", "distilled_targets"]
 
-SURE = 1e-6  # teacher probabilities are kept this far from 0 and 1, where a logit is infinite
+SURE = 1e-6  # teacher probabilities are clamped to [1e-6, 1 - 1e-6], so that logits are finite
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class DistillationParams:
     """Hyper-parameters of distillation."""
 
     weight: float = sourced(0.5, "ReCoT, appendix A.2: weight of the noisy label")
-    temperature: float = sourced(1.0, "unstated: ours, the teacher's probabilities as they are")
+    temperature: float = sourced(1.0, "unstated: ours, the teacher's probabilities unchanged")
 
 
 @torch.no_grad()
@@ -29,7 +29,7 @@ def distilled_targets(labels: Tensor, teacher_logits: Tensor, weight: float, tem
     """Targets w·t + (1-w)·σ(teacher logit / T), with t = 1 for positives.
 
     Args:
-        labels: [N, L] in {-1, 0, +1}; unknown ones get a negative's target and must be left out by the loss.
+        labels: [N, L] in {-1, 0, +1}; unknown ones get the target of a negative and must be masked in the loss.
         teacher_logits: float [N, L].
         weight: w in [0, 1], share of the given label.
         temperature: T > 0.
@@ -50,11 +50,11 @@ def distilled_targets(labels: Tensor, teacher_logits: Tensor, weight: float, tem
 
 
 class Distillation(Method):
-    """One network on verified labels as given and on the others distilled; the mean runs over both.
+    """One network trained on verified labels as given and on distilled targets of the other rows, averaged over both.
 
     Reference: Li, Yang, Song, Cao, Luo & Li, "Learning from noisy labels with distillation", ICCV 2017, as ReCoT
-    re-implements it for AUs (appendix A.2). The teacher is the network trained on verified rows alone, frozen, its
-    predictions made once for each image without augmentation.
+    re-implements it for AUs (appendix A.2). The teacher is a network trained on the verified rows only and then frozen;
+    it predicts each image once, without augmentation.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified", "teacher:supervised:clean"})
@@ -66,7 +66,7 @@ class Distillation(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Mean over the known entries; no update where nothing is known."""
+        """Mean loss over the known entries; no update for a batch without a known label."""
         if batch.teacher is None:
             raise ValueError("distillation needs a teacher's probabilities, and this batch has none")
         labels, params = batch.labels, self.params

@@ -1,7 +1,7 @@
-"""DivideMix (Li et al., ICLR 2020), our in-batch, simultaneous adaptation.
+"""DivideMix (Li et al., ICLR 2020), adapted to train both networks in the same step.
 
-Both networks learn in the same step from the same batch, which each divides by the other's mixture model; the original
-trains one network for an epoch, then the other, on loaders of their own for the two parts.
+Both networks are trained on the same batch, which each divides into labelled and unlabelled rows by the other's mixture
+model; the original trains the networks in alternating epochs, with separate data loaders for the two parts.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class DivideMixParams:
     temperature: float = sourced(0.5, f"{CODE}: T")
     alpha: float = sourced(4.0, f"{CODE}: of the Beta distribution")
     unlabelled_weight: float = sourced(
-        25.0, f"{CODE}: lambda_u's default; the paper picks it for each noise level, here it is one for all"
+        25.0, f"{CODE}: lambda_u's default; the paper tunes it for each noise level, here one value for all"
     )
     warm_up: int = sourced(10, f"{CODE}: CIFAR-10")
     ramp_epochs: int = sourced(16, f"{CODE}: rampup_length")
     stated_for: int = sourced(
-        40, "unstated: ours; both are epochs of a 40-epoch recipe and keep their share of any other (their code: 300)"
+        40, "unstated: ours; both are epochs of a 40-epoch recipe and scale with its length (authors' code: 300)"
     )
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """Probabilities to the power 1/temperature, normalised again.
+    """Probabilities raised to the power 1/temperature and renormalised.
 
     Args:
         probabilities: float [B, C].
-        temperature: T in (0, 1]; 1 changes nothing.
+        temperature: T in (0, 1]; 1 leaves them unchanged.
 
     Returns:
         Float [B, C], rows sum to 1.
@@ -73,8 +73,8 @@ def co_guess(own: tuple[Tensor, Tensor], peer: tuple[Tensor, Tensor], temperatur
     """Targets of unlabelled rows: the mean of both networks' probabilities over both views, sharpened.
 
     Args:
-        own: logits [B, C] of the two views by the network that learns.
-        peer: those by the other one.
+        own: logits [B, C] of the two views from the network being trained.
+        peer: those from the other network.
         temperature: see `sharpen`.
 
     Returns:
@@ -91,9 +91,9 @@ def refine_labels(own: tuple[Tensor, Tensor], labels: Tensor, clean: Tensor, tem
     """Targets of labelled rows: w · label + (1 - w) · the network's own mean probability, sharpened.
 
     Args:
-        own: logits [B, C] of the two views by the network that learns.
+        own: logits [B, C] of the two views from the network being trained.
         labels: int64 [B], given labels.
-        clean: float [B], w: how probably the label is right, by the other network.
+        clean: w, float [B]: probability that the label is right, by the other network's mixture model.
         temperature: see `sharpen`.
 
     Returns:
@@ -107,16 +107,16 @@ def refine_labels(own: tuple[Tensor, Tensor], labels: Tensor, clean: Tensor, tem
 
 
 def unlabelled_weight(epoch: float, warm_up: float, ramp_epochs: float, maximum: float) -> float:
-    """Weight of the unlabelled loss: 0 at the end of warm-up, linearly up to its maximum.
+    """Weight of the unlabelled loss: increases linearly from 0 at the end of the warm-up to its maximum.
 
     Args:
-        epoch: 0-based, with the share of the current epoch that is over.
+        epoch: 0-based, plus the completed fraction of the current epoch.
         warm_up: epochs of warm-up.
-        ramp_epochs: length of the ramp; 0 for none.
+        ramp_epochs: length of the ramp; 0 for no ramp.
         maximum: λ_u.
 
     Returns:
-        In [0, maximum].
+        The weight in [0, maximum].
     """
     if ramp_epochs <= 0:
         return maximum if epoch >= warm_up else 0.0
@@ -124,25 +124,25 @@ def unlabelled_weight(epoch: float, warm_up: float, ramp_epochs: float, maximum:
 
 
 def mixing_share(alpha: float, generator: torch.Generator, draw: int = 0) -> float:
-    """max(l, 1 - l) of one l from Beta(alpha, alpha): the share of the first of two mixed rows.
+    """Share of the first of two mixed rows: max(l, 1 - l) with l drawn from Beta(alpha, alpha).
 
     Args:
         alpha: positive.
-        generator: its seed names the draw, which is the same on every device; the generator does not move on.
-        draw: tells draws of one generator apart.
+        generator: only its initial seed is used, so the number is the same on every device; its state is unchanged.
+        draw: number of the draw, for several draws from one generator.
 
     Returns:
-        In [0.5, 1].
+        The share in [0.5, 1].
 
     Source: paper §3.2.
     """
-    # Torch draws a beta from its global generator only.
+    # PyTorch samples a Beta distribution from its global generator only.
     share = float(np.random.default_rng([generator.initial_seed(), draw]).beta(alpha, alpha))
     return max(share, 1.0 - share)
 
 
 def semi_supervised_loss(logits: Tensor, targets: Tensor, labelled: Tensor, weight: float) -> Tensor:
-    """Soft cross-entropy of labelled rows + weight · squared error of the others + a pull to a uniform mean prediction.
+    """Soft cross-entropy of labelled rows + weight · squared error of the others + KL(uniform || mean prediction).
 
     Args:
         logits: float [N, C].
@@ -151,7 +151,7 @@ def semi_supervised_loss(logits: Tensor, targets: Tensor, labelled: Tensor, weig
         weight: of the squared error, which is a mean over rows and classes.
 
     Returns:
-        Scalar with gradient to the logits; a part without rows counts 0. The pull is KL(uniform || mean prediction).
+        Scalar with gradient to the logits; a part without rows is 0.
 
     Source: paper §3.2; authors' code, Train_cifar.py.
     """
@@ -162,20 +162,21 @@ def semi_supervised_loss(logits: Tensor, targets: Tensor, labelled: Tensor, weig
     labelled_loss = (supervised * labelled).sum() / labelled.sum().clamp(min=1)
     unlabelled_loss = (squared * ~labelled).sum() / (~labelled).sum().clamp(min=1)
     rows, classes = log_probabilities.shape
-    # log of (1/C) / mean prediction, from logarithms: finite where a class is predicted for nobody.
+    # log((1/C) / mean prediction), computed from logarithms: finite where the mean prediction of a class underflows.
     pull = (math.log(rows / classes) - log_probabilities.logsumexp(dim=0)).mean() if rows else 0.0
     return labelled_loss + weight * unlabelled_loss + pull
 
 
 class DivideMix(Method):
-    """DivideMix, our in-batch, simultaneous adaptation: two networks split labels by loss, guess the doubted and mix.
+    """DivideMix, our in-batch, simultaneous adaptation: networks split samples by loss, relabel and mix them.
 
     Reference: Li, Socher & Hoi, "DivideMix: learning with noisy labels as semi-supervised learning", ICLR 2020; code
-    LiJunnan1992/DivideMix. Kept: after warm-up a two-component mixture on each network's losses at the start of every
-    epoch, division by the other's, co-refinement and co-guessing over two views, sharpening, mixing, the three losses.
-    Ours: one batch for both networks, both parts as large as they fall in it; both networks guess from the same
-    training-mode forwards, before either learns. Prediction: softmax of the mean logits, whose best class is the
-    authors'. Numbers of the original are not to be expected of it.
+    LiJunnan1992/DivideMix. As in the original: after the warm-up a two-component mixture on each network's losses at
+    the start of every epoch, division by the other network's mixture, co-refinement and co-guessing over two views,
+    sharpening, mixing, the three losses. Different: both networks are trained on one batch, in which the sizes of the
+    two parts vary; both compute targets from the same training-mode forward passes, before either is updated.
+    Prediction: softmax of the mean logits, which predicts the same class as the authors' code. The results of the
+    original cannot be expected of this adaptation.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -191,15 +192,15 @@ class DivideMix(Method):
         super().__init__(task, make_encoder, params)
         self.network1 = Network(make_encoder, task.num_classes, peer=0)
         self.network2 = Network(make_encoder, task.num_classes, peer=1)
-        # How probably each label is right, by each network's mixture model.
+        # Probability that each label is right, by each network's mixture model.
         self.register_buffer("clean", torch.ones(2, task.train_size, dtype=torch.float64))
-        # Losses of untrained networks tell nothing, so the shortest run warms up for an epoch too.
+        # The losses of untrained networks carry no information, so that even the shortest run has one warm-up epoch.
         self.warm_up = max(1, task.scaled_epochs(params.warm_up, params.stated_for))
         self.ramp_epochs = task.scaled_epochs(params.ramp_epochs, params.stated_for)
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Fits the mixture models to the losses of all rows, not augmented, in evaluation mode."""
+        """Fits the mixture models to the losses of all rows, without augmentation and in evaluation mode."""
         if epoch < self.warm_up:
             return
         training = self.training
@@ -213,12 +214,12 @@ class DivideMix(Method):
         self.clean.copy_(torch.stack([clean_probability(every[0]), clean_probability(every[1])]))
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of both networks' losses; of plain cross-entropies while warming up."""
+        """Sum of both networks' losses; of their cross-entropies during the warm-up."""
         if batch.epoch < self.warm_up:
             return self._warm_up_loss(batch)
         params = self.params
         views = batch.images
-        with torch.no_grad():  # in training mode, as the authors' guesses of the network that learns
+        with torch.no_grad():  # in training mode, as the authors' code computes them for the network being trained
             logits1 = (self.network1(views[0]), self.network1(views[1]))
             logits2 = (self.network2(views[0]), self.network2(views[1]))
         clean1, clean2 = self.clean[:, batch.index]
@@ -249,7 +250,7 @@ class DivideMix(Method):
     def _targets(
         self, own: tuple[Tensor, Tensor], peer: tuple[Tensor, Tensor], labels: Tensor, clean: Tensor
     ) -> Tensor:
-        """Soft targets [B, C] of one network, by the other one's mixture model."""
+        """Soft targets [B, C] of one network, from the other one's mixture model."""
         params = self.params
         refined = refine_labels(own, labels, clean, params.temperature)
         return torch.where((clean > params.threshold)[:, None], refined, co_guess(own, peer, params.temperature))
@@ -257,11 +258,11 @@ class DivideMix(Method):
     def _mixed_loss(
         self, network: Network, batch: Batch, targets: Tensor, labelled: Tensor, share: float, weight: float
     ) -> Tensor:
-        """Loss of one network on both views mixed with themselves in another order."""
+        """Loss of one network on both views, mixed with a permutation of themselves."""
         images, generator = torch.cat(batch.images), batch.generator
         targets, labelled = targets.repeat(2, 1), labelled.repeat(2)
         partner = torch.randperm(len(images), generator=generator, device=generator.device).to(images.device)
-        # A mixed row belongs to the part of its first, larger share.
+        # A mixed row counts as labelled if its first row, which has the larger share, is labelled.
         mixed = share * images + (1 - share) * images[partner]
         mixed_targets = share * targets + (1 - share) * targets[partner]
         return semi_supervised_loss(network(mixed), mixed_targets, labelled, weight)

@@ -1,4 +1,4 @@
-"""EAC, erasing attention consistency (Zhang et al., ECCV 2022): a face and its mirror image must draw the same gaze."""
+"""EAC, erasing attention consistency (Zhang et al., ECCV 2022): the same attention for an image and its mirror."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def random_erasing(
     colour: Sequence[float],
     generator: torch.Generator,
 ) -> Tensor:
-    """Images with a rectangle painted over, in each with a probability of its own draw.
+    """Images in which a random rectangle is replaced by a colour, decided independently for each image.
 
     Args:
         images: float [B, 3, H, W].
-        probability: of a rectangle in an image.
-        area: smallest and largest share of the image it covers; its aspect lies in [0.3, 3.3], log-uniform.
-        colour: what it is painted with, a value a channel.
-        generator: the only source of randomness; one [B, 5] draw.
+        probability: of erasing a rectangle in an image.
+        area: smallest and largest share of the image it covers; its aspect ratio is log-uniform in [0.3, 3.3].
+        colour: the value of each channel in the rectangle.
+        generator: the only source of randomness; [B, 5] numbers are drawn.
 
     Returns:
-        [B, 3, H, W] of the images' dtype; the input stays as it is.
+        [B, 3, H, W] of the images' dtype; the input is unchanged.
     """
     height, width = images.shape[2:]
     draws = torch.rand(len(images), 5, generator=generator, device=generator.device, dtype=torch.float64)
@@ -69,14 +69,14 @@ def random_erasing(
 
 
 def _span(relative: Tensor, length: Tensor, size: int) -> Tensor:
-    """Bool [B, size]: an interval of a length at a relative place in [0, 1) among all that fit."""
+    """Mask of an interval of given length, whose start is a relative position in [0, 1) of those that fit: bool."""
     start = (relative * (size - length + 1)).floor()[:, None]
     place = torch.arange(size, device=relative.device)[None]
     return (place >= start) & (place < start + length[:, None])
 
 
 def class_attention(maps: Tensor, weight: Tensor) -> Tensor:
-    """Class activation maps: Σ_d weight[c, d] · maps[b, d], the classifier's weights held fixed, its bias left out.
+    """Class activation maps: Σ_d weight[c, d] · maps[b, d], with detached classifier weights and without bias.
 
     Args:
         maps: float [B, D, h, w], features before pooling.
@@ -91,19 +91,19 @@ def class_attention(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 def attention_consistency(attention: Tensor, mirrored: Tensor) -> Tensor:
-    """Mean squared difference of attention and of the mirror image's attention, mirrored back.
+    """Mean squared difference between the attention of images and the flipped attention of their mirror images.
 
     Args:
         attention: float [B, C, h, w] of the images.
         mirrored: float [B, C, h, w] of their mirror images.
 
     Returns:
-        Scalar with gradient to both, mean over rows, classes and places; 0 for no rows.
+        Scalar with gradient to both, mean over rows, classes and positions; 0 for no rows.
 
     Raises:
         ValueError: the shapes differ.
 
-    Source: authors' code, src/loss.py: the grid it samples with is a mirroring of columns.
+    Source: authors' code, src/loss.py, whose sampling grid flips the columns.
     """
     if attention.shape != mirrored.shape:
         raise ValueError(f"attention {tuple(attention.shape)} and {tuple(mirrored.shape)} differ in shape")
@@ -112,12 +112,12 @@ def attention_consistency(attention: Tensor, mirrored: Tensor) -> Tensor:
 
 
 class EAC(Method):
-    """Labels teach the erased image alone; its attention must be that of the erased mirror image, mirrored.
+    """Cross-entropy on the erased image, plus consistency of its attention with that of the erased mirror image.
 
     Reference: Zhang et al., "Learn from all: erasing attention consistency for noisy label facial expression
-    recognition", ECCV 2022; code zyh-uaiaaaa/Erasing-Attention-Consistency. Image and mirror image are erased apart, as
-    its code does where labels are noisy, and forwarded apart. Erasing is part of the method and comes after the
-    protocol's augmentation, which takes the place of the authors' own (pixel noise, no random mirroring).
+    recognition", ECCV 2022; code zyh-uaiaaaa/Erasing-Attention-Consistency. Image and mirror image are erased
+    independently, as in the authors' code for noisy labels, and forwarded separately. Erasing is part of the method and
+    follows the protocol's augmentation, which replaces the authors' own (pixel noise, no random flip).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -132,7 +132,7 @@ class EAC(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Cross-entropy of the image, and consistency of its attention with the mirror image's."""
+        """Cross-entropy of the image plus the weighted attention consistency with its mirror image."""
         encoder, head = self.network.encoder, self.network.head
         pooled, maps = encoder(self._erased(batch.images[0], batch.generator))
         _, mirrored_maps = encoder(self._erased(batch.images[0].flip(dims=(3,)), batch.generator))

@@ -1,4 +1,4 @@
-"""Early-learning regularisation (Liu et al., NeurIPS 2020): stay close to a running mean of early predictions."""
+"""Early-learning regularisation (Liu et al., NeurIPS 2020): predictions are kept close to their moving average."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class ELRParams:
 def elr_loss(
     logits: Tensor, labels: Tensor, targets: Tensor, index: Tensor, momentum: float, weight: float
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy plus weight·mean log(1 - <t, p>), where t is each sample's running mean prediction.
+    """Cross-entropy plus weight·mean log(1 - <t, p>), where t is the moving average of a sample's predictions.
 
-    Probabilities are clamped; what enters the memory is renormalised, what meets t in the loss is not. The memory is
-    updated first, so t already holds this prediction. Of a sample that occurs twice the last row enters the memory,
-    and both rows read it.
+    Probabilities are clamped; they are renormalised for the moving average but not for the product with t. The average
+    is updated first, so that t includes the current prediction. For a sample that occurs twice the last row updates the
+    average, and both rows use it.
 
     Args:
         logits: float [B, C].
         labels: int64 [B].
-        targets: float [N, C], the memory; left as it is.
-        index: int64 [B], rows of the memory.
-        momentum: share of the old target, β.
+        targets: float [N, C], the moving averages of all samples; not modified.
+        index: int64 [B], rows of `targets`.
+        momentum: β, weight of the old average.
         weight: λ.
 
     Returns:
-        (loss, targets): a scalar with gradient through p alone, 0 for B = 0, and the updated memory [N, C] without
+        (loss, targets): a scalar with gradient through p only, 0 for B = 0, and the updated averages [N, C] without
         gradient.
 
     Source: authors' code, ELR/model/loss.py (shengliu66/ELR @934af53).
@@ -65,10 +65,10 @@ def elr_loss(
 
 
 class ELR(Method):
-    """One network whose predictions are drawn towards what it predicted before it could memorise.
+    """One network regularised towards the moving average of its predictions, which precede memorisation.
 
     Reference: Liu, Niles-Weed, Razavian & Fernandez-Granda, "Early-learning regularization prevents memorization of
-    noisy labels", NeurIPS 2020; code shengliu66/ELR. The one-network form; memory starts at zero.
+    noisy labels", NeurIPS 2020; code shengliu66/ELR. The one-network version; the averages are initialised with zeros.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -82,7 +82,7 @@ class ELR(Method):
         self.register_buffer("targets", torch.zeros(task.train_size, task.num_classes))
 
     def loss(self, batch: Batch) -> Step:
-        """Regularised loss of all rows; the memory takes up their predictions."""
+        """Regularised loss of all rows; updates the moving averages of their predictions."""
         params = self.params
         logits = self.network(batch.images[0])
         loss, self.targets = elr_loss(logits, batch.labels, self.targets, batch.index, params.momentum, params.weight)

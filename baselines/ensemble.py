@@ -1,4 +1,4 @@
-"""Two networks trained apart and averaged: what two-network methods have to beat."""
+"""Ensemble of two independently trained networks: the baseline of two-network methods."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class EnsembleParams:
         "both", "Co-curing §5.1: two networks, supervision loss on all rows, predictions averaged"
     )
     selective: Literal["none", "mlcr", "hand"] = sourced(
-        "none", "unstated: ours; ReCoT's baselines balance AUs (eq. 2), the variants named so; AUs alone"
+        "none", "unstated: ours; ReCoT's baselines balance AUs (eq. 2), as the variants *-selective do; AUs only"
     )
 
 
 class Ensemble(Method):
-    """Two networks with their own starts, a supervised loss each, probabilities averaged.
+    """Two networks with different initial weights, each with a supervised loss; their probabilities are averaged.
 
     The baseline of Co-curing (§5.1: "the two networks are independently trained using only supervision loss"). No
-    parameter is shared, so in the summed loss neither network sees the other's gradient. Under selective learning each
-    network draws for itself what it leaves out. A row that is not trained on is not forwarded either.
+    parameter is shared, so that the sum of the losses trains each network separately. With selective learning each
+    network samples its own entries. Rows that are not trained on are not forwarded.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -71,17 +71,17 @@ class Ensemble(Method):
         self.network1 = Network(make_encoder, task.num_classes, peer=0)
         self.network2 = Network(make_encoder, task.num_classes, peer=1)
         self.selective = task.kind == "multi" and params.selective != "none"
-        # A function of the labels, not state: it moves with the module and stays out of its state dict.
+        # A buffer so that it moves to the module's device; not persistent, since it follows from the labels.
         self.register_buffer("share", torch.full((task.num_classes,), math.nan), persistent=False)
 
     def prepare(self, train: TrainView) -> None:
-        """Target shares of the AUs, from the rows it trains on."""
+        """Computes the target shares of the AUs from the rows trained on."""
         if self.selective:
             chosen = train.labels[choose_rows(train.verified, self.params.rows)]
             self.share.copy_(balance_targets(self.task.names, positive_frequency(chosen)))
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of the two networks' mean losses over the chosen rows; no update without a known label among them."""
+        """Sum of the two networks' mean losses over the chosen rows; no update if these have no known label."""
         kind = self.task.kind
         chosen = choose_rows(batch.verified, self.params.rows)
         used = chosen if kind == "single" else chosen & (batch.labels != 0).any(dim=1)

@@ -1,4 +1,4 @@
-"""One network that sees two views of every image: the compute of a two-network method without its second network."""
+"""One network trained on two views of every image: the compute of a two-network method without a second network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["EqualCompute"]
 
 
 class EqualCompute(Method):
-    """One network, two views a step: what twice the compute buys without a second network.
+    """One network trained on two views per step: a control for the doubled compute of two-network methods.
 
-    A control, not a paper's method. As many steps as the two-network methods take, the same images forward and backward
-    in each; the loss is the mean of the two views' supervised losses. Each view is forwarded on its own, so that batch
-    statistics are those of a batch of the usual size.
+    Not a method of a paper. It takes as many steps as the two-network methods, with the same number of forward and
+    backward passes in each; the loss is the mean of the two views' supervised losses. Each view is forwarded
+    separately, so that batch normalisation sees batches of the usual size.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -29,7 +29,7 @@ class EqualCompute(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Mean of both views' losses; no update without a known label."""
+        """Mean of the two views' losses; no update for a batch without a known label."""
         kind = self.task.kind
         used = (batch.labels != 0).any(dim=1) if kind == "multi" else batch.labels >= 0
         weight = used[None].float()
@@ -40,5 +40,5 @@ class EqualCompute(Method):
         return Step(loss, mean_probabilities(logits1.detach(), logits2.detach(), kind), weight)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [B, C] of one view."""
+        """Probabilities [B, C] from one forward pass."""
         return to_probabilities(self.network(images), self.task.kind)

@@ -1,4 +1,4 @@
-"""Frequency weighting: binary cross-entropy in which a rare action unit counts more."""
+"""Frequency weighting: binary cross-entropy with larger weights for rare action units."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["FrequencyWeighting", "frequency_weights"]
 
 
 def frequency_weights(frequency: Tensor) -> Tensor:
-    """Weight of each AU, inverse to its share of positives, with mean 1: w_k = L·(1/f_k) / Σ_j (1/f_j).
+    """Weight of each AU, inversely proportional to its share of positives: w_k = L·(1/f_k) / Σ_j (1/f_j), mean 1.
 
     Args:
         frequency: [L] in [0, 1], share of positives among known training labels; NaN without a known label.
 
     Returns:
-        [L] ≥ 0 of the dtype of `frequency`, no gradient. An AU without a positive weighs as much as the rarest one that
-        has some; one without a known label gets 1 and is left out of the sum.
+        [L] ≥ 0 of the dtype of `frequency`, no gradient. An AU without positives gets the weight of the rarest AU with
+        positives; one without a known label gets 1 and is left out of the sum.
 
-    Source: JAA-Net (ZhiwenShao/JAANet @0b8e87e) and ME-GraphAU (CVI-SZU/ME-GraphAU @dda53cb); the first counts missing
-    labels as positive, here they do not count. The edge cases are unstated: ours.
+    Source: JAA-Net (ZhiwenShao/JAANet @0b8e87e) and ME-GraphAU (CVI-SZU/ME-GraphAU @dda53cb); JAA-Net counts missing
+    labels as positive, here they are ignored. The edge cases are unstated: ours.
     """
     share = frequency.detach()
     known = ~share.isnan()
@@ -34,10 +34,10 @@ def frequency_weights(frequency: Tensor) -> Tensor:
 
 
 class FrequencyWeighting(Method):
-    """One network under binary cross-entropy weighted by AU, positives and negatives of an AU alike.
+    """One network trained with binary cross-entropy weighted by AU, equally for its positives and negatives.
 
     Reference: Shao et al., "JAA-Net", 2021, and Luo et al., "Learning multi-dimensional edge feature-based AU relation
-    graph", 2022, as RHLS (Tallec et al.) compares itself with them. Weights follow from the training labels once.
+    graph", 2022, which RHLS (Tallec et al.) compares with. The weights are computed once from the training labels.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -47,11 +47,11 @@ class FrequencyWeighting(Method):
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: NoParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
-        # A function of the task, not state: it moves with the module and stays out of its state dict.
+        # A buffer so that it moves to the module's device; not persistent, since it follows from the task.
         self.register_buffer("weights", frequency_weights(task.frequency), persistent=False)
 
     def loss(self, batch: Batch) -> Step:
-        """Weighted mean over the known entries; no update where nothing is known."""
+        """Weighted mean loss over the known entries; no update for a batch without a known label."""
         known = batch.labels != 0
         weight = known[None] * self.weights.float()
         if not bool(known.any()):

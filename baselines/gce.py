@@ -41,15 +41,15 @@ def generalized_cross_entropy(logits: Tensor, labels: Tensor, q: float) -> Tenso
     if not 0.0 < q <= 1.0:
         raise ValueError(f"q {q}: must lie in (0, 1]")
     log_p = F.log_softmax(full_precision(logits), dim=1).gather(1, labels[:, None]).squeeze(1)
-    # p^q = exp(q·log p): a power of a probability that rounds to 0 has no finite gradient.
+    # p^q = exp(q·log p), since p^q has no finite gradient where p rounds to 0.
     return -torch.expm1(q * log_p).sum() / (q * max(1, len(labels)))
 
 
 class GCE(Method):
-    """One network under the L_q loss, which weighs doubted labels less than cross-entropy does.
+    """One network trained with the L_q loss, which gives improbable labels less weight than cross-entropy does.
 
     Reference: Zhang & Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels",
-    NeurIPS 2018. The plain loss; their truncated one prunes samples between epochs.
+    NeurIPS 2018. The plain loss, not the truncated one, which prunes samples between epochs.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})

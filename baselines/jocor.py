@@ -1,4 +1,4 @@
-"""JoCoR (Wei et al., CVPR 2020): two networks trained by one joint loss on the samples where it is small."""
+"""JoCoR (Wei et al., CVPR 2020): two networks trained with a joint loss on the samples of smallest joint loss."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class JoCoRParams:
 
     co_lambda: float = sourced(
         0.9,
-        "authors' code, README (hongxin001/JoCoR): their best for CIFAR-10 at 20% and 50%; the command line's default "
-        "is 0.1 (main.py:32), its example 0.95 (example.sh)",
+        "authors' code, README (hongxin001/JoCoR): best value for CIFAR-10 at 20% and 50%; the command line has 0.1 by "
+        "default (main.py:32) and 0.95 in its example (example.sh)",
     )
     ramp_epochs: int = sourced(10, "authors' code, main.py:15-36 (hongxin001/JoCoR @86db359): num_gradual 10")
     exponent: float = sourced(1.0, "authors' code, main.py:15-36 (hongxin001/JoCoR @86db359)")
     stated_for: int = sourced(
-        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and keep their share of any other length"
+        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and scale with the length of training"
     )
     noise_rate: RateSource = sourced(
         "true",
-        "authors' code, algorithm/jocor.py:62-66: forget_rate is the noise rate unless given (they halve it for "
-        "asymmetric noise, of whose kind a task says nothing)",
+        "authors' code, algorithm/jocor.py:62-66: forget_rate is the noise rate unless given (halved there for "
+        "asymmetric noise; a task here does not state the type of noise)",
     )
     estimate_epoch: int = sourced(
-        4, "unstated: ours; epochs before the noise rate is estimated, of a 40-epoch recipe; only where it is estimated"
+        4, "unstated: ours; epochs of a 40-epoch recipe before the noise rate is estimated (variant estimated-rate)"
     )
 
 
 def jocor_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float, co_lambda: float) -> Tensor:
-    """Mean of the joint loss over the rows where it is smallest.
+    """Mean joint loss of the rows with the smallest joint loss.
 
     Joint loss of a row: (1-λ)·(CE(p_1, y) + CE(p_2, y)) + λ·(KL(p_2 || p_1) + KL(p_1 || p_2)).
 
@@ -54,7 +54,7 @@ def jocor_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: fl
         logits2: float [B, C] of the second.
         labels: int64 [B].
         forget_rate: share left out, see `small_loss`.
-        co_lambda: λ in [0, 1]; at 1 the labels are of no account.
+        co_lambda: λ in [0, 1]; at 1 the labels are ignored.
 
     Returns:
         Scalar with gradient to both networks, nothing detached; 0 for B = 0.
@@ -68,7 +68,7 @@ def jocor_loss(logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: fl
 def _joint(
     logits1: Tensor, logits2: Tensor, labels: Tensor, forget_rate: float, co_lambda: float
 ) -> tuple[Tensor, Tensor]:
-    """(loss, rows both networks train on)."""
+    """(loss, rows that both networks are trained on)."""
     supervision1 = F.cross_entropy(full_precision(logits1), labels, reduction="none")
     supervision2 = F.cross_entropy(full_precision(logits2), labels, reduction="none")
     agreement = softmax_kl(logits2, logits1) + softmax_kl(logits1, logits2)
@@ -78,13 +78,12 @@ def _joint(
 
 
 class JoCoR(Method):
-    """Two networks under one loss of supervision and agreement, both trained on the same small-loss samples.
+    """Two networks with a joint loss of supervision and agreement, both trained on the same small-loss samples.
 
     Reference: Wei et al., "Combating noisy labels by agreement: a joint training method with co-regularization", CVPR
     2020; code hongxin001/JoCoR. The final forget rate is the true noise rate: oracle knowledge, which the variant
-    "estimated-rate" does without. The authors report the mean accuracy of the two networks; here one prediction is
-    asked for and it is the mean of their probabilities. Epochs count from 0; the authors' loop starts at the schedule's
-    second entry.
+    "estimated-rate" does not use. The authors report the mean accuracy of the two networks; here the prediction is the
+    mean of their probabilities. Epochs count from 0; the authors' loop starts at the second entry of the schedule.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "noise_rate"})
@@ -115,11 +114,11 @@ class JoCoR(Method):
         )
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Estimates the noise rate, where it is not told and it is time to."""
+        """Estimates the noise rate at the estimation epoch, unless it is known."""
         self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
-        """The joint loss; weight marks the samples, the same for both networks."""
+        """The joint loss; the step's weight marks the selected samples, the same for both networks."""
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
         forget_rate = float(self.schedule.rates[batch.epoch])
         loss, rows = _joint(logits1, logits2, batch.labels, forget_rate, self.params.co_lambda)

@@ -1,4 +1,4 @@
-"""JoCoR (Wei et al., CVPR 2020) carried over to action units: one joint loss, on the entries where it is small."""
+"""JoCoR (Wei et al., CVPR 2020) adapted to action units: a joint loss on the AU labels of smallest joint loss."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class JoCoRMultiParams:
     """Hyper-parameters of multi-label JoCoR."""
 
     co_lambda: float = sourced(
-        0.9, "JoCoR, authors' code, README (hongxin001/JoCoR): their best for CIFAR-10; main.py:32 has 0.1"
+        0.9, "JoCoR, authors' code, README (hongxin001/JoCoR): best value for CIFAR-10; main.py:32 has 0.1"
     )
     ramp_epochs: int = sourced(10, "JoCoR, authors' code, main.py:15-36 (hongxin001/JoCoR @86db359): num_gradual 10")
     estimate_epoch: int = sourced(4, "unstated: ours; epochs before the shares of wrong labels are estimated")
     stated_for: int = sourced(
-        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and keep their share of any other length"
+        40, "unstated: ours; epoch constants are those of a 40-epoch recipe and scale with the length of training"
     )
 
 
 def jocor_multi_loss(
     logits1: Tensor, logits2: Tensor, labels: Tensor, rates: Tensor, verified: Tensor, co_lambda: float
 ) -> Tensor:
-    """Mean of the joint loss over the entries where it is smallest.
+    """Mean joint loss of the entries (AU labels) with the smallest joint loss.
 
     Joint loss of an entry: (1-λ)·(bce(p_1, y) + bce(p_2, y)) + λ·(KL(p_2 || p_1) + KL(p_1 || p_2)), Bernoulli.
 
@@ -47,7 +47,7 @@ def jocor_multi_loss(
         co_lambda: λ in [0, 1].
 
     Returns:
-        Scalar with gradient to both networks, nothing detached; 0 where nothing is known.
+        Scalar with gradient to both networks, nothing detached; 0 without a known label.
 
     Source: this project's multi-label form of JoCoR's joint loss.
     """
@@ -58,7 +58,7 @@ def jocor_multi_loss(
 def _joint(
     logits1: Tensor, logits2: Tensor, labels: Tensor, rates: Tensor, verified: Tensor, co_lambda: float
 ) -> tuple[Tensor, Tensor]:
-    """(loss, entries both networks train on)."""
+    """(loss, entries that both networks are trained on)."""
     supervision = binary_cross_entropy(logits1, labels > 0) + binary_cross_entropy(logits2, labels > 0)
     agreement = bernoulli_kl(logits2, logits1) + bernoulli_kl(logits1, logits2)
     losses = (1.0 - co_lambda) * supervision + co_lambda * agreement
@@ -67,11 +67,12 @@ def _joint(
 
 
 class JoCoRMulti(Method):
-    """Two networks under one loss of supervision and agreement, both trained on the same small-loss AU entries.
+    """Two networks with a joint loss of supervision and agreement, both trained on the same small-loss AU labels.
 
-    The multi-label form is this project's own: Wei et al. select samples of one label. Entries are selected within the
-    batch, positives and negatives of each AU apart; verified rows are kept whole. The shares left out are no oracle
-    knowledge: a mixture estimates them from the losses after a short warm-up. Prediction: mean of the probabilities.
+    The multi-label form is this project's own: Wei et al. select single-label samples. Entries are selected within the
+    batch, separately for positives and negatives of each AU; verified rows are always kept. No oracle knowledge: the
+    shares left out are estimated from the losses by a mixture model after a short warm-up. Prediction: mean of the
+    probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -92,11 +93,11 @@ class JoCoRMulti(Method):
         )
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Estimates the shares of wrong labels when it is time to."""
+        """Estimates the shares of wrong labels at the estimation epoch."""
         self.schedule.begin_epoch(epoch, train, (self.network1, self.network2))
 
     def loss(self, batch: Batch) -> Step:
-        """The joint loss; weight marks the entries, the same for both networks."""
+        """The joint loss; the step's weight marks the selected entries, the same for both networks."""
         known = batch.labels != 0
         if not bool(known.any()):
             return Step(loss=None, weight=known.float().expand(2, -1, -1))

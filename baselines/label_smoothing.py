@@ -1,4 +1,4 @@
-"""Label smoothing (Szegedy et al., CVPR 2016): part of every target goes to the uniform distribution."""
+"""Label smoothing (Szegedy et al., CVPR 2016): targets are mixed with the uniform distribution."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def smoothed_bce(logits: Tensor, labels: Tensor, epsilon: float) -> Tensor:
 
 
 class LabelSmoothing(Method):
-    """One network on smoothed labels, of one kind as of the other.
+    """One network trained on smoothed labels, for single- and multi-label tasks.
 
-    Reference: Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016; for AUs as RHLS
-    (Tallec et al.) compares itself with it. Verified and other rows alike. Smoothing turns no label over, so a step
-    reports no targets.
+    Reference: Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016; for AUs as in the
+    comparison of RHLS (Tallec et al.). Verified and unverified rows alike. Smoothing does not change the most likely
+    label, so a step reports no targets.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -87,7 +87,7 @@ class LabelSmoothing(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Smoothed loss of all rows; no update where nothing is known."""
+        """Smoothed loss of all rows; no update for a batch without a known label."""
         single, labels = self.task.kind == "single", batch.labels
         known = torch.ones_like(labels, dtype=torch.bool) if single else labels != 0
         weight = known[None].float()

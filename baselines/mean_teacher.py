@@ -1,4 +1,4 @@
-"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017): a student agrees with the moving average of its own weights."""
+"""Mean Teacher (Tarvainen & Valpola, NeurIPS 2017): consistency with a teacher, the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MeanTeacherParams:
     """Hyper-parameters of Mean Teacher."""
 
     consistency_factor: float = sourced(
-        10.0, "unstated: ours, as both losses are means; the authors' scripts give 100 for a mean over ten classes"
+        10.0, "unstated: ours, since both losses are means; the authors' scripts have 100 for a mean over ten classes"
     )
     ramp_share: float = sourced(
         0.2, "unstated: ours, share of the epochs; authors' code (CuriousAI/mean-teacher @546348f): 30 epochs, or 5"
@@ -36,16 +36,16 @@ class MeanTeacherParams:
         0.999, "authors' code, mean_teacher/cli.py (CuriousAI/mean-teacher @546348f): ema-decay; CIFAR script .97"
     )
     decay_stated_for: int = sourced(
-        21_000, "unstated: ours; steps of 70 epochs on EmotioNet: a shorter training averages over the same share of it"
+        21_000, "unstated: ours; steps of 70 epochs on EmotioNet; the averaging window scales with the training length"
     )
 
 
 def ema_decay(step: int, decay: float) -> float:
-    """Share of the teacher that an update keeps: min(1 - 1/(step+1), decay).
+    """Weight of the old teacher in an update of the moving average: min(1 - 1/(step+1), decay).
 
     Args:
-        step: updates so far, this one included: 1 for the first, which keeps one half.
-        decay: the largest share, in [0, 1].
+        step: number of the update, from 1; the first weight is one half.
+        decay: the largest weight, in [0, 1].
 
     Source: authors' code, pytorch/main.py, update_ema_variables (CuriousAI/mean-teacher @546348f).
     """
@@ -53,22 +53,25 @@ def ema_decay(step: int, decay: float) -> float:
 
 
 def scaled_decay(decay: float, stated_for: int, steps: int) -> float:
-    """The decay whose average reaches back over the same share of a shorter training; never above the stated one.
+    """The decay rescaled to a shorter training, so that it averages over the same share of the steps.
 
     Args:
-        decay: stated, in [0, 1]: it averages over 1 / (1 - decay) steps.
-        stated_for: steps of the training it is stated for.
-        steps: steps of this training.
+        decay: the stated decay, in [0, 1], which averages over 1 / (1 - decay) steps.
+        stated_for: number of steps of the training it is stated for.
+        steps: number of steps of this training.
+
+    Returns:
+        In [0, decay].
     """
     return max(0.0, 1.0 - (1.0 - decay) * max(1.0, stated_for / max(1, steps)))
 
 
 def consistency_ramp(epoch: float, ramp_epochs: float) -> float:
-    """Rise of the consistency weight: exp(-5 (1 - e)²) with e = epoch/ramp_epochs clipped to [0, 1].
+    """Ramp-up of the consistency weight: exp(-5 (1 - e)²) with e = epoch/ramp_epochs clipped to [0, 1].
 
     Args:
         epoch: 0-based.
-        ramp_epochs: where it reaches 1; none (1 from the start) for 0.
+        ramp_epochs: the epoch at which it reaches 1; 0: 1 from the start.
 
     Returns:
         A factor in [exp(-5), 1].
@@ -102,12 +105,13 @@ def teacher_consistency(student_logits: Tensor, teacher_logits: Tensor) -> Tenso
 
 
 class MeanTeacher(Method):
-    """A student learns from the verified labels and, on every row, from a teacher that averages the student's weights.
+    """A student trained on verified labels and, on all rows, for consistency with a teacher of averaged weights.
 
     Reference: Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; code CuriousAI/mean-teacher;
-    in the multi-label form of ReCoT's appendix. Labels of unverified rows are not used. Student and teacher see a view
-    each. The teacher starts as the student, follows it after every optimiser step in its parameters only (batch
-    statistics are its own: it runs in training mode while it teaches), and predicts.
+    in the multi-label form of ReCoT's appendix. Labels of unverified rows are not used. Student and teacher get
+    different views. The teacher is initialised as the student; its parameters follow the student's after every
+    optimiser step, while its batch-normalisation statistics are its own, as it runs in training mode during training.
+    Prediction: the teacher's probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
@@ -126,7 +130,7 @@ class MeanTeacher(Method):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def loss(self, batch: Batch) -> Step:
-        """Supervision by the known verified labels and the ramped agreement with the teacher on all rows."""
+        """Loss on the known verified labels plus the ramped-up consistency with the teacher on all rows."""
         params, clean = self.params, batch.verified
         own = self.student(batch.images[0])
         with torch.no_grad():
@@ -144,9 +148,9 @@ class MeanTeacher(Method):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Move the teacher's parameters towards the student's."""
+        """Updates the teacher's parameters by the moving average of the student's."""
         self.updates += 1
-        # ema_decay(updates, decay), computed where the counter lives: reading it would wait for the device each step.
+        # ema_decay(updates, decay), computed on the device: reading the counter would synchronise at every step.
         kept = (1.0 - 1.0 / (self.updates.double() + 1)).clamp(max=self.decay)
         for average, current in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
             average.mul_(kept).add_(current * (1.0 - kept))

@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al., ICLR 2018): learn from blends of two images and of their two losses."""
+"""Mixup (Zhang et al., ICLR 2018): training on weighted sums of two images and of their two losses."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ class MixupParams:
     """Hyper-parameters of mixup."""
 
     alpha: float = sourced(
-        1.0, "authors' code, train.py:26-40 (facebookresearch/mixup-cifar10 @eaff31a); ReCoT does not state its own"
+        1.0, "authors' code, train.py:26-40 (facebookresearch/mixup-cifar10 @eaff31a); ReCoT does not state its value"
     )
 
 
 def mixing_coefficient(alpha: float, generator: torch.Generator) -> float:
-    """Share λ of the first image: one draw from Beta(α, α), or 1 for α ≤ 0.
+    """Weight λ of the first image, drawn from Beta(α, α), or 1 for α ≤ 0.
 
     Args:
         alpha: both parameters of the distribution.
-        generator: its seed names the draw, which is the same on every device; the generator does not move on.
+        generator: only its initial seed is used, so the number is the same on every device; its state is unchanged.
 
     Returns:
-        λ in [0, 1]; not folded to [1/2, 1].
+        λ in [0, 1], not restricted to [1/2, 1].
 
     Source: authors' code, train.py:119-138 (facebookresearch/mixup-cifar10 @eaff31a).
     """
     if alpha <= 0:
         return 1.0
-    # Torch draws a beta from its global generator only.
+    # PyTorch samples a Beta distribution from its global generator only.
     return float(np.random.default_rng(generator.initial_seed()).beta(alpha, alpha))
 
 
 def mixup_loss(logits: Tensor, labels_a: Tensor, labels_b: Tensor, lam: float | Tensor) -> Tensor:
-    """Loss of blended images: λ·loss(logits, a) + (1-λ)·loss(logits, b), each a mean of its own.
+    """Loss of mixed images: λ·loss(logits, a) + (1-λ)·loss(logits, b), each a separate mean.
 
-    For AUs each mean runs over the labels known on its side, as a blended target would need both; with every label
-    known the two are the same.
+    For AUs each mean is over the known labels of one of the two images, since a mixed target would need both to be
+    known; with all labels known the two formulations are equal.
 
     Args:
         logits: float [B, C] or [B, L] of λ·x_a + (1-λ)·x_b.
@@ -56,7 +56,7 @@ def mixup_loss(logits: Tensor, labels_a: Tensor, labels_b: Tensor, lam: float | 
         lam: λ in [0, 1].
 
     Returns:
-        Scalar with gradient; 0 for an empty batch or where nothing is known.
+        Scalar with gradient; 0 for an empty batch or without a known label.
 
     Source: authors' code, train.py:119-138 (facebookresearch/mixup-cifar10 @eaff31a); unknown AU labels: ours.
     """
@@ -65,11 +65,12 @@ def mixup_loss(logits: Tensor, labels_a: Tensor, labels_b: Tensor, lam: float | 
 
 
 class Mixup(Method):
-    """One network on blends of each image with another of its batch; one λ and one permutation a batch.
+    """One network trained on each image mixed with another of its batch; one λ and one permutation per batch.
 
     Reference: Zhang, Cissé, Dauphin & Lopez-Paz, "mixup: beyond empirical risk minimization", ICLR 2018; code
     facebookresearch/mixup-cifar10. For AUs as in ReCoT (appendix A.2): sigmoid and binary cross-entropy, verified and
-    other rows alike with their given labels. A step reports no predictions, since those of blends belong to no row.
+    unverified rows alike with their given labels. A step reports no predictions, since a mixed image is not a row of
+    the training set.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -81,7 +82,7 @@ class Mixup(Method):
         self.network = Network(make_encoder, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Mixed loss of the blended batch; no update where nothing is known."""
+        """Loss of the mixed batch; no update for a batch without a known label."""
         labels, images, generator = batch.labels, batch.images[0], batch.generator
         known = torch.ones_like(labels, dtype=torch.bool) if self.task.kind == "single" else labels != 0
         weight = known[None].float()

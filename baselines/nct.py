@@ -1,4 +1,4 @@
-"""Noisy concurrent training (Sarfraz et al., WACV 2021): labels disturbed apart, peers that increasingly mimic."""
+"""Noisy concurrent training (Sarfraz et al., WACV 2021): networks with independently randomised labels and mimicry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NCTParams:
     )
     stated_for: tuple[int, ...] = sourced(
         (40, 200),
-        "authors' code: 200 epochs; unstated: ours, the same epochs in 40, whose share other lengths keep",
+        "authors' code: 200 epochs; unstated: ours, the same epochs for 40, scaled for other lengths of training",
     )
 
 
@@ -44,7 +44,7 @@ def mimicry_weight(epoch: float, ramp_epochs: int = 20, maximum: float = 0.9, ph
         epoch: 0-based.
         ramp_epochs: L, from which on the weight stays at its maximum; 0 for no ramp.
         maximum: α in [0, 1].
-        phase: shape, positive for a ramp that rises.
+        phase: steepness, positive for an increasing weight.
 
     Returns:
         The weight in [0, maximum].
@@ -63,16 +63,16 @@ def mimicry_weight(epoch: float, ramp_epochs: int = 20, maximum: float = 0.9, ph
 
 
 def variability_rate(epoch: int, epochs: int, minimum: float = 0.2, maximum: float = 0.7, warm_up: int = 3) -> float:
-    """Rate of target variability: the minimum up to `warm_up`, then rising with the logarithm of the epoch.
+    """Rate of target variability: the minimum up to epoch `warm_up`, then increasing with the logarithm of the epoch.
 
     minimum + (maximum - minimum)·ln(t - warm_up) / ln(T - warm_up) for warm_up < t < T.
 
     Args:
         epoch: t, 0-based.
-        epochs: T, where the maximum would be reached.
+        epochs: T, the epoch at which the maximum would be reached.
         minimum: rate of the first epochs, in [0, 1].
-        maximum: rate in [0, 1].
-        warm_up: last epoch at the minimum.
+        maximum: largest rate, in [0, 1].
+        warm_up: last epoch with the minimum rate.
 
     Returns:
         The rate in [minimum, maximum].
@@ -88,18 +88,18 @@ def variability_rate(epoch: int, epochs: int, minimum: float = 0.2, maximum: flo
 
 @torch.no_grad()
 def target_variability(labels: Tensor, rate: float, num_classes: int, generator: torch.Generator) -> Tensor:
-    """Labels of which a random share is drawn anew, uniformly over all classes, the label's own included.
+    """Labels of which a random share is replaced by classes drawn uniformly from all classes, the old one included.
 
-    A label so changes with probability rate·(C-1)/C.
+    A label thus changes with probability rate·(C-1)/C.
 
     Args:
         labels: int64 [B].
-        rate: probability in [0, 1] that a label is drawn anew.
+        rate: probability in [0, 1] that a label is replaced.
         num_classes: C.
-        generator: the only source of randomness; the draws do not depend on the rate.
+        generator: the only source of randomness; the random numbers drawn do not depend on the rate.
 
     Returns:
-        int64 [B]; the labels themselves are left as they are.
+        int64 [B]; the input is not modified.
 
     Source: authors' code, utilities/utils.py:73-87 (NeurAI-Lab/NCT @53bb93a).
     """
@@ -118,8 +118,8 @@ def nct_loss(
     Args:
         logits1: float [B, C] of the first network.
         logits2: float [B, C] of the second.
-        labels1: int64 [B], the first network's own labels.
-        labels2: int64 [B], the second's.
+        labels1: int64 [B], labels of the first network.
+        labels2: int64 [B], labels of the second.
         alpha: α in [0, 1], weight of mimicry.
         temperature: T > 0.
 
@@ -140,11 +140,11 @@ def nct_loss(
 
 
 class NCT(Method):
-    """Two peers on labels disturbed for each apart, under a growing weight of mimicry.
+    """Two networks trained on independently randomised labels, with an increasing weight of mutual mimicry.
 
     Reference: Sarfraz, Arani & Zonooz, "Noisy concurrent training for efficient learning under label noise", WACV 2021;
-    code NeurAI-Lab/NCT. Prediction: softmax of the sum of the two networks' logits, as in the authors' evaluation. The
-    disturbed labels are what each network trained on, and are reported as such.
+    code NeurAI-Lab/NCT. Prediction: softmax of the sum of the two networks' logits, as in the authors' evaluation. A
+    step reports the randomised labels as the targets each network was trained on.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -169,7 +169,7 @@ class NCT(Method):
         self.warm_up = task.scaled_epochs(params.variability_warm_up, *params.stated_for)
 
     def loss(self, batch: Batch) -> Step:
-        """Sum of the two peers' losses, each on its own draw of the labels."""
+        """Sum of the two networks' losses, each on its own randomised labels."""
         params, task = self.params, self.task
         rate = variability_rate(
             batch.epoch, task.epochs, params.minimum_variability, params.maximum_variability, self.warm_up

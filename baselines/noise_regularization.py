@@ -1,4 +1,4 @@
-"""NR (Hu et al., CVPR 2019): a residual net takes up the noise of labels, so that the clean net need not."""
+"""NR (Hu et al., CVPR 2019): a residual head models the label noise in addition to the clean head."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["NoiseRegularization", "NoiseRegularizationParams", "noise_regularize
 class NoiseRegularizationParams:
     """Hyper-parameters of noise regularisation."""
 
-    weight: float = sourced(1.0, "unstated: ours, equal parts; ReCoT's appendix A.2 gives no value")
+    weight: float = sourced(1.0, "unstated: ours, equal weights; ReCoT's appendix A.2 gives no value")
 
 
 def noise_regularized_loss(
     clean_logits: Tensor, residual_logits: Tensor, labels: Tensor, verified: Tensor, weight: float = 1.0
 ) -> Tensor:
-    """bce(z, y) on verified rows + weight · bce(z + r, y) on the others, each a mean over its known entries.
+    """The loss bce(z, y) on verified rows + weight · bce(z + r, y) on the others, each a mean over known entries.
 
     Args:
         clean_logits: z, float [N, L].
@@ -33,24 +33,24 @@ def noise_regularized_loss(
         weight: of the noisy part.
 
     Returns:
-        Scalar with gradient; noisy labels reach the clean logits too, which is the regularisation. A part without a
-        known entry is 0.
+        Scalar with gradient; the gradient of noisy labels also reaches the clean logits, as regularisation. A part
+        without a known entry is 0.
 
     Source: Hu, Han, Shan & Chen, CVPR 2019, with the multi-label loss of ReCoT's appendix A.2.
     """
     clean_logits, residual_logits = full_precision(clean_logits), full_precision(residual_logits)
     verified = verified.bool()
-    clean = masked_bce(clean_logits, labels * verified[:, None])  # the labels of the other rows made unknown
+    clean = masked_bce(clean_logits, labels * verified[:, None])  # labels of the other rows set to unknown
     noisy = masked_bce(clean_logits + residual_logits, labels * ~verified[:, None])
     return clean + weight * noisy
 
 
 class NoiseRegularization(Method):
-    """One encoder and two nets: the clean net explains verified labels, clean and residual net together noisy ones.
+    """One encoder with two heads: the clean head fits verified labels, the sum of clean and residual head noisy ones.
 
     Reference: Hu, Han, Shan & Chen, "Weakly supervised image classification through noise regularization", CVPR 2019,
-    in the multi-label form of ReCoT's baselines. It is ReCoT's one view, `recot:net-noisy`, with plain binary
-    cross-entropy in place of selective learning and the selective balanced loss. Prediction: the clean net.
+    in the multi-label form of ReCoT's baselines. It equals one view of ReCoT, `recot:net-noisy`, with plain binary
+    cross-entropy instead of selective learning and the selective balanced loss. Prediction: the clean head.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
@@ -63,7 +63,7 @@ class NoiseRegularization(Method):
         self.residual = nn.Linear(self.network.head.in_features, task.num_classes)
 
     def loss(self, batch: Batch) -> Step:
-        """Both parts on the rows they are for; no update where nothing is known."""
+        """The loss of the batch; no update for a batch without a known label."""
         known = batch.labels != 0
         weight = known[None].float()
         if not bool(known.any()):
@@ -74,6 +74,6 @@ class NoiseRegularization(Method):
         return Step(loss, clean.detach().sigmoid(), weight)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [B, L] of the clean net."""
+        """Probabilities [B, L] of the clean head."""
         logits: Tensor = self.network(images)
         return logits.sigmoid()

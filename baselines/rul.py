@@ -1,4 +1,4 @@
-"""RUL, relative uncertainty learning (Zhang et al., NeurIPS 2021): uncertain samples keep more of a mixed feature."""
+"""RUL, relative uncertainty learning (Zhang et al., NeurIPS 2021): features are mixed by relative uncertainty."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..methods.losses import full_precision, label_loss
 
 __all__ = ["RUL", "RULParams", "add_up_loss", "mix_features", "relative_share", "scaled_dropout"]
 
-NORM_EPSILON = 2e-5  # authors' code, src/rul.py: of every batch normalisation in its branches
+NORM_EPSILON = 2e-5  # authors' code, src/rul.py: epsilon of every batch normalisation in the branches
 
 
 @dataclass(frozen=True)
@@ -22,35 +22,35 @@ class RULParams:
     """Hyper-parameters of RUL."""
 
     dimensions: int = sourced(
-        64, "authors' code, src/main.py, src/rul.py (zyh-uaiaaaa/Relative-Uncertainty-Learning @63b73f2): of a feature"
+        64, "authors' code, src/main.py, src/rul.py (zyh-uaiaaaa/Relative-Uncertainty-Learning @63b73f2)"
     )
     drop_rate: float = sourced(0.4, "authors' code, src/rul.py: dropout before each branch's linear layer")
     map_side: int = sourced(
-        7, "authors' code, src/rul.py: 7 by 7 places, those of 224 px; other sizes are pooled to it, unstated: ours"
+        7, "authors' code, src/rul.py: 7x7 maps of 224 px images; maps of other sizes are pooled to 7x7, unstated: ours"
     )
 
 
 def relative_share(log_variance: Tensor, partner: Tensor) -> Tensor:
-    """How much of itself a sample keeps when mixed: its uncertainty over the sum of its own and its partner's.
+    """Weight of a sample's feature when mixed with its partner's: its share of the sum of their uncertainties.
 
-    A sample's uncertainty is the mean of exp(log variance) over the feature's dimensions.
+    The uncertainty of a sample is the mean of exp(log variance) over the dimensions of the feature.
 
     Args:
         log_variance: float [B, D].
-        partner: int64 [B], the row each is mixed with.
+        partner: int64 [B], the row that each row is mixed with.
 
     Returns:
         Float [B, 1] in (0, 1) with gradient; the partner's share is one minus it.
 
     Source: authors' code, src/utils.py, src/rul.py.
     """
-    # The same ratio from logarithms: no uncertainty overflows, and none vanishes from the sum.
+    # The ratio is computed from logarithms, so that exp(log variance) can neither overflow nor underflow.
     uncertainty = full_precision(log_variance).logsumexp(dim=1, keepdim=True)
     return (uncertainty - uncertainty[partner]).sigmoid()
 
 
 def mix_features(features: Tensor, share: Tensor, partner: Tensor) -> Tensor:
-    """Features mixed with those of a partner: share · own + (1 - share) · partner's.
+    """Features mixed with those of a partner row: share · own + (1 - share) · partner's.
 
     Args:
         features: float [B, D].
@@ -64,7 +64,7 @@ def mix_features(features: Tensor, share: Tensor, partner: Tensor) -> Tensor:
 
 
 def add_up_loss(logits: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
-    """Cross-entropy of a mixed feature on both labels, half each, whatever the shares.
+    """Cross-entropy of mixed features with both labels, weighted one half each whatever the shares.
 
     Args:
         logits: float [B, C] of the mixed features.
@@ -80,7 +80,7 @@ def add_up_loss(logits: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
 
 
 def scaled_dropout(features: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Dropout from a generator of its own: entries are zeroed at a rate, the others divided by 1 - rate.
+    """Dropout with an explicit generator: entries are set to zero at a rate, the others divided by 1 - rate.
 
     Args:
         features: float, any shape.
@@ -88,14 +88,14 @@ def scaled_dropout(features: Tensor, rate: float, generator: torch.Generator) ->
         generator: the only source of randomness.
 
     Returns:
-        Like features, with gradient.
+        A tensor like `features`, with gradient.
     """
     noise = torch.rand(features.shape, generator=generator, device=generator.device)
     return features * (noise.to(features.device) >= rate) / (1.0 - rate)
 
 
 class Branch(nn.Module):
-    """Feature maps to a vector: normalise, drop, flatten, a linear layer, normalise."""
+    """Maps feature maps to a vector: normalisation, dropout, flattening, a linear layer, normalisation."""
 
     def __init__(self, channels: int, params: RULParams) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Branch(nn.Module):
         self.out_norm = nn.BatchNorm1d(params.dimensions, eps=NORM_EPSILON)
 
     def forward(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Vectors [B, dimensions] of maps [B, channels, h, w]; drops only where a generator is given."""
+        """Vectors [B, dimensions] of maps [B, channels, h, w]; with dropout only if a generator is given."""
         maps = self.norm(F.adaptive_avg_pool2d(maps, self.side))
         if generator is not None:
             maps = scaled_dropout(maps, self.drop_rate, generator)
@@ -114,12 +114,12 @@ class Branch(nn.Module):
 
 
 class RUL(Method):
-    """Features of two samples are mixed by their relative uncertainty and must tell both labels.
+    """Features of two samples are mixed by their relative uncertainty and trained to predict both labels.
 
     Reference: Zhang, Wang & Deng, "Relative uncertainty learning for facial expression recognition", NeurIPS 2021; code
-    zyh-uaiaaaa/Relative-Uncertainty-Learning. One branch gives the feature, one its log variance; the gradient also
-    flows through the shares, which is how uncertainty is learnt. Prediction uses the feature alone. Both branches learn
-    at the protocol's head rate; the authors give that rate to the classifier only.
+    zyh-uaiaaaa/Relative-Uncertainty-Learning. One branch computes the feature, the other its log variance; uncertainty
+    is learnt through the gradient of the mixing weights. Prediction uses the unmixed feature. Both branches are trained
+    with the protocol's learning rate of the head, which the authors use for the classifier only.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})

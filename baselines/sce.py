@@ -1,4 +1,4 @@
-"""Symmetric cross-entropy (Wang et al., ICCV 2019): cross-entropy both ways between label and prediction."""
+"""Symmetric cross-entropy (Wang et al., ICCV 2019): cross-entropy plus reverse cross-entropy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["SCE", "SCEParams", "symmetric_cross_entropy"]
 class SCEParams:
     """Hyper-parameters of symmetric cross-entropy."""
 
-    alpha: float = sourced(0.1, "Wang et al. §4: CIFAR-10, of their data sets the nearest in number of classes")
-    beta: float = sourced(1.0, "Wang et al. §4: CIFAR-10, of their data sets the nearest in number of classes")
+    alpha: float = sourced(0.1, "Wang et al. §4: CIFAR-10, their data set with the most similar number of classes")
+    beta: float = sourced(1.0, "Wang et al. §4: CIFAR-10, their data set with the most similar number of classes")
     floor: float = sourced(
         1e-4,
         "authors' code, loss.py (YisenWang/symmetric_cross_entropy_for_noisy_labels @ec778df): A = log 1e-4 = -9.21",
@@ -29,17 +29,17 @@ class SCEParams:
 
 
 def symmetric_cross_entropy(logits: Tensor, labels: Tensor, alpha: float, beta: float, floor: float = 1e-4) -> Tensor:
-    """α·cross-entropy + β·reverse cross-entropy, batch means.
+    """The loss α·cross-entropy + β·reverse cross-entropy, batch means.
 
-    The reverse one, -Σ_c p_c·log max(onehot_c, floor), is -log(floor)·(1 - p_y). The cross-entropy comes from logits;
-    the authors clip its probabilities at 1e-7, which changes nothing above that.
+    Reverse cross-entropy, -Σ_c p_c·log max(onehot_c, floor), equals -log(floor)·(1 - p_y). Cross-entropy is computed
+    from logits; the authors clip its probabilities at 1e-7, which makes no difference above that value.
 
     Args:
         logits: float [B, C].
         labels: int64 [B].
         alpha: weight of the cross-entropy.
         beta: weight of the reverse cross-entropy.
-        floor: in (0, 1], what stands for the zeros of a one-hot label.
+        floor: in (0, 1], replaces the zeros of a one-hot label.
 
     Returns:
         Scalar with gradient; 0 for B = 0.
@@ -57,7 +57,7 @@ def symmetric_cross_entropy(logits: Tensor, labels: Tensor, alpha: float, beta: 
 
 
 class SCE(Method):
-    """One network under cross-entropy and reverse cross-entropy; the reverse one is bounded in every sample.
+    """One network trained with cross-entropy and reverse cross-entropy; the latter is bounded for every sample.
 
     Reference: Wang, Ma, Chen, Luo, Yi & Bailey, "Symmetric cross entropy for robust learning with noisy labels", ICCV
     2019; code YisenWang/symmetric_cross_entropy_for_noisy_labels.

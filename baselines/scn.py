@@ -1,4 +1,4 @@
-"""SCN, the self-cure network (Wang et al., CVPR 2020): weigh samples by attention, relabel those of little weight."""
+"""SCN, the self-cure network (Wang et al., CVPR 2020): attention weights for samples, relabelling of low weights."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class SCNParams:
         0.15, "authors' code, src/train.py:22-32: margin_1; their README advises 0.07 for batches of 64"
     )
     relabel_margin: float = sourced(0.2, "authors' code, src/train.py:22-32: margin_2")
-    warm_up: int = sourced(9, "authors' code, src/train.py:250: relabels from its tenth epoch on, the ninth from 0")
+    warm_up: int = sourced(9, "authors' code, src/train.py:250: relabels from its tenth epoch on (9 counted from 0)")
     warm_up_stated_for: tuple[int, ...] = sourced(
         (40, 70),
-        "authors' code: 70 epochs; unstated: ours, the same epochs in 40, whose share other lengths keep",
+        "authors' code: 70 epochs; unstated: ours, the same epochs for 40, scaled for other lengths of training",
     )
     scope: Scope = sourced("low", "paper §3: the low-importance group only; authors' code, src/train.py:250-258: all")
-    relabel: bool = sourced(True, "paper §3; off: attention and rank regularisation alone")
+    relabel: bool = sourced(True, "paper §3; False: attention and rank regularisation only")
 
 
 @torch.no_grad()
 def scn_relabel(
     weighted_logits: Tensor, labels: Tensor, attention: Tensor, high_ratio: float, margin: float, scope: Scope
 ) -> Tensor:
-    """The most probable class, where it beats the label by more than a margin; else the label.
+    """The most probable class, where its probability exceeds the label's by more than a margin; else the label.
 
     Args:
         weighted_logits: float [B, C], logits times attention.
         labels: int64 [B], current labels.
         attention: float [B] or [B, 1].
         high_ratio: the int(high_ratio·B) rows of highest attention are the high group, ties in row order.
-        margin: p_max - p_label > margin must hold strictly, on the softmax of the weighted logits.
-        scope: "low" considers the rows outside the high group, "all" every row.
+        margin: a label is replaced where p_max - p_label > margin, on the softmax of the weighted logits.
+        scope: "low": only rows outside the high group; "all": every row.
 
     Returns:
         int64 [B], no gradient.
@@ -74,11 +74,12 @@ def scn_relabel(
 
 
 class SCN(Method):
-    """Logits scaled by a learnt attention, whose ranking is regularised; doubted labels are relabelled for good.
+    """Logits scaled by a learnt attention weight with rank regularisation; uncertain samples relabelled permanently.
 
     Reference: Wang et al., "Suppressing uncertainties for large-scale facial expression recognition", CVPR 2020; code
-    kaiwang960112/Self-Cure-Network. Cross-entropy of the weighted logits and rank regularisation count the same. A new
-    label follows from the training-mode logits before the update and takes effect the next time the sample is drawn.
+    kaiwang960112/Self-Cure-Network. Cross-entropy of the weighted logits and rank regularisation have equal weight. New
+    labels are computed from the training-mode logits before the update and take effect the next time the sample is in a
+    batch.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -101,17 +102,17 @@ class SCN(Method):
         self.warm_up = task.scaled_epochs(params.warm_up, *params.warm_up_stated_for)
 
     def prepare(self, train: TrainView) -> None:
-        """Start the label memory from the given labels."""
+        """Initialises the label memory with the given labels."""
         self.memory.copy_(train.labels)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(attention [B, 1] in (0, 1), weighted logits [B, C], their bias weighted too)."""
+        """(attention [B, 1] in (0, 1), weighted logits [B, C]); the attention also scales the bias."""
         pooled, _ = self.network.encoder(images)
         attention = self.attention(pooled).sigmoid()
         return attention, attention * self.network.head(pooled)
 
     def loss(self, batch: Batch) -> Step:
-        """Loss on the current labels of memory; then relabels there for the next draw."""
+        """Loss on the current labels in memory; then updates the memory for the sample's next batch."""
         params = self.params
         labels = self.memory[batch.index]
         attention, logits = self(batch.images[0])

@@ -1,4 +1,4 @@
-"""Plain supervised training on the given labels: the baseline of every paper."""
+"""Standard supervised training on the given labels: the baseline of every paper."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ class SupervisedParams:
     """Hyper-parameters of supervised training."""
 
     rows: Literal["both", "clean", "noisy"] = sourced(
-        "both", "choice of rows as in ReCoT Table 4(a), (C), (N), (C+N); every row where nothing is verified"
+        "both", "rows as in ReCoT Table 4(a), (C), (N), (C+N); all rows where none are verified"
     )
     selective: Literal["none", "mlcr", "hand"] = sourced(
-        "none", "unstated: ours; ReCoT's and MLCR's baselines balance AUs (eq. 2), the variants named so; AUs alone"
+        "none",
+        "unstated: ours; ReCoT's and MLCR's baselines balance AUs (eq. 2), as the variants *-selective; AUs only",
     )
 
 
 def selective_loss(
     logits: Tensor, labels: Tensor, share: Tensor, mode: SelectiveMode, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy balanced by selective learning: the clean loss of ReCoT and what it was weighted with.
+    """Binary cross-entropy balanced by selective learning: ReCoT's clean loss, and the weights used.
 
     Args:
         logits: float [N, L].
@@ -47,7 +48,7 @@ def selective_loss(
         generator: the only source of randomness.
 
     Returns:
-        (loss, weight): scalar with gradient, divided by N·L entries; [N, L] ≥ 0 without.
+        (loss, weight): scalar with gradient, divided by N·L; [N, L] ≥ 0 without gradient.
 
     Source: ReCoT eq. (2), the loss of the baselines in its Table 4(a).
     """
@@ -56,11 +57,11 @@ def selective_loss(
 
 
 class Supervised(Method):
-    """One network, cross-entropy over classes or binary cross-entropy over the known AU labels.
+    """One network trained with cross-entropy over classes or binary cross-entropy over the known AU labels.
 
-    Its three choices of rows are those of ReCoT (Li et al., BMVC 2023), Table 4(a). Every known label counts the same,
-    except in the variants named for selective learning, which balance each AU of a batch as ReCoT's own baselines do. A
-    row that is not trained on is not forwarded either, so that batch statistics are those of the rows trained on.
+    The three choices of rows are those of ReCoT (Li et al., BMVC 2023), Table 4(a). All known labels have equal weight,
+    except in the variants with selective learning, which balance each AU of a batch as ReCoT's baselines do. Rows that
+    are not trained on are not forwarded, so that batch normalisation only sees the rows trained on.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "multi"})
@@ -102,17 +103,17 @@ class Supervised(Method):
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
         self.selective = task.kind == "multi" and params.selective != "none"
-        # A function of the labels, not state: it moves with the module and stays out of its state dict.
+        # A buffer so that it moves to the module's device; not persistent, since it follows from the labels.
         self.register_buffer("share", torch.full((task.num_classes,), math.nan), persistent=False)
 
     def prepare(self, train: TrainView) -> None:
-        """Target shares of the AUs, from the rows it trains on."""
+        """Computes the target shares of the AUs from the rows trained on."""
         if self.selective:
             chosen = train.labels[choose_rows(train.verified, self.params.rows)]
             self.share.copy_(balance_targets(self.task.names, positive_frequency(chosen)))
 
     def loss(self, batch: Batch) -> Step:
-        """Mean loss over the chosen rows; no update without a known label among them."""
+        """Mean loss over the chosen rows; no update if these have no known label."""
         chosen = choose_rows(batch.verified, self.params.rows)
         used = chosen if self.task.kind == "single" else chosen & (batch.labels != 0).any(dim=1)
         weight = used[None].float()

@@ -1,1 +1,1 @@
-"""The papers' own methods, one file each, and what all methods share."""
+"""The methods proposed in the papers, one file each, and the modules that all methods share."""

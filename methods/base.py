@@ -1,7 +1,7 @@
-"""The contract: what a method is handed, what it hands back, and the class it derives from. No maths: see networks.py.
+"""The method interface: the inputs of a method, its outputs, and its base class. For networks see networks.py.
 
-A method sees given labels only. Reference labels and test rows live with the evaluator and the auditor,
-to which nothing here has a reference.
+A method sees given labels only. The evaluator and the auditor hold the reference labels and the test rows; no object
+defined here gives access to them.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ T = TypeVar("T")
 
 
 def sourced(value: T, source: str) -> T:
-    """A hyper-parameter field: its default and where the value comes from.
+    """A dataclass field for a hyper-parameter: its default value and the source of that value.
 
     Args:
-        value: the default; the paper's value, else the authors' code, else the resolution this project states.
+        value: the default: the paper's value, else that of the authors' code, else this project's choice.
         source: "paper §4.2", "authors' code, loss.py:19", or "unstated: ours" with the reason.
     """
     return field(default=value, metadata={"source": source})
 
 
 class Task:
-    """What a method is told about the problem.
+    """The description of the learning problem that a method is given.
 
     Args:
-        kind: "single" (one label of num_classes) or "multi" (num_classes AUs, labels in {-1, 0, +1}).
+        kind: "single" (one of num_classes classes per image) or "multi" (num_classes AUs, labels in {-1, 0, +1}).
         num_classes: C classes, or L AUs.
         names: the class or AU names, in column order.
-        train_size: rows of the training set; `Batch.index` runs over them.
+        train_size: rows of the training set; `Batch.index` lies in [0, train_size).
         epochs: epochs of the recipe.
-        steps_per_epoch: optimiser steps in an epoch.
+        steps_per_epoch: optimiser steps per epoch.
         frequency: [C] share of each class, or [L] share of positives among known entries, of the given training labels;
             float64, NaN for an AU without a known label.
         noise_rate: the true share of wrong training labels, or None. Reading it is recorded as oracle knowledge.
@@ -88,25 +88,25 @@ class Task:
 
     @property
     def noise_rate(self) -> float | None:
-        """The true noise rate; reading it marks the record as using oracle knowledge."""
+        """The true noise rate; reading it marks the trial's record as using oracle knowledge."""
         self.oracle_reads.add("noise_rate")
         return self._noise_rate
 
     def scaled_epochs(self, value: int, *stated_for: int) -> int:
-        """An epoch constant stated for one length of training, carried over to this one.
+        """An epoch number stated for one training length, rescaled to the length of this training.
 
-        The harness runs a protocol at several sizes; a constant given for `stated_for` epochs keeps its share of
-        them. It is the stated value itself where the lengths agree.
+        The harness runs a protocol at several sizes, so a constant stated for a training of `stated_for` epochs is
+        scaled in proportion; it is used unchanged where this training has one of the stated lengths.
         """
         return value if self.epochs in stated_for else round(value * self.epochs / stated_for[0])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One training step's rows.
+    """The rows of one training step.
 
     Attributes:
-        index: int64 [B], row of the training set.
+        index: int64 [B], the row number in the training set.
         images: one float tensor [B, 3, H, W] in [0, 1] for each view, augmented independently.
         labels: given labels: int64 [B], or [B, L] in {-1, 0, +1}.
         verified: bool [B], rows the protocol declares clean.
@@ -114,7 +114,7 @@ class Batch:
         teacher: probabilities of the protocol's teacher [B, C], or None.
         epoch: 0-based.
         step: 0-based within the epoch.
-        generator: keyed by (seed, method, epoch, step); a method's only randomness.
+        generator: seeded by (seed, method, epoch, step); the only source of randomness a method may use.
     """
 
     index: Tensor
@@ -130,13 +130,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """What a method did with a batch. K networks; selections and targets carry no gradient.
+    """The result of a method on a batch, for K networks; weights and targets carry no gradient.
 
     Attributes:
         loss: scalar with gradient; None skips the update.
-        probabilities: [B, C], its training-mode prediction, for the audit.
-        weight: [K, B] or [K, B, L], what each network trained on; zero means left out. None: everything known.
-        target: [K, B] or [K, B, L] labels, or [K, B, C] soft labels, each network trained on. None: the given ones.
+        probabilities: [B, C], the training-mode prediction, for the audit.
+        weight: [K, B] or [K, B, L], weight of each sample or entry in each network's loss; 0: not trained on.
+            None: all known labels.
+        target: [K, B] or [K, B, L] labels, or [K, B, C] soft labels, that each network trained on. None: the given
+            labels.
         logs: scalars to record, averaged over the epoch.
     """
 
@@ -149,14 +151,14 @@ class Step:
 
 @dataclass(frozen=True)
 class TrainView:
-    """The training set as a method may see it: given labels, on the trainer's device.
+    """The part of the training set that a method may see: given labels, on the trainer's device.
 
     Attributes:
         labels: int64 [N] or [N, L] in {-1, 0, +1}.
         verified: bool [N].
         aux: [N, M] or None.
         teacher: [N, C] or None.
-        batches: `batches(augment=False)` passes over all rows in order, as one-view batches; counted as compute.
+        batches: `batches(augment=False)` iterates over all rows in order, as one-view batches; counted as compute.
     """
 
     labels: Tensor
@@ -168,13 +170,13 @@ class TrainView:
 
 @dataclass(frozen=True)
 class Variant:
-    """A named setting of a method: the parameters it changes, what it needs besides, and what it does without.
+    """A named configuration of a method: changed hyper-parameters, and additional or dropped requirements.
 
     Attributes:
-        about: one line for the lists.
+        about: one-line description, as `fernoise-bench list` shows it.
         params: hyper-parameters and their values in this variant.
-        needs: needed of the protocol on top of the method's own needs.
-        without: those of the method's own needs that this variant does not have.
+        needs: requirements on the protocol in addition to the method's own.
+        without: those of the method's own requirements that this variant does not have.
     """
 
     about: str
@@ -185,16 +187,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class NoParams:
-    """The hyper-parameters of a method that has none."""
+    """The hyper-parameters of a method without any."""
 
 
 class Method(nn.Module):
-    """A way to learn from given labels. Derive from it once; all state is parameters and buffers.
+    """Base class of all training methods. Subclass it once; all state is kept in parameters and buffers.
 
     Class attributes:
-        needs: the task kinds it can run on ("single", "multi") and what the protocol must offer: "verified", "aux",
+        needs: the task kinds it supports ("single", "multi") and what the protocol must offer: "verified", "aux",
             "noise_rate", "teacher:<method>".
-        views: augmented views wanted of each image.
+        views: number of augmented views of each image in a batch.
         Params: frozen dataclass of hyper-parameters, each a `sourced` field.
         variants: named settings, run as `name:variant`.
     """
@@ -210,17 +212,17 @@ class Method(nn.Module):
         self.params = params
 
     def prepare(self, train: TrainView) -> None:
-        """Once before training, and again before a resumed state is loaded."""
+        """Called once before training, and again before a resumed state is loaded."""
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """Before each epoch (0-based)."""
+        """Called before each epoch (0-based)."""
 
     def loss(self, batch: Batch) -> Step:
-        """The loss of a batch and what was trained on. Required."""
+        """The loss of a batch, with the weights and targets it was computed from. Required."""
         raise TypeError(f"{type(self).__name__} does not define loss(batch)")
 
     def after_step(self) -> None:
-        """After each optimiser step."""
+        """Called after each optimiser step."""
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, C] of images [B, 3, H, W] in [0, 1]. Required."""

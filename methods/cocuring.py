@@ -1,4 +1,4 @@
-"""Co-curing of noisy annotations: peers that first follow labels, then each other, and relabel what both doubt."""
+"""Co-curing: two networks shift from supervision to mutual mimicry and relabel samples whose label both reject."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class CoCuringParams:
     )
     margin: float = sourced(0.7, "authors' code, main_rafdb.py:87 (1980x/Cocuring @6fba212): δ; not in the paper")
     warm_up: int = sourced(
-        10, "unstated: ours, SCN's value; the authors' code default (40 of 40 epochs) never relabels"
+        10, "unstated: ours, SCN's value; the default of the authors' code (40 of 40 epochs) never relabels"
     )
     warm_up_stated_for: int = sourced(40, "authors' code, main_rafdb.py:51: n_epoch 40; not in the paper")
     relabel: bool = sourced(True, "paper §3.2.2; off in Tables 2 and 3, 'No relabeling'")
     relabel_reference: Literal["current", "original"] = sourced(
-        "current", "authors' code, noiserobustfer.py:193,204-207: sticky labels; eq. (4) prints the original one"
+        "current", "authors' code, noiserobustfer.py:193,204-207: changed labels persist; eq. (4) has the given label"
     )
     reverse_kl: bool = sourced(False, "paper eqs. (1)-(2): KL(peer || own); authors' code, loss.py:26, has the reverse")
     scale: float = sourced(1.0, "paper eqs. (1)-(2); authors' code, loss.py:24,26, halves both terms")
@@ -44,9 +44,9 @@ def balance(epoch: float, ramp_epochs: float, maximum: float = 0.9, beta: float 
 
     Args:
         epoch: 0-based.
-        ramp_epochs: t_r > 0, where the weight is largest; it falls again afterwards, as in the authors' code.
+        ramp_epochs: t_r > 0, the epoch of the largest weight; it decreases afterwards, as in the authors' code.
         maximum: λ_max in [0, 1].
-        beta: shape; 0 is constant.
+        beta: steepness; 0 gives a constant weight.
 
     Returns:
         λ in [0, maximum].
@@ -75,8 +75,8 @@ def cocuring_loss(
         scale: factor of both terms; 0.5 in the authors' code.
 
     Returns:
-        (loss1, loss2): scalars, each with gradient to its own logits only (the peer is detached, which leaves the
-        update of separate backward passes unchanged); 0 for B = 0.
+        (loss1, loss2): scalars, each with gradient to its own logits only (the peer's are detached, so that their sum
+        gives the same update as separate backward passes); 0 for B = 0.
 
     Source: paper eqs. (1)-(2).
     """
@@ -93,18 +93,18 @@ def cocuring_loss(
 
 @torch.no_grad()
 def joint_relabel(logits1: Tensor, logits2: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """The class both networks prefer, where both prefer it to the label by more than a margin; else the label.
+    """The class both networks predict, where both prefer it to the label by more than a margin; else the label.
 
     Args:
         logits1: float [B, C] of the first network.
         logits2: float [B, C] of the second.
-        labels: int64 [B], the labels in doubt.
-        margin: δ; p_max > p_label + δ must hold strictly in both.
+        labels: int64 [B], the labels to keep or replace.
+        margin: δ; a label is replaced where p_max > p_label + δ holds in both networks.
 
     Returns:
         int64 [B], no gradient.
 
-    Source: paper eq. (4); the authors' code leaves out the agreement.
+    Source: paper eq. (4); the authors' code does not require the two predictions to agree.
     """
     p1, p2 = full_precision(logits1).softmax(dim=1), full_precision(logits2).softmax(dim=1)
     top1, class1 = p1.max(dim=1)
@@ -116,11 +116,12 @@ def joint_relabel(logits1: Tensor, logits2: Tensor, labels: Tensor, margin: floa
 
 
 class CoCuring(Method):
-    """Two peers under a balance of cross-entropy and mimicry that shifts with the epoch, and sticky joint relabelling.
+    """Two networks with an epoch-dependent balance of cross-entropy and mimicry, and permanent joint relabelling.
 
     Reference: Gera & Balasubramanian, "Co-curing noisy annotations for facial expression recognition", 2021; code
-    1980x/Cocuring. Relabelling is active from epoch `warm_up` (0-based) on, uses the training-mode logits of the step
-    before its update, and takes effect the next time the sample is drawn. Prediction: mean of the two probabilities.
+    1980x/Cocuring. Relabelling starts at epoch `warm_up` (0-based), uses the training-mode logits computed before the
+    step's update, and takes effect the next time the sample is in a batch. Prediction: mean of the two networks'
+    probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single"})
@@ -150,11 +151,11 @@ class CoCuring(Method):
         self.warm_up = task.scaled_epochs(params.warm_up, params.warm_up_stated_for)
 
     def prepare(self, train: TrainView) -> None:
-        """Start the label memory from the given labels."""
+        """Initialise the label memory with the given labels."""
         self.memory.copy_(train.labels)
 
     def loss(self, batch: Batch) -> Step:
-        """Loss on the current labels of memory; then relabels there for the next draw."""
+        """Loss on the current labels in memory; then updates the memory for the sample's next batch."""
         params = self.params
         labels = self.memory[batch.index]
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])

@@ -1,9 +1,9 @@
-"""Which AU entries of a batch to trust, positives and negatives of each AU apart: this project's multi-label form.
+"""Small-loss selection of AU labels, separately for positives and negatives of each AU: this project's extension.
 
-Methods that select samples by small loss know one label a sample. Here every known entry of an AU label is a sample of
-its own. An AU's positives and its negatives are ranked among themselves: where positives are rare they cost more than
-negatives whether they are right or wrong, and one ranking of everything would leave out all of them; the same holds
-between a rare and a frequent AU.
+Small-loss methods were defined for one label per sample. Here each known (image, AU) label, an "entry", is selected on
+its own. Positives and negatives of an AU are ranked separately: rare positives have larger losses than negatives
+whether their labels are right or wrong, so a common ranking would discard all of them; the same holds between rare and
+frequent AUs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from .mixture import estimated_noise_rate
 
 @torch.no_grad()
 def small_loss_entries(losses: Tensor, labels: Tensor, rates: Tensor, verified: Tensor) -> Tensor:
-    """The entries to train on: all known ones of verified rows, and of the others those of smallest loss.
+    """The entries to train on: all known entries of verified rows, and those of smallest loss of the other rows.
 
-    Of the n unverified entries of an AU and sign with rate R, min(n-1, int(R·n + ½)) of largest loss are left out: R
-    times n to the nearest whole number, since n is small in a batch and rounding to one side would leave out far more
-    than R, or nothing at all; one always stays.
+    Of the n unverified entries of an AU and sign with forget rate R, the min(n-1, int(R·n + ½)) of largest loss are
+    left out. R·n is rounded to the nearest integer because n is small within a batch, where always rounding down or up
+    would leave out nothing, or far more than R; at least one entry is kept.
 
     Args:
         losses: float [N, L].
-        labels: [N, L] in {-1, 0, +1}; 0 is never kept and never counted.
+        labels: [N, L] in {-1, 0, +1}; entries of 0 are neither kept nor counted.
         rates: float [2, L] in [0, 1], the share left out of positives (first row) and of negatives, of each AU.
         verified: bool [N].
 
@@ -49,14 +49,14 @@ def small_loss_entries(losses: Tensor, labels: Tensor, rates: Tensor, verified: 
 
 @torch.no_grad()
 def entry_losses(networks: Sequence[nn.Module], train: TrainView) -> Tensor:
-    """Binary cross-entropy of every training entry on its given label, in evaluation mode, averaged over networks.
+    """Binary cross-entropy of every training entry with its given label, in evaluation mode, averaged over networks.
 
     Args:
-        networks: images [B, 3, H, W] to logits [B, L]; left in training mode.
-        train: one pass over it, not augmented.
+        networks: map images [B, 3, H, W] to logits [B, L]; set back to training mode.
+        train: the training set, passed over once without augmentation.
 
     Returns:
-        Float [N, L] in row order; no gradient. What stands at unknown entries means nothing.
+        Float [N, L] in row order; no gradient. Values at unknown entries are meaningless.
     """
     for network in networks:
         network.eval()
@@ -74,15 +74,16 @@ def entry_losses(networks: Sequence[nn.Module], train: TrainView) -> Tensor:
 def entry_noise_rates(losses: Tensor, labels: Tensor, verified: Tensor) -> Tensor:
     """The estimated share of wrong labels among the unverified positives and negatives of each AU.
 
-    What the two-component mixture takes for wrong, but no more than the share of entries whose label the networks find
-    less likely than its contrary and than its sign is among this AU's unverified labels: a loss above log 2 and above
-    -log(share of the sign). A mixture splits the losses of a clean sign as well, of which it would take nearly half for
-    wrong; and of a rare one, right or wrong, nearly all are less likely than their contrary.
+    The estimate is that of a two-component Gaussian mixture on the losses, bounded by the share of entries with a loss
+    above log 2 and above -log(share of that sign among the AU's unverified labels), i.e. whose label the networks find
+    less likely than the opposite label and than the sign's base rate. The bound is needed because a mixture also splits
+    the losses of clean labels, of which it would call nearly half wrong; the second threshold, because nearly all
+    labels of a rare sign, right or wrong, are predicted less likely than the opposite one.
 
     Args:
         losses: float [N, L], finite.
-        labels: [N, L] in {-1, 0, +1}; unknown entries have no part.
-        verified: bool [N], rows that have no part.
+        labels: [N, L] in {-1, 0, +1}; unknown entries are ignored.
+        verified: bool [N], rows that are ignored.
 
     Returns:
         float64 [2, L] in [0, 1] on the same device, positives first; 0 where there are fewer than two entries.
@@ -99,17 +100,17 @@ def entry_noise_rates(losses: Tensor, labels: Tensor, verified: Tensor) -> Tenso
 
 
 class EntrySchedule(nn.Module):
-    """The share of each AU's positives and negatives to leave out, epoch by epoch, without oracle knowledge.
+    """The share of each AU's positives and negatives to leave out in each epoch, without oracle knowledge.
 
     Nothing is left out before `estimate_epoch`. At its start the share of wrong labels is estimated once, from the
     losses of a pass without augmentation (`entry_noise_rates`). The share left out is that estimate times Co-teaching's
     linear ramp, 0 in epoch 0 and 1 from epoch ramp_epochs - 1 on. The estimate is a buffer, so that a resumed trial
-    goes on with it.
+    keeps it.
 
     Args:
-        task: its number of AUs; its noise rate is not read.
-        ramp_epochs: epochs of the ramp, both ends included; none for 0 or 1.
-        estimate_epoch: 0-based, at least 1: the losses of an untrained network say nothing.
+        task: gives the number of AUs; its noise rate is not read.
+        ramp_epochs: epochs of the ramp, both ends included; 0 or 1: no ramp.
+        estimate_epoch: 0-based, at least 1, since the losses of an untrained network carry no information.
     """
 
     rates: Tensor
@@ -120,11 +121,11 @@ class EntrySchedule(nn.Module):
         self.register_buffer("rates", torch.zeros(2, task.num_classes, dtype=torch.float64))
 
     def begin_epoch(self, epoch: int, train: TrainView, networks: Sequence[nn.Module]) -> None:
-        """Estimates the shares of wrong labels when it is time to; to be called before every epoch."""
+        """Estimates the shares of wrong labels at `estimate_epoch`; to be called before every epoch."""
         if epoch == self._estimate_epoch:
             self.rates.copy_(entry_noise_rates(entry_losses(networks, train), train.labels, train.verified))
 
     def at(self, epoch: int) -> Tensor:
-        """float64 [2, L]: what to leave out in an epoch, of positives and of negatives."""
+        """The shares to leave out in an epoch, of positives and of negatives: float64 [2, L]."""
         ramp = min(1.0, epoch / (self._ramp_epochs - 1)) if self._ramp_epochs > 1 else 1.0
         return self.rates * ramp

@@ -1,4 +1,4 @@
-"""How much of a batch small-loss methods leave out, epoch by epoch, from the true noise rate or from a guess at it."""
+"""Forget-rate schedules of small-loss methods, from the true noise rate or from an estimate of it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ RateSource = Literal["true", "estimated"]
 def forget_rates(noise_rate: float, ramp_epochs: int, exponent: float, epochs: int) -> NDArray[np.float64]:
     """Share of a batch left out in each epoch: linear from 0 to noise_rate**exponent, then noise_rate.
 
-    The exponent acts on the rate, not on the epoch; other than 1 it leaves a jump at the end of the ramp. A ramp longer
-    than training is cut, not squeezed.
+    The exponent applies to the rate, not to the epoch; values other than 1 cause a jump at the end of the ramp. A ramp
+    longer than the training is truncated, not compressed.
 
     Args:
         noise_rate: final rate in [0, 1).
-        ramp_epochs: epochs of the ramp, both ends included; 0 for none.
-        exponent: of the rate at the end of the ramp.
-        epochs: length of training.
+        ramp_epochs: epochs of the ramp, both ends included; 0 for no ramp.
+        exponent: applied to the rate at the end of the ramp.
+        epochs: number of training epochs.
 
     Returns:
         float64 [epochs], entry e for 0-based epoch e.
@@ -49,11 +49,11 @@ def forget_rates(noise_rate: float, ramp_epochs: int, exponent: float, epochs: i
 
 @torch.no_grad()
 def mean_losses(networks: Sequence[nn.Module], train: TrainView) -> Tensor:
-    """Cross-entropy of every training row on its given label, in evaluation mode, averaged over networks.
+    """Cross-entropy of every training row with its given label, in evaluation mode, averaged over networks.
 
     Args:
-        networks: images [B, 3, H, W] to logits [B, C]; left in training mode.
-        train: one pass over it, not augmented.
+        networks: map images [B, 3, H, W] to logits [B, C]; set back to training mode.
+        train: the training set, passed over once without augmentation.
 
     Returns:
         Float [N] in row order; no gradient.
@@ -75,15 +75,15 @@ def mean_losses(networks: Sequence[nn.Module], train: TrainView) -> Tensor:
 
 
 class ForgetSchedule(nn.Module):
-    """The forget rate of every epoch. The guessed noise rate is a buffer, so a resumed trial goes on with it.
+    """The forget rate of every epoch. The estimated noise rate is a buffer, so that a resumed trial keeps it.
 
     Args:
-        task: its noise rate is read only where `source` is "true", which marks the record as oracle knowledge.
+        task: its noise rate is read only where `source` is "true", which marks the record as using oracle knowledge.
         source: "true", or "estimated" by the two-component mixture on the losses at the start of `estimate_epoch`.
         ramp_epochs: see `forget_rates`.
         exponent: see `forget_rates`.
-        estimate_epoch: 0-based; before it an estimated schedule leaves nothing out, from it on the schedule is that of
-            a true rate of the same value.
+        estimate_epoch: 0-based; with an estimated rate nothing is left out before this epoch, and from it on the
+            schedule equals that of a known noise rate of the same value.
 
     Raises:
         ValueError: the task states no noise rate and `source` is "true".
@@ -109,7 +109,7 @@ class ForgetSchedule(nn.Module):
         self.rates = forget_rates(noise_rate, ramp_epochs, exponent, task.epochs)
 
     def begin_epoch(self, epoch: int, train: TrainView, networks: Sequence[nn.Module]) -> None:
-        """Guesses the noise rate when it is time to; to be called before every epoch."""
+        """Estimates the noise rate at `estimate_epoch` unless it is known; to be called before every epoch."""
         if self._source == "true" or epoch < self._estimate_epoch:
             return
         if epoch == self._estimate_epoch:

@@ -1,4 +1,4 @@
-"""Losses that several methods share, computed from logits so that saturated ones stay finite."""
+"""Losses shared by several methods, computed from logits so that they stay finite for saturated predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG_2 = math.log(2.0)
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """Values of half precision as float32; float32 and float64 as they are. Losses and rankings need the digits."""
+    """Half-precision values as float32, float32 and float64 unchanged: losses and rankings need the precision."""
     return values.float() if values.dtype.itemsize < 4 else values
 
 
@@ -34,7 +34,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         raise ValueError(f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} differ in shape")
     logits = full_precision(logits)
     targets = targets.to(logits.dtype)
-    # Two log-sigmoids keep both tails exact; the usual one-term form cancels where the loss is small.
+    # Two log-sigmoids are exact in both tails; the usual one-term form loses small losses to cancellation.
     return -(targets * F.logsigmoid(logits) + (1 - targets) * F.logsigmoid(-logits))
 
 
@@ -71,7 +71,7 @@ def masked_bce(logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> 
 
 
 def label_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
-    """Plain supervision by labels: mean cross-entropy ("single") or masked binary cross-entropy ("multi").
+    """The standard supervised loss: mean cross-entropy ("single") or masked binary cross-entropy ("multi").
 
     Args:
         logits: float [B, C] or [N, L].
@@ -90,7 +90,7 @@ def softmax_kl(target_logits: Tensor, logits: Tensor) -> Tensor:
     """KL(softmax(target_logits) || softmax(logits)) of each row, summed over classes.
 
     Args:
-        target_logits: float [B, C]; the caller detaches it where it is a target only.
+        target_logits: float [B, C]; the caller detaches it where it must not receive gradient.
         logits: float [B, C].
 
     Returns:
@@ -131,7 +131,7 @@ def bernoulli_kl(target_logits: Tensor, logits: Tensor) -> Tensor:
     """KL(Bernoulli(σ(target_logits)) || Bernoulli(σ(logits))) of every entry.
 
     Args:
-        target_logits: float [N, L]; the caller detaches it where it is a target only.
+        target_logits: float [N, L]; the caller detaches it where it must not receive gradient.
         logits: float [N, L].
 
     Returns:

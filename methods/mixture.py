@@ -1,4 +1,4 @@
-"""How many labels are wrong, guessed from losses alone: a mixture of two Gaussians, as DivideMix uses it."""
+"""Estimates of which labels are wrong from their losses: a mixture of two Gaussians, as in DivideMix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def clean_probability(losses: Tensor) -> Tensor:
     """Probability that each label is right: the posterior of the mixture component with the smaller mean.
 
     Args:
-        losses: float [N], finite; brought to [0, 1] by their own range first.
+        losses: float [N], finite; rescaled to [0, 1] by their minimum and maximum first.
 
     Returns:
         float64 [N] on the same device; all 1 where there are fewer than two rows or all losses are equal.
@@ -36,19 +36,19 @@ def clean_probability(losses: Tensor) -> Tensor:
         return torch.ones(len(values), dtype=torch.float64, device=losses.device)
     scaled = ((values - values.min()) / (values.max() - values.min())).reshape(-1, 1)
     mixture = GaussianMixture(2, max_iter=ITERATIONS, tol=TOLERANCE, reg_covar=REGULARISATION, random_state=0)
-    # One thread: the last digit of the sums depends on how many there are.
+    # One thread: the number of threads changes the rounding of sums.
     with warnings.catch_warnings(), threadpool_limits(limits=1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ten iterations are the authors' own limit
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the authors' code also stops after ten iterations
         mixture.fit(scaled)
         posterior = mixture.predict_proba(scaled)[:, np.argmin(mixture.means_)]
     return torch.from_numpy(posterior).to(losses.device)
 
 
 def estimated_noise_rate(losses: Tensor) -> float:
-    """The share of labels the mixture takes for wrong: one minus the mean clean probability, in [0, 1].
+    """The estimated share of wrong labels: one minus the mean probability of being clean, in [0, 1].
 
     Args:
-        losses: float [N], finite, each row's loss on its given label.
+        losses: float [N], finite, the loss of each row with its given label.
 
     Returns:
         0.0 for no rows.

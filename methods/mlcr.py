@@ -1,4 +1,4 @@
-"""MLCR: two views kept apart by their classifiers, tied by their predictions, and a graph over action units."""
+"""MLCR: two networks with dissimilar classifiers and consistent predictions, and a graph over action units."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .losses import full_precision, js_consistency
 from .recot import clean_loss
 from .selection import balance_targets, positive_frequency, selective_weights
 
-EPSILON = 0.001  # authors' code, loss_multi_view_final.py:29: entries this close to 0 or 1 drop out of its entropies
+EPSILON = 0.001  # authors' code, loss_multi_view_final.py:29: its entropies leave out entries this close to 0 or 1
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class MLCRParams:
 
     multi_view_factor: float = sourced(400.0, "authors' code, main.py:42 (nxsEdson/MLCR @d2a4850): λ_mv")
     co_regularization_factor: float = sourced(100.0, "authors' code, main.py:41 (nxsEdson/MLCR @d2a4850): λ_cr")
-    graph: bool = sourced(True, "poster, AU relationship learning; without it the first stage lasts")
-    graph_from: int = sourced(30, "authors' code, main.py:19: 30 epochs, taken as those before the graph")
-    graph_from_stated_for: int = sourced(50, "unstated: ours, a second stage of 20 epochs after the 30")
-    slope: float = sourced(0.2, "authors' code, net/resnet_gcn.py:81; the poster prints a ReLU")
-    normalized: bool = sourced(True, "authors' code, net/resnet_gcn.py:31-35; the poster prints the plain matrix")
-    absolute: bool = sourced(True, "authors' code, loss_multi_view_final.py:82; as printed, cos = -1 is best")
-    with_bias: bool = sourced(True, "authors' code, loss_multi_view_final.py:70-73; the poster prints weights")
+    graph: bool = sourced(True, "poster, AU relationship learning; without it training stays in the first stage")
+    graph_from: int = sourced(30, "authors' code, main.py:19: 30 epochs, taken as the length of the first stage")
+    graph_from_stated_for: int = sourced(50, "unstated: ours, 30 epochs and a second stage of 20")
+    slope: float = sourced(0.2, "authors' code, net/resnet_gcn.py:81; the poster has a ReLU")
+    normalized: bool = sourced(True, "authors' code, net/resnet_gcn.py:31-35; the poster has the unnormalised matrix")
+    absolute: bool = sourced(True, "authors' code, loss_multi_view_final.py:82; as on the poster, cos = -1 is optimal")
+    with_bias: bool = sourced(True, "authors' code, loss_multi_view_final.py:70-73; the poster has the weights alone")
     compat: bool = sourced(False, "poster, L_cr; the authors' code filters its entropies")
-    reduction: Literal["mean", "sum"] = sourced("sum", "authors' code, loss_BCE.py:79-82; the poster prints 1/C")
+    reduction: Literal["mean", "sum"] = sourced("sum", "authors' code, loss_BCE.py:79-82; the poster has 1/C")
     selective: Literal["none", "mlcr", "hand"] = sourced("mlcr", "authors' code, loss_BCE.py:49-77: a_c of the poster")
 
 
@@ -48,8 +48,8 @@ def multi_view_loss(
         bias1: float [L].
         weight2: float [L, D] of the second view.
         bias2: float [L].
-        absolute: False leaves the sign in, as printed, so that opposite classifiers are the optimum.
-        with_bias: False compares the weights alone, as printed.
+        absolute: False keeps the sign, as on the poster, so that opposite classifiers are the optimum.
+        with_bias: False compares the weights alone, as on the poster.
 
     Returns:
         Scalar with gradient to both views; a classifier of zeros counts 0.
@@ -63,10 +63,11 @@ def multi_view_loss(
 
 
 def co_regularization_loss(logits1: Tensor, logits2: Tensor, compat: bool = False) -> Tensor:
-    """How far two views' predictions are apart: H((p1+p2)/2) - (H(p1)+H(p2))/2, mean over rows and AUs.
+    """Divergence of two views' predictions: H((p1+p2)/2) - (H(p1)+H(p2))/2, mean over rows and AUs.
 
-    With `compat` the form of the authors' code: |H(mean) - (H1+H2)/2|, each of the three entropies averaged over its
-    own entries with 0.001 ≤ p ≤ 0.999 and with 0.001 added inside; saturated entries drop out.
+    With `compat`, the form of the authors' code: |H(mean) - (H1+H2)/2|, where each of the three entropies has 0.001
+    added inside its logarithm and is averaged over its own entries with 0.001 ≤ p ≤ 0.999; saturated entries are left
+    out.
 
     Args:
         logits1: float [N, L], all rows of the batch, labelled or not.
@@ -96,18 +97,18 @@ def _filtered_entropy(p: Tensor, positive_term: Tensor) -> Tensor:
 
 @torch.no_grad()
 def dependency(labels: Tensor) -> Tensor:
-    """How AUs go together: P[i, j] = ½(P(i = +1 | j = +1) + P(i = -1 | j = -1)) by counting.
+    """Co-occurrence of AUs, by counting: P[i, j] = ½(P(i = +1 | j = +1) + P(i = -1 | j = -1)).
 
     2(P - ½) is cov(i, j) / (p_j(1 - p_j)): zero for independent AUs. A row unknown in either AU does not count for the
-    pair. Where j is never seen present, or never absent, beside a known i, P[i, j] is ½: no relation can be told.
+    pair. P[i, j] is ½ (no relation) where j is always present, or always absent, in the rows with a known i.
 
     Args:
-        labels: [N, L] in {-1, 0, +1}, of training rows alone.
+        labels: [N, L] in {-1, 0, +1}, of training rows only.
 
     Returns:
         float64 [L, L] in [0, 1], 1 on the diagonal; not symmetric, no gradient.
 
-    Source: poster, P_dep; what to do with unknown labels is unstated: ours.
+    Source: poster, P_dep; the treatment of unknown labels is unstated: ours.
     """
     positive, negative = (labels > 0).double(), (labels < 0).double()
     known = positive + negative
@@ -118,11 +119,11 @@ def dependency(labels: Tensor) -> Tensor:
 
 
 def adjacency(dependency: Tensor, normalized: bool = True) -> Tensor:
-    """Strength of every relation, A = |2(P - ½)|, normalised as D^-½ Aᵀ D^-½ with D the row sums of A.
+    """Strength of each AU relation, A = |2(P - ½)|, normalised as D^-½ Aᵀ D^-½ with D the row sums of A.
 
     Args:
         dependency: P, float [L, L] in [0, 1].
-        normalized: False gives A itself, neither transposed nor scaled, as printed.
+        normalized: False gives A itself, neither transposed nor scaled, as on the poster.
 
     Returns:
         [L, L] ≥ 0 of the dtype of P; an AU without any relation has a row and column of zeros.
@@ -138,17 +139,17 @@ def adjacency(dependency: Tensor, normalized: bool = True) -> Tensor:
 
 
 def graph_classifiers(nodes: Tensor, adjacency: Tensor, h0: Tensor, h1: Tensor, slope: float = 0.2) -> Tensor:
-    """Classifiers after two graph layers over the AUs: Â·LeakyReLU(Â·X·H0)·H1.
+    """Classifiers computed by two graph layers over the AUs: Â·LeakyReLU(Â·X·H0)·H1.
 
     Args:
-        nodes: X, float [L, D+1], a view's weights and last its bias.
+        nodes: X, float [L, D+1], a view's weights, its bias in the last column.
         adjacency: Â, float [L, L].
         h0: float [D+1, D+1], shared by the views, like h1.
         h1: float [D+1, D+1].
-        slope: of the LeakyReLU; 0 is the printed ReLU.
+        slope: of the LeakyReLU; 0 gives the ReLU of the poster.
 
     Returns:
-        Float [L, D+1] with gradient to all: weights, and the bias last.
+        Float [L, D+1] with gradient to all inputs: weights, and the bias in the last column.
 
     Source: poster, AU relationship learning; authors' code, net/resnet_gcn.py:56-97 (nxsEdson/MLCR @d2a4850).
     """
@@ -158,14 +159,14 @@ def graph_classifiers(nodes: Tensor, adjacency: Tensor, h0: Tensor, h1: Tensor, 
 
 
 class MLCR(Method):
-    """Two networks on one image: supervised by verified rows, independent by L_mv, agreeing on all rows by L_cr.
+    """Two networks on the same image: supervised on verified rows, decorrelated by L_mv, consistent on all by L_cr.
 
     Reference: Niu, Han, Shan & Chen, "Multi-label co-regularization for semi-supervised facial action unit
-    recognition", NeurIPS 2019; code nxsEdson/MLCR. L = ½(L_v1 + L_v2) + λ_mv L_mv + λ_cr L_cr. Labels of unverified
-    rows are never looked at: they are the unlabelled images. From 60% of the epochs on the classifiers are those the
-    graph makes of a snapshot of the learned ones, trained on with the same losses; L_mv stays on the raw weights. AU
-    relations come from the verified rows of this fold's training set; the published BP4D matrix saw all its subjects.
-    Prediction: mean of the two views' probabilities.
+    recognition", NeurIPS 2019; code nxsEdson/MLCR. L = ½(L_v1 + L_v2) + λ_mv L_mv + λ_cr L_cr. The labels of unverified
+    rows are not used: these are the unlabelled images. After 60% of the epochs the classifiers are computed by the
+    graph from a snapshot of the learned ones and trained further with the same losses; L_mv still acts on the raw
+    weights. AU relations are counted on the verified rows of the fold's training set; the published BP4D matrix was
+    counted on all subjects. Prediction: mean of the two views' probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
@@ -205,21 +206,21 @@ class MLCR(Method):
         self.register_buffer("second_stage", torch.zeros((), dtype=torch.bool))
 
     def prepare(self, train: TrainView) -> None:
-        """Relations and target shares of the AUs, from the verified rows."""
+        """Computes the relations and target shares of the AUs from the verified rows."""
         labels = train.labels[train.verified]
         self.share.copy_(balance_targets(self.task.names, positive_frequency(labels)))
         self.relations.copy_(adjacency(dependency(labels), self.params.normalized))
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
-        """At the boundary of the stages: freezes the learned classifiers as the nodes of the graph."""
+        """At the start of the second stage: copies the learned classifiers as fixed nodes of the graph."""
         if self.params.graph and epoch == self.boundary:
             heads = self.network1.head, self.network2.head
             self.snapshot.copy_(torch.stack([torch.cat([h.weight, h.bias[:, None]], dim=1) for h in heads]))
             self.second_stage.fill_(True)
 
     def loss(self, batch: Batch) -> Step:
-        """The sum of the three losses; a batch without a verified row has the last two."""
+        """The sum of the three losses; without a verified row in the batch, of the last two."""
         params, verified = self.params, batch.verified
         logits = self._logits(batch.images[0])
         weight = torch.zeros(2, *batch.labels.shape, device=batch.labels.device)
@@ -236,7 +237,7 @@ class MLCR(Method):
         return Step(loss, probabilities, weight, logs={name: part.detach() for name, part in logs.items()})
 
     def _logits(self, images: Tensor) -> list[Tensor]:
-        """Logits [B, L] of both views, by their own classifiers or, in the second stage, by those of the graph."""
+        """Logits [B, L] of both views, from their own classifiers or, in the second stage, from the graph's."""
         networks = self.network1, self.network2
         if not bool(self.second_stage):
             return [network(images) for network in networks]
@@ -247,7 +248,7 @@ class MLCR(Method):
         return logits
 
     def _supervised(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
-        """Loss of one view on the verified rows; fills their rows of its weight [B, L]."""
+        """Loss of one view on the verified rows; fills in these rows of its weight [B, L]."""
         labels = batch.labels[batch.verified]
         chosen = selective_weights(labels, self.share, self.params.selective, batch.generator).to(weight.dtype)
         weight[batch.verified] = chosen

@@ -1,4 +1,4 @@
-"""Encoders, the network nearly every method is made of, and the probabilities of one or two of them."""
+"""Encoder interfaces, the network most methods consist of, and the probabilities of one or two networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..protocols.base import Kind
 
 
 class Encoder(Protocol):
-    """A backbone: images [B, 3, H, W] in [0, 1] to (pooled [B, D], maps [B, D, h, w]). Normalisation lives inside."""
+    """A backbone: images [B, 3, H, W] in [0, 1] to (pooled [B, D], maps [B, D, h, w]); it normalises the images."""
 
     num_features: int
 
@@ -20,10 +20,10 @@ class Encoder(Protocol):
 
 
 class MakeEncoder(Protocol):
-    """Makes one encoder. Peer 0 starts as the single network of every method starts, peer 1 as every second one.
+    """Creates an encoder. The initial weights of peer 0 are the same in every method, and those of peer 1 likewise.
 
-    After a call the construction's random stream stands at the start of that peer's own stream, so that a head built
-    next also starts alike in every method.
+    A call also resets the random stream of the construction to that peer's own stream, so that a head created next has
+    the same initial weights in every method.
     """
 
     def __call__(self, peer: int = 0) -> Any:
@@ -32,7 +32,10 @@ class MakeEncoder(Protocol):
 
 
 class TokenHeads(nn.Linear):
-    """A linear classifier for each output on that output's own token alone, of tokens [B, num_outputs * D] in a row."""
+    """One linear classifier per output, each applied to that output's own token.
+
+    The input holds the tokens of all outputs in one row: [B, num_outputs * D].
+    """
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits [B, num_outputs]."""
@@ -41,9 +44,9 @@ class TokenHeads(nn.Linear):
 
 
 class Network(nn.Module):
-    """An encoder and a linear classifier: the network nearly every method is made of.
+    """An encoder and a linear classifier: the network most methods consist of.
 
-    An encoder with a token for each output (`tokens` of them) has a classifier for each token.
+    For an encoder with one token per output (its attribute `tokens`), each output has a classifier on its own token.
     """
 
     def __init__(self, make_encoder: MakeEncoder, num_outputs: int, peer: int = 0) -> None:
@@ -60,7 +63,7 @@ class Network(nn.Module):
 
 
 def to_probabilities(logits: Tensor, kind: Kind) -> Tensor:
-    """Softmax over classes, or a sigmoid for each AU."""
+    """Probabilities of logits: softmax over classes, or a sigmoid for each AU."""
     return logits.softmax(dim=1) if kind == "single" else logits.sigmoid()
 
 

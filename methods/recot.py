@@ -1,4 +1,4 @@
-"""ReCoT: regularized co-training of two-headed views on clean and noisy action unit labels."""
+"""ReCoT: regularized co-training of two networks with clean and noisy heads on clean and noisy action unit labels."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, so
 from .losses import binary_cross_entropy, full_precision, js_consistency
 from .selection import balance_targets, positive_frequency, selective_weights, write_rows
 
-# Epochs of the recipe -> first epoch on refined labels: 30 and 70 of the appendix, 25 of the main paper.
+# Epochs of the recipe -> first epoch trained on refined labels: 30 and 70 from the appendix, 25 from the main paper.
 STATED_REFINEMENT: Mapping[int, int] = MappingProxyType({25: 15, 30: 15, 70: 40})
-# What rows of Table 4 have in common: α = β = γ = 1; neither consistency nor refinement.
+# Settings shared by rows of Table 4: α = β = γ = 1; neither consistency nor refinement.
 _EQUAL = MappingProxyType({"pos_weight": 1.0, "neg_weight": 1.0, "keep_ratio": 1.0})
 _APART = MappingProxyType({"consistency_factor": 0.0, "refinement": False})
 
@@ -32,32 +32,36 @@ class ReCoTParams:
     keep_ratio: float = sourced(0.9, "appendix Table 1: γ; paper Table 4(c)")
     fusion_ratio: float = sourced(0.9, "appendix Table 1: μ")
     momentum: float = sourced(0.9, "appendix Table 1: φ")
-    refine_from: int | None = sourced(None, "appendix Table 1: K = 40 of 70, 15 of 30 (25) epochs; else unstated: ours")
+    refine_from: int | None = sourced(
+        None, "appendix Table 1: K = 40 of 70, 15 of 30 (25) epochs; otherwise unstated: ours"
+    )
     noisy_factor: float = sourced(1.0, "appendix Table 1: λ_n")
     consistency_factor: float = sourced(100.0, "appendix Table 1: λ_cons")
     two_views: bool = sourced(True, "paper §3.2; one view in Table 4(b), Baseline + net_noisy")
     noisy_head: bool = sourced(True, "paper §3.2; without it Table 4(b), ensemble and CoT")
     noise_model: Literal["additive", "multiplicative", "mixed"] = sourced(
-        "additive", "paper eq. (3); the appendix compares all three; the shape of the multiplicative net is ours: L×L"
+        "additive", "paper eq. (3); the appendix compares all three; the size of the multiplicative layer is ours: L×L"
     )
     refinement: bool = sourced(True, "paper §3.3; without it Table 4(b), CoT + net_noisy")
     selective: Literal["none", "mlcr", "hand"] = sourced(
-        "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites the idea"
+        "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites selective learning"
     )
     reduction: Literal["mean", "sum"] = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
-    predicts: Literal["both", "view1", "view2"] = sourced("both", "paper §3.4: the views' mean; the appendix has each")
+    predicts: Literal["both", "view1", "view2"] = sourced(
+        "both", "paper §3.4: mean of the views; the appendix also reports each view"
+    )
     head_hidden: int = sourced(
-        0, "paper §4.2: 512×L, otherwise unstated: read as one linear layer; n > 0 puts n units in between"
+        0, "paper §4.2: 512×L, otherwise unstated: read as one linear layer; n > 0 adds a hidden layer of n units"
     )
 
 
 def clean_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
-    """Weighted binary cross-entropy on clean labels over N·L entries, unknown ones included in the divisor.
+    """Weighted binary cross-entropy on clean labels, divided by N·L, unknown entries included in the divisor.
 
     `logits` float [N, L], `labels` [N, L] in {-1, 0, +1} (0: weight 0), `weight` [N, L] or None for 1. The reduction
-    "sum" divides by N alone. A scalar with gradient; 0 for no rows.
+    "sum" divides by N only. Returns a scalar with gradient; 0 for no rows.
 
-    Source: paper eq. (2), negated: the printed one lacks the minus sign.
+    Source: paper eq. (2), negated: the equation in the paper lacks the minus sign.
     """
     losses = binary_cross_entropy(logits, labels > 0) * (labels != 0)
     if weight is not None:
@@ -71,12 +75,12 @@ def small_nll(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Ten
     """The entries of smallest negative log-likelihood: (keep_pos, keep_neg), bool [N, L] without gradient.
 
     `logits` float [N, L] of the selecting view, `labels` [N, L] in {-1, 0, +1}, `gamma` in [0, 1]. Positives are ranked
-    by -log p, negatives by -log(1-p), each pooled over all rows and AUs; floor(γ·count) stay, at least one where there
-    is any; ties in row-major order.
+    by -log p, negatives by -log(1-p), each pooled over all rows and AUs; floor(γ·count) are kept, at least one where
+    there is any; ties are broken in row-major order.
 
     Source: paper eq. (4) and the text below it; rounding and ties unstated: ours.
     """
-    # -log σ(z) falls strictly with z, so ranking by the logit is exact where the logarithm would round to ties.
+    # -log σ(z) decreases strictly in z, so ranking by the logit avoids ties from rounding the logarithm.
     scores = full_precision(logits)
     return _smallest(-scores, labels > 0, gamma), _smallest(scores, labels < 0, gamma)
 
@@ -91,10 +95,11 @@ def _smallest(scores: Tensor, mask: Tensor, gamma: float) -> Tensor:
 def selective_balanced_loss(
     logits: Tensor, labels: Tensor, keep_pos: Tensor, keep_neg: Tensor, alpha: float, beta: float
 ) -> Tensor:
-    """Selected positives and negatives, each averaged on its own: α·mean(-log p) + β·mean(-log(1-p)).
+    """Loss of the selected positives and negatives, averaged separately: α·mean(-log p) + β·mean(-log(1-p)).
 
     `logits` float [N, L] of the trained view, `labels` [N, L] in {-1, 0, +1}, `keep_pos` and `keep_neg` bool [N, L] as
-    the other view selects (an entry of the other sign is left out). A scalar with gradient; empty sets add 0. Eq. (4).
+    selected by the other view (entries of the wrong sign are ignored). Returns a scalar with gradient; an empty set
+    contributes 0. Paper eq. (4).
     """
     logits = full_precision(logits)
     keep_pos, keep_neg = keep_pos & (labels > 0), keep_neg & (labels < 0)
@@ -104,30 +109,30 @@ def selective_balanced_loss(
 
 
 def consistency_loss(logits1: Tensor, logits2: Tensor) -> Tensor:
-    """Bernoulli Jensen-Shannon divergence of two clean nets [N, L], mean over all rows and AUs (paper eq. 5)."""
+    """Bernoulli Jensen-Shannon divergence of two clean heads [N, L], mean over all rows and AUs (paper eq. 5)."""
     return js_consistency(logits1, logits2)
 
 
 def fuse(p_noisy: Tensor, p_clean: Tensor, mu: float) -> Tensor:
-    """μ·p_noisy + (1-μ)·p_clean of probabilities already averaged over the views; no gradient (paper eq. 6)."""
+    """Fused probabilities μ·p_noisy + (1-μ)·p_clean, both already averaged over views; no gradient (paper eq. 6)."""
     return mu * p_noisy.detach() + (1 - mu) * p_clean.detach()
 
 
 def smooth(previous: Tensor, current: Tensor, phi: float) -> Tensor:
-    """φ·previous + (1-φ)·current, the temporal filter of fused probabilities; no gradient (paper eq. 7)."""
+    """Moving average of fused probabilities: φ·previous + (1-φ)·current; no gradient (paper eq. 7)."""
     return phi * previous.detach() + (1 - phi) * current.detach()
 
 
 def refine(smoothed: Tensor) -> Tensor:
-    """Labels int64 in {-1, +1}: +1 where the smoothed probability exceeds 0.5 strictly (paper §3.3)."""
+    """Refined labels, int64 in {-1, +1}: +1 where the smoothed probability is above 0.5 (paper §3.3)."""
     return torch.where(smoothed > 0.5, 1, -1)
 
 
 class View(nn.Module):
-    """One view: an encoder, a clean net and, unless left out, a noisy net that turns clean logits into noisy ones.
+    """One view: an encoder, a clean head and, unless disabled, a noisy head that maps clean logits to noisy ones.
 
-    The noisy net adds logits of its own that it takes from the features ("additive"), applies an L×L linear layer to
-    the clean logits ("multiplicative"), or does both ("mixed"). The layer starts as the identity: no noise.
+    The noisy head adds logits computed from the features ("additive"), applies an L×L linear layer to the clean logits
+    ("multiplicative"), or does both ("mixed"). The linear layer is initialised as the identity: no noise.
     """
 
     def __init__(self, make_encoder: MakeEncoder, num_outputs: int, params: ReCoTParams, peer: int) -> None:
@@ -139,9 +144,9 @@ class View(nn.Module):
         self.transition = _identity(num_outputs) if params.noisy_head and params.noise_model != "additive" else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(z_clean, z_noisy), each [B, L]; without a noisy net the second is the first.
+        """Logits (z_clean, z_noisy), each [B, L]; equal where there is no noisy head.
 
-        Nothing is detached: noisy labels reach the clean net too, which is the regularisation (paper eq. 3).
+        Nothing is detached: the gradient of noisy labels also reaches the clean head, as regularisation (paper eq. 3).
         """
         pooled, _ = self.encoder(images)
         clean = full_precision(self.net_clean(pooled))
@@ -163,12 +168,12 @@ def _head(num_features: int, num_outputs: int, hidden: int) -> nn.Module:
 
 
 class ReCoT(Method):
-    """Two views with a clean and a noisy net each, consistency between them, and temporally refined noisy labels.
+    """Two views with a clean and a noisy head each, consistency between them, and temporally refined noisy labels.
 
     Reference: Li, Han, Shan, Ji, Bai & Chen, "ReCoT: regularized co-training for facial action unit recognition with
     noisy labels", BMVC 2023, and its appendix. L = mean over views of (L_clean + λ_n L_noisy) + λ_cons L_cons (eq. 1).
-    A visit updates the table of fused probabilities, then reads it; refined labels serve from epoch K on, and only rows
-    that were drawn before. Prediction: mean of the clean nets' probabilities.
+    Each step first updates the fused probabilities of its rows, then reads them; refined labels are used from epoch K
+    on, for rows that were in an earlier batch. Prediction: mean of the clean heads' probabilities.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
@@ -218,12 +223,12 @@ class ReCoT(Method):
         self.register_buffer("seen", torch.zeros(task.train_size, dtype=torch.bool))
 
     def prepare(self, train: TrainView) -> None:
-        """Target shares of the AUs, from the verified rows: the clean loss is theirs."""
+        """Computes the target shares of the AUs from the verified rows, the rows of the clean loss."""
         frequency = positive_frequency(train.labels[train.verified])
         self.share.copy_(balance_targets(self.task.names, frequency))
 
     def loss(self, batch: Batch) -> Step:
-        """Equation (1). Without noisy nets and consistency only the clean rows have a part, and are forwarded."""
+        """The loss of eq. (1); without noisy heads and consistency only the clean rows are used and forwarded."""
         params, clean = self.params, batch.verified
         if params.noisy_head or self.consistent:
             outputs = [network(view) for network, view in zip(self.networks, batch.images, strict=True)]
@@ -236,7 +241,7 @@ class ReCoT(Method):
         return Step(torch.stack(parts).mean(), weight=weight)
 
     def _clean(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
-        """L_clean of one view by the logits of the clean rows; fills their rows of its weight [B, L]."""
+        """L_clean of one view from the logits of the clean rows; fills in these rows of its weight [B, L]."""
         labels, params = batch.labels[batch.verified], self.params
         chosen = selective_weights(labels, self.share, params.selective, batch.generator).to(weight.dtype)
         weight[batch.verified] = chosen
@@ -250,7 +255,7 @@ class ReCoT(Method):
         clean_part = torch.stack([self._clean(z[clean], batch, weight[v]) for v, (z, _) in enumerate(outputs)]).mean()
         noisy_part = consistency = torch.zeros_like(clean_part)
         if params.noisy_head:
-            # A view is trained on what the other one ranks smallest; a single view ranks for itself.
+            # Each view is trained on the entries the other one selects; a single view selects its own.
             kept = [small_nll(z[noisy], labels[noisy], params.keep_ratio) for _, z in outputs][::-1]
             factors = params.pos_weight, params.neg_weight
             each = zip(outputs, kept, strict=True)
@@ -268,12 +273,12 @@ class ReCoT(Method):
 
     @torch.no_grad()
     def _refined(self, batch: Batch, outputs: list[tuple[Tensor, Tensor]], p_clean: Tensor) -> Tensor:
-        """The labels of this step: the table takes up the noisy rows and, from epoch K on, gives them their labels."""
+        """The labels of this step: updates the fused probabilities of the noisy rows and, from epoch K on, refines."""
         noisy = ~batch.verified
         index = batch.index[noisy]
         p_noisy = torch.stack([z.sigmoid() for _, z in outputs]).mean(dim=0)
         current = fuse(p_noisy[noisy], p_clean[noisy], self.params.fusion_ratio)
-        # A table that starts at its first value, not at zero, which would hold every AU negative for many visits.
+        # The average starts at a row's first value; starting at 0 would keep every AU negative for many epochs.
         seen = self.seen[index, None]
         smoothed = torch.where(seen, smooth(self.fused[index], current, self.params.momentum), current)
         write_rows(self.fused, index, smoothed)
@@ -285,6 +290,6 @@ class ReCoT(Method):
         return labels
 
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [B, L], the mean of the views' clean nets, or one of them."""
+        """Probabilities [B, L], the mean of the views' clean heads, or those of one view."""
         chosen = {"both": slice(None), "view1": slice(0, 1), "view2": slice(1, 2)}[self.params.predicts]
         return torch.stack([network(images)[0].sigmoid() for network in self.networks[chosen]]).mean(dim=0)

@@ -1,4 +1,4 @@
-"""Robin Hood label smoothing: smooth the majority class of each AU only."""
+"""Robin Hood label smoothing: label smoothing of only the majority class of each AU."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class RHLSParams:
 
 
 def smoothing_rates(frequency: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """How far positives and negatives of each AU are smoothed.
+    """Smoothing rates of the positives and of the negatives of each AU.
 
     negative = β·max(0, (1-2f)/(1-f)), positive = β·max(0, (2f-1)/f): at most one of them is above zero.
 
     Args:
-        frequency: [L] share of positives among known training labels; NaN (no known label) is not smoothed.
+        frequency: f, [L] share of positives among known training labels; an AU of NaN (no known label) has rates 0.
         beta: strength in [0, 1]; at 1 the mean target of every AU is 1/2.
 
     Returns:
@@ -40,7 +40,7 @@ def smoothing_rates(frequency: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     if not 0.0 <= beta <= 1.0:
         raise ValueError(f"beta {beta}: must lie in [0, 1]")
     share = frequency.detach().nan_to_num(nan=0.5)
-    # Where a numerator is above zero its divisor is above one half, so the clamp changes no value and avoids 0/0.
+    # Where a numerator is above zero its divisor is above one half, so the clamp only avoids 0/0.
     positive = beta * (2 * share - 1).clamp(min=0) / share.clamp(min=0.5)
     negative = beta * (1 - 2 * share).clamp(min=0) / (1 - share).clamp(min=0.5)
     return positive, negative
@@ -50,7 +50,7 @@ def robin_hood(labels: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Smoothed targets: y·(1 - positive/2) + (1-y)·negative/2 with y = 1 for positives.
 
     Args:
-        labels: [N, L] in {-1, 0, +1}; unknown ones get a negative's target and must be left out by the loss.
+        labels: [N, L] in {-1, 0, +1}; unknown ones get the target of a negative and must be masked in the loss.
         positive: [L] smoothing rate of positives.
         negative: [L] smoothing rate of negatives.
 
@@ -66,9 +66,9 @@ def robin_hood(labels: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
 class RHLS(Method):
     """Binary cross-entropy on targets smoothed for the majority class of each AU.
 
-    Reference: Tallec, Dapogny & Bailly, "Fighting noise and imbalance in action unit detection problems". The rates
-    follow from the training labels once. The network is the recipe's: the paper's attention network at profile paper of
-    the `-plain` protocols and under its native recipe, a plain encoder elsewhere.
+    Reference: Tallec, Dapogny & Bailly, "Fighting noise and imbalance in action unit detection problems". The rates are
+    computed once from the training labels. The network is that of the recipe: the paper's attention network in the
+    paper profile of the `-plain` protocols and in the native recipe, a plain encoder elsewhere.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi"})
@@ -90,19 +90,19 @@ class RHLS(Method):
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
         positive, negative = smoothing_rates(task.frequency, params.rhls_beta)
-        # Functions of the task, not state: they move with the module and stay out of its state dict.
+        # Buffers so that they move to the module's device; not persistent, since they follow from the task.
         self.register_buffer("positive", positive, persistent=False)
         self.register_buffer("negative", negative, persistent=False)
 
     def loss(self, batch: Batch) -> Step:
-        """Mean over the known entries; no update where nothing is known."""
+        """Mean loss over the known entries; no update for a batch without a known label."""
         known = batch.labels != 0
         weight = known[None].float()
         if not bool(known.any()):
             return Step(loss=None, weight=weight)
         logits = self.network(batch.images[0])
         loss = soft_bce(logits, robin_hood(batch.labels, self.positive, self.negative), known)
-        # Smoothing turns no label over, so the labels trained on are the given ones: no target.
+        # Smoothing changes no label's sign, so no other target is reported than the given labels.
         return Step(loss, logits.detach().sigmoid(), weight)
 
     def predict(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What several methods select (small losses, attention groups, balanced AU entries, rows) and per-sample memories."""
+"""Selection rules shared by methods (small losses, attention groups, balanced AUs, rows), and per-sample memories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = Literal["both", "clean", "noisy"]
 SelectiveMode = Literal["none", "mlcr", "hand"]
 Generator = torch.Generator | np.random.Generator
 
-# Positive share wanted of each AU: MLCR (Niu et al. 2019), authors' code nxsEdson/MLCR @d2a4850.
+# Target share of positives of each AU: MLCR (Niu et al. 2019), authors' code nxsEdson/MLCR @d2a4850.
 MLCR_TARGETS: Mapping[tuple[str, ...], tuple[float, ...]] = MappingProxyType(
     {
         # EmotioNet
@@ -44,7 +44,7 @@ def small_loss(losses: Tensor, forget_rate: float) -> Tensor:
     Returns:
         int64 [k], ascending in loss, ties in row order; no gradient. Empty for B = 0.
 
-    Source: Co-teaching, authors' code loss.py:9-27 (bhanML/Co-teaching @7c7fbe2), k raised to 1 where it would be 0.
+    Source: Co-teaching, authors' code loss.py:9-27 (bhanML/Co-teaching @7c7fbe2), except that k is at least 1.
     """
     count = max(1, int((1.0 - float(forget_rate)) * len(losses)))
     order = torch.sort(full_precision(losses.detach()), stable=True).indices
@@ -52,14 +52,14 @@ def small_loss(losses: Tensor, forget_rate: float) -> Tensor:
 
 
 def rank_regularization(attention: Tensor, high_ratio: float, margin: float) -> Tensor:
-    """Hinge on the gap of mean attention between the K = int(high_ratio·B) highest rows and the rest.
+    """Hinge loss on the difference of mean attention between the K = int(high_ratio·B) highest rows and the rest.
 
     max(0, margin - (mean_high - mean_low)).
 
     Args:
         attention: float [B] or [B, 1].
         high_ratio: share of rows in the high group.
-        margin: the gap wanted.
+        margin: the required difference.
 
     Returns:
         Scalar with gradient to the attention; 0 when either group is empty.
@@ -76,19 +76,19 @@ def rank_regularization(attention: Tensor, high_ratio: float, margin: float) -> 
 
 
 def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, generator: Generator) -> Tensor:
-    """Weights that balance each AU of a batch towards a share of positives (selective learning).
+    """Weights that balance each AU of a batch towards a target share of positives (selective learning).
 
-    With n known entries of an AU, share a and h = n·a:
-    "mlcr": if positives < h, ceil(h) random negatives stay and the others get 0; nothing else changes.
-    "hand": the class with more than its target count (h positives, n-h negatives) is sampled down to ceil(target), the
-    other weighted by target / count.
+    With n known entries of an AU, target share a and h = n·a:
+    "mlcr": if positives < h, ceil(h) random negatives are kept and the others get 0; all other entries 1.
+    "hand": the class with more than its target count (h positives, n-h negatives) is randomly reduced to ceil(target)
+    entries, the other one weighted by target / count.
     "none": every known entry 1.
 
     Args:
         labels: [N, L] in {-1, 0, +1}, 0 unknown.
-        share: [L] in [0, 1], target share of positives; NaN balances nothing.
+        share: [L] in [0, 1], target share of positives; NaN: this AU is not balanced.
         mode: the rule.
-        generator: torch's or NumPy's, the only source of randomness; one [N, L] draw whatever the labels.
+        generator: torch's or NumPy's, the only source of randomness; [N, L] numbers are drawn whatever the labels.
 
     Returns:
         [N, L] ≥ 0 of the dtype of `share`, 0 for unknown entries; no gradient.
@@ -121,26 +121,26 @@ def selective_weights(labels: Tensor, share: Tensor, mode: SelectiveMode, genera
 
 
 def _uniform(shape: torch.Size, generator: Generator) -> Tensor:
-    """Float64 uniforms in [0, 1)."""
+    """Uniform random numbers in [0, 1), float64."""
     if isinstance(generator, torch.Generator):
         return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
     return torch.from_numpy(generator.random(tuple(shape)))
 
 
 def _snap(values: Tensor) -> Tensor:
-    """Float64 values, those within rounding of an integer made exact: 50 × float32(0.3) is 15, not 15.000001."""
+    """Float64 values, rounded where they are almost an integer: 50 × float32(0.3) is 15, not 15.000001."""
     whole = values.round()
     return torch.where((values - whole).abs() <= 1e-7 * values, whole, values)
 
 
 def _rank(mask: Tensor, noise: Tensor) -> Tensor:
-    """Rank of each entry in its column by noise in [0, 1), entries outside the mask last."""
+    """Rank of each entry in its column by its random number in [0, 1), entries outside the mask last."""
     order = torch.where(mask, noise, 2.0).argsort(dim=0, stable=True)
     return order.argsort(dim=0, stable=True)
 
 
 def positive_frequency(labels: Tensor) -> Tensor:
-    """The share of positives among the known entries of each AU: float64 [L], NaN without one.
+    """The share of positives among the known entries of each AU: float64 [L], NaN for an AU without a known entry.
 
     Args:
         labels: [N, L] in {-1, 0, +1}, 0 unknown.
@@ -149,7 +149,7 @@ def positive_frequency(labels: Tensor) -> Tensor:
 
 
 def balance_targets(names: Sequence[str], frequency: Tensor) -> Tensor:
-    """The share of positives that selective learning aims at, for each AU.
+    """The target share of positives of each AU in selective learning.
 
     Args:
         names: AU names in column order, as ("AU1", "AU2", ...).
@@ -168,10 +168,10 @@ def balance_targets(names: Sequence[str], frequency: Tensor) -> Tensor:
 
 
 def choose_rows(verified: Tensor, rows: Rows) -> Tensor:
-    """Bool [B]: all rows ("both"), the verified ones ("clean") or the others ("noisy").
+    """Mask of the rows to train on: all ("both"), the verified ones ("clean") or the others ("noisy"): bool [B].
 
     Raises:
-        ValueError: an unknown choice of rows.
+        ValueError: an unknown value of `rows`.
     """
     if rows == "clean":
         return verified
@@ -184,7 +184,7 @@ def choose_rows(verified: Tensor, rows: Rows) -> Tensor:
 
 @torch.no_grad()
 def write_rows(memory: Tensor, index: Tensor, values: Tensor) -> None:
-    """Write a batch into a per-sample memory, in place; of a sample that occurs twice the last row wins.
+    """Writes a batch into a per-sample memory, in place; for a sample that occurs twice the last row is kept.
 
     Args:
         memory: [train_size, ...].
@@ -193,7 +193,7 @@ def write_rows(memory: Tensor, index: Tensor, values: Tensor) -> None:
     """
     if index.numel() == 0:
         return
-    # Indexed assignment leaves the order of repeats open, so every repeat is given the value of the last one.
+    # Indexed assignment does not define the order of repeated indices, so all repeats get the value of the last one.
     position = torch.arange(len(index), device=index.device)
     last = torch.where(index[:, None] == index, position, 0).amax(dim=1)
     memory[index] = values[last].to(memory.dtype)

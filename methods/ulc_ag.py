@@ -1,4 +1,4 @@
-"""ULC-AG: doubtful expression labels found by a learnt confidence, corrected by resemblance in action units."""
+"""ULC-AG: a learnt confidence finds uncertain expression labels, which are corrected by action unit similarity."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class ULCAGParams:
     high_ratio: float = sourced(0.8, "paper §III-B: φ")
     margin: float = sourced(0.15, "paper §III-B: θ")
     channels: int = sourced(64, "paper §III-B: channels of each graph layer")
-    slope: float = sourced(0.01, "unstated: ours, the usual slope of a leaky ReLU; eq. (6) names none")
-    ramp_epochs: int = sourced(10, "unstated: ours, β of eqs. (12)-(13); the only number of epochs in the text")
+    slope: float = sourced(0.01, "unstated: ours, the usual slope of a leaky ReLU; eq. (6) gives none")
+    ramp_epochs: int = sourced(10, "unstated: ours, β of eqs. (12)-(13); the only number of epochs in the paper")
     relabel_from: int = sourced(10, "paper §III-B: relabelling starts after 10 epochs")
     auxiliary_from: int = sourced(0, "paper eqs. (12)-(13): full weight from the start; the text of §III-B says 10")
     stated_for: int = sourced(40, "unstated: ours, epochs of training; the paper gives no number")
-    target: bool = sourced(True, "paper §II-B: weighted regularisation; Table I switches it")
-    auxiliary: bool = sourced(True, "paper §II-C, II-D: action unit graph and relabelling; Table I switches them")
+    target: bool = sourced(True, "paper §II-B: weighted regularisation; ablated in Table I")
+    auxiliary: bool = sourced(True, "paper §II-C, II-D: action unit graph and relabelling; ablated in Table I")
     relabel: bool = sourced(True, "paper §II-D")
     edges: Literal["data", "random"] = sourced("data", "paper eq. (5); Table II has random edges")
     relabel_reference: Literal["current", "original"] = sourced(
-        "current", "unstated: ours, corrections last; 'org' of eq. (10) may also be the given label"
+        "current", "unstated: ours, corrections persist; 'org' of eq. (10) may also mean the given label"
     )
 
 
@@ -42,20 +42,21 @@ class ULCAGParams:
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:
     """Weight of each class in a batch: γ_j = 1 - N_j/N.
 
-    Takes current labels, int64 [B]; returns float64 [C] in [0, 1], 1 for an absent class, no gradient. Paper eq. (2).
+    Takes the current labels, int64 [B]; returns float64 [C] in [0, 1], 1 for a class without rows; no gradient. Paper
+    eq. (2).
     """
     classes = torch.arange(num_classes, device=labels.device)
     return 1.0 - (labels[:, None] == classes).sum(dim=0).double() / max(1, len(labels))
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, confidence: Tensor, class_weight: Tensor) -> Tensor:
-    """Cross-entropy of logits scaled row by row: all C of them by α_i·γ_{y_i}, mean over the batch.
+    """Cross-entropy of scaled logits: all C logits of row i times α_i·γ_{y_i}; mean over the batch.
 
     Args:
-        logits: float [B, C], raw.
+        logits: float [B, C], unscaled.
         labels: int64 [B].
         confidence: α in (0, 1), [B] or [B, 1].
-        class_weight: γ [C], a constant; the weight of a row's own label acts on the whole row.
+        class_weight: γ [C], without gradient; the weight of a row's label scales the whole row.
 
     Returns:
         Scalar with gradient to logits and confidence; 0 for B = 0, log C without gradient where every γ_{y_i} is 0.
@@ -69,10 +70,10 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, confidence: Tensor, c
 
 @torch.no_grad()
 def cooccurrence(au_labels: Tensor) -> Tensor:
-    """How often AU p occurs where AU q does: A[p, q] = P(p | q) = #(p and q) / #q, not normalised.
+    """Conditional probability of AU p given AU q: A[p, q] = P(p | q) = #(p and q) / #q, not normalised.
 
     Args:
-        au_labels: [N, M] in {-1, 0, +1}; only +1 occurs, unknown entries do not.
+        au_labels: [N, M] in {-1, 0, +1}; only +1 counts as present, unknown entries count as absent.
 
     Returns:
         float64 [M, M] in [0, 1], diagonal 1; row and column of an AU that never occurs are 0. No gradient.
@@ -84,11 +85,11 @@ def cooccurrence(au_labels: Tensor) -> Tensor:
 
 
 def graph_convolution(nodes: Tensor, adjacency: Tensor, weight: Tensor, slope: float = 0.01) -> Tensor:
-    """One graph layer: LeakyReLU(Ā X W), Ā being the adjacency with each row divided by its sum.
+    """One graph layer: LeakyReLU(Ā X W), where Ā is the adjacency with each row divided by its sum.
 
     Args:
         nodes: X, float [B, M, D].
-        adjacency: A ≥ 0, [M, M]; a row of zeros stays one.
+        adjacency: A ≥ 0, [M, M]; a row of zeros remains zero.
         weight: W [D, D'].
         slope: of the leaky ReLU below zero.
 
@@ -107,8 +108,8 @@ def auxiliary_loss(logits: Tensor, aux: Tensor, confidence: Tensor) -> Tensor:
 
     Args:
         logits: float [B, M].
-        aux: [B, M] in {-1, 0, +1}, 0 unknown; the divisor is B whatever is known.
-        confidence: α, [B] or [B, 1], a constant here: its gradient would only shrink it.
+        aux: [B, M] in {-1, 0, +1}, 0 unknown; the divisor is always B.
+        confidence: α, [B] or [B, 1], detached: this loss could only decrease it.
 
     Returns:
         Scalar with gradient to the logits; 0 when nothing is known.
@@ -123,7 +124,7 @@ def auxiliary_loss(logits: Tensor, aux: Tensor, confidence: Tensor) -> Tensor:
 def confidence_groups(confidence: Tensor, high_ratio: float) -> tuple[Tensor, Tensor]:
     """Rows of the K = int(φ·B) highest confidences, ties in row order, and the other rows.
 
-    Takes [B] and φ in [0, 1]; returns int64 [K] and [B - K], each in row order, no gradient. The groups of
+    Takes [B] and φ in [0, 1]; returns int64 [K] and [B - K], each in row order, no gradient. These are the groups of
     `rank_regularization`. Paper §II-B.
     """
     order = torch.sort(confidence.detach(), descending=True, stable=True).indices
@@ -162,16 +163,16 @@ def semantic_relabel(semantics: Tensor, templates: Tensor, labels: Tensor, prese
     Args:
         semantics: s, float [R, M], low-confidence rows only.
         templates: T [C, M].
-        labels: int64 [R], the labels in doubt; kept where their own template is missing.
-        present: bool [C], templates there are.
+        labels: int64 [R], the labels to keep or replace; kept where the template of their class is missing.
+        present: bool [C], classes with a template.
 
     Returns:
-        int64 [R]; among equally near templates the first class, strictly nearer than the own one. A vector of zeros
-        is at distance 1 of everything. No gradient.
+        int64 [R]; of equally near templates the first class. A vector of zeros has distance 1 to every template. No
+        gradient.
 
     Source: paper eqs. (9)-(10).
     """
-    # Entry by entry, not as a matrix product, and beyond rounding: parallel templates must be equally near.
+    # Elementwise instead of a matrix product, with a tolerance: parallel templates must have equal distances.
     cosine = (_unit(semantics)[:, None, :] * _unit(templates)[None, :, :]).sum(dim=2)
     distance = (1.0 - cosine).masked_fill(~present, math.inf)
     nearest = distance.argmin(dim=1)
@@ -180,12 +181,12 @@ def semantic_relabel(semantics: Tensor, templates: Tensor, labels: Tensor, prese
 
 
 def _rounding(dtype: torch.dtype) -> float:
-    """How far the cosines of parallel vectors of a dtype may differ."""
+    """Tolerance for the rounding error of cosines of vectors of a dtype."""
     return 1e-12 if dtype == torch.float64 else 1e-6
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """Rows at length 1 in float64; zeros stay zeros."""
+    """Rows scaled to length 1, in float64; rows of zeros stay zero."""
     vectors = vectors.double()
     return F.normalize(vectors, dim=1, eps=torch.finfo(torch.float64).tiny)
 
@@ -219,7 +220,7 @@ def auxiliary_ramp(epoch: float, beta: float) -> float:
 
 
 class AuxiliaryBranch(nn.Module):
-    """Features of M AUs as nodes of a graph, two graph layers, one classifier over all nodes (paper Fig. 4)."""
+    """Features of M AUs as graph nodes, two graph layers, and one classifier over all nodes (paper Fig. 4)."""
 
     def __init__(self, num_features: int, num_aus: int, params: ULCAGParams) -> None:
         super().__init__()
@@ -239,16 +240,16 @@ class AuxiliaryBranch(nn.Module):
 
 
 class ULCAG(Method):
-    """Confidence-weighted classification beside AU detection on a graph, which relabels what is least certain.
+    """Confidence-weighted classification with an auxiliary AU graph branch that relabels low-confidence samples.
 
     Reference: Liu, Zhang, Kauttonen & Zhao, "Uncertain label correction via auxiliary action unit graphs for facial
-    expression recognition", ICPR 2022; no code was released. Classes are predicted by the target branch alone.
+    expression recognition", ICPR 2022; no code was released. Prediction uses the target branch only.
 
-    Templates of a class are renewed by every batch with a high-confidence row of it. From epoch `relabel_from`
-    (0-based) on, the low-confidence rows of a batch are relabelled from the outputs before its update, with effect
-    the next time they are drawn. Without the target branch classes are learnt by plain cross-entropy, and the
-    confidence, which then weighs only AUs and templates, is learnt on features and logits held fixed.
-    Buffers by row of the training set: `memory`, the current labels, and `confidence`, the last one, 0 before any.
+    The template of a class is replaced by every batch with a high-confidence row of that class. From epoch
+    `relabel_from` (0-based) on, the low-confidence rows of a batch are relabelled from the outputs computed before its
+    update; this takes effect the next time they are in a batch. Without the target branch the classes are learnt by
+    plain cross-entropy, and the confidence, which then only weights AUs and templates, is learnt on detached features
+    and logits. Buffers per training row: `memory`, the current labels, and `confidence`, the latest one (0 initially).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "aux"})
@@ -287,20 +288,20 @@ class ULCAG(Method):
             self.branch = AuxiliaryBranch(features, num_aus, params)
             self.register_buffer("templates", torch.zeros(task.num_classes, num_aus))
             self.register_buffer("present", torch.zeros(task.num_classes, dtype=torch.bool))
-            # Drawn as initial weights are, and last: all else starts alike with random and with counted edges.
+            # Drawn last, so that the initial weights are the same with random and with counted edges.
             self.register_buffer("adjacency", torch.rand(num_aus, num_aus))
         self.beta = max(1, task.scaled_epochs(params.ramp_epochs, params.stated_for))
         self.relabel_from = task.scaled_epochs(params.relabel_from, params.stated_for)
         self.auxiliary_from = task.scaled_epochs(params.auxiliary_from, params.stated_for)
 
     def prepare(self, train: TrainView) -> None:
-        """Start the label memory from the given labels; count the edges in the training set's AU labels."""
+        """Initialises the label memory with the given labels and computes the edges from the training AU labels."""
         self.memory.copy_(train.labels)
         if self.branch is not None and self.params.edges == "data":
             self.adjacency.copy_(cooccurrence(_given(train.aux)))
 
     def loss(self, batch: Batch) -> Step:
-        """λ₁/2·(L_wce + L_rr) + λ₂·L_au on the current labels of memory (eq. 11); then corrects labels there."""
+        """The loss λ₁/2·(L_wce + L_rr) + λ₂·L_au on the labels in memory (eq. 11); then corrects labels in memory."""
         labels = self.memory[batch.index]
         pooled, _ = self.network.encoder(batch.images[0])
         logits = self.network.head(pooled)
@@ -320,14 +321,14 @@ class ULCAG(Method):
             semantics = self.branch(pooled, self.adjacency)
             late = batch.epoch < self.auxiliary_from
             logs["auxiliary_ramp"] = weight = 0.0 if late else auxiliary_ramp(batch.epoch, self.beta)
-            if not late:  # a loss times zero would still count as a step of the optimiser
+            if not late:  # a loss times zero would still let the optimiser update the branch
                 loss = loss + weight * auxiliary_loss(semantics, _given(batch.aux), known_confidence)
             logs["relabelled"] = self._correct(batch, semantics.detach(), known_confidence, labels, high, low)
         trained_on = known_confidence[None] if self.params.target else None
         return Step(loss, probabilities, trained_on, labels[None], logs)
 
     def _target_branch(self, pooled: Tensor, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Confidence [B] and L_wce + L_rr; without the branch both leave encoder and classifier alone."""
+        """Confidence [B] and L_wce + L_rr; without the target branch these see detached features, and L_ce is added."""
         params = self.params
         plain = logits.new_zeros(())
         if not params.target:
@@ -341,7 +342,7 @@ class ULCAG(Method):
     def _correct(
         self, batch: Batch, semantics: Tensor, confidence: Tensor, labels: Tensor, high: Tensor, low: Tensor
     ) -> float | Tensor:
-        """Renew templates by the high-confidence rows, then relabel the others; how many labels changed."""
+        """Updates templates from the high-confidence rows and relabels the others; returns the number of changes."""
         templates, present = semantic_templates(semantics[high], confidence[high], labels[high], self.task.num_classes)
         self.templates.copy_(torch.where(present[:, None], templates, self.templates))
         self.present.logical_or_(present)
@@ -353,13 +354,13 @@ class ULCAG(Method):
         return (renewed != labels[low]).sum().float()
 
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [B, C] of the target branch's classifier, neither scaled nor weighted."""
+        """Probabilities [B, C] of the target branch's classifier, from unscaled logits."""
         logits: Tensor = self.network(images)
         return logits.softmax(dim=1)
 
 
 def _given(aux: Tensor | None) -> Tensor:
-    """Auxiliary AU labels that have to be there."""
+    """The auxiliary AU labels; ValueError where there are none."""
     if aux is None:
         raise ValueError("ULC-AG needs auxiliary AU labels, and none were handed over")
     return aux

@@ -1,1 +1,1 @@
-"""What is measured: data sets, splits, label noise, recipes."""
+"""Evaluation protocols: data sets, splits, label noise and training recipes."""

@@ -1,7 +1,7 @@
-"""What a protocol is made of: frozen, versioned, fingerprinted objects.
+"""Frozen, versioned dataclasses that define a protocol, and its fingerprint.
 
-Changing anything that is measured changes the fingerprint and asks for a new version. Titles and sources are
-documentation: they are printed, not hashed.
+Every field that affects results is part of the fingerprint, so changing one requires a new version. Titles and sources
+are documentation: they are printed, not hashed.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Sources = tuple[tuple[str, str], ...]
 
 
 def documentation(default: Any) -> Any:
-    """A field that is printed but not part of the fingerprint."""
+    """A dataclass field that is printed but not part of the fingerprint."""
     return field(default=default, metadata={"documentation": True})
 
 
 def added(default: Any) -> Any:
-    """A field younger than a release: at its default it is left out of fingerprints, which so stay what they were."""
+    """A dataclass field added after a release: left out of the fingerprint at its default, so old ones stay valid."""
     return field(default=default, metadata={"added": True})
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How an image becomes a training view; every sample has its own draw.
+    """Data augmentation of training images, drawn independently for each sample.
 
     Attributes:
-        resize: side in pixels an image is brought to first (bilinear); None: as stored.
-        crop: side of the random training crop, and of the centre crop at test.
-        pad: pixels by which the crop may leave the image; edge pixels are repeated.
+        resize: side in pixels to which an image is resized first (bilinear); None: as stored.
+        crop: side of the random training crop, and of the centre crop at test time.
+        pad: pixels by which the crop may extend beyond the image; edge pixels are repeated.
         flip: probability of a horizontal flip.
-        jitter: largest relative change of brightness, contrast, saturation, and largest hue turn (share of a circle).
-        jitter_probability: probability of the colour jitter and, by the same coin, of the affine map.
-        translate: largest shift of the affine map, share of the side; 0 with scale (1, 1): none.
-        scale: range of the affine map's scale.
-        grayscale: probability of dropping colour.
+        jitter: largest relative change of brightness, contrast and saturation, and largest hue shift (share of a turn).
+        jitter_probability: probability of colour jitter together with the affine transform.
+        translate: largest shift of the affine transform, as a share of the side; 0 with scale (1, 1): none.
+        scale: range of the affine transform's scale.
+        grayscale: probability of conversion to grey.
         erase: probability of erasing a rectangle.
-        erase_area: range of the erased share of the area.
+        erase_area: range of the erased area, as a share of the image.
     """
 
     crop: int
@@ -62,21 +62,21 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every method of a protocol is trained.
+    """The training recipe shared by all methods of a protocol.
 
     Attributes:
         encoder: a timm model name, or "small" for the narrow ResNet of the small profiles.
-        weights: "none", "imagenet", or "msceleb" and "vggface2" (files of the user's).
-        learning_rate: of the encoders; everything else learns at head_factor times it.
+        weights: "none", "imagenet", or "msceleb" and "vggface2" (files supplied by the user).
+        learning_rate: of the encoders; all other parameters are trained with head_factor times this rate.
         schedule: "constant", "exponential" (times `decay` at the start of every epoch after the first) or "steps"
             (times `decay` at the start of each epoch of `milestones`, 0-based).
         sampler: "shuffle" (each row once an epoch), "fixed" (verified_per_batch verified rows in every batch; an epoch
-            passes over them once, the others cycle) or "oversample" (with replacement, weight 1 / count of the class).
-        max_steps: cap on the steps of an epoch, or None.
+            is one pass over them, the others cycle) or "oversample" (with replacement, weight 1 / count of the class).
+        max_steps: largest number of steps in an epoch, or None.
         milestones: epochs of the schedule "steps".
-        neck: what stands between backbone and head: nothing, or RHLS's "attention" encoder and decoder.
+        neck: the module between backbone and head: none, or RHLS's "attention" encoder and decoder.
         neck_factors: learning rates of the neck's parts, as factors of learning_rate.
-        sources: where each value comes from.
+        sources: the source of each value.
     """
 
     encoder: str
@@ -102,18 +102,18 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Size:
-    """How many rows a profile uses; None: all there are.
+    """The number of rows a profile uses, and the image size; None: all available rows.
 
     Attributes:
-        train: training rows. Of folds by subject: frames of all subjects, of which the test part is a share.
-        noisy: further training rows that are not verified.
-        validation: validation rows. Of folds by subject: training subjects held out, with as large a share of the noisy
-            rows; 0: no validation set.
+        train: training rows. With folds by subject: frames of all subjects, the test subjects included.
+        noisy: additional training rows that are not verified (the noisy set).
+        validation: validation rows. With folds by subject: number of training subjects held out, with the same share of
+            the noisy rows; 0: no validation set.
         test: test rows.
-        side: side in pixels of generated faces; larger real ones are brought to it.
-        generated: (train, validation, test) rows of a generated twin whose real data are taken whole.
-        generated_noisy: as `noisy`, of the generated twin; None: the same number.
-        generated_side: side of generated faces where real ones are larger; None: `side`.
+        side: image size in pixels of generated faces; larger real images are resized to it.
+        generated: (train, validation, test) rows of the generated twin, where the real data are used in full.
+        generated_noisy: as `noisy`, for the generated twin; None: the same number.
+        generated_side: image size of generated faces where real images are larger; None: `side`.
     """
 
     train: int | None = None
@@ -128,7 +128,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Profile:
-    """A size a protocol is run at, with its recipe."""
+    """The size at which a protocol is run, with its recipe."""
 
     recipe: Recipe
     size: Size
@@ -136,26 +136,26 @@ class Profile:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is measured, and how.
+    """The definition of an evaluation: data, splits, noise, recipe and metric.
 
     Attributes:
-        name, version: a change of anything measured raises the version.
-        design: the module of this package that turns data into cells.
+        name, version: the version is raised whenever a fingerprinted field changes.
+        design: the module of `designs` that builds the cells from the data.
         kind: "single" or "multi".
         names: classes or AUs in column order.
         data: data folders it reads.
         metric: "accuracy", or "f1" (mean over AUs of the positive class's F1, 0 where undefined, threshold 0.5).
-        noise: how training labels come to be wrong.
-        noise_seed: draw s of the noise uses noise_seed + s.
-        offers: what methods may need: "verified", "noise_rate", "aux".
+        noise: the type of noise in the training labels.
+        noise_seed: draw s of the noise uses the seed noise_seed + s.
+        offers: what the protocol provides to methods that need it: "verified", "noise_rate", "aux".
         levels: noise levels; empty: the noise has no level.
         folds: names of the test parts; empty: one fixed split.
         parts: the subjects of each part.
-        rates: positive rate of each AU that generated faces aim at.
-        options: further choices of the design, by name.
+        rates: target rate of positives of each AU for generated faces.
+        options: further settings of the design, by name.
         noisy_labels_from: the method whose model, trained on a cell's verified rows, labels its other rows; empty: the
             labels come with the data.
-        runs: seeds of a run at the paper profile, where the paper says how often it ran; 0: the harness's own number.
+        runs: number of seeds at the paper profile, where the paper states it; 0: the harness's default.
     """
 
     name: str
@@ -182,53 +182,61 @@ class Protocol:
     about: Sources = documentation(())
 
     def profile(self, name: str) -> Profile:
-        """The profile of that name; BadInput for another."""
+        """The profile of the given name; BadInput for an unknown name."""
         if name not in PROFILES:
             raise unknown("profile", name, PROFILES)
         chosen: Profile = getattr(self, name)
         return chosen
 
     def option(self, name: str) -> str:
-        """The design's choice of that name, or an empty string."""
+        """The design's setting of the given name, or an empty string."""
         return dict(self.options).get(name, "")
 
     def fingerprint(self, profile: str) -> str:
-        """First 16 hex digits of the SHA-256 of everything measured at a profile; other profiles do not count."""
+        """First 16 hex digits of the SHA-256 of all fingerprinted fields, with this profile and not the others."""
         content = {name: value for name, value in measured(self).items() if name not in PROFILES}
         content["profile"] = measured(self.profile(profile))
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def choose_folds(self, asked: tuple[str, ...]) -> tuple[str | None, ...]:
-        """The folds asked for ("part1" or "1"), all where none is named; (None,) for a fixed split."""
+    def choose_folds(self, requested: tuple[str, ...]) -> tuple[str | None, ...]:
+        """The requested folds ("part1" or "1"), or all if none is requested; (None,) for a fixed split.
+
+        Raises:
+            BadInput: an unknown fold, or any for a fixed split.
+        """
         if not self.folds:
-            if asked:
-                raise BadInput(f"--fold {','.join(asked)}: {self.name} has one fixed split; leave --fold out")
+            if requested:
+                raise BadInput(f"--fold {','.join(requested)}: {self.name} has one fixed split; leave --fold out")
             return (None,)
         by_number = {str(number): fold for number, fold in enumerate(self.folds, 1)}
-        chosen = tuple(by_number.get(fold, fold) for fold in asked)
+        chosen = tuple(by_number.get(fold, fold) for fold in requested)
         for fold in chosen:
             if fold not in self.folds:
                 raise BadInput(f"--fold {fold}: {self.name} has the folds {', '.join(self.folds)}")
         return tuple(dict.fromkeys(chosen)) or self.folds
 
-    def choose_levels(self, asked: tuple[float, ...]) -> tuple[float | None, ...]:
-        """The noise levels asked for, all where none is named; (None,) where the noise has no level."""
-        for level in asked:
+    def choose_levels(self, requested: tuple[float, ...]) -> tuple[float | None, ...]:
+        """The requested noise levels, or all if none is requested; (None,) where the noise has no level.
+
+        Raises:
+            BadInput: an unknown level, or any where the noise has none.
+        """
+        for level in requested:
             if not 0 <= level < 1:
                 raise BadInput(f"--noise {level:g}: a noise level lies in [0, 1)")
         if not self.levels:
-            if asked:
+            if requested:
                 raise BadInput(f"--noise: the noise of {self.name} has no level ({self.noise}); leave --noise out")
             return (None,)
-        for level in asked:
+        for level in requested:
             if level not in self.levels:
                 raise BadInput(f"--noise {level:g}: {self.name} has the levels {', '.join(map(str, self.levels))}")
-        return tuple(dict.fromkeys(asked)) or self.levels
+        return tuple(dict.fromkeys(requested)) or self.levels
 
 
 def measured(value: Any) -> Any:
-    """A value as plain JSON data, documentation fields left out, sets sorted."""
+    """The fingerprinted content of a value as JSON data: without documentation fields, sets sorted."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             f.name: measured(getattr(value, f.name))

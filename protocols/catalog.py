@@ -1,4 +1,4 @@
-"""Every protocol, by name."""
+"""All protocols, by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (*AU_P
 
 
 def find(name: str) -> Protocol:
-    """The protocol of that name; BadInput with the nearest names for another."""
+    """The protocol of the given name; for an unknown name BadInput with the most similar names."""
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]

@@ -1,4 +1,4 @@
-"""The errors a user can put right."""
+"""Errors caused by user input, which the command line reports in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 
-# A header of NumPy's is a Python literal, and archives may be packed in several ways: each has errors of its own.
+# The exceptions that damaged files can raise: NumPy headers are Python literals, archives have several compressions.
 UNREADABLE = (
     OSError, ValueError, EOFError, LookupError, TypeError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
@@ -18,24 +18,22 @@ UNREADABLE = (
 
 
 class BadInput(ValueError):
-    """Bad usage or bad data: one line that names the thing, the place and what to do. The command line exits with 2."""
+    """Bad usage or bad data. The message is one line with what is wrong, where, and the remedy; exit code 2."""
 
 
 def printable(text: str) -> str:
-    """Text from outside as one line that a terminal cannot be steered by: control characters, invisible marks and marks
-    that turn the direction of writing are written out as escapes.
-    """
+    """Untrusted text as one line that is safe to print: control, invisible and bidirectional characters are escaped."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> BadInput:
-    """The error for a name that does not exist, with the nearest names that do.
+    """The error for an unknown name, with the most similar known names.
 
     Args:
-        kind: what was named, as the user would say it ("protocol", "method").
-        name: what was typed.
-        known: the names that exist.
+        kind: what the name stands for ("protocol", "method").
+        name: the unknown name.
+        known: the known names.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their readers, which name the file that is missing or damaged."""
+"""Atomic writing of files, and reading with errors that name the missing or damaged file."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UNREADABLE, BadInput
 
-Arrays = dict[str, NDArray[Any]]
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+T = TypeVar("T")
 _TEMPORARY = ".tmp"
-_LARGEST = 1 << 28  # bytes that are read of a file, and of an array when it is unpacked
+_LARGEST = 1 << 28  # largest size in bytes of a file that is read, and of the arrays it unpacks to
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: a reader sees the old content or the new, also after a kill or a power cut.
+    """Writes a file atomically: a reader sees the old content or the new, also after a kill or a power failure.
 
     Args:
-        path: the file; its folder is made when missing.
+        path: the file; its folder is created if missing.
         data: the whole content.
 
     Raises:
-        OSError: the folder cannot be written or is full; the old content stays.
+        OSError: the folder cannot be written or is full; the old content is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}"
     try:
-        _write_through(temporary, data)
+        _write_synced(temporary, data)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -44,7 +46,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_synced(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         rest = memoryview(data)
@@ -56,7 +58,7 @@ def _write_through(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened
+    if os.name != "posix":  # other systems cannot open a folder
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -66,28 +68,37 @@ def _sync_folder(folder: Path) -> None:
 
 
 def canonical_json(value: object) -> str:
-    """The one JSON text of a value: sorted keys, no spaces. 1 and 1.0 differ.
+    """The canonical JSON text of a value: sorted keys, no spaces. 1 and 1.0 differ.
 
     Raises:
         ValueError: NaN or an infinity.
-        TypeError: something JSON has no word for.
+        TypeError: a value that JSON cannot represent.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as indented JSON with sorted keys, atomically. NaN and infinities are refused: use null."""
+    """Writes a value as indented JSON with sorted keys, atomically. NaN and infinities are refused: use null."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(path, f"{text}\n".encode())
 
 
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
-    """Write rows as JSON lines, atomically; the whole file each time."""
+    """Writes rows as JSON lines, atomically; the whole file each time."""
     write_atomic(path, "".join(f"{canonical_json(row)}\n" for row in rows).encode())
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays as a compressed .npz, atomically; the same arrays give the same bytes.
+def write_array(path: Path, array: Array) -> None:
+    """Writes an array as .npy, atomically.
+
+    Raises:
+        ValueError: an array of Python objects.
+    """
+    write_atomic(path, _npy(array))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Writes named arrays as a compressed .npz, atomically; the same arrays give the same bytes.
 
     Raises:
         ValueError: an array of Python objects.
@@ -95,66 +106,89 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(arrays):
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.asarray(arrays[name], order="C"), allow_pickle=False)
-            # ZipInfo carries a fixed date
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
-        archive.comment = _listing(archive)
+            # ZipInfo has a fixed date
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), _npy(arrays[name]), zipfile.ZIP_DEFLATED)
+        archive.comment = _entry_list(archive)
     write_atomic(path, buffer.getvalue())
 
 
-def _listing(archive: zipfile.ZipFile) -> bytes:
-    # entries have checksums, the list of entries has none: damage there would drop an array unseen
+def _npy(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _entry_list(archive: zipfile.ZipFile) -> bytes:
+    # Entries have checksums but their list has none, so damage there could drop an array unnoticed.
     return ",".join(archive.namelist()).encode()
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Reads a JSON file.
 
     Raises:
         BadInput: the file is missing or damaged; the message names it.
     """
-    try:
-        return parse(_content(path))
-    except UNREADABLE as error:
-        raise _damaged(path, error) from error
+    return _read(path, parse)
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    """Read a file of JSON lines.
+    """Reads a file of JSON lines.
 
     Raises:
         BadInput: the file is missing or damaged; the message names it.
     """
-    try:
-        return [parse(line) for line in _content(path).splitlines()]
-    except UNREADABLE as error:
-        raise _damaged(path, error) from error
+    return _read(path, lambda content: [parse(line) for line in content.splitlines()])
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file, under the guard of the other readers.
+    """The bytes of a file, with the size limit and errors of the other readers.
 
     Raises:
-        BadInput: the file is missing, no regular file, or too large; the message names it.
+        BadInput: the file is missing, not a regular file, or too large; the message names it.
     """
+    return _read(path, bytes)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Reads all arrays of an .npz, with checksums and without unpickling.
+
+    Raises:
+        BadInput: the file is missing or damaged; the message names it.
+    """
+    return _read(path, unpack_arrays)
+
+
+def _read(path: Path, decode: Callable[[bytes], T]) -> T:
+    """The decoded content of a regular file of limited size: a pipe could block, a huge file could fill the memory."""
     try:
-        return _content(path)
+        if os.path.lexists(path) and not path.is_file():
+            raise ValueError("not a regular file")
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"more than {_LARGEST:,} bytes")
+        return decode(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} is missing") from error
     except UNREADABLE as error:
-        raise _damaged(path, error) from error
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BadInput(f"{path} cannot be read or is damaged ({why}): run the trial again to recreate it") from error
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a regular file of an ordinary size: a pipe would be waited for, a huge one fill the memory."""
-    if os.path.lexists(path) and not path.is_file():
-        raise ValueError("not a regular file")
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"more than {_LARGEST:,} bytes")
-    return path.read_bytes()
+def unpack_arrays(content: bytes, largest: int = _LARGEST) -> Arrays:
+    """The arrays in the content of an .npz of at most `largest` unpacked bytes; raises one of UNREADABLE."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if archive.comment not in (b"", _entry_list(archive)):
+            raise ValueError("an array is missing")
+        if sum(entry.file_size for entry in archive.infolist()) > largest:
+            raise ValueError(f"arrays of more than {largest:,} bytes")
+        return {
+            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            for name in archive.namelist()
+        }
 
 
 def parse(text: str | bytes) -> Any:
-    """What a JSON text says; ValueError for anything else, NaN and numbers too large to be finite among it."""
+    """The value of a JSON text; ValueError for invalid JSON, NaN, infinities, and numbers too large for a float."""
     return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
@@ -169,45 +203,8 @@ def _finite(digits: str) -> float:
     return number
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Read every array of an .npz, checksums included; nothing is unpickled.
-
-    Raises:
-        BadInput: the file is missing or damaged; the message names it.
-    """
-    try:
-        return parse_arrays(_content(path))
-    except UNREADABLE as error:
-        raise _damaged(path, error) from error
-
-
-def parse_arrays(content: bytes, largest: int = _LARGEST) -> Arrays:
-    """Every array in the content of an .npz of `write_arrays`, or of NumPy; one of UNREADABLE where it is damaged.
-
-    Args:
-        content: of the file.
-        largest: bytes that the arrays may unpack to.
-    """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if archive.comment not in (b"", _listing(archive)):
-            raise ValueError("an array is missing")
-        if sum(entry.file_size for entry in archive.infolist()) > largest:
-            raise ValueError(f"arrays of more than {largest:,} bytes")
-        return {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-            for name in archive.namelist()
-        }
-
-
-def _damaged(path: Path, error: Exception) -> BadInput:
-    if isinstance(error, FileNotFoundError):
-        return BadInput(f"{path} is missing")
-    why = " ".join(str(error).split())[:200] or type(error).__name__
-    return BadInput(f"{path} cannot be read or is damaged ({why}): run the trial again, which makes it anew")
-
-
 def remove(path: Path) -> None:
-    """Remove what stands at a path, if anything does: a folder with what is in it, of a link only the link."""
+    """Removes a file, a folder with its content, or a link (not its target), if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -215,6 +212,6 @@ def remove(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files a killed writer left in a folder. Only while no one else writes there."""
+    """Removes the temporary files of killed writers from a folder. Only safe while no other process writes there."""
     for path in folder.glob(f".*{_TEMPORARY}"):
         path.unlink(missing_ok=True)

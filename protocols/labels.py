@@ -1,7 +1,7 @@
-"""Classes and action units of each data set, in the order of their columns, and the published lists of subjects.
+"""Classes and action units of each data set, in column order, and the published subjects of each cross-validation part.
 
-Subjects in the order of JAA-Net's and ME-GraphAU's lists, which agree. JAA-Net names the parts, ME-GraphAU numbers
-folds by the part left out (its fold 1 tests part 3); here a fold is named by the part it tests.
+Subjects are in the order of the lists of JAA-Net and ME-GraphAU, which agree. JAA-Net names the parts, ME-GraphAU
+numbers folds (its fold 1 is tested on part 3); here a fold has the name of its test part.
 """
 
 from __future__ import annotations

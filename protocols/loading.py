@@ -1,4 +1,4 @@
-"""From a protocol's name to the rows of a cell."""
+"""Loading of a protocol's data, from which the rows of every cell are selected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DESIGNS: dict[str, ModuleType] = {
 
 @dataclass(frozen=True)
 class DataIdentity:
-    """What a trial's identity keeps of its faces: their origin, and a digest of their auxiliary labels, "" for none."""
+    """The data in a trial's identity: the origin of the images, a digest of their auxiliary labels ("" for none)."""
 
     origin: Origin = GENERATED
     aux: str = GENERATED.digest
@@ -30,7 +30,7 @@ class DataIdentity:
 
 @dataclass(frozen=True)
 class Data:
-    """A protocol's faces, read or drawn once, from which every cell is cut."""
+    """A protocol's data, loaded once; `cell` selects the rows of one cell."""
 
     protocol: Protocol
     profile: str
@@ -39,7 +39,7 @@ class Data:
 
     @property
     def identity(self) -> DataIdentity:
-        """Where the faces come from, and a digest of the auxiliary labels of all rows."""
+        """The origin of the images, and a digest of the auxiliary labels of all rows."""
         if not getattr(self.loaded, "aux_names", ()):
             return DataIdentity(self.loaded.origin, "")
         parts = (self.loaded.train, self.loaded.validation, self.loaded.test)
@@ -47,11 +47,11 @@ class Data:
         return DataIdentity(self.loaded.origin, aux)
 
     def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
-        """Whether these are the faces of that protocol at that profile and source."""
+        """Whether these are the data of the given protocol, profile and source."""
         return (self.protocol, self.profile, self.source) == (protocol, profile, source)
 
     def cell(self, fold: str | None, level: float | None, draw: int) -> CellData:
-        """The rows of one cell; pure: the same arguments give the same rows."""
+        """The rows of one cell; the same arguments give the same rows."""
         design = DESIGNS[self.protocol.design]
         cell: CellData = design.cell(
             self.protocol, self.protocol.profile(self.profile), self.source, self.loaded, fold, level, draw
@@ -60,16 +60,16 @@ class Data:
 
 
 def offered(protocol: Protocol, source: Source, data: DataIdentity | None) -> frozenset[str]:
-    """What methods may need and get: what the protocol promises, and auxiliary AUs where the data have them.
+    """What the protocol provides to methods: its `offers`, and "aux" where the data have auxiliary AU labels.
 
-    Generated expressions come with the simulated coder's; real faces with OpenFace's where its output is there.
+    Generated expression faces have those of the simulated automatic AU coder, real faces those of OpenFace, if present.
     """
     aux = protocol.kind == "single" if source == "generated" or data is None else bool(data.aux)
     return protocol.offers | {"aux"} if aux else protocol.offers
 
 
 def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
-    """The files and folders that real faces of a protocol are read from, whether they are there or not."""
+    """The files and folders that a protocol's real data are read from, whether they exist or not."""
     openface = data_root / "openface"
     found = [openface / "fernoise.toml"]
     for dataset in protocol.data:
@@ -82,11 +82,11 @@ def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
 
 
 def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:
-    """Reads or draws a protocol's faces.
+    """Reads a protocol's real data, or generates its faces.
 
     Raises:
-        BadInput: the data are absent, damaged or not as published; the message names the set, the place, where to ask
-            for it, and `--synthetic`.
+        BadInput: the data are missing, damaged or not as published; the message names the data set, the folder, where
+            to obtain the data, and `--synthetic`.
     """
     design = DESIGNS[protocol.design]
     loaded = design.load(protocol, protocol.profile(profile), source, data_root, partial=partial)

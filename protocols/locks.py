@@ -1,4 +1,4 @@
-"""Locks on folders, so that two runs never work in one."""
+"""Folder locks, which prevent two processes from writing to the same folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK = ".lock"
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether another process works in a folder now, as far as locks tell; changes nothing on disk."""
+    """Whether another process holds the lock of a folder; False where files cannot be locked. Writes nothing."""
     if fcntl is not None:
         try:
             handle = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
@@ -33,8 +33,8 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def _is_still(path: Path, handle: int) -> bool:
-    """Whether an open file is still the one of that name."""
+def _is_same_file(path: Path, handle: int) -> bool:
+    """Whether an open file is still the file at a path."""
     try:
         return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
@@ -42,13 +42,14 @@ def _is_still(path: Path, handle: int) -> bool:
 
 
 class FolderLock:
-    """Keeps two processes from working in one folder: `with FolderLock(folder) as acquired: ...`.
+    """An exclusive lock on a folder: `with FolderLock(folder) as acquired: ...`.
 
-    The lock goes with the process, so a kill frees it. Entering makes the folder, and when the lock is acquired
-    removes what a killed writer left behind. Where files cannot be locked it is always acquired.
+    The operating system releases the lock when the process ends, even if it is killed. Entering creates the folder and,
+    if the lock is acquired, removes temporary files of killed writers. Where files cannot be locked, the lock is always
+    acquired.
 
     Args:
-        folder: made where it is missing.
+        folder: created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,9 +70,9 @@ class FolderLock:
                 if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                     raise
                 break
-            if _is_still(path, handle):
+            if _is_same_file(path, handle):
                 self._handle = handle
-            else:  # who had the lock removed the folder before letting go: this is the lock of nothing
+            else:  # the previous holder removed the folder before releasing the lock: try again on the new file
                 os.close(handle)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)

@@ -1,9 +1,9 @@
 """Label noise as pure functions of labels, rate and seed.
 
-Every row draws, from the seed alone, a rank (who is flipped first) and a new class. A rate only decides how far down
-the ranks flips go, so a higher level contains the flips of a lower one, with the same new labels. Unknown labels (below
-0; 0 for action units) stay as they are. The input is never changed; results have its dtype. Class labels must be below
-`num_classes`; bad arguments raise BadInput.
+The seed alone gives every row a rank (the order in which rows are flipped) and a new class. The rate only determines
+how many rows are flipped, so a higher level contains the flips of a lower one, with the same new labels. Unknown labels
+(below 0; 0 for action units) are kept. The input is not modified; results have its dtype. Class labels must be below
+`num_classes`; invalid arguments raise BadInput.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .errors import BadInput
 
 Label = TypeVar("Label", bound=np.generic)
 
-# Keeps these draws apart from whatever else uses the same seed.
+# Makes these random numbers independent of other uses of the same seed.
 _STREAM = int.from_bytes(b"label noise")
 
-# FER2013 labels of the Training images that FER+ has a majority for. Rows: FER+ neutral, happiness, surprise, sadness,
-# anger, disgust, fear. Columns: FER2013 angry, disgust, fear, happy, sad, surprise, neutral.
+# Counts of FER2013 labels of the Training images with a FER+ majority. Rows: FER+ neutral, happiness, surprise,
+# sadness, anger, disgust, fear. Columns: FER2013 angry, disgust, fear, happy, sad, surprise, neutral.
 _FER2013_COUNTS = np.array(
     [
         [998, 24, 1088, 318, 2102, 165, 4045],
@@ -35,17 +35,17 @@ _FER2013_COUNTS = np.array(
         [18, 95, 4, 0, 1, 1, 0],
         [23, 2, 435, 3, 10, 59, 0],
     ]
-)[:, [6, 3, 5, 4, 0, 1, 2]]  # columns now as the rows
+)[:, [6, 3, 5, 4, 0, 1, 2]]  # columns in the order of the rows
 
 FER2013_TRANSITION: NDArray[np.float64] = _FER2013_COUNTS / _FER2013_COUNTS.sum(1, keepdims=True)
-"""Real noise: P(FER2013 label | FER+ label), float64 [7, 7], both in FER+ order without contempt (rows clean)."""
+"""Measured noise: P(FER2013 label | FER+ label), float64 [7, 7], rows FER+, both in FER+ order without contempt."""
 FER2013_TRANSITION.setflags(write=False)
 
 
 def symmetric(
     labels: NDArray[Label], rate: float, num_classes: int, seed: int, exact: bool = True, include_true: bool = False
 ) -> NDArray[Label]:
-    """Symmetric noise: flipped rows get a class drawn evenly from the others.
+    """Symmetric noise: flipped rows get a class drawn uniformly from the others.
 
     Args:
         labels: integers [N], 0 to num_classes - 1, or below 0 for unknown.
@@ -88,8 +88,9 @@ def pair_flip(labels: NDArray[Label], rate: float, num_classes: int, seed: int) 
 def by_transition(labels: NDArray[Label], matrix: ArrayLike, seed: int) -> NDArray[Label]:
     """Noise by a transition matrix: each row gets a class drawn from the matrix row of its own class.
 
-    A row first leaves its class with probability 1 - matrix[y, y], then draws among the others in proportion. Matrices
-    that differ only in how much leaves, such as (1 - t)·I + t·M, therefore give nested flips.
+    A row is flipped with probability 1 - matrix[y, y], and its new class drawn in proportion to the other entries of
+    the matrix row. Matrices that differ only in the flip probability, such as (1 - t)·I + t·M, therefore give nested
+    flips.
 
     Args:
         labels: integers [N], 0 to C - 1, or below 0 for unknown.
@@ -108,7 +109,7 @@ def by_transition(labels: NDArray[Label], matrix: ArrayLike, seed: int) -> NDArr
     rank, draw = generator.random(len(clean)), generator.random(len(clean))
     leaving = transition * (1 - np.eye(len(transition)))
     steps = leaving.cumsum(1)[clean]
-    # The product may round up to the total, which would be past the last class.
+    # The product may round up to the total, which would select a class after the last one.
     place = np.minimum(draw * steps[:, -1], np.nextafter(steps[:, -1], 0))
     new = (place[:, None] >= steps).sum(1)
     flip = (rank < 1 - transition.diagonal()[clean]) & (steps[:, -1] > 0) & (clean >= 0)
@@ -116,10 +117,10 @@ def by_transition(labels: NDArray[Label], matrix: ArrayLike, seed: int) -> NDArr
 
 
 def by_votes(votes: ArrayLike, seed: int) -> NDArray[np.int64]:
-    """One annotator's labels: each row gets a class drawn from its own votes, so that harder faces are noisier.
+    """Labels of a single annotator: each row gets a class drawn from its votes, so ambiguous faces are noisier.
 
     Args:
-        votes: counts or shares [N, C], 0 or more; a row without a vote has no label.
+        votes: counts or shares [N, C], 0 or more; a row without votes gets no label.
         seed: 0 or more.
 
     Returns:
@@ -138,14 +139,15 @@ def by_votes(votes: ArrayLike, seed: int) -> NDArray[np.int64]:
 
 
 def au_flip(labels: NDArray[Label], rate: float, seed: int, balanced: bool = False) -> NDArray[Label]:
-    """Action-unit noise: the sign of floor(rate·n + 0.5) of the n known entries of each AU is turned.
+    """Action-unit noise: flips the sign of floor(rate·n + 0.5) of the n known entries of each AU.
 
     Args:
-        labels: signed integers or floats [N, L] in {-1, 0, +1}; 0 is unknown and stays.
-        rate: share of the known entries of each AU to turn, in [0, 1).
+        labels: signed integers or floats [N, L] in {-1, 0, +1}; 0 is unknown and kept.
+        rate: share of the known entries of each AU to flip, in [0, 1).
         seed: 0 or more.
-        balanced: turn as many positives as negatives, so that each AU keeps its base rate: floor(rate·n/2 + 0.5) of
-            each, but no more than the rarer sign has. A rare AU then gets less noise than `rate` (`realised_rate`).
+        balanced: flip as many positives as negatives, which preserves the base rate of each AU: floor(rate·n/2 + 0.5)
+            of each sign, but at most the count of the rarer one. A rare AU then gets less noise than `rate`
+            (`realised_rate`).
 
     Returns:
         labels [N, L], same dtype.
@@ -169,7 +171,7 @@ def au_flip(labels: NDArray[Label], rate: float, seed: int, balanced: bool = Fal
 
 
 def mask_hash(given: NDArray[Any], reference: NDArray[Any]) -> str:
-    """What was flipped, and to what, as one sha256 (hex): of the shape, the packed mask of changes, the changed labels.
+    """SHA-256 (hex) of the flips: of the labels' shape, the mask of changed labels, and the new labels there.
 
     Args:
         given: labels, integers [N] or values in {-1, 0, +1} [N, L]; the dtype does not matter.
@@ -187,7 +189,7 @@ def mask_hash(given: NDArray[Any], reference: NDArray[Any]) -> str:
 
 
 def realised_rate(given: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Share of the entries known on both sides that differ; 0.0 if there are none.
+    """Share of wrong given labels among the entries with both labels known; 0.0 if there are none.
 
     Args:
         given: class labels [N], below 0 unknown, or AU labels [N, L], 0 unknown.
@@ -208,14 +210,14 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def _share(rate: float, count: int) -> int:
-    """floor(rate·count + 0.5) for the rate as written: 0.29 of 50 is 14.5, although the float product is below it."""
+    """floor(rate·count + 0.5) for the decimal rate: 0.29 · 50 is 14.5, although the float product is slightly less."""
     return math.floor(Fraction(float(rate)).limit_denominator(1_000_000) * count + Fraction(1, 2))
 
 
 def _lowest_ranks(
     labels: NDArray[np.int64], rank: NDArray[np.float64], rate: float, num_classes: int
 ) -> NDArray[np.bool_]:
-    """Of each class the rows of lowest rank, as many as the rate asks for: bool [N]."""
+    """The rows of each class to flip, those of lowest rank: bool [N]."""
     chosen = np.zeros(len(labels), np.bool_)
     for label in range(num_classes):
         rows = np.flatnonzero(labels == label)
@@ -224,7 +226,7 @@ def _lowest_ranks(
 
 
 def _replaced(labels: NDArray[Label], flip: NDArray[np.bool_], new: NDArray[np.int64]) -> NDArray[Label]:
-    """A copy of the labels with the new ones where `flip` is True."""
+    """A copy of the labels with `new` where `flip` is True."""
     noisy = np.array(labels)
     noisy[flip] = new[flip]
     return noisy
@@ -236,7 +238,7 @@ def _check_rate(rate: float) -> None:
 
 
 def _check_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.int64]:
-    """The labels as int64, once they and the number of classes are sound."""
+    """The labels as int64, after checks of their dtype, shape and range."""
     if num_classes < 2:
         raise BadInput(f"{num_classes} classes: label noise needs at least 2")
     values = np.asarray(labels)

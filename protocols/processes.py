@@ -1,4 +1,4 @@
-"""Worker processes that never outlive the one that started them."""
+"""Worker processes that end with their parent process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 def follow_parent() -> None:
-    """Ends this process when the one that started it is gone, however it ended, and leaves Ctrl-C to that one."""
+    """Makes this worker process exit when its parent has ended, however it ended, and leaves Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

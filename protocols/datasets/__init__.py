@@ -1,1 +1,1 @@
-"""Data sets as a user has them: which are there, whether they are the published ones, a digest of their content."""
+"""The user's copies of data sets: availability, comparison with the published data, and digests of the content."""

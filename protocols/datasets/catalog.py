@@ -1,4 +1,4 @@
-"""Every data set by name: where it lies, how it is read, how a copy compares with what its owners published."""
+"""All data sets by name: their folders and readers, and the comparison of a copy with the published data set."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from ..errors import BadInput, unknown
 from ..labels import FERPLUS_CLASSES
 from ..packs.prepare import open_pack
-from ..readers.fer2013 import FerPlus, majority
+from ..packs.workers import OnProgress
+from ..readers.fer2013 import ROWS, FerPlus, majority
 from ..readers.fer2013 import read as read_ferplus
+from ..readers.fer2013_csv import FERPLUS_HOME, KAGGLE, USAGES
 from ..readers.listing import Check, Listing
-from ..readers.text_lines import FERPLUS_HOME, KAGGLE
 from . import fingerprint as content
 from .fingerprint import Content
-from .verify import OnProgress, copies, decode, picture_checks, picture_digest, subject_checks
+from .verify import copies, decode, picture_checks, picture_digest, subject_checks
 
 # Folder under the data root -> module with `read(root) -> Listing`.
 READERS: Mapping[str, str] = {
@@ -30,12 +31,11 @@ READERS: Mapping[str, str] = {
 }
 NAMES = ("ferplus", *READERS)
 RAW = ("bp4d", "disfa", "emotionet")
-"""The sets whose pictures are not cut to faces; the others come aligned, or with face boxes, and stay as they are."""
+"""The data sets without cropped faces, to be aligned; the others have aligned pictures or face boxes."""
 
 # Rows of each split with a FER+ majority among eight classes.
-_KEPT = {"Training": 25_060, "PublicTest": 3_199, "PrivateTest": 3_153}
-_ROWS = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
-# (earlier, later) split -> pictures of the later one that are also in the earlier one: in the tables, in the folders.
+_WITH_MAJORITY = {"Training": 25_060, "PublicTest": 3_199, "PrivateTest": 3_153}
+# (earlier, later) split -> copies in the later one of pictures of the earlier one: in the tables, in the folders.
 _COPIES = {
     ("Training", "PublicTest"): (280, 279),
     ("Training", "PrivateTest"): (288, 288),
@@ -45,13 +45,13 @@ _COPIES = {
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of a copy of a data set.
+    """The comparison of a copy of a data set with the published one.
 
     Attributes:
         dataset, layout: its name, and the published layout that was found.
-        rows: rows that can be used.
-        checks: expected against found.
-        bad: pictures that cannot be decoded, a line each with the reason; empty where none was tried.
+        rows: number of usable rows.
+        checks: the comparisons.
+        bad: pictures that cannot be decoded, each with the reason; empty if none was decoded.
     """
 
     dataset: str
@@ -62,19 +62,19 @@ class Inspection:
 
     @property
     def partial(self) -> bool:
-        """Whether the copy differs from what was published."""
+        """Whether the copy differs from the published data set."""
         return not all(check.ok for check in self.checks)
 
 
 def inspect(name: str, data_root: Path) -> Inspection:
-    """Reads a data set's labels and file names and compares them with what was published; decodes no picture.
+    """Compares a data set's labels and file names with the published ones, without decoding pictures.
 
     Args:
         name: its folder under the data root.
         data_root: the data root.
 
     Raises:
-        BadInput: an unknown name, an absent data set, or labels that cannot be.
+        BadInput: an unknown name, an absent data set, or invalid labels.
     """
     if name == "ferplus":
         faces = read_ferplus(data_root / name, partial=True)
@@ -84,13 +84,13 @@ def inspect(name: str, data_root: Path) -> Inspection:
 
 
 def verify(name: str, data_root: Path, *, workers: int, report: OnProgress) -> Inspection:
-    """`inspect`, then decodes every picture: are all of them whole, and is any in two parts.
+    """As `inspect`, and decodes all pictures, to find damaged ones and pictures in two parts.
 
     Args:
         name: its folder under the data root.
         data_root: the data root.
-        workers: processes that decode; 1 works in this one.
-        report: called with (pictures dealt with, all of them).
+        workers: number of processes that decode; 1: no other process.
+        report: called with (finished pictures, all pictures).
 
     Raises:
         BadInput: as `inspect`; or PyAV is missing for videos.
@@ -106,7 +106,7 @@ def verify(name: str, data_root: Path, *, workers: int, report: OnProgress) -> I
 
 
 def fingerprint(name: str, data_root: Path, *, workers: int, report: OnProgress) -> Content:
-    """The digests of a data set's labels and pixels, to compare with another laboratory's.
+    """The digests of a data set's labels and pixels, for comparison with another laboratory.
 
     Raises:
         BadInput: an unknown name, an absent or damaged data set.
@@ -128,13 +128,13 @@ def fingerprint_of_pack(name: str, side: int, packs: Path) -> Content:
 
 
 def listing_of(name: str, data_root: Path) -> Listing:
-    """The rows of a data set that `data prepare` packs; ferplus is small and is read as it is.
+    """The listing of a data set that is prepared as a pack; ferplus is small and read directly.
 
     Raises:
-        BadInput: an unknown name, ferplus, an absent data set, or labels that cannot be.
+        BadInput: an unknown name, ferplus, an absent data set, or invalid labels.
     """
     if name == "ferplus":
-        raise BadInput("ferplus needs no preparation: its protocols read it as it was published")
+        raise BadInput("ferplus needs no preparation: its protocols read the published files")
     if name not in NAMES:
         raise unknown("data set", name, NAMES)
     listing: Listing = importlib.import_module(READERS[name]).read(data_root / name)
@@ -142,7 +142,7 @@ def listing_of(name: str, data_root: Path) -> Listing:
 
 
 def where(data_root: Path) -> list[dict[str, str]]:
-    """For every data set: whether there is a usable copy, and if not, why and where to ask for one."""
+    """For every data set, whether there is a usable copy; if not, the reason and where to obtain one."""
     lines = []
     for name in NAMES:
         line = {"data set": name, "folder": str(data_root / name), "found": "no", "remark": ""}
@@ -157,23 +157,24 @@ def where(data_root: Path) -> list[dict[str, str]]:
 
 
 def _ferplus_checks(faces: FerPlus) -> Iterator[Check]:
-    kept = majority(faces.votes) < len(FERPLUS_CLASSES)
-    folders = faces.layout.startswith("folders")
-    for usage, split in enumerate(_ROWS):
-        if not folders:  # rows without a FER+ name are not in the folder form
-            yield Check(f"{split} rows", _ROWS[split], int((faces.usage == usage).sum()))
-            yield Check(f"{split} rows with a FER+ majority", _KEPT[split], int((kept & (faces.usage == usage)).sum()))
+    has_majority = majority(faces.votes) < len(FERPLUS_CLASSES)
+    if not faces.layout.startswith("folders"):  # the folder form lacks rows without a FER+ name
+        for usage, (split, rows) in enumerate(zip(USAGES, ROWS, strict=True)):
+            here = faces.usage == usage
+            yield Check(f"{split} rows", rows, int(here.sum()))
+            found = int((has_majority & here).sum())
+            yield Check(f"{split} rows with a FER+ majority", _WITH_MAJORITY[split], found)
     digest = faces.digest()
     remedy = f"fetch it again from {KAGGLE} and {FERPLUS_HOME}"
     yield Check("content", "published", digest, "" if digest == "published" else remedy)
 
 
 def _ferplus_copies(faces: FerPlus) -> Iterator[Check]:
-    """Reading has decoded every picture; the published set has copies across splits, which its protocols leave out."""
+    """The number of copies across splits, which also the published set has; reading has decoded every picture."""
     yield Check("pictures that can be decoded", len(faces.row), len(faces.row))
     folders = faces.layout.startswith("folders")
     expected = {splits: counts[folders] for splits, counts in _COPIES.items()}
     digests = [picture_digest(48, 48, image.tobytes()) for image in faces.images]
-    splits = np.array(list(_ROWS))[faces.usage].tolist()
+    splits = np.array(USAGES)[faces.usage].tolist()
     rows = [f"row {row:,}" for row in faces.row.tolist()]
-    yield from copies(digests, splits, rows, tuple(_ROWS), expected)
+    yield from copies(digests, splits, rows, USAGES, expected)

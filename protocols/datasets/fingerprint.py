@@ -1,7 +1,7 @@
-"""Digests of what is in a data set or a pack, the same in every laboratory that has the same labels and pixels.
+"""Digests of the content of a data set or a pack, equal in all laboratories with the same labels and pixels.
 
-Rows count as a set, so neither the order nor the names of files matter; nor do the format and place of label files.
-A data set's pixels are those of whole pictures as they are decoded: decoders may differ in the last bit of a JPEG.
+The digest of a set of rows does not depend on the order or names of files, nor on the format and place of label files.
+The pixels of a data set are those of the decoded whole pictures; decoders may differ in the rounding of JPEG pixels.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..packs.prepare import Pack
+from ..packs.workers import OnProgress
 from ..readers.fer2013 import FerPlus
 from ..readers.listing import Listing
-from ..rows import Array
-from .verify import OnProgress, decode, picture_digest
+from .verify import decode, picture_digest
 
 _BLOCK = 256
 
@@ -29,11 +30,11 @@ class Content:
 
     Attributes:
         dataset: its name.
-        what: the layout it was read from, or what the pack was cut to; not part of the digests.
-        rows: how many.
+        what: the layout it was read from, or the crop of the pack; not part of the digests.
+        rows: number of rows.
         labels: digest of label names, and of part, subject and labels of each row. Equal for a set and its packs.
         pixels: digest of the pictures.
-        content: digest of both together, and of face boxes and what was cut out: equal for equal data.
+        content: digest of both together, of face boxes and of the crop.
     """
 
     dataset: str
@@ -45,7 +46,7 @@ class Content:
 
 
 def of_listing(listing: Listing, workers: int, report: OnProgress) -> Content:
-    """The digests of a data set, whose pictures are all decoded.
+    """The digests of a data set; decodes all its pictures.
 
     Raises:
         BadInput: a picture that cannot be decoded.
@@ -53,7 +54,7 @@ def of_listing(listing: Listing, workers: int, report: OnProgress) -> Content:
     decoded = decode(listing, workers, report)
     if decoded.bad:
         what = f"{len(decoded.bad):,} pictures cannot be decoded, the first being {decoded.bad[0]}"
-        remedy = f"fetch them again (data verify {listing.dataset} names them all)"
+        remedy = f"fetch them again (data verify {listing.dataset} lists all of them)"
         raise BadInput(f"{listing.root}: {what}; a damaged copy has no fingerprint: {remedy}")
     pixels = [key for key in decoded.digests if key is not None]
     boxes = ["" if np.isnan(box).all() else " ".join(map(repr, box)) for box in listing.box.tolist()]
@@ -62,7 +63,7 @@ def of_listing(listing: Listing, workers: int, report: OnProgress) -> Content:
 
 
 def of_pack(dataset: str, pack: Pack) -> Content:
-    """The digests of a pack; its pixels are read once."""
+    """The digests of a pack."""
     side = int(pack.faces.shape[1])
     pixels: list[bytes] = []
     for first in range(0, len(pack), _BLOCK):
@@ -73,7 +74,7 @@ def of_pack(dataset: str, pack: Pack) -> Content:
 
 
 def of_ferplus(faces: FerPlus) -> Content:
-    """The digests of FER2013 and FER+: both kinds of labels, and grey pixels."""
+    """The digests of FER2013 and FER+: labels, votes and grey pixels."""
     height, width = faces.images.shape[1:]
     pixels = [picture_digest(width, height, image.tobytes()) for image in faces.images]
     columns = np.column_stack([faces.fer2013, faces.votes])
@@ -82,7 +83,7 @@ def of_ferplus(faces: FerPlus) -> Content:
 
 
 def _labels(part: Array, group: Array, labels: Array) -> list[bytes]:
-    """The digest of part, subject and labels of each row; rows that are their own subjects have no names to compare."""
+    """The digest of part, subject and labels of each row, without subjects if every row is its own."""
     known = len(np.unique(group)) < len(group)
     subjects = group.tolist() if known else [""] * len(group)
     values = labels.reshape(len(labels), -1).tolist()
@@ -112,5 +113,5 @@ def _content(
 
 
 def _of_set(head: str, rows: Iterable[bytes]) -> str:
-    """The digest of rows of one length, whatever their order."""
+    """The digest of a set of rows of equal length, independent of their order."""
     return hashlib.sha256(head.encode() + b"\0" + b"".join(sorted(rows))).hexdigest()

@@ -1,13 +1,12 @@
-"""What only the pictures of a copy can tell: whether each can be decoded, and which of them lie in two parts.
+"""Checks of a data set that need its pictures or subjects: decodable pictures, pictures and subjects in two parts.
 
-Pictures are compared by the SHA-1 of their size and RGB pixels as decoded, whole, so that the format of a file and its
-metadata do not matter.
+Pictures are compared by the SHA-1 of their size and decoded RGB pixels, so that file format and metadata do not matter.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -19,26 +18,24 @@ from PIL import Image
 
 from ..errors import BadInput
 from ..images.decoding import Box, corners, decode_rows
-from ..images.video import decode_frames
 from ..labels import BP4D_PARTS, DISFA_PARTS
-from ..packs.workers import Chunk, chunks, run
-from ..readers.listing import Check, Listing
+from ..packs.workers import Chunk, OnProgress, check_video_support, chunks, place_of, run
+from ..readers.listing import Check, Listing, first
 
-OnProgress = Callable[[int, int], None]
 Parts = Sequence[tuple[str, Sequence[str]]]
 
-# Data set -> its published subject lists.
+# Data set -> its published subjects of each part.
 FOLDS: Mapping[str, Parts] = {"bp4d": BP4D_PARTS, "disfa": DISFA_PARTS}
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The pictures of a listing, decoded once.
+    """The result of decoding all pictures of a listing.
 
     Attributes:
         digests: 20 bytes for each row; None for one that cannot be decoded.
-        bad: what cannot be decoded, a picture or frame a line with the reason, in the order of the rows.
+        bad: the pictures or frames that cannot be decoded, each with the reason, in the order of the rows.
     """
 
     digests: tuple[bytes | None, ...]
@@ -46,57 +43,49 @@ class Decoded:
 
 
 def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
-    """Decodes every picture of a listing; one that is bad does not end the others.
+    """Decodes all pictures of a listing, also after a bad one.
 
     Args:
         listing: the rows.
-        workers: processes; 1 works in this one. The result does not depend on it.
-        report: called with (rows dealt with, all rows), at the start and as they go.
+        workers: number of processes; 1: no other process. The result does not depend on it.
+        report: called with (finished rows, all rows), at the start and during the work.
 
     Raises:
-        BadInput: PyAV is missing, or a worker process was ended from outside.
+        BadInput: PyAV is missing, or a worker process was killed.
     """
-    videos = listing.path[listing.frame >= 0]
-    if len(videos):
-        # A missing PyAV is no fault of a video.
-        decode_frames(listing.root / str(videos[0]), [])
+    check_video_support(listing)
     found: dict[int, bytes | str] = {}
 
-    def tick(said: dict[int, bytes | str]) -> None:
-        found.update(said)
+    def update(results: dict[int, bytes | str]) -> None:
+        found.update(results)
         report(len(found), len(listing))
 
-    tick({})
+    update({})
     try:
-        run(partial(_decode_chunk, listing.root), chunks(listing, np.arange(len(listing))), workers, tick)
+        run(partial(_decode_chunk, listing.root), chunks(listing, np.arange(len(listing))), workers, update)
     except BrokenProcessPool as error:
-        what = "a worker process was ended from outside, perhaps for want of memory"
+        what = "a worker process was killed, perhaps because memory was full"
         raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
-    said = [found[row] for row in range(len(listing))]
-    digests = tuple(one if isinstance(one, bytes) else None for one in said)
-    return Decoded(digests, tuple(one for one in said if isinstance(one, str)))
+    results = [found[row] for row in range(len(listing))]
+    digests = tuple(result if isinstance(result, bytes) else None for result in results)
+    return Decoded(digests, tuple(result for result in results if isinstance(result, str)))
 
 
 def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, bytes | str]:
-    """The digest of each row of a chunk, or what is wrong with it."""
-    said: dict[int, bytes | str] = {}
-    for position, made in decode_rows(root, chunk.path, chunk.frame, chunk.box, _digest_in_box):
-        if isinstance(made, BadInput):
+    """The digest of each row of a chunk, or the reason why it cannot be decoded."""
+    results: dict[int, bytes | str] = {}
+    for position, result in decode_rows(root, chunk.path, chunk.frame, chunk.box, _digest_in_box):
+        if isinstance(result, BadInput):
             path = chunk.path[position]
-            what = str(made).removeprefix(f"{root / path}: ")
-            said[int(chunk.rows[position])] = f"{_place(path, int(chunk.frame[position]))}: {what}"
+            reason = str(result).removeprefix(f"{root / path}: ")
+            results[int(chunk.rows[position])] = f"{place_of(path, int(chunk.frame[position]))}: {reason}"
         else:
-            said[int(chunk.rows[position])] = made
-    return said
-
-
-def _place(path: str, frame: int) -> str:
-    """A picture, or a frame of a video, as it is shown."""
-    return f"{path}, frame {frame}" if frame >= 0 else path
+            results[int(chunk.rows[position])] = result
+    return results
 
 
 def _digest_in_box(path: Path, picture: Image.Image, box: Box) -> bytes:
-    """The digest of a whole picture whose face box, where there is one, is in it."""
+    """The digest of a whole picture; BadInput if its face box is outside it."""
     corners(path, picture, box)
     return picture_digest(*picture.size, picture.tobytes())
 
@@ -107,63 +96,62 @@ def picture_digest(width: int, height: int, pixels: bytes) -> bytes:
 
 
 def picture_checks(listing: Listing, decoded: Decoded) -> Iterator[Check]:
-    """Whether every picture can be decoded, and none lies in two parts."""
-    usable = len(listing) - len(decoded.bad)
-    yield Check("pictures that can be decoded", len(listing), usable, decoded.bad[0] if decoded.bad else "")
-    part = listing.part.tolist()
-    order = [name for name, _ in FOLDS.get(listing.dataset, ())] or list(dict.fromkeys(part))
-    places = [_place(path, frame) for path, frame in zip(listing.path.tolist(), listing.frame.tolist(), strict=True)]
-    yield from copies(decoded.digests, part, places, order)
+    """The checks that every picture can be decoded and that none is in two parts."""
+    yield Check.all("pictures that can be decoded", len(listing), decoded.bad)
+    parts = listing.part.tolist()
+    order = [name for name, _ in FOLDS.get(listing.dataset, ())] or list(dict.fromkeys(parts))
+    places = list(map(place_of, listing.path.tolist(), listing.frame.tolist()))
+    yield from copies(decoded.digests, parts, places, order)
 
 
 def copies(
     digests: Sequence[bytes | None],
-    part: Sequence[str],
-    place: Sequence[str],
+    parts: Sequence[str],
+    places: Sequence[str],
     order: Sequence[str],
     expected: Mapping[tuple[str, str], int] | None = None,
 ) -> Iterator[Check]:
-    """For each two parts, how many pictures of the later one are, pixel for pixel, also in the earlier one.
+    """For each pair of parts, the number of pictures of the later one that are exact copies of the earlier one's.
 
     Args:
-        digests: of each row; rows without one are left out.
-        part: of each row.
-        place: of each row, as it is shown.
-        order: the parts, the one a copy would be left in first; those without rows are passed over.
-        expected: (earlier, later) part -> pictures the published set has in both; 0 where nothing is said.
+        digests: of each row; rows without one are ignored.
+        parts: of each row.
+        places: of each row, as text.
+        order: the parts, in the order in which they are compared; those without rows are skipped.
+        expected: (earlier, later) part -> number of copies in the published set; 0 if not given.
     """
     first_rows: dict[str, dict[bytes, int]] = {}
-    rows: dict[str, list[int]] = {}
-    for row, (name, key) in enumerate(zip(part, digests, strict=True)):
+    for row, (part, key) in enumerate(zip(parts, digests, strict=True)):
+        of_part = first_rows.setdefault(part, {})
         if key is not None:
-            first_rows.setdefault(name, {}).setdefault(key, row)
-            rows.setdefault(name, []).append(row)
-    there = set(part)
-    for earlier, later in combinations([name for name in order if name in there], 2):
-        known = first_rows.get(earlier, {})
-        both = [row for row in rows.get(later, []) if digests[row] in known]
-        first = ""
-        if both and (key := digests[both[0]]) is not None:
-            first = f"{place[both[0]]} is {place[known[key]]}"
-        wanted = (expected or {}).get((earlier, later), 0)
-        yield Check(f"pictures of {later} that are also in {earlier}", wanted, len(both), first)
+            of_part.setdefault(key, row)
+    rows = list(zip(parts, digests, places, strict=True))
+    for earlier, later in combinations([part for part in order if part in first_rows], 2):
+        known = first_rows[earlier]
+        shared = [
+            f"{place} is {places[known[key]]}"
+            for part, key, place in rows
+            if part == later and key is not None and key in known
+        ]
+        published = (expected or {}).get((earlier, later), 0)
+        yield Check(f"pictures of {later} that are also in {earlier}", published, len(shared), first(shared))
 
 
 def subject_checks(listing: Listing) -> Iterator[Check]:
-    """Subjects against the published lists of the folds, where there are such lists; and no subject in two parts."""
+    """The comparison of subjects with the published parts, if there are such lists; and that no subject is in two."""
     parts: dict[str, set[str]] = {}
     for subject, part in zip(listing.group.tolist(), listing.part.tolist(), strict=True):
         parts.setdefault(part, set()).add(subject)
-    for part, published in FOLDS.get(listing.dataset, ()):
-        here = parts.get(part, set())
-        lost = sorted(set(published) - here)
-        yield Check(f"subjects, {part}", len(published), len(published) - len(lost), _named("no frame of", lost))
-    if listing.dataset in FOLDS:
-        place = {subject: part for part, subjects in FOLDS[listing.dataset] for subject in subjects}
-        strays = sorted(one for part, here in parts.items() for one in here if place.get(one) != part)
-        yield Check("subjects outside their published part", 0, len(strays), _named("", strays))
-    shared = sorted({one for first, second in combinations(parts.values(), 2) for one in first & second})
-    yield Check("subjects in more than one part", 0, len(shared), shared[0] if shared else "")
+    published = FOLDS.get(listing.dataset, ())
+    for part, subjects in published:
+        missing = sorted(set(subjects) - parts.get(part, set()))
+        yield Check(f"subjects, {part}", len(subjects), len(subjects) - len(missing), _named("no frame of", missing))
+    if published:
+        part_of = {subject: part for part, subjects in published for subject in subjects}
+        misplaced = sorted(one for part, here in parts.items() for one in here if part_of.get(one) != part)
+        yield Check("subjects outside their published part", 0, len(misplaced), _named("", misplaced))
+    shared = sorted({one for some, others in combinations(parts.values(), 2) for one in some & others})
+    yield Check.none("subjects in more than one part", shared)
 
 
 def _named(what: str, subjects: Sequence[str]) -> str:

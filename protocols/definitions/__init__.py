@@ -1,1 +1,1 @@
-"""The frozen protocols, and the recipes they train by."""
+"""The definitions of all protocols and training recipes."""

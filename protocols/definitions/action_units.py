@@ -1,4 +1,4 @@
-"""The protocols of action units: many labels a face."""
+"""The protocols for action units (multi-label)."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ from .recipes import (
 
 BP4D_RATES = (0.211, 0.171, 0.203, 0.462, 0.549, 0.594, 0.562, 0.466, 0.169, 0.344, 0.165, 0.152)
 DISFA_RATES = (0.050, 0.043, 0.152, 0.079, 0.042, 0.129, 0.277, 0.088)
-# Guesses for generated faces only: no table of EmotioNet's rates is published.
+# Rough estimates, for generated faces only, since EmotioNet's rates are not published.
 EMOTIONET_RATES = (0.10, 0.07, 0.15, 0.06, 0.30, 0.06, 0.40, 0.06, 0.04, 0.45, 0.15, 0.08)
 
 PARTS = ("part1", "part2", "part3")
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
-TAUGHT: Sources = (
-    ("noise", "a model of supervised:clean, trained on the fold's verified frames with the trial's seed, labels them"),
-    ("validation", "small and smoke: three training subjects and a like share of the noisy faces; paper: none"),
+LABELLED_BY_MODEL: Sources = (
+    (
+        "noise",
+        "noisy labels are predicted by supervised:clean, trained on the fold's verified frames with the same seed",
+    ),
+    ("validation", "small and smoke: three training subjects and the same share of the noisy faces; paper: none"),
 )
-TEST: Sources = (("test", "annotated frames of the part that names the fold; subjects are in one part only"),)
+TEST: Sources = (("test", "annotated frames of the part after which the fold is named; each subject is in one part"),)
 SIZES: Sources = (("sizes", "frames of all subjects; noisy faces; subjects held out for validation"),)
 
 
 def _frames(total: int, noisy: int, validation: int) -> Size:
-    """A size of so many frames, real or generated."""
+    """The size with a number of frames, for real or generated faces."""
     return Size(train=total, noisy=noisy, validation=validation, generated=(total, 0, 0))
 
 
 def _paper(recipe: Recipe, frames: int, noisy: int) -> Profile:
-    """All real frames; a generated twin of so many."""
+    """The paper profile: all real frames, or a number of generated frames."""
     size = Size(noisy=noisy, validation=0, side=240, generated=(frames, 0, 0), generated_side=128)
     return Profile(recipe, replace(size, generated_noisy=8_000) if noisy else size)
 
@@ -67,7 +70,7 @@ BP4D_3FOLD = Protocol(
     title="BP4D, three subject-exclusive folds, with a noisy set",
     about=(
         ("training", "annotated frames of two parts (verified), and 50,000 EmotioNet faces"),
-        *TAUGHT,
+        *LABELLED_BY_MODEL,
         *TEST,
         *SIZES,
         ("alignment", "five landmarks to 240 px"),
@@ -91,11 +94,11 @@ DISFA_3FOLD = replace(
 )
 
 _PLAIN: Sources = (
-    ("training", "annotated frames of two parts, nothing else"),
-    ("validation", "small and smoke: three training subjects; paper: none, since RHLS tunes apart (variant tune)"),
+    ("training", "annotated frames of two parts only"),
+    ("validation", "small and smoke: three training subjects; paper: none, RHLS tunes separately (variant tune)"),
     *TEST,
-    ("alignment", "five landmarks to 240 px; RHLS does not say which"),
-    ("noise", "whatever the annotators got wrong; not measurable"),
+    ("alignment", "five landmarks to 240 px; RHLS does not state its alignment"),
+    ("noise", "errors of the annotators; not measurable"),
 )
 BP4D_PLAIN = replace(
     BP4D_3FOLD,
@@ -130,7 +133,7 @@ DISFA_PLAIN = replace(
 
 
 def _tuned(plain: Protocol) -> Protocol:
-    """The sixfold validation inside the training part: 18 folds, none of which looks at its test part."""
+    """Sixfold validation within the training subjects: 18 folds, which do not use the test part."""
     return replace(
         plain,
         name=f"{plain.name}:tune",
@@ -139,7 +142,7 @@ def _tuned(plain: Protocol) -> Protocol:
         title=f"{plain.title}: sixfold validation inside each training part",
         about=(
             ("training", "five sixths of the subjects of two parts"),
-            ("test", "the other sixth (part1.2: the second sixth of the parts that train for part1)"),
+            ("test", "the other sixth (part1.2: the second sixth of the training subjects of fold part1)"),
             ("sixths", "every sixth subject in the published order; RHLS does not list them"),
             *(line for line in plain.about if line[0] in ("alignment", "noise", "positive")),
             ("papers", "RHLS Fig. 3: the mean of these 18 runs chooses β"),
@@ -148,7 +151,7 @@ def _tuned(plain: Protocol) -> Protocol:
 
 
 def _flipped(plain: Protocol, variant: str, noise: str, how: str) -> Protocol:
-    """Known label noise on top of the annotators' labels."""
+    """Known label noise added to the annotators' labels."""
     return replace(
         plain,
         name=f"{plain.name}:{variant}",
@@ -186,13 +189,13 @@ EMOTIONET_3SPLIT = replace(
     smoke=Profile(at_smoke(RECOT_EMOTIONET), Size(160, 160, 32, 73, generated=(192, 0, 73))),
     title="EmotioNet, three random splits, with a noisy set",
     about=(
-        ("training", "15,000 manually annotated images (verified), and 50,000 with the automatic coder's labels"),
-        ("test", "the other manual images: 5,722 of the 20,722 ReCoT could fetch; fewer are split in proportion"),
-        ("splits", "three fixed draws of the harness: the authors' are not published, so results compare in spirit"),
-        ("validation", "small and smoke: rows held out of training and a like share of the noisy ones; paper: none"),
+        ("training", "15,000 manually annotated images (verified), and 50,000 with automatic AU labels"),
+        ("test", "the other manual images: 5,722 of ReCoT's 20,722; a smaller copy is split in the same proportion"),
+        ("splits", "three fixed random splits, not the authors', which are not published"),
+        ("validation", "small and smoke: rows held out of training and the same share of the noisy ones; paper: none"),
         ("alignment", "five landmarks to 240 px"),
-        ("noise", "the automatic coder's errors; on real faces not measurable, since nobody judged these images"),
-        ("identities", "the same person may be in training and test: EmotioNet names nobody"),
+        ("noise", "errors of the automatic AU labels; not measurable on real faces, which have no reference labels"),
+        ("identities", "the same person may be in training and test, since EmotioNet has no identities"),
         ("papers", "ReCoT Tables 1 and 4, MLCR"),
     ),
 )
@@ -207,7 +210,7 @@ EMOTIONET_SCRATCH = replace(
 
 
 def _noisy_set(variant: str, times: float) -> Protocol:
-    """Another number of noisy faces, in every profile the same multiple."""
+    """Another size of the noisy set, scaled by the same factor in all profiles."""
     whole = EMOTIONET_3SPLIT
 
     def scaled(profile: Profile) -> Profile:
@@ -225,7 +228,7 @@ def _noisy_set(variant: str, times: float) -> Protocol:
         about=(
             (
                 "training",
-                f"15,000 manually annotated images (verified), and {variant} with the automatic coder's labels",
+                f"15,000 manually annotated images (verified), and {variant} with automatic AU labels",
             ),
             *whole.about[1:-1],
             ("papers", "ReCoT appendix: the number of noisy images"),
@@ -234,7 +237,7 @@ def _noisy_set(variant: str, times: float) -> Protocol:
 
 
 def _encoded(encoder: str) -> Protocol:
-    """Another encoder at the paper profile; small and smoke keep their narrow one."""
+    """Another encoder at the paper profile; small and smoke keep their narrow ResNet."""
     whole = EMOTIONET_3SPLIT
     recipe = with_encoder(RECOT_EMOTIONET, encoder, "ReCoT appendix: the choice of encoder")
     return replace(
@@ -244,14 +247,14 @@ def _encoded(encoder: str) -> Protocol:
         title=f"{whole.title}, {encoder}",
         about=(
             *whole.about[:-1],
-            ("encoder", f"{encoder} at the paper profile; small and smoke have the same narrow one as without"),
+            ("encoder", f"{encoder} at the paper profile; small and smoke are unchanged"),
             ("papers", "ReCoT appendix: the choice of encoder"),
         ),
     )
 
 
 def _pool(whole: Protocol, recipe: Recipe) -> Protocol:
-    """Batches from the union of clean and noisy rows, in every profile."""
+    """Batches sampled from the union of clean and noisy rows, in all profiles."""
     pool = pooled(recipe)
     return replace(
         whole,
@@ -263,8 +266,8 @@ def _pool(whole: Protocol, recipe: Recipe) -> Protocol:
         title=f"{whole.title}, batches from one pool",
         about=(
             *whole.about[:-1],
-            ("batches", "from clean and noisy rows shuffled together, each row once an epoch; without: half of each"),
-            ("papers", "no table; ReCoT does not say how it samples, and this is the other reading"),
+            ("batches", "clean and noisy rows shuffled together, each row once an epoch, instead of half of each"),
+            ("papers", "no table; ReCoT does not state its sampling, this is the other interpretation"),
         ),
     )
 
@@ -279,8 +282,8 @@ def _appendix(whole: Protocol) -> Protocol:
         title=f"{whole.title}, 30 epochs",
         about=(
             *whole.about[:-1],
-            ("epochs", "30 at the paper profile, as ReCoT's appendix says; small and smoke are the same as without"),
-            ("papers", "no table; ReCoT's paper says 25 epochs, its appendix 30"),
+            ("epochs", "30 at the paper profile, as in ReCoT's appendix; small and smoke are unchanged"),
+            ("papers", "no table; ReCoT's paper states 25 epochs, its appendix 30"),
         ),
     )
 
@@ -294,12 +297,12 @@ AU_PROTOCOLS = (
     DISFA_PLAIN,
     _tuned(BP4D_PLAIN),
     _tuned(DISFA_PLAIN),
-    _flipped(BP4D_PLAIN, "flip", "flip", "the sign of exactly round(rate x n) known entries of each AU is turned"),
+    _flipped(BP4D_PLAIN, "flip", "flip", "the sign of exactly round(rate x n) known entries of each AU is flipped"),
     _flipped(
         BP4D_PLAIN,
         "balanced-flip",
         "balanced flip",
-        "as many positives as negatives of each AU are turned, so that its base rate stays; rare AUs get less noise",
+        "as many positives as negatives of each AU are flipped, which keeps its base rate; rare AUs get less noise",
     ),
     _noisy_set("10k", 0.2),
     _noisy_set("100k", 2.0),

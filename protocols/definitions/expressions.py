@@ -1,4 +1,4 @@
-"""The protocols of facial expressions: one label a face."""
+"""The protocols for facial expressions (single-label)."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ FERPLUS_SYM = Protocol(
     about=(
         ("training", "FER2013 Training rows with a FER+ majority, labels changed to another class at the level's rate"),
         ("validation", "PublicTest with noise of the same kind and level"),
-        ("test", "PrivateTest, FER+ majority labels; also counted without copies of training images"),
-        ("classes", "FER+ majority: single votes dropped, more than half of the remaining votes; eight classes"),
+        ("test", "PrivateTest, FER+ majority labels; also evaluated without copies of training images"),
+        ("classes", "FER+ majority: single votes ignored, more than half of the remaining votes; eight classes"),
         ("noise", SYMMETRIC),
         ("papers", "Co-curing Table 2 trains on Training and PublicTest together and has no validation set"),
     ),
@@ -55,10 +55,10 @@ FERPLUS_ANNOTATOR = replace(
     levels=(),
     title="FER+ with one annotator's labels: drawn from the ten votes of each face",
     about=(
-        ("training", "FER2013 Training rows with a FER+ majority, each with a label drawn from its own votes"),
-        ("validation", "PublicTest, drawn likewise"),
+        ("training", "FER2013 Training rows with a FER+ majority, each with a label drawn from its votes"),
+        ("validation", "PublicTest, drawn in the same way"),
         *FERPLUS_SYM.about[2:4],
-        ("noise", "instance dependent: hard faces are noisier; unknown and not-a-face votes are not drawn"),
+        ("noise", "instance-dependent: ambiguous faces are noisier; unknown and not-a-face votes are not drawn"),
         ("papers", "no paper has this protocol"),
     ),
 )
@@ -82,7 +82,7 @@ FER2013_REAL = Protocol(
         ("training", "all distinct FER2013 Training images with their FER2013 labels"),
         ("validation", "distinct PublicTest images without copies of training images, FER2013 labels"),
         ("test", "PrivateTest rows with a FER+ majority among seven classes; also without copies of training images"),
-        ("noise", "what FER2013's labelling got wrong; measured against FER+ where FER+ has a majority"),
+        ("noise", "errors of the FER2013 labels, measured against FER+ where FER+ has a majority"),
         ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
         ("papers", "no paper has this protocol"),
     ),
@@ -115,8 +115,8 @@ RAFDB_SYM = Protocol(
     about=(
         ("training", "the basic set's training part, labels changed to another class at the level's rate"),
         ("validation", "small and smoke: rows held out of training, with noise of the same kind; paper: none"),
-        ("test", "the basic set's test part; also counted without copies of training images"),
-        ("alignment", "RAF-DB's own 100 px crops, which stand for the papers' MTCNN"),
+        ("test", "the basic set's test part; also evaluated without copies of training images"),
+        ("alignment", "RAF-DB's own 100 px crops, instead of MTCNN in the papers"),
         ("noise", SYMMETRIC),
         ("papers", "Co-curing Table 2; ULC-AG Tables 1 to 3 and 5"),
     ),
@@ -124,25 +124,25 @@ RAFDB_SYM = Protocol(
 
 
 def _rafdb(variant: str, noise: str, how: str) -> Protocol:
-    """RAF-DB with its noise drawn in another way."""
+    """RAF-DB with another type of noise."""
     about: Sources = (*RAFDB_SYM.about[:4], ("noise", how), ("papers", "no paper has this protocol"))
     title = f"RAF-DB with label noise: {noise}"
     return replace(RAFDB_SYM, name=f"rafdb-sym:{variant}", noise=noise, title=title, about=about)
 
 
 RAFDB_COIN = _rafdb(
-    "by-coin", "symmetric, by coin", "each row by itself with the level's probability, as SCN and EAC draw"
+    "by-coin", "symmetric, by coin", "each row independently with the level's probability, as in SCN and EAC"
 )
 RAFDB_TRUE = _rafdb(
     "true-included",
     "symmetric, true class included",
-    "the new class is drawn from all seven: 6/7 of the nominal level is effective",
+    "the new class is drawn from all seven, so that 6/7 of the drawn rows change",
 )
 RAFDB_PAIR = _rafdb("pair", "pair flip", "exactly round(rate x n) rows of each class go to the next class in order")
 
 
 def _rafdb_list(level: str, file: str) -> Protocol:
-    """RAF-DB with the labels of a list that other authors passed on."""
+    """RAF-DB with the labels of a list published by other authors."""
     return replace(
         RAFDB_SYM,
         name=f"rafdb-sym:list-{level}",
@@ -153,9 +153,9 @@ def _rafdb_list(level: str, file: str) -> Protocol:
         about=(
             ("training", f"the basic set's training part with the labels of rafdb/{file}"),
             *RAFDB_SYM.about[1:4],
-            ("noise", "whatever the list's author drew; its realised rate is in the record"),
+            ("noise", "drawn by the author of the list; its realised rate is in the record"),
             ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
-            ("papers", "the lists SCN passed on"),
+            ("papers", "the lists published by the authors of SCN"),
         ),
     )
 
@@ -165,9 +165,9 @@ RAFDB_LISTS = tuple(_rafdb_list(level, f"EmoLabel/{level}noise_train.txt") for l
 _AFFECTNET_ABOUT: Sources = (
     ("training", "the manually annotated part's training set, labels changed to another class at the level's rate"),
     ("validation", "small and smoke: rows held out of training, with noise of the same kind; paper: none"),
-    ("test", "the set the owners call validation, on which everybody reports"),
-    ("alignment", "2021 release: as it comes, 224 px; older release: cut to its own face box"),
-    ("sampling", "each class equally often, by the given labels"),
+    ("test", "the owners' validation set, on which papers report results"),
+    ("alignment", "2021 release: its aligned pictures, 224 px; older release: cropped to its face box"),
+    ("sampling", "all classes equally often, by the given labels"),
     ("noise", SYMMETRIC),
 )
 AFFECTNET_SYM = Protocol(
@@ -208,7 +208,7 @@ AFFECTNET_AUTO = replace(
     about=(
         ("training", "the automatically annotated part, seven classes, with its own labels"),
         *_AFFECTNET_ABOUT[1:5],
-        ("noise", "whatever the automatic annotation got wrong; not measurable, since nobody judged these images"),
+        ("noise", "errors of the automatic annotation; not measurable, since these images have no reference labels"),
         ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
         ("papers", "Co-curing Table 3, ULC-AG Table III; 3,500 test images"),
     ),

@@ -1,7 +1,7 @@
-"""Recipes of methods' own papers and code, for `--recipe native`: each makes a column of its own.
+"""Training recipes of the methods' own papers and code, for `--recipe native`; their results are reported separately.
 
-Only methods whose training is stated well enough are here. What a source leaves open is taken from the shared
-recipe and marked.
+Only methods whose training is sufficiently specified are included. Unspecified values are those of the shared recipe,
+and marked as such.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ SCN = replace(
     sources=(
         ("encoder", "SCN: ResNet-18"),
         ("epochs, batch_size, weight_decay, schedule, decay", "authors' code, src/train.py:22-32,194,202"),
-        ("optimizer, learning_rate", "authors' code, src/train.py:194: Adam, 1e-3; --lr is for SGD alone"),
-        ("head_factor, sampler, max_steps", "authors' code, src/train.py: nothing of the kind"),
+        ("optimizer, learning_rate", "authors' code, src/train.py:194: Adam, 1e-3; --lr applies to SGD only"),
+        ("head_factor, sampler, max_steps", "authors' code, src/train.py: none"),
         ("weights", "authors' code: ImageNet"),
-        ("augmentation", "authors' code, src/train.py: mirrored or noisy by a coin, erased by another"),
+        ("augmentation", "authors' code, src/train.py: flip or pixel noise with probability 1/2, erasing with 1/2"),
         NOISE,
     ),
 )
@@ -63,8 +63,8 @@ ULC_AG = replace(
         ("weights", "ULC-AG §III-B: MS-Celeb-1M"),
         ("optimizer, momentum, weight_decay", "unstated: SGD with momentum 0.9 and 1e-4"),
         ("epochs", "unstated: 40"),
-        ("graph learning rate", "ULC-AG §III-B says 0.005, which may be a weight decay: not kept apart here"),
-        ("augmentation", "unstated: as the shared recipe"),
+        ("graph learning rate", "ULC-AG §III-B says 0.005, which may be a weight decay: not distinguished here"),
+        ("augmentation", "unstated: as in the shared recipe"),
     ),
 )
 EAC = replace(
@@ -81,8 +81,8 @@ EAC = replace(
         ("encoder, weights", "authors' README: ResNet-18 of MS-Celeb-1M; their main.py has ResNet-50 of VGGFace2"),
         ("epochs, batch_size, weight_decay, schedule, decay, optimizer", "authors' code, src/main.py"),
         ("learning_rate", "authors' README for ResNet-18; main.py has 1e-4 for ResNet-50"),
-        ("head_factor, sampler, max_steps", "authors' code, src/main.py: nothing of the kind"),
-        ("augmentation", "authors' code, src/main.py, dataset.py; mirror and erasing are the method's own"),
+        ("head_factor, sampler, max_steps", "authors' code, src/main.py: none"),
+        ("augmentation", "authors' code, src/main.py, dataset.py; mirroring and erasing are part of the method"),
         NOISE,
     ),
 )
@@ -97,10 +97,13 @@ RUL = replace(
         ("learning_rate", "authors' code, src/main.py: 2e-4"),
         (
             "head_factor",
-            "authors' code, src/main.py: classifier 2e-3; its two branches, there 2e-4, have 2e-3 too here",
+            "authors' code, src/main.py: classifier 2e-3; here also the two branches, which have 2e-4 there",
         ),
-        ("sampler, max_steps", "authors' code, src/main.py: nothing of the kind"),
-        ("augmentation", "authors' code, src/dataset.py, main.py: mirrored or noisy by a coin, erased by another"),
+        ("sampler, max_steps", "authors' code, src/main.py: none"),
+        (
+            "augmentation",
+            "authors' code, src/dataset.py, main.py: flip or pixel noise with probability 1/2, erasing with 1/2",
+        ),
         NOISE,
     ),
 )
@@ -121,8 +124,8 @@ NCT = replace(
         ("encoder", "the shared recipe's; the authors' PreActResNet-18 is for 32 px"),
         ("epochs, batch_size, optimizer, learning_rate, momentum, weight_decay", "authors' code, train_nct.py:29-47"),
         ("schedule, decay, milestones, weights", "authors' code, train_nct.py:29-47"),
-        ("head_factor, sampler, max_steps", "authors' code, train_nct.py: nothing of the kind"),
-        ("augmentation", "authors' code, train_nct.py: 32 px padded by 4, mirrored; here the same share of 224 px"),
+        ("head_factor, sampler, max_steps", "authors' code, train_nct.py: none"),
+        ("augmentation", "authors' code, train_nct.py: 32 px padded by 4, random flip; here the same share of 224 px"),
     ),
 )
 MIXUP = replace(
@@ -134,8 +137,8 @@ MIXUP = replace(
         ("encoder", "the shared recipe's; the authors' ResNet-18 is for 32 px"),
         ("epochs, batch_size, optimizer, learning_rate, momentum, weight_decay", "authors' code, train.py:26-40"),
         ("schedule, decay, milestones, weights", "authors' code, train.py:220-228"),
-        ("head_factor, sampler, max_steps", "authors' code, train.py: nothing of the kind"),
-        ("augmentation", "authors' code, train.py: 32 px padded by 4, mirrored; here the same share of 224 px"),
+        ("head_factor, sampler, max_steps", "authors' code, train.py: none"),
+        ("augmentation", "authors' code, train.py: 32 px padded by 4, random flip; here the same share of 224 px"),
     ),
 )
 MLCR = replace(
@@ -146,11 +149,11 @@ MLCR = replace(
     augmentation=replace(RECOT.augmentation, jitter=(0.0, 0.0, 0.0, 0.0), grayscale=0.0),
     sources=(
         ("encoder, weights", "authors' code, net/resnet_multi_view.py: ResNet-34 of ImageNet"),
-        ("epochs", "authors' code: 30, then 20 for the graph, whose number is unstated"),
-        ("augmentation", "authors' code: crop and flip; its own channel means are not used, ImageNet's are"),
+        ("epochs", "authors' code: 30; then 20 for the graph, whose number is unstated"),
+        ("augmentation", "authors' code: crop and flip; normalised by ImageNet's channel means, not by its own"),
         ("optimizer", "unstated: Adam, as ReCoT"),
         ("learning_rate, schedule, weight_decay", "authors' code, main.py"),
-        ("head_factor, max_steps", "authors' code, main.py: nothing of the kind"),
+        ("head_factor, max_steps", "authors' code, main.py: none"),
         ("batch_size", "authors' code, main.py:18: 10"),
         ("sampler, verified_per_batch", "unstated: half of a batch, as ReCoT"),
     ),
@@ -173,10 +176,10 @@ _RHLS = frozenset({"rhls", "label_smoothing", "frequency_weighting"})
 
 
 def native_recipe(method: str, protocol: Protocol) -> Recipe | None:
-    """The recipe of a method's own paper on a protocol, or None where there is none; variants train as their method.
+    """The recipe of a method's own paper on a protocol, or None if there is none; variants use that of their method.
 
-    Where a paper trains differently by data set, the protocol's is taken: ReCoT's 70 epochs on EmotioNet, Co-curing's
-    sampling by class on AffectNet, RHLS's learning rate on DISFA.
+    Where a paper trains differently by data set, the recipe is that for the protocol's data set: ReCoT's 70 epochs on
+    EmotioNet, Co-curing's sampling by class on AffectNet, RHLS's learning rate on DISFA.
     """
     base, data = method.partition(":")[0], protocol.data[0] if protocol.data else ""
     if base in _RHLS and protocol.kind == "multi":

@@ -1,4 +1,4 @@
-"""The recipes protocols share, each value with its source."""
+"""The training recipes shared by protocols, with the source of each value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COCURING: Recipe = Recipe(
     sources=(
         ("encoder", "Co-curing §4.2"),
         ("weights", "Co-curing §4.2: MS-Celeb-1M"),
-        ("epochs", "authors' code, main_rafdb.py:51; the paper is silent"),
+        ("epochs", "authors' code, main_rafdb.py:51; not stated in the paper"),
         ("batch_size", "Co-curing §4.2"),
         ("augmentation.crop, resize", "Co-curing §4.2"),
         ("augmentation.flip", "Co-curing §4.2; probability from the authors' code, main_rafdb.py:258"),
@@ -41,7 +41,7 @@ COCURING: Recipe = Recipe(
             "augmentation.jitter, jitter_probability",
             "Co-curing §4.2; strengths and probability from the authors' code, main_rafdb.py:258-271",
         ),
-        ("augmentation.translate, scale", "authors' code, main_rafdb.py:258-271; the paper names no affine map"),
+        ("augmentation.translate, scale", "authors' code, main_rafdb.py:258-271; the paper has no affine transform"),
         ("pixel noise", "in the authors' code only (variance 30, a quarter of the images)"),
         ("optimizer", "Co-curing §4.2"),
         ("learning_rate", "Co-curing §4.2"),
@@ -91,46 +91,51 @@ COCURING_OVERSAMPLED = replace(
         *(line for line in COCURING.sources if line[0] != "sampler"),
         (
             "sampler",
-            "authors' code for AffectNet: weight 1 / count of the given class, with replacement; weights counted once",
+            "authors' code for AffectNet: weight 1 / count of the given class, with replacement; weights computed once",
         ),
     ),
 )
 
 
-def _told(recipe: Recipe, name: str, text: str) -> Sources:
-    """The sources with one of them replaced."""
+def _with_source(recipe: Recipe, name: str, text: str) -> Sources:
+    """The recipe's sources with one of them replaced."""
     return (*(line for line in recipe.sources if line[0] != name), (name, text))
 
 
-RECOT_EMOTIONET = replace(RECOT, epochs=70, sources=_told(RECOT, "epochs", "ReCoT appendix, Table 1: EmotioNet"))
+RECOT_EMOTIONET = replace(RECOT, epochs=70, sources=_with_source(RECOT, "epochs", "ReCoT appendix, Table 1: EmotioNet"))
 RECOT_SCRATCH = replace(
-    RECOT_EMOTIONET, weights="none", sources=_told(RECOT_EMOTIONET, "weights", "ReCoT Table 4: without pre-training")
+    RECOT_EMOTIONET,
+    weights="none",
+    sources=_with_source(RECOT_EMOTIONET, "weights", "ReCoT Table 4: without pre-training"),
 )
 
 
 def pooled(recipe: Recipe) -> Recipe:
-    """The recipe with batches from the shuffled union of clean and noisy rows, however many of each that gives."""
-    words = "ReCoT §4.2: clean and noisy sampled at random; read as one pool, which MLCR's loss takes too"
-    sources = _told(recipe, "sampler, verified_per_batch", words)
+    """The recipe with batches from the shuffled union of clean and noisy rows, in whatever ratio."""
+    text = (
+        "ReCoT §4.2: clean and noisy sampled at random; read as sampling from their union, as MLCR's loss also allows"
+    )
+    sources = _with_source(recipe, "sampler, verified_per_batch", text)
     return replace(recipe, sampler="shuffle", verified_per_batch=0, sources=sources)
 
 
 def of_the_appendix(recipe: Recipe) -> Recipe:
-    """ReCoT's recipe for BP4D and DISFA with the epochs of its appendix."""
-    return replace(recipe, epochs=30, sources=_told(recipe, "epochs", "ReCoT appendix, Table 1; its §4.2 says 25"))
+    """ReCoT's recipe for BP4D and DISFA with the number of epochs of its appendix."""
+    text = "ReCoT appendix, Table 1; its §4.2 says 25"
+    return replace(recipe, epochs=30, sources=_with_source(recipe, "epochs", text))
 
 
 def with_encoder(recipe: Recipe, encoder: str, source: str) -> Recipe:
-    """The recipe with another encoder, and where that comes from."""
-    return replace(recipe, encoder=encoder, sources=_told(recipe, "encoder", source))
+    """The recipe with another encoder, and the source of this choice."""
+    return replace(recipe, encoder=encoder, sources=_with_source(recipe, "encoder", source))
 
 
-TOKENS, TOKEN_SIZE = 196, 768  # 14 x 14 positions; the width of the ViT RHLS stands in for
-TRANSFORMER_RATE = 4e-8  # RHLS §3.2: times batch size and number of queries, over the root of the width
+TOKENS, TOKEN_SIZE = 196, 768  # 14 x 14 positions; the width of the ViT that RHLS uses
+TRANSFORMER_RATE = 4e-8  # RHLS §3.2: times batch size and number of queries, divided by the root of the width
 
 
 def _rhls(convolutional_rate: float, aus: int) -> Recipe:
-    """RHLS's own recipe: 2 epochs, the transformer's rate by its number of queries."""
+    """RHLS's recipe: 2 epochs, and learning rates of the transformer by its number of queries."""
     batch_size = 32
     rates = {part: TRANSFORMER_RATE * batch_size * queries / TOKEN_SIZE**0.5 for part, queries in (
         ("self_attention", TOKENS), ("cross_attention", aus)
@@ -158,10 +163,10 @@ def _rhls(convolutional_rate: float, aus: int) -> Recipe:
             ),
             ("epochs, batch_size, optimizer, decay", "RHLS §3.2"),
             ("learning_rate", "RHLS §3.2: of the convolutional part"),
-            ("neck_factors", "RHLS §3.2: 4e-8 x batch x queries / sqrt(768) over the convolutional rate"),
+            ("neck_factors", "RHLS §3.2: 4e-8 x batch x queries / sqrt(768), divided by the convolutional rate"),
             ("head_factor", "unstated: as the self-attention"),
-            ("weight_decay", "unstated: AdamW's own"),
-            ("augmentation", "unstated: crop from 240 px and flip, as the other action unit protocols"),
+            ("weight_decay", "unstated: AdamW's default"),
+            ("augmentation", "unstated: crop from 240 px and flip, as in the other action unit protocols"),
         ),
     )
 
@@ -170,14 +175,14 @@ RHLS_BP4D = _rhls(5e-5, 12)
 RHLS_DISFA = _rhls(1e-5, 8)
 
 
-def _relabelled(sources: Sources, changed: tuple[str, ...]) -> Sources:
+def _with_ours(sources: Sources, changed: tuple[str, ...]) -> Sources:
     """The sources with those of the changed values replaced by "ours"."""
     kept = []
     for names, text in sources:
         owner, dot, rest = names.rpartition(".")
-        stays = [part for part in rest.split(", ") if f"{owner}{dot}{part}" not in changed]
-        if stays:
-            kept.append((f"{owner}{dot}{', '.join(stays)}", text))
+        unchanged = [part for part in rest.split(", ") if f"{owner}{dot}{part}" not in changed]
+        if unchanged:
+            kept.append((f"{owner}{dot}{', '.join(unchanged)}", text))
     return (*kept, *((name, OURS) for name in changed if name != "pixel noise"))
 
 
@@ -185,29 +190,24 @@ SMALL_SIDE = 48
 
 
 def at_small(recipe: Recipe) -> Recipe:
-    """The recipe at the small profile: narrow ResNet from scratch on 48 px, 15 epochs of 4,000 rows on one CPU core.
+    """The recipe at the small profile: a narrow ResNet without pre-training on 48 px, 15 epochs of 4,000 rows.
 
-    Flip and, where the paper crops, the crop's shift are kept; nothing else is augmented, so that a network of this
-    size can fit wrong labels in 15 epochs, as a full-size one does in its own. Small batches make up for the few rows.
-    The head learns at the encoder's rate, since there is no pre-trained part to protect. SGD keeps the rate it has, and
-    steps of a schedule their share of the epochs; an exponential one falls less far in fewer epochs.
+    Of the augmentation only the flip and, where the paper crops, the shift of the crop are kept, so that a network of
+    this size can fit wrong labels in 15 epochs, as a full-size one does in its own training. Small batches compensate
+    for the few rows. The head has the learning rate of the encoder, which is not pre-trained. SGD keeps its learning
+    rate. The milestones of a step schedule are scaled to the epochs; an exponential schedule keeps its decay per epoch.
     """
     paper = recipe.augmentation
     shift = (paper.resize or paper.crop) - paper.crop
     pad = round(shift / 2 * SMALL_SIDE / paper.crop)
+    augmented = ("crop", "resize", "pad", "jitter", "jitter_probability", "translate", "scale", "grayscale")
     changed = (
         *("encoder", "weights", "epochs", "batch_size", "head_factor", "max_steps"),
         *(("learning_rate",) if recipe.optimizer != "sgd" else ()),
         *(("milestones",) if recipe.milestones else ()),
         *(("neck", "neck_factors", "decay") if recipe.neck else ()),
-        *("augmentation.crop", "augmentation.resize", "augmentation.pad", "augmentation.jitter"),
-        *(
-            "augmentation.jitter_probability",
-            "augmentation.translate",
-            "augmentation.scale",
-            "augmentation.grayscale",
-            "pixel noise",
-        ),
+        *(f"augmentation.{name}" for name in augmented),
+        "pixel noise",
     )
     return replace(
         recipe,
@@ -217,29 +217,29 @@ def at_small(recipe: Recipe) -> Recipe:
         batch_size=32,
         verified_per_batch=16 if recipe.sampler == "fixed" else 0,
         learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else 3e-3,
-        milestones=_moved(recipe, 15),
+        milestones=_scaled_milestones(recipe, 15),
         head_factor=1.0,
         max_steps=None,
         neck="",
         neck_factors=(),
-        decay=recipe.decay ** (1 / 14) if recipe.neck else recipe.decay,  # as far down in 15 epochs as in its own 2
+        decay=recipe.decay ** (1 / 14) if recipe.neck else recipe.decay,  # the same total decay as in RHLS's 2 epochs
         augmentation=Augmentation(crop=SMALL_SIDE, pad=pad, flip=paper.flip),
-        sources=_relabelled(recipe.sources, changed),
+        sources=_with_ours(recipe.sources, changed),
     )
 
 
 def at_smoke(recipe: Recipe) -> Recipe:
-    """The small recipe cut down to seconds: it shows that everything runs, not how well."""
-    return replace(at_small(recipe), epochs=3, milestones=_moved(recipe, 3))
+    """The small recipe with 3 epochs, for tests of seconds that everything runs."""
+    return replace(at_small(recipe), epochs=3, milestones=_scaled_milestones(recipe, 3))
 
 
-def _moved(recipe: Recipe, epochs: int) -> tuple[int, ...]:
-    """The milestones at the same share of another number of epochs."""
+def _scaled_milestones(recipe: Recipe, epochs: int) -> tuple[int, ...]:
+    """The milestones scaled to another number of epochs."""
     return tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
 
 
 def as_published(recipe: Recipe) -> Recipe:
-    """The recipe itself."""
+    """The recipe unchanged."""
     return recipe
 
 

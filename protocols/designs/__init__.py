@@ -1,1 +1,1 @@
-"""From the rows of a data set to those of a cell: splits, folds, noise."""
+"""Designs: how the rows of a cell are made from a data set or generated faces, by splits, folds and noise."""

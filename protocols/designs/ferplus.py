@@ -1,4 +1,4 @@
-"""FER2013 and FER+ faces: symmetric noise on FER+ labels, and FER2013's own labels judged by FER+."""
+"""Design for FER2013 and FER+: synthetic noise on FER+ labels, or FER2013's labels with FER+ as reference."""
 
 from __future__ import annotations
 
@@ -9,36 +9,25 @@ import numpy as np
 
 from ..base import Profile, Protocol
 from ..errors import BadInput
-from ..images.image_pool import first_of_copies
-from ..readers.fer2013 import FerPlus, copies_of, majority, read, to_ferplus
+from ..images.image_pool import copies_of, first_of_copies
+from ..readers.fer2013 import FerPlus, majority, read, to_ferplus
 from ..readers.openface import auxiliary_of
-from ..rows import Array, CellData, Origin, Rows, Source, rows
-from .splits import Splits, generated, noisy_cell
+from ..rows import Array, Origin, Rows, Source, rows
+from .splits import Splits, cell, generated
+
+__all__ = ["cell", "load"]
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = 0, 1, 2
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Splits:
-    """Reads or draws the faces of a protocol once.
+    """Reads the data set, or generates faces.
 
     Raises:
         BadInput: data absent, damaged, or not as published (unless partial).
     """
     splits = generated(protocol, profile) if source == "generated" else _real(protocol, data_root, partial=partial)
     return splits.cut(profile.size, protocol.noise_seed, data_root / "ferplus", ("train", "validation", "test"))
-
-
-def cell(
-    protocol: Protocol,
-    profile: Profile,
-    source: Source,
-    loaded: Splits,
-    fold: str | None,
-    level: float | None,
-    draw: int,
-) -> CellData:
-    """The rows of one cell: the splits with the noise of this level and draw."""
-    return noisy_cell(protocol, source, loaded, level, draw)
 
 
 def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
@@ -50,33 +39,30 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
     own = protocol.option("labels") == "fer2013"
     if own and (data.fer2013 < 0).any():
         raise BadInput(
-            f"{protocol.name} needs FER2013's own labels: {data_root / 'ferplus'} holds the FER+ folder form, "
-            "which has none; put fer2013.csv and fer2013new.csv there"
+            f"{protocol.name} needs FER2013's own labels: {data_root / 'ferplus'} has the FER+ folder form without "
+            "them; put fer2013.csv and fer2013new.csv there"
         )
     given = to_ferplus(data.fer2013) if own else reference
-    copy = np.zeros(len(given), dtype=bool)
     training = data.usage == TRAINING
-    copy[~training] = copies_of(data.images[~training], data.images[training])
-    everything = replace(
-        rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str), copy=copy
-    )
+    everything = replace(rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str))
+    copy = ~training & copies_of(everything.images, everything.images[training])
+    everything = replace(everything, copy=copy)
     auxiliary = auxiliary_of(data_root, "ferplus", [f"fer{row:07d}.png" for row in data.row.tolist()])
     everything = replace(everything, aux=auxiliary.labels)
     by_row = _votes_by_row(data, classes) if protocol.noise == "votes" else None
-    judged, origin = reference >= 0, Origin(data.layout, data.digest())
-    if not own:
-        train, validation, test = (
-            everything.take(judged & (data.usage == part)) for part in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
-        )
-        return Splits(train, validation, test, origin, by_row, auxiliary.names)
-    train = _distinct(everything.take(training & judged if protocol.option("rows") == "kept" else training))
-    validation = _distinct(everything.take((data.usage == PUBLIC_TEST) & ~copy))
-    test = everything.take(judged & (data.usage == PRIVATE_TEST))
-    return Splits(train, validation, test, origin, by_row, auxiliary.names)
+    has_reference = reference >= 0
+    public, private = data.usage == PUBLIC_TEST, data.usage == PRIVATE_TEST
+    if own:
+        chosen = training & has_reference if protocol.option("rows") == "kept" else training
+        train, validation = _distinct(everything.take(chosen)), _distinct(everything.take(public & ~copy))
+    else:
+        train, validation = everything.take(training & has_reference), everything.take(public & has_reference)
+    test = everything.take(private & has_reference)
+    return Splits(train, validation, test, Origin(data.layout, data.digest()), by_row, auxiliary.names)
 
 
 def _votes_by_row(data: FerPlus, classes: int) -> Array:
-    """Votes for the classes by row of fer2013.csv; unknown and not-a-face votes are left out."""
+    """The votes for the classes by row of fer2013.csv, without unknown and not-a-face votes."""
     votes = np.zeros((int(data.row.max()) + 1, classes), np.int64)
     votes[data.row] = data.votes[:, :classes]
     return votes

@@ -1,4 +1,4 @@
-"""One label a face from a prepared data set: noise drawn on its owners' labels, lists of others, or its own noise."""
+"""Design for single-label data sets prepared as packs: synthetic noise, published noisy lists, or automatic labels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from ..packs.prepare import Pack
 from ..readers.listing import Listing
 from ..readers.openface import auxiliary_of
 from ..readers.rafdb_noise_lists import NoisyList, read_noisy_list
-from ..rows import Array, CellData, Rows, Source, rows
+from ..rows import Array, Rows, Source, rows
 from .pack_access import open_for, row_digests
-from .splits import Splits, generated, noisy_cell
+from .splits import Splits, cell, generated
+
+__all__ = ["cell", "load"]
 
 
 def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool) -> Splits:
-    """Opens the pack of a protocol's data set, or draws its generated twin, once.
+    """Opens the pack of the protocol's data set, or generates faces.
 
     Raises:
-        BadInput: the data set is absent or not prepared, damaged, or not as published (unless partial).
+        BadInput: the data set is absent, not prepared, damaged, or not as published (unless partial).
     """
     if source == "generated":
         return generated(protocol, profile)
@@ -39,7 +41,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     if file := protocol.option("list"):
         listing = listing_of(dataset, data_root)
         train = train.with_given(_by_path(read_noisy_list(place / file, listing), listing, pack, train))
-    if protocol.option("train") == "automatic":  # nobody judged these labels
+    if protocol.option("train") == "automatic":  # no reference labels for the automatic ones
         train = replace(train, reference=np.full(len(train), -1))
     order = np.random.default_rng(protocol.noise_seed).permutation(len(train))
     held_out = order[: profile.size.validation or 0]
@@ -49,38 +51,25 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     return replace(splits, test=_marked(splits.test, train, pack))
 
 
-def cell(
-    protocol: Protocol,
-    profile: Profile,
-    source: Source,
-    loaded: Splits,
-    fold: str | None,
-    level: float | None,
-    draw: int,
-) -> CellData:
-    """The rows of one cell: the splits with the noise of this level and draw."""
-    return noisy_cell(protocol, source, loaded, level, draw)
-
-
 def _labelled(protocol: Protocol, pack: Pack, side: int) -> Rows:
-    """All faces of a pack, their classes by name as the protocol numbers them; -1 for classes it leaves out."""
+    """All faces of a pack with the class numbers of the protocol; -1 for classes that it does not have."""
     number = np.array([protocol.names.index(name) if name in protocol.names else -1 for name in (*pack.names, "")])
     labels = number[pack.labels]
     return rows(of_pool(pack.pixels, side), labels, labels, group=pack.group)
 
 
 def _marked(test: Rows, train: Rows, pack: Pack) -> Rows:
-    """Test rows with those marked that are exact copies, at the pack's own side, of a picture that could train."""
+    """The test rows, with exact copies of training pictures (compared at the size of the pack) marked."""
     stored = row_digests(pack)
     copy: Array = np.isin(stored[test.sample_id], stored[train.sample_id])
     return replace(test, copy=copy)
 
 
 def _by_path(listed: NoisyList, listing: Listing, pack: Pack, train: Rows) -> Array:
-    """The labels of another author's list, which follow the listing's training rows, for the rows of a pack."""
+    """The labels of a noisy list, which are in the order of the listing's training rows, for the rows of a pack."""
     given = dict(zip(listing.path[listing.part == "train"].tolist(), listed.given.tolist(), strict=True))
     paths = pack.path[train.sample_id].tolist()
-    if lacking := [path for path in paths if path not in given]:
-        what = f"{len(lacking):,} pictures of its pack are not there, the first {lacking[0]}"
-        raise BadInput(f"{listing.root}: {what}; prepare it again, so that pack and folder are of one copy")
+    if missing := [path for path in paths if path not in given]:
+        what = f"{len(missing):,} pictures of its pack are missing, the first {missing[0]}"
+        raise BadInput(f"{listing.root}: {what}; prepare it again, so that pack and folder agree")
     return np.array([given[path] for path in paths], np.int64)

@@ -1,10 +1,10 @@
-"""The protocols of regression checks: small ones that ask everything of a method within seconds.
+"""Protocols of regression checks, which exercise all parts of a method within seconds.
 
-Three train the small profiles' encoder and tell whether a method still learns; two train an encoder of one layer, in
-which rounding hardly grows, and tell whether it still computes the same. They are no benchmark and in no list.
-Generated faces, a few of them seen often and each time with another label, so that networks grow sure of themselves
-and rules that wait for it act; some action unit labels are unknown. A method is judged on the faces that trained it,
-by their right labels: how well it saw through the wrong ones.
+Three train the encoder of the small profiles and test that a method still learns; two train an encoder of one layer, in
+which rounding errors hardly grow, and test that a method still computes the same. They are not part of the benchmark.
+A few generated faces are repeated many times with different labels, so that networks become confident and rules that
+depend on confidence are applied; some action unit labels are unknown. Methods are evaluated on their training faces
+with the reference labels, i.e. on their robustness to the wrong labels.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ..definitions.action_units import BP4D_RATES, EMOTIONET_3SPLIT
 from ..definitions.expressions import FER2013_REAL, FERPLUS_SYM
 from ..errors import BadInput
 from ..rows import Array, CellData, Source
-from . import action_units
-from .splits import Splits, generated, noisy_cell
+from . import action_units, splits
+from .splits import Splits
 
-REPEATS = 8  # rows of every expression's face, each with a label of its own
+REPEATS = 8  # rows of each face in expression checks, with independent given labels
 LEVEL = 0.2
 UNKNOWN_SHARE = 0.15
-UNKNOWN_SEED = 1_000_037  # keeps what is unknown apart from the other draws of a cell
+UNKNOWN_SEED = 1_000_037  # makes the selection of unknown labels independent of the other random numbers of a cell
 
 
 def _recipe(of: Protocol, side: int, epochs: int, rate: float) -> Recipe:
-    """The small recipe cut down further: the same sampler and schedule on small batches of small faces."""
+    """The small recipe with the same sampler and schedule on smaller batches of smaller faces."""
     recipe = of.small.recipe
     return replace(
         recipe,
@@ -56,7 +56,7 @@ def _units(of: Protocol, side: int, epochs: int, rate: float, train: int) -> Pro
 
 
 def _check(of: Protocol, name: str, smoke: Profile, small: Profile) -> Protocol:
-    """A check protocol with the labels and the noise of another."""
+    """The check protocol with the labels and noise of another protocol."""
     return replace(
         of,
         name=f"check-{name}",
@@ -91,7 +91,7 @@ CHECK_REAL = _check(
 
 
 def _one_layer(of: Protocol, name: str, profile: Profile, rate: float) -> Protocol:
-    """The same faces and noise for an encoder of one layer, in small plain steps."""
+    """The same faces and noise for an encoder of one layer, trained by SGD with a small learning rate."""
     recipe = replace(profile.recipe, encoder="one-layer", optimizer="sgd", learning_rate=rate)
     return _check(of, name, *2 * (replace(profile, recipe=recipe),))
 
@@ -108,31 +108,31 @@ CHECK_PROTOCOLS = MappingProxyType(
 def load(
     protocol: Protocol, profile: Profile, source: Source, data_root: Path, *, partial: bool
 ) -> action_units.Loaded | Splits:
-    """Draws the faces once; raises BadInput for real ones, of which a check has none."""
+    """Generates the faces; raises BadInput for real ones, which checks do not use."""
     if source != "generated":
         raise BadInput(f"{protocol.name}: regression checks are made on generated faces only; use --synthetic")
     if protocol.kind == "multi":
         return action_units.load(protocol, profile, source, data_root, partial=partial)
-    splits = generated(protocol, profile)
-    size = len(splits.train)
-    faces = splits.train.take(np.arange(size // REPEATS))
-    repeated = replace(splits.train.take(np.arange(size) % len(faces)), sample_id=splits.train.sample_id)
-    return replace(splits, train=repeated, test=faces)
+    found = splits.generated(protocol, profile)
+    size = len(found.train)
+    faces = found.train.take(np.arange(size // REPEATS))
+    repeated = replace(found.train.take(np.arange(size) % len(faces)), sample_id=found.train.sample_id)
+    return replace(found, train=repeated, test=faces)
 
 
 def cell(
     protocol: Protocol, profile: Profile, source: Source, loaded: Any, fold: str | None, level: float | None, draw: int
 ) -> CellData:
-    """The rows of a cell; of action units, auxiliary ones too, a share is unknown, as in pictures from the web."""
+    """The rows of a cell; a share of the AU labels, also of auxiliary ones, is unknown."""
     seed = protocol.noise_seed + draw
     if protocol.kind == "single":
-        whole = noisy_cell(protocol, source, loaded, level, draw)
-        return replace(whole, train=replace(whole.train, aux=_forgotten(whole.train.aux, seed)))
+        whole = splits.cell(protocol, profile, source, loaded, fold, level, draw)
+        return replace(whole, train=replace(whole.train, aux=_partly_unknown(whole.train.aux, seed)))
     whole = action_units.cell(protocol, profile, source, loaded, fold, level, draw)
-    return replace(whole, train=whole.train.with_given(_forgotten(whole.train.given, seed)), test=whole.train)
+    return replace(whole, train=whole.train.with_given(_partly_unknown(whole.train.given, seed)), test=whole.train)
 
 
-def _forgotten(labels: Array, seed: int) -> Array:
-    """Action unit labels of which a share is unknown, whether their row is verified or not."""
+def _partly_unknown(labels: Array, seed: int) -> Array:
+    """The AU labels with a random share set to unknown, in verified rows as well."""
     known = np.random.default_rng([seed, UNKNOWN_SEED]).random(labels.shape) >= UNKNOWN_SHARE
     return np.where(known, labels, 0).astype(labels.dtype)

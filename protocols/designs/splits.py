@@ -1,4 +1,4 @@
-"""Training, validation and test rows before noise, and the noise that comes on top: shared by single-label designs."""
+"""Training, validation and test rows of single-label designs, and the label noise added to them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 from .. import noise
 from ..base import Profile, Protocol, Size
 from ..errors import BadInput
-from ..faces.generate import Faces, FaceSpecification, annotators, automatic_coder, faces
+from ..faces.generate import FaceSpecification, annotator_votes, automatic_annotator, faces
 from ..labels import FERPLUS_CLASSES
 from ..readers.openface import NAMES as OPENFACE_AUS
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
 
-VALIDATION_SEED = 1_000_003  # keeps the validation set's noise apart from the training set's
-ANNOTATORS = 10  # as many as FER+ asked
+VALIDATION_SEED = 1_000_003  # added to the seed of the training noise for an independent validation noise
+ANNOTATORS = 10  # as in FER+
 
-# Noise drawn on top of clean labels: (labels, rate, classes, seed) -> labels.
+# Synthetic noise on clean labels: (labels, rate, classes, seed) -> labels.
 DRAWN: Mapping[str, Callable[[Array, float, int, int], Array]] = MappingProxyType(
     {
         "symmetric": noise.symmetric,
@@ -35,13 +35,13 @@ DRAWN: Mapping[str, Callable[[Array, float, int, int], Array]] = MappingProxyTyp
 
 @dataclass(frozen=True)
 class Splits:
-    """The three splits before any noise is added; `given` holds the labels the data came with.
-
-    A validation split without rows means that there is none.
+    """The three splits without synthetic noise; `given` are the labels of the data set.
 
     Attributes:
+        train, validation, test: the rows; no validation rows: no validation set.
+        origin: the origin of the images.
         votes: int64 [M, C], annotators' votes by sample_id, where labels are drawn from them.
-        aux_names: names of the auxiliary AUs the rows carry.
+        aux_names: names of the auxiliary AUs of the rows.
     """
 
     train: Rows
@@ -52,15 +52,15 @@ class Splits:
     aux_names: tuple[str, ...] = ()
 
     def cut(self, size: Size, seed: int, place: Path, needs: tuple[str, ...]) -> Splits:
-        """The rows a profile uses, the same for everybody.
+        """The rows that a profile uses, selected by a seed.
 
         Raises:
-            BadInput: one of the splits named in `needs` has no rows.
+            BadInput: one of the splits in `needs` has no rows.
         """
         for name in needs:
             if not len(getattr(self, name)):
                 what = f"no {name} row is left; the protocol needs {', '.join(needs)}"
-                raise BadInput(f"{place}: {what}: data verify says what lacks")
+                raise BadInput(f"{place}: {what}: data verify lists what is missing")
         return replace(
             self,
             train=self.train.take(fixed_choice(len(self.train), size.train, seed)),
@@ -70,7 +70,7 @@ class Splits:
 
 
 def generated(protocol: Protocol, profile: Profile) -> Splits:
-    """Faces in the wild, every one of another person, split in order."""
+    """Generated faces of different people, with AU labels of the automatic annotator as auxiliary labels."""
     train, validation, test = profile.size.generated
     specification = FaceSpecification(
         count=train + validation + test,
@@ -78,47 +78,44 @@ def generated(protocol: Protocol, profile: Profile) -> Splits:
         content="expressions",
         expressions=protocol.names,
     )
-    drawn = faces(specification, protocol.noise_seed)
-    everything = rows(drawn.images, drawn.expressions, drawn.expressions)
-    everything = replace(everything, aux=_coded(drawn, protocol.noise_seed))
+    found = faces(specification, protocol.noise_seed)
+    aux_specification = replace(specification, au_names=OPENFACE_AUS)
+    aux = automatic_annotator(replace(found, specification=aux_specification), protocol.noise_seed)
+    everything = replace(rows(found.images, found.expressions, found.expressions), aux=aux)
     bounds = np.cumsum([0, train, validation, test])
     first, second, third = (everything.take(np.arange(a, b)) for a, b in pairwise(bounds))
-    votes = _votes(drawn, protocol.noise_seed) if protocol.noise == "votes" else None
-    return Splits(first, second, third, votes=votes, aux_names=OPENFACE_AUS)
+    counts = None
+    if protocol.noise == "votes":
+        votes = annotator_votes(found, protocol.noise_seed, ANNOTATORS)
+        counts = np.stack([(votes == label).sum(1) for label in range(len(protocol.names))], axis=1)
+    return Splits(first, second, third, votes=counts, aux_names=OPENFACE_AUS)
 
 
-def noisy_cell(protocol: Protocol, source: Source, splits: Splits, level: float | None, draw: int) -> CellData:
-    """A cell: the splits with the protocol's noise of this level and draw on training and validation labels."""
+def cell(
+    protocol: Protocol,
+    profile: Profile,
+    source: Source,
+    loaded: Splits,
+    fold: str | None,
+    level: float | None,
+    draw: int,
+) -> CellData:
+    """The rows of a cell: the splits with the noise of this level and draw on training and validation labels."""
     seed = protocol.noise_seed + draw
-    train = _with_noise(protocol, source, splits, splits.train, level or 0.0, seed)
-    validation = _with_noise(protocol, source, splits, splits.validation, level or 0.0, seed + VALIDATION_SEED)
+    train = _with_noise(protocol, source, loaded, loaded.train, level or 0.0, seed)
+    validation = _with_noise(protocol, source, loaded, loaded.validation, level or 0.0, seed + VALIDATION_SEED)
     described = describe_noise(protocol.noise, level, train)
-    return CellData(train, validation if len(validation) else None, splits.test, described, splits.aux_names)
+    return CellData(train, validation if len(validation) else None, loaded.test, described, loaded.aux_names)
 
 
 def _with_noise(protocol: Protocol, source: Source, splits: Splits, split: Rows, level: float, seed: int) -> Rows:
-    """One split with its noise; real noise is in the labels the data came with, its generated twin is drawn."""
+    """A split with noise: synthetic, or real noise as in its labels, which for generated faces is simulated."""
     if protocol.noise in DRAWN:
         return split.with_given(DRAWN[protocol.noise](split.reference, level, len(protocol.names), seed))
     if splits.votes is not None:
         return split.with_given(noise.by_votes(splits.votes[split.sample_id], seed))
     if source == "generated":
-        return split.with_given(noise.by_transition(split.reference, _measured_noise(protocol.names), seed))
+        order = [FERPLUS_CLASSES.index(name) for name in protocol.names]
+        transition = noise.FER2013_TRANSITION[np.ix_(order, order)]
+        return split.with_given(noise.by_transition(split.reference, transition, seed))
     return split
-
-
-def _measured_noise(names: tuple[str, ...]) -> Array:
-    """FER2013's measured noise with its classes in another order."""
-    order = [FERPLUS_CLASSES.index(name) for name in names]
-    return noise.FER2013_TRANSITION[np.ix_(order, order)]
-
-
-def _votes(drawn: Faces, seed: int) -> Array:
-    votes = annotators(drawn, seed, ANNOTATORS)
-    return np.stack([(votes == label).sum(1) for label in range(len(drawn.specification.expressions))], axis=1)
-
-
-def _coded(drawn: Faces, seed: int) -> Array:
-    """OpenFace's action units as the simulated coder sees them: int8 [N, 18] in {-1, +1}."""
-    asked = replace(drawn, specification=replace(drawn.specification, au_names=OPENFACE_AUS))
-    return automatic_coder(asked, seed)

@@ -1,1 +1,1 @@
-"""Generated faces: drawings whose muscles, cameras and labellers are known."""
+"""Generated faces: drawings with known identity, action units, pose, light and image quality, and simulated labels."""

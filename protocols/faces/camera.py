@@ -1,33 +1,33 @@
-"""From light to bytes: blur, sensor noise, block compression, rounding."""
+"""Simulated camera: blur, sensor noise, block compression, and rounding to bytes."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Array
+from ..files import Array
 from .keyed_random import Keys, bits
 
 
 def expose(rgb: Array, shade: Array, keys: Keys, blur: Array, noise: Array, blocks: Array) -> NDArray[np.uint8]:
-    """Photograph rgb [3, n, H, W] under shade [n, H, W]: uint8 [n, H, W, 3].
+    """The images uint8 [n, H, W, 3] of colours rgb [3, n, H, W] multiplied by shade [n, H, W].
 
-    blur [n] is the weight of a pixel's neighbours (0..0.3), noise [n] its spread in grey levels, blocks [n] the step
-    of the compression in grey levels (0 for none).
+    blur [n] is the weight of a pixel's neighbours (0..0.3), noise [n] the standard deviation of the noise in grey
+    levels, blocks [n] the quantisation step of the compression in grey levels (0 for none).
     """
     image = rgb * (shade * 255)
     for _ in range(2):
-        image = _soften(image, blur[:, None, None])
-    image = _grain(image, keys, noise[:, None, None])
+        image = _blurred(image, blur[:, None, None])
+    image = _with_noise(image, keys, noise[:, None, None])
     coarse = np.flatnonzero(blocks > 0)
     if len(coarse):
-        image[:, coarse] = _compress(image[:, coarse], blocks[coarse, None, None])
+        image[:, coarse] = _compressed(image[:, coarse], blocks[coarse, None, None])
     levels = np.rint(np.minimum(np.maximum(image, 0), 255)).astype(np.uint8)
     return np.ascontiguousarray(levels.transpose(1, 2, 3, 0))
 
 
-def _soften(image: Array, weight: Array) -> Array:
-    """Mix each pixel with its neighbours, down and then across; the border keeps its own."""
+def _blurred(image: Array, weight: Array) -> Array:
+    """Averages each pixel with its neighbours, vertically and then horizontally; pixels at the border are kept."""
     for axis in (-2, -1):
         plane = np.moveaxis(image, axis, -1)
         mixed = plane.copy()
@@ -37,20 +37,20 @@ def _soften(image: Array, weight: Array) -> Array:
     return image
 
 
-def _grain(image: Array, keys: Keys, spread: Array) -> Array:
-    """Sensor noise, partly shared by the channels; four bytes of one random word serve three channels."""
+def _with_noise(image: Array, keys: Keys, spread: Array) -> Array:
+    """Adds sensor noise, correlated between channels: each sums two neighbouring bytes of a random word."""
     count, height, width = image.shape[1:]
     words = bits(keys, (height * width + 1) // 2).view(np.uint32)[:, : height * width].reshape(count, height, width)
     pieces = [((words >> np.uint32(shift)) & np.uint32(255)).astype(np.float32) for shift in (0, 8, 16, 24)]
-    # Two uniform bytes have variance 10922, spread 104.5.
+    # The sum of two uniform bytes has variance 10922, standard deviation 104.5.
     scale = spread / np.float32(104.5)
     for channel in range(3):
         image[channel] += (pieces[channel] + pieces[channel + 1] - 255) * scale
     return image
 
 
-def _compress(image: Array, step: Array) -> Array:
-    """Haar steps over blocks of eight pixels with coarsely rounded differences: blocky, like strong JPEG."""
+def _compressed(image: Array, step: Array) -> Array:
+    """Quantises the Haar wavelet coefficients of blocks of 8x8 pixels: block artefacts like strong JPEG compression."""
     height, width = image.shape[2] // 8 * 8, image.shape[3] // 8 * 8
     if height and width:
         image[:, :, :height, :width] = _haar(image[:, :, :height, :width], step, 3)
@@ -58,7 +58,7 @@ def _compress(image: Array, step: Array) -> Array:
 
 
 def _haar(image: Array, step: Array, depth: int) -> Array:
-    """One level: quantise the three differences of each two by two square, go on with the means."""
+    """One wavelet level: quantises the three differences of each 2x2 square and recurses on the means."""
     if not depth:
         return image
     a, b = image[..., 0::2, 0::2], image[..., 0::2, 1::2]

@@ -1,18 +1,19 @@
-"""The head around the features: background, neck, hair, skin, beard, glasses, and things in front of the face."""
+"""Drawing of the background and the head: neck, hair, skin, beard, glasses, and occlusions of the face."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Array, Canvas, Colour, Patch, bump, ramp
+from ..files import Array
+from .canvas import Canvas, Colour, Patch, bump, ramp
 from .eyes_brows_nose import tone
 from .identity import Traits
 
 WHOLE = (-1.0, -1.0, 1.0, 1.0)
 
 
-def backdrop(canvas: Canvas, chance: Array) -> None:
-    """Two blended colours and three soft blobs; chance float32 [n, 24, 1, 1] in 0..1."""
+def background(canvas: Canvas, chance: Array) -> None:
+    """Draws a background of two blended colours and three soft blobs; chance is float32 [n, 24, 1, 1] in 0..1."""
     down, across = canvas.v, canvas.u
     slope = ramp(0.5 + (chance[:, 6] - 0.5) * down + (chance[:, 7] - 0.5) * across)
     blobs = [
@@ -24,12 +25,12 @@ def backdrop(canvas: Canvas, chance: Array) -> None:
         plane = first + slope * (second - first)
         for number, blob in enumerate(blobs):
             plane = plane + blob * (chance[:, 14 + 3 * number + channel] - plane) * 0.6
-        # Rooms and streets are greyer than dice.
+        # Real backgrounds are greyer than random colours.
         canvas.rgb[channel] = 0.12 + 0.3 * plane + 0.45 * chance[:, 23]
 
 
 def head(canvas: Canvas, trait: Traits, drop: Array) -> None:
-    """Neck, clothes, hair behind, ears, and the face's skin; drop is how far the chin is lowered."""
+    """Draws neck, clothes, the hair behind the head, ears and the face; drop is how far the chin is lowered."""
     patch = canvas.patch(WHOLE)
     u, v = patch.u, patch.v
     x = canvas.x
@@ -57,7 +58,7 @@ def head(canvas: Canvas, trait: Traits, drop: Array) -> None:
 
 
 def outline(patch: Patch, trait: Traits, drop: Array) -> Array:
-    """Signed distance to the face's outline."""
+    """Signed distance to the outline of the face."""
     low = np.maximum(patch.v + 0.05, np.float32(0)) / (trait["chin"] + 0.05 + drop)
     high = np.minimum(patch.v + 0.05, np.float32(0)) / 0.92
     low = low * low
@@ -66,20 +67,20 @@ def outline(patch: Patch, trait: Traits, drop: Array) -> Array:
 
 
 def hair(canvas: Canvas, trait: Traits) -> None:
-    """The hair line, parting and fringe over the forehead, with strands."""
+    """Draws the hair line, parting and fringe over the forehead, with strands."""
     patch = canvas.patch((-1.0, -1.0, 1.0, 0.1))
     u, v = patch.u, patch.v
     line = trait["forehead"] + trait["fringe"] + 0.55 * u * u + 0.12 * bump((u - trait["parting"]) / 0.25) * -1
     cap = np.sqrt(u * u / 0.68 + (v + 0.15) * (v + 0.15) / 0.82) - 1
     mask = patch.cover(np.maximum(v - line, cap * 0.8)) * (1 - trait["bald"])
-    patch.cover_up(mask)
+    patch.clear_shade(mask)
     strand = (u - trait["parting"]) * 14 + v * 3
     strand = strand - np.floor(strand)
     patch.paint(mask, tone(trait, "hair", 0.82 + 0.36 * bump(2 * strand - 1)))
 
 
 def beard(canvas: Canvas, trait: Traits) -> None:
-    """Beard and moustache."""
+    """Draws beard and moustache."""
     patch = canvas.patch((-0.85, 0.1, 0.85, 1.0))
     u, v = patch.u, patch.v
     ring = np.sqrt(u * u / 0.46 + (v - 0.42) * (v - 0.42) / 0.30)
@@ -91,7 +92,7 @@ def beard(canvas: Canvas, trait: Traits) -> None:
 
 
 def glasses(canvas: Canvas, trait: Traits) -> None:
-    """Frames, round or square."""
+    """Draws round or square glasses."""
     patch = canvas.patch((-0.95, -0.5, 0.95, 0.25))
     out, v = np.abs(patch.u) - trait["eye_gap"], patch.v - trait["eye_height"] - 0.02
     round_ = np.sqrt(out * out + v * v * 1.25) - 0.235
@@ -104,7 +105,7 @@ def glasses(canvas: Canvas, trait: Traits) -> None:
 
 
 def occluders(canvas: Canvas, trait: Traits, kind: Array, place: Array) -> None:
-    """A hand (kind 1), a strand of hair (2) or a scarf (3) in front of the face; 0 is nothing."""
+    """Draws a hand (kind 1), a strand of hair (2) or a scarf (3) in front of the face; nothing for kind 0."""
     patch = canvas.patch(WHOLE)
     side = np.where(place < 0.5, np.float32(-1), np.float32(1))
     x, y = canvas.x * side, canvas.y
@@ -126,13 +127,13 @@ def occluders(canvas: Canvas, trait: Traits, kind: Array, place: Array) -> None:
 
 
 def _in_front(patch: Patch, mask: Array, colour: Colour) -> None:
-    """Paint something that hides the skin and its folds."""
+    """Paints something that hides the skin and its folds."""
     patch.paint(mask, colour)
-    patch.cover_up(mask)
+    patch.clear_shade(mask)
 
 
 def lighting(canvas: Canvas, light: Array) -> None:
-    """Shade from the light's direction: light float32 [3, n, 1, 1] across, above, brightness."""
+    """Shades the head by the direction of the light: float32 [3, n, 1, 1] across, above, brightness."""
     x, y = canvas.x, canvas.y
     round_ = np.minimum(x * x * 0.8 + y * y * 0.5, 1)
     canvas.shade *= light[2] * (1.04 - 0.22 * round_ + 0.42 * light[0] * x - 0.22 * light[1] * y)

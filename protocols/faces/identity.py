@@ -1,19 +1,19 @@
-"""Who a generated face is: the traits a person keeps in every frame."""
+"""Identity of generated people: traits that are the same in every frame of a person."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Array
+from ..files import Array
 from .keyed_random import Keys, mix_key, normal, uniform
 
 Traits = dict[str, Array]
 
-# Name: mean and spread of a normal trait, clipped at two and a half spreads; lengths in half image widths.
+# Name: mean and standard deviation of a trait, clipped at 2.5 standard deviations; lengths in half image widths.
 _SHAPE: dict[str, tuple[float, float]] = {
     "face_width": (0.70, 0.035),
-    "jaw": (0.80, 0.07),  # width at the jaw, share of the face's
+    "jaw": (0.80, 0.07),  # width at the jaw, as a share of the face's width
     "chin": (0.90, 0.025),
     "forehead": (-0.70, 0.05),  # height of the hair line
     "eye_gap": (0.325, 0.018),
@@ -35,14 +35,14 @@ _SHAPE: dict[str, tuple[float, float]] = {
     "upper_lip": (0.052, 0.011),
     "lower_lip": (0.068, 0.012),
     "corners": (0.0, 0.010),
-    "uneven_brows": (0.0, 0.008),  # no face is its own mirror image
+    "uneven_brows": (0.0, 0.008),  # faces are slightly asymmetric
     "uneven_eyes": (0.0, 0.005),
     "uneven_mouth": (0.0, 0.008),
 }
 
 
 def traits(person: Keys) -> Traits:
-    """The traits of people with these keys [N]: name to float32 [N, 1, 1]; colours "skin_0" … are 0..1."""
+    """The traits of people with the given keys [N]: name to float32 [N, 1, 1]; colour channels "skin_0" … in 0..1."""
     steps = np.clip(normal(mix_key(person, 1), len(_SHAPE)), -2.5, 2.5)
     found = {name: mean + spread * steps[:, place] for place, (name, (mean, spread)) in enumerate(_SHAPE.items())}
     chance = uniform(mix_key(person, 2), 32).T
@@ -63,7 +63,7 @@ def traits(person: Keys) -> Traits:
 
 
 def _colours(chance: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Skin from light to dark with its undertone; hair, iris, lips and clothes to go with it."""
+    """Skin colours from light to dark with an undertone, and colours of hair, iris and lips correlated with them."""
     dark, warm = chance[0], chance[1] - 0.5
     light, deep = (0.93, 0.76, 0.66), (0.40, 0.26, 0.19)
     hair_dark, grey = np.clip(0.35 * chance[2] + 0.65 * dark, 0, 1), np.where(chance[3] < 0.12, chance[4], 0.0)

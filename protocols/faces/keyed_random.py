@@ -1,6 +1,6 @@
-"""Keyed random numbers: every value is a pure function of its key, so order, chunks and threads cannot change it.
+"""Random numbers that are pure functions of a key, independent of order, chunk size and threads.
 
-Only integer arithmetic and exact float conversions are used, so the numbers are the same on every machine.
+Only integer arithmetic and exact conversions to float are used, so the numbers are the same on every machine.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from numpy.typing import NDArray
 Keys = NDArray[np.uint64]
 Float = NDArray[np.float64]
 
-VERSION = 1  # raised by hand when the same specification and seed draw other faces
+VERSION = 1  # raised by hand when the same specification and seed give other faces
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mix(values: Keys) -> Keys:
-    """SplitMix64's finaliser: uint64 in, well mixed uint64 out, any shape."""
+    """The finaliser of SplitMix64, a hash of uint64 values of any shape."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
 
 
 def key(*parts: str | int) -> Keys:
-    """One key (uint64 [1]) from words and whole numbers, for instance ``key("pose", seed)``."""
+    """The key (uint64 [1]) of strings and integers, for instance ``key("pose", seed)``."""
     digest = hashlib.blake2b("\x1f".join(str(part) for part in parts).encode(), digest_size=8).digest()
     return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
 
 
 def mix_key(keys: Keys, index: NDArray[np.int64] | int) -> Keys:
-    """Sub-keys: broadcasts keys with non-negative indices (uint64)."""
+    """Keys derived from keys and non-negative indices, which are broadcast: uint64."""
     return mix(keys + mix(np.atleast_1d(index).astype(np.uint64) * _GOLDEN + _GOLDEN))
 
 
@@ -49,13 +49,13 @@ def uniform(keys: Keys, draws: int) -> Float:
 def normal(keys: Keys, draws: int) -> Float:
     """Nearly standard normal numbers: float64 [..., draws] in (-6, 6), each the sum of twelve uniform 16-bit numbers.
 
-    A sum needs no logarithm or sine, whose last digit differs between machines.
+    A sum needs no logarithm or sine, whose rounding differs between machines.
     """
     words = bits(keys, 3 * draws)
     total = np.zeros(words.shape, dtype=np.uint64)
     for shift in (0, 16, 32, 48):
         total += (words >> np.uint64(shift)) & np.uint64(0xFFFF)
-    # Whole numbers add up exactly in any order; 0.5 of a step centres each 16-bit cell.
+    # Sums of integers are exact in any order; adding 0.5 per number centres each 16-bit step.
     sums = total.reshape(*keys.shape, draws, 3)
     whole = sums[..., 0] + sums[..., 1] + sums[..., 2]
     return (whole.astype(np.float64) + 6.0) * 2.0**-16 - 6.0

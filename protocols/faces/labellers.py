@@ -1,14 +1,14 @@
-"""Simulated labellers: an automatic action unit coder and people who name expressions."""
+"""Simulated labels: AU labels of an automatic annotator, and expression votes of human annotators."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .behaviour import INDEX, NUMBERS, USUAL_RATES
+from .behaviour import DEFAULT_RATES, INDEX, NUMBERS
 from .keyed_random import Float, key, mix_key, normal, uniform
 
-# What a coder takes for what: part of another action unit's evidence that leaks into this one.
+# Confusion of action units by the automatic annotator: the share of another AU's intensity taken as evidence of an AU.
 LEAKS: dict[int, dict[int, float]] = {
     1: {2: 0.30, 4: 0.10},
     2: {1: 0.30, 5: 0.15},
@@ -33,7 +33,7 @@ LEAKS: dict[int, dict[int, float]] = {
 }
 
 
-def code(
+def automatic_labels(
     levels: Float,
     pose: Float,
     light: Float,
@@ -42,41 +42,49 @@ def code(
     seed: int,
     quality: float,
 ) -> NDArray[np.int8]:
-    """Labels in {-1, +1}, int8 [N, 20], of an automatic coder that sees levels [N, 20], pose [N, 3], light [N, 3].
+    """AU labels of a simulated automatic annotator: int8 [N, 20] in {-1, +1}.
 
-    Weak actions are missed, look-alikes taken for one another, turned and badly lit faces misread, and each person
-    has habits of the face the coder mistakes for actions. Quality 1 is the usual coder; larger is better.
+    Weak action units are missed, similar ones confused, and errors increase with head rotation and poor light; each
+    person also has a constant bias, like facial traits that are mistaken for action units.
+
+    Args:
+        levels: [N, 20], true intensities 0..5.
+        pose: [N, 3] in degrees.
+        light: [N, 3].
+        person, frame: random keys [N].
+        seed: of the annotator.
+        quality: 1 is the default; larger values give fewer errors.
     """
     count, width = levels.shape
     start = key("coder", seed)
-    habit = normal(mix_key(person ^ start, 1), width)
-    moment = normal(mix_key(frame ^ start, 2), width)
-    turned = np.abs(pose[:, 0]) / 20 + np.abs(pose[:, 1]) / 15
-    murky = 2.0 * np.abs(light[:, 0]) * np.abs(light[:, 0]) + 2.5 * np.maximum(0.0, 0.85 - light[:, 2])
-    # Looking up or down foreshortens brows and mouth: false alarms of one kind, misses of the other.
-    tilt = pose[:, 1] / 15
-    poor = 1 / max(quality, 1e-6)
-    seen = np.zeros((count, width))
+    bias = normal(mix_key(person ^ start, 1), width)
+    deviation = normal(mix_key(frame ^ start, 2), width)
+    rotation = np.abs(pose[:, 0]) / 20 + np.abs(pose[:, 1]) / 15
+    poor_light = 2.0 * np.abs(light[:, 0]) * np.abs(light[:, 0]) + 2.5 * np.maximum(0.0, 0.85 - light[:, 2])
+    # Pitch foreshortens brows and mouth, which causes false alarms of some action units and misses of others.
+    pitch = pose[:, 1] / 15
+    error_scale = 1 / max(quality, 1e-6)
+    evidence = np.zeros((count, width))
     for number in NUMBERS:
         place = INDEX[number]
         leak = np.zeros(count)
         for other, part in LEAKS[number].items():
             leak = np.maximum(leak, part * levels[:, INDEX[other]])
-        swing = tilt * (0.5 if number in (1, 2, 5, 17, 24) else -0.4 if number in (4, 15, 43) else 0.1)
-        spread = 0.65 + 0.45 * turned + 0.5 * murky
-        error = leak + 0.85 * habit[:, place] + swing + spread * moment[:, place]
-        faded = 1 - 0.12 * np.minimum(poor * turned, 3.0)
-        # Coders are trained where rare actions are rare, so they ask for more evidence of them.
-        seen[:, place] = faded * levels[:, place] + poor * error + 1.5 * USUAL_RATES[number]
-    return np.where(seen >= 2.45, 1, -1).astype(np.int8)
+        shift = pitch * (0.5 if number in (1, 2, 5, 17, 24) else -0.4 if number in (4, 15, 43) else 0.1)
+        spread = 0.65 + 0.45 * rotation + 0.5 * poor_light
+        error = leak + 0.85 * bias[:, place] + shift + spread * deviation[:, place]
+        visible = 1 - 0.12 * np.minimum(error_scale * rotation, 3.0)
+        # Annotators trained on data with few positives of an action unit need more evidence for it.
+        evidence[:, place] = visible * levels[:, place] + error_scale * error + 1.5 * DEFAULT_RATES[number]
+    return np.where(evidence >= 2.45, 1, -1).astype(np.int8)
 
 
-def vote(distribution: Float, frame: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
+def votes(distribution: Float, frame: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
     """Votes int64 [N, count] drawn from each row of distribution [N, C]."""
     chance = uniform(mix_key(frame ^ key("annotators", seed), 3), count)
-    votes = np.zeros(chance.shape, dtype=np.int64)
+    found = np.zeros(chance.shape, dtype=np.int64)
     edge = np.zeros(len(distribution))
     for column in range(distribution.shape[1] - 1):
         edge = edge + distribution[:, column]
-        votes += chance >= edge[:, None]
-    return votes
+        found += chance >= edge[:, None]
+    return found

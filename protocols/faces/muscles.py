@@ -1,7 +1,7 @@
-"""What each action unit does to a face, after the descriptions of the Facial Action Coding System.
+"""Displacement of facial features by action units, after the Facial Action Coding System.
 
-Every entry of a pull is how far a feature moves at full strength, in half image widths (down and outward are
-positive), or how strong a fold gets (0..1).
+DISPLACEMENTS gives how far each action unit moves a feature at full strength, in half image widths (down and outward
+are positive).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import Array
 from .behaviour import INDEX
-from .canvas import Array
 from .identity import Traits
 
-Strength = dict[int, tuple[Array, Array]]  # action unit: 0..1 on the image's left and right, [n, 1, 1] each
+Strength = dict[int, tuple[Array, Array]]  # action unit: 0..1 on the left and right of the image, [n, 1, 1] each
 
-PULLS: dict[str, dict[int, float]] = {
+DISPLACEMENTS: dict[str, dict[int, float]] = {
     "brow_inner": {1: -0.145, 2: -0.025, 4: 0.085, 9: 0.045},
     "brow_middle": {1: -0.060, 2: -0.125, 4: 0.055, 9: 0.015},
     "brow_outer": {2: -0.130, 4: 0.020, 6: 0.018},
@@ -33,32 +33,33 @@ PULLS: dict[str, dict[int, float]] = {
     "mouth_lift": {17: 0.045, 10: 0.010},
     "lower_push": {17: 0.040},
 }
+# Share by which action units reduce the visible height of the lips.
 THIN_UPPER = {12: 0.25, 20: 0.35, 23: 0.55, 24: 0.60, 28: 0.98, 9: 0.15}
 THIN_LOWER = {12: 0.20, 20: 0.35, 23: 0.55, 24: 0.65, 28: 0.98}
 
 
 def strengths(levels: NDArray[np.float64]) -> Strength:
-    """Strength 0..1 of each action unit on both sides, float32 [n, 1, 1], from levels [n, 20, 2] in 0..5."""
+    """Strength 0..1 of each action unit on both sides, float32 [n, 1, 1], from intensities [n, 20, 2] in 0..5."""
     share = (levels / 5).astype(np.float32)
     share = share * (1.45 - 0.45 * share)
     return {number: (share[:, place, 0, None, None], share[:, place, 1, None, None]) for number, place in INDEX.items()}
 
 
-def pulled(name: str, strength: Strength, side: int) -> Array:
-    """How far the muscles move a feature on one side, [n, 1, 1]."""
+def displacement(name: str, strength: Strength, side: int) -> Array:
+    """Displacement of a feature on one side, [n, 1, 1]."""
     total = np.zeros_like(strength[1][0])
-    for number, reach in PULLS[name].items():
+    for number, reach in DISPLACEMENTS[name].items():
         total = total + np.float32(reach) * strength[number][side]
     return total
 
 
-def pulled_both(name: str, strength: Strength) -> Array:
-    """How far the muscles of both sides move a feature in the middle, [n, 1, 1]."""
-    return (pulled(name, strength, 0) + pulled(name, strength, 1)) * np.float32(0.5)
+def mean_displacement(name: str, strength: Strength) -> Array:
+    """Displacement of a feature in the middle of the face, the mean of both sides, [n, 1, 1]."""
+    return (displacement(name, strength, 0) + displacement(name, strength, 1)) * np.float32(0.5)
 
 
-def left_over(thinning: dict[int, float], strength: Strength) -> Array:
-    """The share of a lip that still shows, [n, 1, 1]."""
+def visible_share(thinning: dict[int, float], strength: Strength) -> Array:
+    """The visible share of a lip's height, [n, 1, 1]."""
     share = np.ones_like(strength[1][0])
     for number, part in thinning.items():
         share = share * (1 - np.float32(part) * both(strength, number))
@@ -71,10 +72,10 @@ def both(strength: Strength, number: int) -> Array:
 
 
 def lids(strength: Strength, trait: Traits, side: int) -> tuple[Array, Array, Array]:
-    """Heights of the upper and lower lid from the eye's middle line (up and down) and how closed it is (0..1)."""
+    """Distances of the upper and the lower lid from the middle line of the eye, and how closed it is (0..1)."""
     shut = np.minimum(strength[43][side] * 1.2, np.float32(1))
-    lower = trait["eye_open"] * np.float32(0.62) + pulled("lower_lid", strength, side)
+    lower = trait["eye_open"] * np.float32(0.62) + displacement("lower_lid", strength, side)
     uneven = trait["uneven_eyes"] * (1 if side else -1)
-    upper = trait["eye_open"] + uneven - pulled("upper_lid", strength, side)
+    upper = trait["eye_open"] + uneven - displacement("upper_lid", strength, side)
     upper = np.maximum(upper, np.float32(0.02))
     return upper - shut * (upper + lower), lower, shut

@@ -1,4 +1,4 @@
-"""Folds, furrows and bulges that muscles put into the skin, and those that age has left there (the mouth apart)."""
+"""Drawing of skin folds, furrows and bulges caused by action units and by age, except around the mouth."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from .canvas import Canvas, bump, ramp
 from .identity import Traits
-from .muscles import Strength, both, pulled
+from .muscles import Strength, both, displacement
 
-# Where the skin of a raised chin puckers: across, down, slant.
+# Dimples of a raised chin: horizontal and vertical position, slant.
 _DIMPLES = (
     (-0.09, 0.735, 0.4), (0.06, 0.72, -0.3), (0.01, 0.785, 0.1), (-0.14, 0.79, 0.6), (0.12, 0.795, -0.5),
     (-0.02, 0.715, 0.0), (-0.06, 0.81, 0.3), (0.075, 0.825, -0.2), (0.14, 0.735, -0.6),
@@ -16,7 +16,7 @@ _DIMPLES = (
 
 
 def folds(canvas: Canvas, trait: Traits, strength: Strength) -> None:
-    """All of them."""
+    """Draws all folds."""
     _forehead(canvas, trait, strength)
     _glabella(canvas, trait, strength)
     for side, sign in ((0, -1.0), (1, 1.0)):
@@ -27,7 +27,7 @@ def folds(canvas: Canvas, trait: Traits, strength: Strength) -> None:
 
 
 def _forehead(canvas: Canvas, trait: Traits, strength: Strength) -> None:
-    """Lines across the forehead: the middle for the inner brow raiser, the sides for the outer."""
+    """Draws horizontal forehead lines, in the middle for the inner brow raiser and on the sides for the outer one."""
     patch = canvas.patch((-0.75, -0.95, 0.75, -0.3))
     inner, outer = both(strength, 1), np.where(patch.u > 0, strength[2][1], strength[2][0])
     lines = 0.9 * inner * bump(patch.u / 0.30) + 0.9 * outer * bump((np.abs(patch.u) - 0.36) / 0.22)
@@ -38,7 +38,7 @@ def _forehead(canvas: Canvas, trait: Traits, strength: Strength) -> None:
 
 
 def _glabella(canvas: Canvas, trait: Traits, strength: Strength) -> None:
-    """Upright furrows between lowered brows; wrinkles across the root and sides of a wrinkled nose."""
+    """Draws vertical furrows between lowered brows, and wrinkles on the root and sides of a wrinkled nose."""
     patch = canvas.patch((-0.42, -0.62, 0.42, 0.3))
     frown = both(strength, 4)
     tall = bump((patch.v + 0.35) / 0.17)
@@ -51,7 +51,7 @@ def _glabella(canvas: Canvas, trait: Traits, strength: Strength) -> None:
 
 
 def _around_eye(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: float) -> None:
-    """Crow's feet and the furrow under the eye (cheek raiser), the bag of tight lids."""
+    """Draws crow's feet and the furrow under the eye (cheek raiser), and the pouch of tightened lids."""
     box = (-0.95, -0.45, 0.0, 0.3) if side == 0 else (0.0, -0.45, 0.95, 0.3)
     patch = canvas.patch(box)
     u, v = sign * patch.u - trait["eye_gap"], patch.v - trait["eye_height"]
@@ -61,14 +61,14 @@ def _around_eye(canvas: Canvas, trait: Traits, strength: Strength, side: int, si
     for slope in (-0.45, 0.1, 0.6):
         patch.darken(rays * patch.stroke(v - slope * outer + 0.0, 0.024) * bump((outer - 0.08) / 0.09))
     arc = 1 - u * u / 0.05
-    low = trait["eye_open"] * 0.62 + pulled("lower_lid", strength, side)
+    low = trait["eye_open"] * 0.62 + displacement("lower_lid", strength, side)
     under = v - low * arc
     patch.crease(under - 0.050, 0.030, (0.36 * tight + 0.20 * raised) * bump(u / 0.2))
     patch.crease(under - 0.115 + 0.02 * raised, 0.038, (0.42 * raised + 0.12 * trait["age"]) * bump((u - 0.02) / 0.24))
 
 
 def _cheek(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: float) -> None:
-    """The fold from the nose's wing to the lip corner, and the cheek pushed up."""
+    """Draws the nasolabial fold and the raised cheek."""
     box = (-0.85, -0.12, 0.0, 0.85) if side == 0 else (0.0, -0.12, 0.85, 0.85)
     patch = canvas.patch(box)
     u, v = sign * patch.u, patch.v
@@ -77,7 +77,7 @@ def _cheek(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: f
     spot_u, spot_v = (u - 0.44) / 0.20, (v - 0.16 + 0.05 * raised) / 0.17
     patch.darken(-0.22 * plump * bump(np.sqrt(spot_u * spot_u + spot_v * spot_v)))
     patch.darken(0.14 * plump * bump((v - 0.33 - 0.6 * (u - 0.44) * (u - 0.44)) / 0.06) * bump((u - 0.44) / 0.2))
-    # The smile bows the fold outward; the upper lip raiser makes its top straight and deep.
+    # A smile bends the fold outward; the upper lip raiser makes its upper part straight and deep.
     fall = v - 0.17
     line = 0.19 + 0.03 * smile + 0.05 * sneer + (0.38 + 0.24 * smile) * fall - (0.25 + 0.3 * smile) * fall * fall
     top = np.maximum(sneer, 0.8 * wrinkle) * bump((v - 0.24) / 0.18)
@@ -86,11 +86,11 @@ def _cheek(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: f
 
 
 def _corner(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: float) -> None:
-    """Beside the lip corner: the dimple, the pouch of the depressor, the lines of the stretcher."""
+    """Draws the folds beside the lip corner: of the dimpler, the lip corner depressor and the lip stretcher."""
     box = (-0.80, 0.22, -0.05, 0.88) if side == 0 else (0.05, 0.22, 0.80, 0.88)
     patch = canvas.patch(box)
-    width = trait["mouth_width"] + pulled("mouth_out", strength, side)
-    height = trait["mouth_height"] + pulled("corner", strength, side)
+    width = trait["mouth_width"] + displacement("mouth_out", strength, side)
+    height = trait["mouth_height"] + displacement("corner", strength, side)
     u, v = sign * patch.u - width, patch.v - height
     dimple, down, stretch = (strength[number][side] for number in (14, 15, 20))
     pit_u, pit_v = (u - 0.035) / 0.055, v / 0.075
@@ -104,7 +104,7 @@ def _corner(canvas: Canvas, trait: Traits, strength: Strength, side: int, sign: 
 
 
 def _chin(canvas: Canvas, trait: Traits, strength: Strength) -> None:
-    """The chin boss: an arc under the lip and dimpled skin on the chin."""
+    """Draws the raised chin: an arc under the lip and dimpled skin."""
     patch = canvas.patch((-0.42, 0.5, 0.42, 1.0))
     boss = both(strength, 17)
     u, v = patch.u, patch.v

@@ -1,1 +1,1 @@
-"""Pictures from disk: decoding, videos, landmarks, alignment, pools of crops."""
+"""Images: decoding of pictures and videos, facial landmarks, alignment, and pools of images."""

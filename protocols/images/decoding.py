@@ -1,8 +1,8 @@
-"""Pixels of a listing's rows: one picture, or the frames of one video, in RGB; and their square, cut to the face box.
+"""Decoding of pictures and video frames to RGB, and square crops of their face boxes.
 
-Pixels are taken as they are stored: no EXIF turn, no colour profile, no transparency, the first of several pictures.
-The face box, or the whole picture, is stretched to the square by Pillow's bilinear filter, which averages when it
-shrinks; a whole picture that has the side already keeps its pixels.
+Pixels are used as stored: EXIF orientation, colour profiles and transparency are ignored, and of an animation only the
+first image is used. The face box, or the whole picture, is resized to a square by Pillow's bilinear filter, which
+averages when it reduces; a picture of the right size keeps its pixels.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import BadInput
-from .image_pool import Array
+from ..files import Array
 from .video import decode_frames
 
 LARGEST = 1 << 26
-"""Pixels of the largest picture that is decoded: 192 MiB in RGB."""
+"""The largest number of pixels of a picture: 192 MiB in RGB."""
 
 Pixels = NDArray[np.uint8]
 Box = Sequence[float] | Array | None
 T = TypeVar("T")
 Make = Callable[[Path, Image.Image, Box], T]
-"""What is made of a decoded RGB picture with a face box; the path is for its errors, which are BadInput."""
+"""A function of a decoded RGB picture and its face box; the path is for error messages (BadInput)."""
 
-# A closed list: Pillow would hand some other formats to outside programs.
+# Only these formats, since Pillow decodes some others with external programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-# Everything decoders were seen to raise on damaged bytes.
+# The exceptions that decoders raise for damaged files.
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError, MemoryError,
     RuntimeError, struct.error, zlib.error,
@@ -44,32 +44,32 @@ _REMEDY = "unpack or fetch the file again"
 
 
 def decode_picture(path: Path, side: int, box: Box = None) -> Pixels:
-    """Decodes one picture to a square.
+    """Decodes a picture to a square crop of the face.
 
     Args:
-        path: a JPEG, PNG, BMP, GIF, TIFF or WebP file, whatever its name ends with.
-        side: of the square, in pixels.
-        box: left, top, width, height of the face; what lies outside the picture is cut off. None or NaN: all of it.
+        path: a JPEG, PNG, BMP, GIF, TIFF or WebP file with any extension.
+        side: size of the crop in pixels.
+        box: left, top, width, height of the face, clipped to the picture. None or NaN: the whole picture.
 
     Returns:
         uint8 [side, side, 3].
 
     Raises:
-        BadInput: no such picture, damaged or truncated, without pixels, of more than LARGEST of them, not of 8 bits a
-            channel, or with a box that is not in it.
+        BadInput: the picture is missing, damaged or truncated, has no pixels, more than LARGEST pixels or not 8 bits
+            per channel, or the box is outside it.
     """
     return load(path, partial(fit, side=side), box)
 
 
 def load(path: Path, make: Make[T], box: Box = None) -> T:
-    """What `make` makes of one decoded picture.
+    """Decodes a picture and applies `make` to it.
 
     Raises:
-        BadInput: no such picture, or one that cannot be decoded; and what `make` raises.
+        BadInput: the picture is missing or cannot be decoded, or as raised by `make`.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow's remarks on odd metadata, and on sizes that are refused below.
+            # Pillow warns about unusual metadata, and about sizes that are checked below.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as picture:
                 _check(path, picture)
@@ -84,20 +84,20 @@ def load(path: Path, make: Make[T], box: Box = None) -> T:
 
 
 def fit(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
-    """Cuts a decoded RGB picture to a box and resizes it to a square; arguments and result as in `decode_picture`.
+    """The square crop of a decoded RGB picture; arguments and result as in `decode_picture`.
 
     Raises:
-        BadInput: the box is not in the picture, or not of numbers.
+        BadInput: the box is outside the picture or not finite.
     """
     square = picture.resize((side, side), Image.Resampling.BILINEAR, box=corners(path, picture, box))
     return np.asarray(square, dtype=np.uint8)
 
 
 def corners(path: Path, picture: Image.Image, box: Box) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of a box in a picture, what lies outside cut off; of the picture without a box.
+    """Left, top, right, bottom of a box clipped to the picture; of the whole picture without a box.
 
     Raises:
-        BadInput: the box is not in the picture, or not of numbers.
+        BadInput: the box is outside the picture or not finite.
     """
     width, height = picture.size
     left, top, right, bottom = 0.0, 0.0, float(width), float(height)
@@ -114,17 +114,17 @@ def corners(path: Path, picture: Image.Image, box: Box) -> tuple[float, float, f
 def decode_rows(
     root: Path, paths: Sequence[str], frames: Array, boxes: Array, make: Make[T]
 ) -> Iterator[tuple[int, T | BadInput]]:
-    """Decodes pictures, or frames of one video, one at a time; one that is bad does not end the others.
+    """Decodes pictures, or frames of one video, one at a time; continues after a bad one.
 
     Args:
-        root: the folder the paths are relative to.
-        paths: the picture of each row, or one video for all.
-        frames: int64 [n], 0-based frames of the video in any order, repeated or not; -1 for pictures.
+        root: the folder that paths are relative to.
+        paths: the picture of each row, or the same video for all.
+        frames: int64 [n], 0-based frames of the video in any order, possibly repeated; -1 for pictures.
         boxes: float64 [n, 4], the face boxes.
-        make: what is made of each picture.
+        make: the function applied to each picture.
 
     Returns:
-        An iterator of (position among the rows, what was made or what is wrong), each position once.
+        An iterator of (position among the rows, result or error), each position once.
     """
     if len(frames) and frames[0] >= 0:
         yield from _decode_video(root / paths[0], frames, boxes, make)
@@ -139,11 +139,11 @@ def decode_rows(
 def _decode_video(path: Path, frames: Array, boxes: Array, make: Make[T]) -> Iterator[tuple[int, T | BadInput]]:
     numbers = np.unique(frames)
     rows = np.argsort(frames, kind="stable")
-    of_number = np.split(rows, np.searchsorted(frames[rows], numbers[1:]))
-    seen = 0
+    rows_of_number = np.split(rows, np.searchsorted(frames[rows], numbers[1:]))
+    decoded = 0
     try:
-        for positions, pixels in zip(of_number, decode_frames(path, numbers), strict=True):
-            seen += 1
+        for positions, pixels in zip(rows_of_number, decode_frames(path, numbers), strict=True):
+            decoded += 1
             picture = Image.fromarray(pixels)
             for position in positions.tolist():
                 try:
@@ -151,7 +151,7 @@ def _decode_video(path: Path, frames: Array, boxes: Array, make: Make[T]) -> Ite
                 except BadInput as error:
                     yield position, error
     except BadInput as error:
-        yield from ((position, error) for positions in of_number[seen:] for position in positions.tolist())
+        yield from ((position, error) for positions in rows_of_number[decoded:] for position in positions.tolist())
 
 
 def _check(path: Path, picture: Image.Image) -> None:
@@ -161,11 +161,11 @@ def _check(path: Path, picture: Image.Image) -> None:
     if width * height > LARGEST:
         raise _too_large(path, f" of {width:,} x {height:,}")
     if picture.mode not in _MODES:
-        raise BadInput(f"{path}: pixels of kind {picture.mode}; save the picture with 8 bits a channel")
+        raise BadInput(f"{path}: pixels of mode {picture.mode}; save the picture with 8 bits per channel")
 
 
 def _too_large(path: Path, size: str = "") -> BadInput:
-    remedy = "remove it, or save it smaller (a face box moves with it)"
+    remedy = "remove it, or save it smaller and scale its face box"
     return BadInput(f"{path}: a picture{size}, more than {LARGEST:,} pixels; {remedy}")
 
 

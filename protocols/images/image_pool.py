@@ -1,4 +1,4 @@
-"""Pictures by number, out of one or several pools, read when they are asked for."""
+"""Images by row number, read on demand from one or several pools in memory or on disk."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[Any]
-CHUNK = 1024  # pictures held at once by what passes over all of them
+from ..files import Array
+
+CHUNK = 1024  # images held in memory at once when all images are processed
 
 
 class Pool(Protocol):
-    """Pictures of one size in memory or on disk: an array, or a pack."""
+    """Images of one size: an array in memory, or a pack on disk."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of images."""
         ...
 
     def read(self, rows: Array) -> NDArray[np.uint8]:
-        """The pictures of int64 row numbers: uint8 [n, H, W, C]."""
+        """The images of int64 row numbers: uint8 [n, H, W, C]."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """A pool that is an array, uint8 [N, H, W, C]."""
+    """A pool in memory, an array uint8 [N, H, W, C]."""
 
     pixels: NDArray[np.uint8]
 
@@ -38,19 +39,19 @@ class Memory:
         return len(self.pixels)
 
     def read(self, rows: Array) -> NDArray[np.uint8]:
-        """The pictures of some rows."""
+        """The images of some rows."""
         return self.pixels[rows]
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The pictures of a set of rows; taking some of them or joining two sets moves numbers, not pixels.
+    """The images of a set of rows; selecting and joining copies row numbers, not pixels.
 
     Attributes:
-        pools: where pictures lie.
-        pool: int64 [N], the pool of each picture.
-        row: int64 [N], its number there.
-        side: pixels a larger picture is brought to when it is read (averaged over areas); None: as stored.
+        pools: where the images are stored.
+        pool: int64 [N], the pool of each image.
+        row: int64 [N], its row number in the pool.
+        side: image size in pixels to which larger images are reduced when read (area averaging); None: as stored.
     """
 
     pools: tuple[Pool, ...]
@@ -63,25 +64,25 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """[N, H, W, C] of what `read` returns for all of them; (N, 0, 0, 0) without any."""
+        """The shape [N, H, W, C] of all images when read; (N, 0, 0, 0) if there are none."""
         one = self.read(np.arange(min(1, len(self))))
         return len(self), *cast(tuple[int, int, int], one.shape[1:])
 
     @cached_property
     def _channels(self) -> int:
-        """Channels of all pictures that are read: as many as any pool has; the pictures of a pool are alike in this."""
+        """The number of channels of the images when read: the largest of any pool, since those of a pool are equal."""
         first = (self.pools[pool].read(self.row[self.pool == pool][:1]) for pool in np.unique(self.pool).tolist())
         return max(int(faces.shape[-1]) for faces in first)
 
     def __getitem__(self, rows: Array) -> Images:
-        """The pictures of an index or boolean array."""
+        """The images selected by an index or boolean array."""
         return Images(self.pools, self.pool[rows], self.row[rows], self.side)
 
     def read(self, rows: Array | None = None) -> NDArray[np.uint8]:
-        """Pictures of some rows (all without): uint8 [n, H, W, C]; grey ones become colour if any row has colours.
+        """The images of some rows (None: all), uint8 [n, H, W, C]; grey images become RGB if any pool has RGB images.
 
         Raises:
-            ValueError: pictures of different sizes.
+            ValueError: images of different sizes.
         """
         chosen = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
         pool, row = self.pool[chosen], self.row[chosen]
@@ -107,18 +108,18 @@ class Images:
 
 
 def in_memory(pixels: NDArray[np.uint8]) -> Images:
-    """All pictures of an array, uint8 [N, H, W, C]."""
+    """All images of an array, uint8 [N, H, W, C]."""
     return of_pool(Memory(pixels))
 
 
 def of_pool(pool: Pool, side: int | None = None) -> Images:
-    """All pictures of a pool, larger ones brought to `side`."""
+    """All images of a pool, larger ones reduced to `side` pixels."""
     rows = np.arange(len(pool), dtype=np.int64)
     return Images((pool,), np.zeros_like(rows), rows, side)
 
 
 def join(parts: Sequence[Images]) -> Images:
-    """Several sets of pictures, one after the other; pools they share are kept once."""
+    """The concatenation of several sets of images; shared pools are kept once."""
     pools: list[Pool] = []
     numbers = []
     for part in parts:
@@ -133,7 +134,7 @@ def join(parts: Sequence[Images]) -> Images:
 
 
 def digests(images: Images) -> Array:
-    """Two pictures have the same 64-bit digest where all their pixels are the same: uint64 [N]."""
+    """A 64-bit digest of the pixels of each image: uint64 [N]."""
     found = np.empty(len(images), np.uint64)
     for start in range(0, len(images), CHUNK):
         chunk = images.read(np.arange(start, min(start + CHUNK, len(images))))
@@ -144,12 +145,12 @@ def digests(images: Images) -> Array:
 
 
 def copies_of(images: Images, others: Images) -> NDArray[np.bool_]:
-    """Which pictures are exact copies of one of the others: bool [N]."""
+    """Which images are exact copies of one of the others: bool [N]."""
     return np.isin(digests(images), digests(others))
 
 
 def first_of_copies(images: Images) -> NDArray[np.bool_]:
-    """The first of each group of identical pictures: bool [N]."""
+    """The first of each group of identical images: bool [N]."""
     keep = np.zeros(len(images), dtype=bool)
     keep[np.unique(digests(images), return_index=True)[1]] = True
     return keep

@@ -1,4 +1,4 @@
-"""Five points of a face by dlib, an extra: its frontal detector, then its five-point predictor."""
+"""Detection of five facial landmarks by dlib (optional dependency): frontal face detector and five-point predictor."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _EXTRA = "pip install 'fernoise-bench[align]'"
 
 
 def check() -> None:
-    """Passes where faces can be found.
+    """Checks that dlib and its five-point model are installed.
 
     Raises:
-        BadInput: dlib or the five-point file is missing, or it is another file; with what to install.
+        BadInput: dlib or the model file is missing, or it is another file; the message says what to install.
     """
     _models()
 
@@ -34,13 +34,13 @@ def check() -> None:
 def five_points(picture: Pixels) -> NDArray[np.float64] | None:
     """The five points of the largest face.
 
-    The picture is searched as it is (faces from 80 pixels on), and doubled only where nothing is found.
+    Faces are searched at the original size (from 80 pixels on), and at double size only if none is found.
 
     Args:
         picture: uint8 [H, W, 3].
 
     Returns:
-        float64 [5, 2], x and y as `alignment.similarity` wants them; None where no face is found.
+        float64 [5, 2], x and y as in `alignment.similarity`; None if no face is found.
 
     Raises:
         BadInput: as `check`.
@@ -49,14 +49,14 @@ def five_points(picture: Pixels) -> NDArray[np.float64] | None:
     boxes = next((found for doublings in (0, 1) if len(found := detector(picture, doublings))), ())
     if not len(boxes):
         return None
-    # Of equal ones the first from the left, so that the choice does not hang on dlib's order.
+    # Of faces of equal size the leftmost, so that the choice does not depend on dlib's order.
     face = max(boxes, key=lambda box: (box.area(), -box.left(), -box.top()))
-    # dlib counts from the middle of the first pixel.
+    # dlib's coordinates are 0 at the centre of the first pixel.
     return np.array([(point.x, point.y) for point in predictor(picture, face).parts()]) + 0.5
 
 
 def upright(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
-    """The aligned face of a decoded RGB picture: uint8 [side, side, 3]; a box that comes with it is not used.
+    """The aligned face of a decoded RGB picture: uint8 [side, side, 3]; its face box is not used.
 
     Raises:
         BadInput: no face is found; or as `check`.
@@ -68,18 +68,18 @@ def upright(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
     try:
         return alignment.align(pixels, points, side)
     except ValueError as error:
-        raise BadInput(f"{path}: no face follows from its points ({error}); leave it out with --skip-bad") from error
+        raise BadInput(f"{path}: the face cannot be aligned ({error}); leave it out with --skip-bad") from error
 
 
 @cache
 def _models() -> tuple[Any, Any]:
-    """The detector and the predictor, once a process."""
+    """The detector and the predictor, loaded once per process."""
     try:
-        # By name, since it is an extra and type checkers may not find it.
+        # Imported by name, since this optional dependency may not be installed for type checkers.
         dlib = importlib.import_module("dlib")
     except ImportError as error:
         raise BadInput(f"aligning faces needs dlib: {_EXTRA}") from error
-    # Not imported: the package asks for pkg_resources, which new versions of setuptools do not have.
+    # Not imported: the package needs pkg_resources, which recent versions of setuptools do not have.
     package = importlib.util.find_spec("face_recognition_models")
     folders = (package.submodule_search_locations or ()) if package else ()
     file = next((path for folder in folders if (path := Path(folder) / FILE).is_file()), None)
@@ -87,7 +87,7 @@ def _models() -> tuple[Any, Any]:
         raise BadInput(f"aligning faces needs {Path(FILE).name} of face-recognition-models: {_EXTRA}")
     if hashlib.sha256(file.read_bytes()).hexdigest() != SHA256:
         raise BadInput(
-            f"{file}: not dlib's five-point file (its SHA-256 differs): "
+            f"{file}: not dlib's five-point model (its SHA-256 differs): "
             "pip install --force-reinstall face-recognition-models"
         )
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(file))

@@ -1,4 +1,4 @@
-"""Frames of a video: how many its header states, and their pixels through PyAV."""
+"""Video frames: their number from the file header, and their pixels decoded by PyAV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADER = 1 << 16
 
 
 def avi_length(path: Path) -> int | None:
-    """The number of frames an AVI file's header states, without decoding; None where it states none.
+    """The number of frames stated in the header of an AVI file, without decoding; None if it states none.
 
     Raises:
         BadInput: unreadable, or no AVI file.
@@ -37,26 +37,26 @@ def avi_length(path: Path) -> int | None:
 
 
 def decode_frames(path: Path, frames: Sequence[int] | NDArray[np.integer[Any]]) -> Iterator[NDArray[np.uint8]]:
-    """Decodes frames of a video, one after the other from the start, so that a number always means the same picture.
+    """Decodes frames of a video sequentially from its start, so that a number always refers to the same picture.
 
-    Seeking by time would be faster and lands on a neighbouring frame in some files.
+    Seeking by time would be faster but gives a neighbouring frame in some files.
 
     Args:
         path: the video.
-        frames: 0-based numbers in strictly ascending order; frame n is the (n+1)-th the decoder returns.
+        frames: 0-based numbers in strictly ascending order; frame n is the (n+1)-th frame of the decoder.
 
     Returns:
-        An iterator of uint8 [H, W, 3] in RGB, one a number; one picture is in memory at a time.
+        An iterator of uint8 [H, W, 3] in RGB, one for each number; one picture is in memory at a time.
 
     Raises:
-        BadInput: PyAV is not installed; while iterating: the video is damaged, or shorter than a number asked for.
-        ValueError: numbers that do not ascend, or negative ones.
+        BadInput: PyAV is not installed; while iterating: the video is damaged, or has too few frames.
+        ValueError: numbers that are negative or not ascending.
     """
     numbers = [int(frame) for frame in frames]
     if any(later <= earlier for earlier, later in zip([-1, *numbers], numbers, strict=False)):
         raise ValueError("frame numbers must ascend from 0")
     try:
-        # By name, since it is an extra and type checkers may not find it.
+        # Imported by name, since this optional dependency may not be installed for type checkers.
         av = importlib.import_module("av")
     except ImportError as error:
         raise BadInput(f"{path}: reading a video needs PyAV: pip install 'fernoise-bench[video]'") from error
@@ -72,7 +72,7 @@ def _decode(av: Any, path: Path, numbers: Sequence[int]) -> Iterator[NDArray[np.
             if not container.streams.video:
                 raise BadInput(f"{path}: no video in this file; unpack it again")
             stream = container.streams.video[0]
-            # One thread: several videos are decoded at a time by several processes.
+            # One thread, since several processes decode several videos at the same time.
             stream.codec_context.thread_count = 1
             for index, frame in enumerate(container.decode(stream)):
                 if index in wanted:
@@ -82,4 +82,4 @@ def _decode(av: Any, path: Path, numbers: Sequence[int]) -> Iterator[NDArray[np.
     except av.error.FFmpegError as error:
         what = f"cannot be decoded after {index + 1:,} frames ({error.strerror})"
         raise BadInput(f"{path}: {what}; unpack the file again") from error
-    raise BadInput(f"{path}: frame {numbers[-1]} is wanted, but the video has {index + 1:,}; unpack the file again")
+    raise BadInput(f"{path}: no frame {numbers[-1]}, the video has {index + 1:,} frames; unpack the file again")

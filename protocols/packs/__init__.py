@@ -1,1 +1,1 @@
-"""Packs: pictures decoded and aligned once into one file, read many times."""
+"""Packs: the pictures of a data set, decoded and cropped or aligned once, in one file."""

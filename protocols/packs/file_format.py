@@ -1,8 +1,8 @@
-"""The files of a pack: what they hold, how they are written, and how a finished one is opened.
+"""The files of a pack, and how a finished pack is opened.
 
-`OUT/<dataset>-<side>/` holds `faces.npy` (uint8 [N, side, side, 3]), `table.npz` (path, frame, labels, group, part) and
-`pack.json`, which describes them and is written last: a folder without it is unfinished. Until then `started.json`
-(the digest of what is being prepared) and `done.npy` (bool, which rows are in place) let a run that was ended go on.
+`OUT/<dataset>-<side>/` contains `faces.npy` (uint8 [N, side, side, 3]), `table.npz` (path, frame, labels, group, part)
+and `pack.json`, which describes them and is written last: a folder without it is unfinished. Until then an interrupted
+run can be resumed from `started.json` (the digest of what is being prepared) and `done.npy` (bool, the finished rows).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import UNREADABLE, BadInput
-from ..files import parse_arrays
+from ..files import Array, unpack_arrays
 from ..images import alignment
 from ..images.decoding import Pixels
-from ..readers.listing import Check
-from ..rows import Array, Origin
+from ..readers.listing import Check, first
+from ..rows import Origin
 
 FACES, TABLE, PACK, STARTED, DONE = "faces.npy", "table.npz", "pack.json", "started.json", "done.npy"
 COLUMNS = ("path", "frame", "labels", "group", "part")
-# Raised by hand when the same pictures would give other pixels, or the files another shape.
+# Raised by hand when the same pictures would give other pixels, or the format of the files changes.
 FORMAT = 1
-_LARGEST = 1 << 30  # bytes a table may unpack to
+_LARGEST = 1 << 30  # largest size in bytes of an unpacked table
 _BLOCK = 1 << 24
 
 T = TypeVar("T")
@@ -38,8 +38,8 @@ class PackPixels:
     """The faces of a pack without its labels, read from the file.
 
     Attributes:
-        file, start: where the pixels begin.
-        count, side: how many faces, and their side in pixels.
+        file, start: the file, and the byte at which the pixels begin.
+        count, side: the number of faces, and their size in pixels.
     """
 
     file: Path
@@ -51,7 +51,7 @@ class PackPixels:
         return self.count
 
     def read(self, rows: Array) -> Pixels:
-        """The faces of int64 row numbers: uint8 [n, side, side, 3]; BadInput where the file was cut short."""
+        """The faces of int64 row numbers: uint8 [n, side, side, 3]; BadInput if the file is truncated."""
         found = np.empty((len(rows), self.side, self.side, 3), np.uint8)
         size = self.side * self.side * 3
         with self.file.open("rb", buffering=0) as file:
@@ -64,19 +64,19 @@ class PackPixels:
 
 @dataclass(frozen=True)
 class Pack:
-    """The faces of a data set, ready to be read in any order.
+    """The faces of a data set, for reading in any order.
 
     Attributes:
-        faces: uint8 [N, side, side, 3], a read-only memory map. What is read through it stays resident while there is
-            room: `read` is for those who must not grow.
-        path, frame, labels, group, part: as in Listing, a row for each face.
+        faces: uint8 [N, side, side, 3], a read-only memory map. Pages read through it stay in memory while there is
+            room; `read` does not increase memory in this way.
+        path, frame, labels, group, part: as in Listing, one row for each face.
         names: class names (single) or AU names (multi), in column order.
-        origin: the layout with what was made of it (crop and side), and "published" or, for a partial copy, the digest
-            of table and pixels.
-        crop: what was cut out of the pictures, and by what.
+        origin: the layout with the crop and image size, and "published" or, for a partial copy, the digest of table and
+            pixels.
+        crop: how faces were cropped from the pictures.
         digest: SHA-256 of table and pixels, in hex.
-        checks: those of the listing, then how many pictures could be used.
-        skipped: what was left out, a picture or frame a line with the reason.
+        checks: those of the listing, then the number of usable pictures.
+        skipped: the pictures or frames that were left out, each with the reason.
     """
 
     faces: np.memmap[Any, np.dtype[np.uint8]]
@@ -97,24 +97,24 @@ class Pack:
 
     @property
     def partial(self) -> bool:
-        """Whether the copy differs from what was published, or pictures were skipped."""
+        """Whether the copy differs from the published data set, or pictures were skipped."""
         return not all(check.ok for check in self.checks)
 
     def read(self, rows: Array | slice) -> Pixels:
-        """Reads faces from the file: uint8 [n, side, side, 3]; resident memory grows by the result alone.
+        """Reads faces from the file: uint8 [n, side, side, 3]; memory increases only by the result.
 
         Args:
             rows: numbers, a boolean array or a slice.
 
         Raises:
-            BadInput: the file was cut short since it was opened.
+            BadInput: the file was truncated after it was opened.
             IndexError: no such row.
         """
         return self.pixels.read(np.arange(len(self))[rows])
 
     @property
     def pixels(self) -> PackPixels:
-        """The faces alone, for those who must not see labels."""
+        """The faces without the labels."""
         return PackPixels(Path(str(self.faces.filename)), self.faces.offset, len(self), self.faces.shape[1])
 
 
@@ -123,39 +123,38 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
 
     Args:
         folder: `OUT/<dataset>-<side>`.
-        pixels: also read all pixels and compare their digest; without it sizes and the table's digest are compared.
+        pixels: also read all pixels and compare their digest; otherwise sizes and the table's digest are compared.
 
     Raises:
         BadInput: unfinished, damaged, or files of different packs; the message names the file.
     """
-    told = description(folder)
+    described = description(folder)
     table = _read(folder / TABLE, _load_table)
     faces = _read(folder / FACES, load_faces)
-    rows, side = len(table["path"]), told["side"]
-    if table_digest(table) != told["table"] or any(len(column) != rows for column in table.values()):
-        raise _damaged(folder / TABLE, f"not the table {PACK} describes")
-    labels, classes = table["labels"], len(told["names"])
+    rows, side = len(table["path"]), described["side"]
+    if table_digest(table) != described["table"] or any(len(column) != rows for column in table.values()):
+        raise _damaged(folder / TABLE, f"not the table described in {PACK}")
+    labels, classes = table["labels"], len(described["names"])
     if rows and (labels.shape[1] != classes if labels.ndim == 2 else int(labels.max()) >= classes):
         raise _damaged(folder / PACK, f"{classes} names are not those of the labels")
     if faces.shape != (rows, side, side, 3) or faces.dtype != np.uint8 or not faces.flags.c_contiguous:
         raise _damaged(folder / FACES, f"{faces.dtype} {list(faces.shape)}, not uint8 [{rows}, {side}, {side}, 3]")
     if (folder / FACES).stat().st_size != faces.offset + faces.nbytes:
         raise _damaged(folder / FACES, f"not of {faces.offset + faces.nbytes:,} bytes")
-    if pixels and pixel_digest(folder / FACES, faces.offset, faces.nbytes) != told["pixels"]:
-        raise _damaged(folder / FACES, f"not the pixels {PACK} describes")
-    skipped = told["skipped"]
-    checks = [Check(**check) for check in told["checks"]]
-    usable = "in which a face is found" if told["crop"] == alignment.NAME else "that can be decoded"
-    checks.append(Check(f"pictures {usable}", rows + len(skipped), rows, skipped[0] if skipped else ""))
-    digest = hashlib.sha256(f"{told['table']} {told['pixels']}".encode()).hexdigest()
-    made = f"{told['layout']}; {told['crop']}, {side} px"
-    origin = Origin(made, "published" if all(check.ok for check in checks) else digest[:16])
+    if pixels and pixel_digest(folder / FACES, faces.offset, faces.nbytes) != described["pixels"]:
+        raise _damaged(folder / FACES, f"not the pixels described in {PACK}")
+    skipped, crop = described["skipped"], described["crop"]
+    checks = [Check(**check) for check in described["checks"]]
+    usable = "in which a face is found" if crop == alignment.NAME else "that can be decoded"
+    checks.append(Check(f"pictures {usable}", rows + len(skipped), rows, first(skipped)))
+    digest = hashlib.sha256(f"{described['table']} {described['pixels']}".encode()).hexdigest()
+    published = all(check.ok for check in checks)
     return Pack(
         faces=faces,
         **{name: table[name] for name in COLUMNS},
-        names=tuple(told["names"]),
-        origin=origin,
-        crop=told["crop"],
+        names=tuple(described["names"]),
+        origin=Origin(f"{described['layout']}; {crop}, {side} px", "published" if published else digest[:16]),
+        crop=crop,
         digest=digest,
         checks=tuple(checks),
         skipped=tuple(skipped),
@@ -163,7 +162,7 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
 
 
 def table_digest(table: dict[str, Array]) -> str:
-    """SHA-256 of named columns in hex: of their values, whatever the width of integers and strings."""
+    """SHA-256 of the values of named columns in hex, independent of the width of integers and strings."""
     digest = hashlib.sha256()
     for name in sorted(table):
         column = table[name]
@@ -176,7 +175,7 @@ def table_digest(table: dict[str, Array]) -> str:
 
 
 def pixel_digest(file: Path, start: int, size: int) -> str:
-    """SHA-256 of `size` bytes of a file from `start` on, in hex, read a block at a time."""
+    """SHA-256 of `size` bytes of a file from `start` on, in hex, read in blocks."""
     digest = hashlib.sha256()
     with file.open("rb", buffering=0) as faces:
         faces.seek(start)
@@ -187,40 +186,40 @@ def pixel_digest(file: Path, start: int, size: int) -> str:
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """What `pack.json` says.
+    """The content of `pack.json`.
 
     Raises:
-        BadInput: it is missing or not as this program writes it.
+        BadInput: it is missing, or not in this program's format.
     """
     if not (folder / PACK).is_file():
-        raise BadInput(f"{folder / PACK}: not there, so the pack is missing or unfinished; run 'data prepare' again")
-    told: dict[str, Any] = _read(folder / PACK, lambda file: json.loads(file.read_bytes()))
-    wanted = {
+        raise BadInput(f"{folder / PACK}: not found, so the pack is missing or unfinished; run 'data prepare' again")
+    found: dict[str, Any] = _read(folder / PACK, lambda file: json.loads(file.read_bytes()))
+    types = {
         "format": int, "plan": str, "dataset": str, "layout": str, "side": int, "names": list, "table": str,
         "pixels": str, "crop": str, "checks": list, "skipped": list,
     }  # fmt: skip
-    if not isinstance(told, dict) or any(not isinstance(told.get(name), kind) for name, kind in wanted.items()):
-        raise _damaged(folder / PACK, "not as this program writes it")
-    if told["format"] != FORMAT:
-        raise _damaged(folder / PACK, f"of format {told['format']}, not {FORMAT}")
-    return told
+    if not isinstance(found, dict) or any(not isinstance(found.get(name), kind) for name, kind in types.items()):
+        raise _damaged(folder / PACK, "not in this program's format")
+    if found["format"] != FORMAT:
+        raise _damaged(folder / PACK, f"of format {found['format']}, not {FORMAT}")
+    return found
 
 
 def load_faces(file: Path) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """Maps the pixels, read-only; raises one of UNREADABLE."""
+    """A read-only memory map of the pixels; raises one of UNREADABLE."""
     faces: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(file, mode="r")
     return faces
 
 
 def load_flags(folder: Path) -> Array:
-    """Which rows are in place, bool [N]; raises one of UNREADABLE."""
+    """The finished rows, bool [N]; raises one of UNREADABLE."""
     flags: Array = np.load(folder / DONE, allow_pickle=False)
     return flags
 
 
 def _load_table(file: Path) -> dict[str, Array]:
-    found = parse_arrays(file.read_bytes(), _LARGEST)
-    return {name: found[name] for name in COLUMNS}
+    arrays = unpack_arrays(file.read_bytes(), _LARGEST)
+    return {name: arrays[name] for name in COLUMNS}
 
 
 def _read(file: Path, load: Callable[[Path], T]) -> T:

@@ -1,7 +1,7 @@
-"""The work of preparing a pack: rows in chunks, decoded by several processes into their places in one file.
+"""Parallel decoding of a listing: chunks of rows, decoded by several processes into one file of pixels.
 
-Pixels are written as a file, not through a memory map: what is written through a map stays resident as long as there is
-room, and a full disk would end the process without an error.
+Pixels are written to the file directly, not through a memory map, whose pages would stay in memory and which would
+crash the process on a full disk.
 """
 
 from __future__ import annotations
@@ -18,29 +18,31 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..images.decoding import Make, Pixels, decode_rows, fit
 from ..images.landmarks import upright
+from ..images.video import decode_frames
 from ..processes import follow_parent
 from ..readers.listing import Listing
-from ..rows import Array
 from .file_format import DONE, FACES
 
 T = TypeVar("T")
+OnProgress = Callable[[int, int], None]
 CHUNK = 128
-"""Pictures a process decodes before it makes them durable and marks them done."""
+"""Number of pictures after which a process flushes pixels to disk and marks the rows as done."""
 
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """What all chunks share.
+    """The settings that all chunks share.
 
     Attributes:
-        folder: the pack's.
+        folder: of the pack.
         root: of the listing's paths.
-        side: of the faces.
+        side: size of the faces in pixels.
         faces_start, flags_start: bytes before the first row in the files of pixels and of flags.
-        skip_bad: whether a bad picture is reported rather than raised.
-        align: whether faces are found and put upright, rather than taken by their box.
+        skip_bad: report bad pictures instead of raising an error.
+        align: detect and align faces, instead of cropping their box.
     """
 
     folder: Path
@@ -53,13 +55,13 @@ class DecodeJob:
 
     @property
     def make(self) -> Make[Pixels]:
-        """What is made of a picture."""
+        """The function applied to each picture."""
         return partial(upright if self.align else fit, side=self.side)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Pictures of one folder, or the frames of one video: their rows and what the listing says of them."""
+    """Rows of a listing: pictures of one folder, or the frames of one video."""
 
     rows: Array
     path: list[str]
@@ -67,10 +69,22 @@ class Chunk:
     box: Array
 
 
+def check_video_support(listing: Listing) -> None:
+    """Raises BadInput if a listing has videos and PyAV is missing, which must not be reported as a damaged video."""
+    videos = listing.path[listing.frame >= 0]
+    if len(videos):
+        decode_frames(listing.root / str(videos[0]), [])
+
+
+def place_of(path: str, frame: int) -> str:
+    """A picture, or a frame of a video, as messages show it."""
+    return f"{path}, frame {frame}" if frame >= 0 else path
+
+
 def chunks(listing: Listing, rows: Array) -> Iterator[Chunk]:
     """The chunks of some rows.
 
-    Frames of a video belong together, since it is decoded from its start; pictures merely stand near each other.
+    All frames of a video are in one chunk, since it is decoded from its start; pictures are grouped by folder.
     """
     video = listing.frame[rows] >= 0
     names = listing.path[rows].tolist()
@@ -86,41 +100,41 @@ def chunks(listing: Listing, rows: Array) -> Iterator[Chunk]:
 
 
 def run(
-    task: Callable[[Chunk], dict[int, T]], work: Iterator[Chunk], workers: int, tick: Callable[[dict[int, T]], None]
+    task: Callable[[Chunk], dict[int, T]], work: Iterator[Chunk], workers: int, update: Callable[[dict[int, T]], None]
 ) -> None:
-    """Works on chunks; `tick` gets what a task says of rows, and is called once a second or more by several processes.
+    """Applies a task to all chunks; `update` is called with its results by row, at least once a second.
 
     Raises:
-        BrokenProcessPool: a process was ended from outside.
-        BadInput, OSError: what the task raises.
+        BrokenProcessPool: a worker process was killed.
+        BadInput, OSError: as raised by the task.
     """
     if workers <= 1:
         for part in work:
-            tick(task(part))
+            update(task(part))
         return
-    # spawn: the process that calls may hold threads and a GPU, which do not survive a fork.
+    # spawn, since the calling process may have threads and a GPU context, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool:
         running: set[Future[dict[int, T]]] = set()
         try:
             while True:
-                # Few at a time: a chunk carries its paths.
+                # Few at a time, since a chunk contains its paths.
                 while len(running) < 2 * workers and (chunk := next(work, None)) is not None:
                     running.add(pool.submit(task, chunk))
                 if not running:
                     return
                 ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-                tick({row: said for future in ended for row, said in future.result().items()})
+                update({row: result for future in ended for row, result in future.result().items()})
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
-    """Decodes a chunk into its rows' places and marks them done; returns what is wrong with rows that are skipped.
+    """Decodes a chunk to its position in the file and marks its rows as done; returns the reasons of skipped rows.
 
     Raises:
-        BadInput: a bad picture that is not to be skipped; what was decoded before it is done.
+        BadInput: a bad picture that must not be skipped; rows decoded before it are marked as done.
         OSError: a file cannot be written.
     """
     bad: dict[int, str] = {}
@@ -128,8 +142,8 @@ def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
     size = job.side * job.side * 3
     with (job.folder / FACES).open("r+b") as faces, (job.folder / DONE).open("r+b") as flags:
 
-        def settle() -> None:
-            # Pixels first: a row that is marked is there, also after a power cut.
+        def commit() -> None:
+            # Pixels first, so that rows marked as done are on disk even after a power failure.
             faces.flush()
             os.fsync(faces.fileno())
             for row in pending:
@@ -142,7 +156,7 @@ def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
             row = int(chunk.rows[position])
             if isinstance(pixels, BadInput):
                 if not job.skip_bad:
-                    settle()
+                    commit()
                     raise pixels
                 bad[row] = str(pixels).removeprefix(f"{job.root / chunk.path[position]}: ")
                 continue
@@ -150,6 +164,6 @@ def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
             faces.write(pixels.tobytes())
             pending.append(row)
             if len(pending) == CHUNK:
-                settle()
-        settle()
+                commit()
+        commit()
     return bad

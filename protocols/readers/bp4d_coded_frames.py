@@ -1,13 +1,13 @@
-"""Which frames of BP4D are coded: first and last of each of the 328 sequences, with no gap between them.
+"""The coded frames of BP4D: the first and last frame of each of the 328 sequences; all frames between them are coded.
 
-Source: the frame lists of ME-GraphAU (CVI-SZU/ME-GraphAU, data/BP4D/list), which hold every coded frame.
+Source: the frame lists of ME-GraphAU (CVI-SZU/ME-GraphAU, data/BP4D/list), which contain every coded frame.
 """
 
 from __future__ import annotations
 
 TASKS = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8")
 
-# A subject, then the span of each task in the order of TASKS.
+# Subject, and first and last frame of each task in the order of TASKS.
 _TABLE = """
 F001 2440-2992 721-1294 1-273 664-1172 1-518 1-493 377-862 363-890
 F002 1-521 1-546 1-251 1456-1997 631-1181 1-553 610-1235 809-1155

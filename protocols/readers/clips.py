@@ -1,23 +1,21 @@
-"""Frames of people over time: numbered pictures of a folder, and clips joined to a listing."""
+"""Frames of video recordings: numbered pictures in a folder, and the listing of several clips."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
 
 import numpy as np
 
 from ..errors import BadInput
-from ..rows import Array
+from ..files import Array
 from .folders import files_of
-from .listing import CHOICES_FILE, Check, Listing
+from .listing import Check, Listing
 from .text_lines import shown
 
-T = TypeVar("T")
-# The number a name ends with; names with a leading dot are what file managers leave behind.
+# The number at the end of a name; names with a leading dot are files of file managers.
 _PICTURE = re.compile(r"(?!\.)(?:.*[^0-9])?([0-9]+)\.(?:jpe?g|png|bmp)", re.IGNORECASE)
 
 
@@ -26,8 +24,8 @@ class Clip:
     """The usable frames of one recording.
 
     Attributes:
-        subject: who is seen.
-        part: the part of the published split the subject is in.
+        subject: the person.
+        part: the part of the published split that contains the subject.
         path: the picture of each frame, or one video for all; relative to the data set's folder, with slashes.
         frame: int64 [N], 0-based frame of the video; -1 for pictures.
         labels: int8 [N, L] in {-1, 0, +1}, 0 for unknown.
@@ -41,7 +39,10 @@ class Clip:
 
 
 def numbered_pictures(folder: Path) -> dict[int, str]:
-    """The pictures of a folder by the number their names end with, however it is padded; {} where there is no folder.
+    """The pictures of a folder by the number at the end of their name, with or without leading zeros.
+
+    Returns:
+        Names by number; empty if the folder does not exist.
 
     Raises:
         BadInput: two pictures of one number.
@@ -59,35 +60,10 @@ def numbered_pictures(folder: Path) -> dict[int, str]:
     return pictures
 
 
-def choice(choices: Mapping[str, object], name: str, default: T, known: Sequence[T] = (), root: Path = Path()) -> T:
-    """A choice from `fernoise.toml`, whose type is checked already, or the default.
-
-    Args:
-        choices: what `read_choices` returned.
-        name: the choice.
-        default: its value where the file does not set it.
-        known: the values the file may set; any for none.
-        root: the data set's folder, for the error.
-
-    Raises:
-        BadInput: a value that is not among the known ones.
-    """
-    value = cast(T, choices.get(name, default))
-    if known and name in choices and value not in known:
-        words = ", ".join(repr(one) for one in known)
-        raise BadInput(f"{root / CHOICES_FILE}: {name} = {value!r} must be one of {words}")
-    return value
-
-
-def first(differences: Iterable[str]) -> str:
-    """The first of the differences, or an empty string."""
-    return next(iter(differences), "")
-
-
 def listing_of(
     dataset: str, layout: str, root: Path, names: tuple[str, ...], clips: Sequence[Clip], checks: Sequence[Check]
 ) -> Listing:
-    """The clips, one after the other, as a listing without face boxes."""
+    """The frames of all clips as a listing without face boxes."""
     sizes = [len(clip.path) for clip in clips]
     return Listing(
         dataset=dataset,

@@ -1,27 +1,27 @@
-"""DISFA as it is distributed: 27 people on video, the intensity of twelve action units in each frame.
+"""DISFA as it is distributed: videos of 27 subjects, with the intensity of twelve action units in each frame.
 
-Labels are `ActionUnit_Labels/SN001/SN001_au1.txt`, a line "frame,intensity" a frame, without a header. Lines count,
-not the printed numbers: line t (from 0) belongs to picture t. Present is an intensity of 2 or more. Of the twelve
-action units the eight of DISFA_AUS make the labels; all twelve are checked.
+Labels are `ActionUnit_Labels/SN001/SN001_au1.txt`, without a header, one line "frame,intensity" per frame. Frames are
+matched by line, not by the written number: line t (from 0) belongs to picture t. An action unit is present from
+intensity 2 on. Of the twelve action units the eight of DISFA_AUS are used as labels; all twelve are checked.
 
-Pictures, found by what is on disk in this order (or as `fernoise.toml` says):
+Pictures, searched on disk in this order (or as set in `fernoise.toml`):
 
-- "video": `Videos_LeftCamera/LeftVideoSN001_comp.avi` (the folder is also seen as `Video_LeftCamera`; for the right
+- "video": `Videos_LeftCamera/LeftVideoSN001_comp.avi` (in some copies the folder is `Video_LeftCamera`; for the right
   camera `Videos_RightCamera` or `Video_RightCamera`, `RightVideoSN001_comp.avi`);
 - "images": extracted frames in `images/LeftVideoSN001_comp/` (or `images/RightVideoSN001_comp/`);
 - "img": extracted frames in `img/SN001/`;
 - "subjects": extracted frames in `SN001/`.
 
-The number a picture's name ends with is its frame, counted from the smallest number found anywhere, which must be 0
-(lists of JAA-Net and ME-GraphAU) or 1 (ffmpeg, OpenFace).
+The number at the end of a picture's name is its frame, counted from the smallest number found in any folder, which must
+be 0 (lists of JAA-Net and ME-GraphAU) or 1 (ffmpeg, OpenFace).
 
-Choices in `fernoise.toml` beside the data:
+Settings in `fernoise.toml` beside the data:
 
-- `pictures`: one of the four words above, where a copy has several;
-- `camera` (default "left"): "left" or "right"; says which camera is meant where the folders do not name one;
+- `pictures`: one of the four names above, if a copy has several;
+- `camera` (default "left"): "left" or "right"; states the camera if the folders do not name one;
 - `image_base`: the number of the first picture, instead of the smallest number found;
-- `threshold` (default 2): the intensity from which an action unit is present. The papers' protocol is 2: another value
-  makes the copy a partial one.
+- `threshold` (default 2): the intensity from which an action unit is present. The papers use 2; with another value the
+  copy counts as partial.
 
 Sources: CVI-SZU/ME-GraphAU tool/DISFA_image_label_process.py (lines, subjects, threshold); ihp-lab/LibreFace
 create_csv.py (extracted frames).
@@ -37,13 +37,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..labels import DISFA_AUS, DISFA_PARTS
-from ..rows import Array
-from .clips import Clip, choice, first, listing_of
+from .clips import Clip, listing_of
 from .disfa_media import KINDS, Pictures, find_pictures
 from .folders import files_of, folders_of
-from .listing import Check, Listing, absent, read_choices
-from .text_lines import bad_line, lines, shown
+from .listing import Check, Listing, absent, first, read_choices
+from .text_lines import read_lines, shown
 
 HOME = "mohammadmahoor.com/disfa"
 LABELS = "ActionUnit_Labels"
@@ -62,7 +62,14 @@ _PART = {subject: part for part, subjects in DISFA_PARTS for subject in subjects
 
 @dataclass(frozen=True)
 class _Subject:
-    """The labels of a subject: intensities int8 [n, 12], -1 for a file that is missing; the files, by action unit."""
+    """The labels of a subject.
+
+    Attributes:
+        name: such as "SN001".
+        files: the label files, by action unit.
+        intensities: int8 [n, 12], -1 for a missing file.
+        numbered_from: the frame number in the first line of each file, by action unit.
+    """
 
     name: str
     files: Mapping[int, Path]
@@ -86,14 +93,14 @@ def read(root: Path) -> Listing:
         "part1" to "part3" of the published split; group the subject; frame the frame of a video, -1 for pictures.
 
     Raises:
-        BadInput: nothing usable in the folder, or a label file that is damaged: file, line and value in one line.
+        BadInput: nothing usable in the folder, or a damaged label file.
     """
     root = Path(root)
-    choices = read_choices(root, {"pictures": str, "camera": str, "image_base": int, "threshold": int})
-    threshold = choice(choices, "threshold", THRESHOLD, range(1, 6), root)
-    camera = choice(choices, "camera", "left", ("left", "right"), root)
-    kind = choice(choices, "pictures", "", KINDS, root)
-    base = choice(choices, "image_base", None, (0, 1), root)
+    choices = read_choices(
+        root, {"pictures": KINDS, "camera": ("left", "right"), "image_base": (0, 1), "threshold": (1, 2, 3, 4, 5)}
+    )
+    threshold, base = choices.get("threshold", THRESHOLD), choices.get("image_base")
+    camera, kind = choices.get("camera", "left"), choices.get("pictures", "")
     folders = _subject_folders(root / LABELS)
     subjects = [one for name in sorted(folders) if (one := _subject(name, folders[name])).files]
     if not subjects:
@@ -129,7 +136,7 @@ def _subject(name: str, folder: Path) -> _Subject:
             raise BadInput(f"{folder / file}: the same action unit as {files[int(match[2])].name}; keep one of them")
         files[int(match[2])] = folder / file
     read_files = {au: _intensities(files[au]) for au in _CODED if au in files}
-    _same_length({files[au]: len(values) for au, (_, values) in read_files.items()})
+    _check_same_length({files[au]: len(values) for au, (_, values) in read_files.items()})
     size = max((len(values) for _, values in read_files.values()), default=0)
     columns = [read_files[au][1] if au in files else [-1] * size for au in _CODED]
     numbered_from = {au: start for au, (start, _) in read_files.items()}
@@ -140,23 +147,23 @@ def _intensities(path: Path) -> tuple[int, list[int]]:
     """The frame number of the first line, and the intensity of each line."""
     start = 0
     values: list[int] = []
-    for number, line in lines(path, _FETCH):
-        frame, _, word = (word.strip() for word in line.partition(b","))
+    for line in read_lines(path, _FETCH):
+        frame, _, intensity = (word.strip() for word in line.text.partition(b","))
         if not frame.isdigit() or len(frame) > 9:
-            raise bad_line(path, number, line, f"{shown(line.strip())} is no 'frame,intensity'", _FETCH)
-        if word not in _INTENSITIES:
-            raise bad_line(path, number, line, f"intensity {shown(word)} is none of 0 to 5", _FETCH)
+            raise line.error(f"{shown(line.text.strip())} is no 'frame,intensity'")
+        if intensity not in _INTENSITIES:
+            raise line.error(f"intensity {shown(intensity)} is none of 0 to 5")
         if not values:
             start = int(frame)
         elif int(frame) != start + len(values):
-            what = f"frame {int(frame)} after frame {start + len(values) - 1}, so lines do not follow the pictures"
-            raise bad_line(path, number, line, what, _FETCH)
-        values.append(_INTENSITIES[word])
+            before = start + len(values) - 1
+            raise line.error(f"frame {int(frame)} after frame {before}, so lines do not follow the pictures")
+        values.append(_INTENSITIES[intensity])
     return start, values
 
 
-def _same_length(lengths: Mapping[Path, int]) -> None:
-    """Refuses files of one subject that do not line up."""
+def _check_same_length(lengths: Mapping[Path, int]) -> None:
+    """Raises BadInput if the label files of a subject have different numbers of lines."""
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lambda path: lengths[path]), max(lengths, key=lambda path: lengths[path])
         what = f"the file ends, but {long.name} has {lengths[long]:,} lines and both are of the same frames"
@@ -164,7 +171,7 @@ def _same_length(lengths: Mapping[Path, int]) -> None:
 
 
 def _clip(subject: _Subject, pictures: Pictures, threshold: int) -> Clip:
-    """The lines of a subject that have a picture."""
+    """The frames of a subject that have a picture."""
     found = pictures.of(subject.name)
     coded = subject.intensities[found.line][:, _COLUMNS]
     labels = np.where(coded < 0, 0, np.where(coded >= threshold, 1, -1)).astype(np.int8)
@@ -172,7 +179,7 @@ def _clip(subject: _Subject, pictures: Pictures, threshold: int) -> Clip:
 
 
 def _without_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: str) -> str:
-    """What to say where there are labels only."""
+    """The explanation for a copy with labels but without pictures."""
     other = "right" if camera == "left" else "left"
     if find_pictures(root, sizes, kind, other, 0) is not None:
         return f'labels, but pictures of the {other} camera only: camera = "{other}" in fernoise.toml takes them'
@@ -182,13 +189,12 @@ def _without_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: s
 
 
 def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
-    """The labels against what was published."""
+    """The comparison of the labels with the published data set."""
     found = {one.name: one for one in subjects}
-    absentees = (f"{LABELS}: no {name}" for name in sorted(_PART) if name not in found)
-    yield Check("subjects", len(_PART), len(subjects), first(absentees))
-    lost = (f"{LABELS}/{one.name}: no file of AU{au}" for one in subjects for au in _CODED if au not in one.files)
+    yield Check.all("subjects", len(_PART), [f"{LABELS}: no {name}" for name in sorted(_PART) if name not in found])
     files = sum(len(one.files) for one in subjects)
-    yield Check("label files", len(_PART) * len(_CODED), files, first(lost))
+    missing = (f"{LABELS}/{one.name}: no file of AU{au}" for one in subjects for au in _CODED if au not in one.files)
+    yield Check("label files", len(_PART) * len(_CODED), files, first(missing))
     differing = [
         f"{LABELS}/{one.name}: {len(one.intensities):,} lines, published {one.expected:,}"
         for one in subjects
@@ -200,15 +206,12 @@ def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
     counted = {one.name: len(one.intensities) for one in subjects}
     yield Check("labelled frames", sum(expected.values()), sum(counted.values()), first(differing))
     for part, names in DISFA_PARTS:
-        yield Check(
-            f"labelled frames, {part}",
-            sum(expected[name] for name in names),
-            sum(counted.get(name, 0) for name in names),
-        )
+        published, here = (sum(table.get(name, 0) for name in names) for table in (expected, counted))
+        yield Check(f"labelled frames, {part}", published, here)
     other = [
         f"{LABELS}/{one.name}/{one.files[au].name}, line 1: frame {start}"
         for one in subjects
         for au, start in one.numbered_from.items()
         if start != 1
     ]
-    yield Check("label files numbered from 1", files, files - len(other), first(other))
+    yield Check.all("label files numbered from 1", files, other)

@@ -1,4 +1,4 @@
-"""Where DISFA's pictures are: the frames of videos, or folders of frames that somebody extracted from them."""
+"""DISFA's pictures: the frames of the videos, or folders with frames extracted from them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..images.video import avi_length
-from ..rows import Array
-from .clips import first, numbered_pictures
+from .clips import numbered_pictures
 from .folders import files_of
-from .listing import CHOICES_FILE, Check
+from .listing import CHOICES_FILE, Check, first
 
 KINDS = ("video", "images", "img", "subjects")
 _VIDEO_FOLDERS = ("Videos_{side}Camera", "Video_{side}Camera")
@@ -27,7 +27,7 @@ class Found:
 
     Attributes:
         line: int64 [N], the label lines that have a picture, from 0.
-        path: the picture of each, or one video for all; relative to the data set's folder.
+        path: the picture of each line, or one video for all; relative to the data set's folder.
         frame: int64 [N], 0-based frame of the video; -1 for pictures.
     """
 
@@ -38,12 +38,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of all subjects that have some.
+    """The pictures of all subjects.
 
     Attributes:
         layout: where they were found.
-        found: those of each subject.
-        checks: pictures against label lines.
+        found: the pictures of each subject that has some.
+        checks: the comparison of pictures and label lines.
     """
 
     layout: str
@@ -51,17 +51,17 @@ class Pictures:
     checks: tuple[Check, ...]
 
     def of(self, subject: str) -> Found:
-        """The pictures of a subject; of one without pictures an empty set."""
+        """The pictures of a subject, possibly none."""
         return self.found.get(subject, Found(np.empty(0, np.int64), (), np.empty(0, np.int64)))
 
 
 def find_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: str, base: int | None) -> Pictures | None:
-    """The pictures of the labelled frames, in the first place that has some; None where no place has.
+    """The pictures of the labelled frames, from the first kind of folder that has some; None if none has.
 
     Args:
         root: the data set's folder.
         sizes: the number of label lines of each subject.
-        kind: one of KINDS, or an empty string to look for each in turn.
+        kind: one of KINDS, or an empty string to try each in turn.
         camera: "left" or "right".
         base: the number of the first extracted frame; None for the smallest number found.
 
@@ -77,7 +77,7 @@ def find_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: str, 
 
 
 def _videos(root: Path, sizes: Mapping[str, int], side: str) -> Pictures | None:
-    """The frames of the videos; a video whose header states no length is taken to be long enough."""
+    """The frames of the videos; a video whose header states no length is assumed to be long enough."""
     for folder in (folder.format(side=side) for folder in _VIDEO_FOLDERS):
         names = {name.lower(): name for name in files_of(root / folder)}
         wanted = {subject: _VIDEO.format(side=side, subject=subject) for subject in sizes}
@@ -98,52 +98,42 @@ def _videos(root: Path, sizes: Mapping[str, int], side: str) -> Pictures | None:
         if length != sizes[who]
     ]
     long_enough = sum(length >= sizes[who] for who, length in lengths.items())
-    return Pictures(
-        f"video, {folder}",
-        found,
-        (
-            Check(
-                "videos", len(sizes), len(videos), first(f"{folder}: no {wanted[w]}" for w in sizes if w not in videos)
-            ),
-            Check("videos not shorter than their labels", len(lengths), long_enough, first(unequal)),
-            _with_picture(sizes, found, first(unequal) if long_enough < len(lengths) else ""),
-        ),
+    checks = (
+        Check.all("videos", len(sizes), [f"{folder}: no {wanted[who]}" for who in sizes if who not in videos]),
+        Check("videos not shorter than their labels", len(lengths), long_enough, first(unequal)),
+        _with_picture(sizes, found, first(unequal) if long_enough < len(lengths) else ""),
     )
+    return Pictures(f"video, {folder}", found, checks)
 
 
 def _extracted(root: Path, sizes: Mapping[str, int], kind: str, side: str, base: int | None) -> Pictures | None:
-    """Pictures named by frame."""
+    """The extracted frames, numbered by their names."""
     template = _FRAME_FOLDERS[kind]
     folders = {who: template.format(side=side, subject=who) for who in sizes}
-    everybody = {who: numbered_pictures(root / folder) for who, folder in folders.items()}
-    numbers = {who: pictures for who, pictures in everybody.items() if pictures}
-    if not numbers:
+    pictures = {who: numbered_pictures(root / folder) for who, folder in folders.items()}
+    starts = {who: min(numbers) for who, numbers in pictures.items() if numbers}
+    if not starts:
         return None
-    starts = {who: min(pictures) for who, pictures in numbers.items()}
     earliest = min(starts, key=lambda who: starts[who])
     if base is None and starts[earliest] > 1:
-        what = (
-            f"the smallest picture number is {starts[earliest]}, so whether they count from 0 or from 1 cannot be seen"
-        )
+        what = f"the smallest picture number is {starts[earliest]}, so it is unknown whether numbers start at 0 or 1"
         raise BadInput(f"{root / folders[earliest]}: {what}; write image_base = 0 (or 1) into {root / CHOICES_FILE}")
     start = starts[earliest] if base is None else base
     found, lost = {}, []
-    for who, pictures in everybody.items():
-        line = [t for t in range(sizes[who]) if t + start in pictures]
-        paths = [f"{folders[who]}/{pictures[t + start]}" for t in line]
+    for who, size in sizes.items():
+        line = [t for t in range(size) if t + start in pictures[who]]
+        paths = [f"{folders[who]}/{pictures[who][t + start]}" for t in line]
         found[who] = Found(np.array(line, np.int64), paths, np.full(len(line), -1, np.int64))
-        if len(line) < sizes[who]:
-            number = start + next(t for t in range(sizes[who]) if t + start not in pictures)
-            lost.append(f"{folders[who]}: no picture {number}, label line {number - start + 1}")
+        if len(line) < size:
+            missing = next(t for t in range(size) if t + start not in pictures[who])
+            lost.append(f"{folders[who]}: no picture {missing + start}, label line {missing + 1}")
     late = [f"{folders[who]}: the smallest number is {at}" for who, at in starts.items() if at != start]
-    return Pictures(
-        f"{template.format(side=side, subject='SN001')}, {side.lower()} camera, pictures from {start}",
-        found,
-        (
-            Check(f"subjects whose pictures start at {start}", len(sizes), len(starts) - len(late), first(late)),
-            _with_picture(sizes, found, first(lost)),
-        ),
+    checks = (
+        Check(f"subjects whose pictures start at {start}", len(sizes), len(starts) - len(late), first(late)),
+        _with_picture(sizes, found, first(lost)),
     )
+    layout = f"{template.format(side=side, subject='SN001')}, {side.lower()} camera, pictures from {start}"
+    return Pictures(layout, found, checks)
 
 
 def _with_picture(sizes: Mapping[str, int], found: Mapping[str, Found], where: str) -> Check:

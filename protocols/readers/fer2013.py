@@ -1,4 +1,4 @@
-"""FER2013 and FER+ as users have them: grey 48x48 faces with one FER2013 label and ten FER+ votes each."""
+"""FER2013 and FER+: grey 48x48 faces with one FER2013 label and ten FER+ votes each."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
-from .fer2013_csv import read_faces, read_votes
+from .fer2013_csv import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, read_faces, read_votes
 from .fer2013_folders import FOLDERS, is_first_release, read_folders
-from .text_lines import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES
 
-UNKNOWN, NOT_A_FACE = 8, 9
+UNKNOWN = 8
 
 _TABLES = ("fer2013.csv", "icml_face_data.csv")
 _VOTES = "fer2013new.csv"
 _TO_FERPLUS = np.array([4, 5, 6, 1, 3, 2, 0], np.int64)
-# Names that two rows of fer2013new.csv share; copies of the folder form differ in which of the two rows they kept.
+# Names of two rows each in fer2013new.csv; copies of the folder form differ in which of the two rows they have.
 _SHARED_NAMES = ("fer0006953.png", "fer0008403.png", "fer0011785.png", "fer0033120.png")
 
-# What was published: rows by usage, and sha256 of the parsed arrays (labels, votes and usage as uint8). Content, not
-# bytes of the file, so that line ends, quotes and column order do not matter. The folder form is sorted by name.
-_ROWS = (28_709, 3_589, 3_589)
-_ROWS_FOLDERS = (28_558, 3_579, 3_573)
+# The published data: rows by usage, and SHA-256 of the parsed arrays (labels, votes and usage as uint8), so that line
+# ends, quotes and column order of the files do not matter. The folder form is sorted by name.
+ROWS = (28_709, 3_589, 3_589)
+ROWS_FOLDERS = (28_558, 3_579, 3_573)
 _SUMS = {
     "images": "c267d81af4fae7bced50ff1be0ce06f7d14fb05887ece2efe39e04c35f8558b1",
     "FER2013 labels": "f794993487dfeee2db4ebcc894efaf41b3bbe6b8901490fc789a0768b54272fd",
@@ -44,17 +43,17 @@ _SUMS_FOLDERS = {
 
 @dataclass(frozen=True, eq=False)
 class FerPlus:
-    """FER2013 with FER+ votes, one entry a face.
+    """FER2013 with FER+ votes.
 
     Attributes:
         images: uint8 [N, 48, 48], grey.
-        fer2013: int64 [N], 0-6 in the order of FER2013_CLASSES; -1 throughout in the folder form, which has none.
+        fer2013: int64 [N], 0-6 in the order of FER2013_CLASSES; -1 in the folder form, which has no FER2013 labels.
         votes: int64 [N, 10], 0-10 each: FERPLUS_CLASSES, then unknown, then not-a-face.
         usage: int8 [N], 0 Training, 1 PublicTest, 2 PrivateTest.
         names: str [N], FER+ image names; empty where fer2013new.csv has none (the number in a name is not the row).
         row: int64 [N], the row in fer2013.csv counted from 0 after the header; a running number in the folder form.
-        layout: what was read: "fer2013.csv", "icml_face_data.csv", "folders", or "folders-first" where the label.csv
-            files are FER+'s first release, whose votes differ from fer2013new.csv on some repeated images.
+        layout: "fer2013.csv", "icml_face_data.csv", "folders", or "folders-first" where the label.csv files are FER+'s
+            first release, whose votes differ from fer2013new.csv for some repeated images.
     """
 
     images: NDArray[np.uint8]
@@ -66,7 +65,7 @@ class FerPlus:
     layout: str
 
     def digest(self) -> str:
-        """ "published" for the published tables or folders, else 16 hex digits that name this copy's content."""
+        """ "published" for the published tables or folders, else 16 hex digits of the SHA-256 of the content."""
         sums = _content_sums(self)
         wanted = _SUMS_FOLDERS if self.layout.startswith("folders") else _SUMS
         if all(sums[part] == value for part, value in wanted.items()):
@@ -79,10 +78,10 @@ def read(root: Path, partial: bool = False) -> FerPlus:
 
     Args:
         root: the folder.
-        partial: accept content that is not the published one (a subset, an altered copy).
+        partial: accept content that differs from the published one (a subset, an altered copy).
 
     Raises:
-        BadInput: files missing, damaged or altered; one line that names file, line, value and remedy.
+        BadInput: files missing, damaged or altered.
     """
     root = Path(root)
     table = next((root / name for name in _TABLES if (root / name).exists()), None)
@@ -98,16 +97,16 @@ def read(root: Path, partial: bool = False) -> FerPlus:
 
 
 def check_published(data: FerPlus, root: Path) -> None:
-    """Passes only the content that FER2013 and FER+ published, whatever the layout.
+    """Checks that the content is the published one, in whatever layout.
 
-    The folder form is compared without the four names that two rows share. The votes FER+ first shipped with its
-    folders ("folders-first") have no known sum, so such a copy counts as partial.
+    The folder form is compared without the four names of two rows each. For the votes of the first release of the
+    folder form ("folders-first") no checksum is published, so that such a copy counts as partial.
 
     Raises:
-        BadInput: naming what differs.
+        BadInput: the content differs; the message says in what.
     """
     folders = data.layout.startswith("folders")
-    expected, wanted = (_ROWS_FOLDERS, _SUMS_FOLDERS) if folders else (_ROWS, _SUMS)
+    expected, wanted = (ROWS_FOLDERS, _SUMS_FOLDERS) if folders else (ROWS, _SUMS)
     remedy = f"fetch FER2013 from {KAGGLE}, FER+ from {FERPLUS_HOME}, or pass --partial to run on this copy"
     rows = tuple(np.bincount(data.usage, minlength=len(USAGES)).tolist())
     if rows != expected:
@@ -122,9 +121,9 @@ def check_published(data: FerPlus, root: Path) -> None:
 
 
 def majority(votes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """The FER+ label by the "majority" rule of the FER+ authors' CNTK code.
+    """FER+ labels by the "majority" rule of the FER+ authors' CNTK code.
 
-    Single votes are dropped; the winner needs strictly more than half of what remains, else the face is unknown.
+    Single votes are ignored; a class needs more than half of the remaining votes, else the face is unknown.
 
     Args:
         votes: integers [N, 10] in the order of FERPLUS_CLASSES, unknown, not-a-face.
@@ -143,23 +142,6 @@ def to_ferplus(codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.where(codes < 0, -1, _TO_FERPLUS[codes])
 
 
-def first_occurrence(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Of each group of identical images [N, ...] the first: bool [N]."""
-    seen: set[bytes] = set()
-    first = []
-    for image in images:
-        key = image.tobytes()
-        first.append(key not in seen)
-        seen.add(key)
-    return np.array(first, np.bool_)
-
-
-def copies_of(images: NDArray[np.uint8], reference_images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of the images [N, ...] are, byte for byte, among the reference images [M, ...]: bool [N]."""
-    known = {image.tobytes() for image in reference_images}
-    return np.array([image.tobytes() in known for image in images], np.bool_)
-
-
 def _missing(dataset: str, files: str, root: Path) -> BadInput:
     return BadInput(
         f"{dataset}: no {files} in {root}; ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, "
@@ -168,7 +150,7 @@ def _missing(dataset: str, files: str, root: Path) -> BadInput:
 
 
 def _from_tables(table: Path, votes_table: Path) -> FerPlus:
-    """The CSV layout; the tables have no common key but the row."""
+    """Reads the CSV layout, whose two tables are joined by row."""
     if not votes_table.exists():
         raise _missing("FER+", f"{_VOTES} beside {table.name}", table.parent)
     votes, names, votes_usage = read_votes(votes_table)
@@ -179,14 +161,14 @@ def _from_tables(table: Path, votes_table: Path) -> FerPlus:
         raise BadInput(f"{shorter}: {what}; {remedy}")
     if (usage != votes_usage).any():
         at = int(np.argmax(usage != votes_usage))
-        # Line 1 is the header and empty lines stand at the end only.
+        # Line 1 is the header, and there are no empty lines between rows.
         what = f"Usage {USAGES[votes_usage[at]]} here, {USAGES[usage[at]]} in the same line of {table.name}"
         raise BadInput(f"{votes_table}, line {at + 2}: {what}; the files are joined by row: fetch both again")
     return FerPlus(images, labels, votes, usage, names, np.arange(len(images), dtype=np.int64), table.name)
 
 
 def _from_folders(root: Path) -> FerPlus:
-    """The folder form, which has no FER2013 labels."""
+    """Reads the folder form, which has no FER2013 labels."""
     images, votes, names, usage = read_folders(root)
     layout = "folders-first" if is_first_release(root) else "folders"
     unlabelled = np.full(len(images), -1, np.int64)
@@ -194,7 +176,7 @@ def _from_folders(root: Path) -> FerPlus:
 
 
 def _content_sums(data: FerPlus) -> dict[str, str]:
-    """sha256 of each part; the folder form sorted by name and without shared names."""
+    """SHA-256 of each part of the content; the folder form sorted by name and without shared names."""
     order = np.arange(len(data.images))
     if data.layout.startswith("folders"):
         order = np.argsort(data.names, kind="stable")

@@ -1,4 +1,4 @@
-"""What is in a folder, sorted, so that the order on disk never matters."""
+"""Sorted folder listings, so that results do not depend on the order on disk."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from ..errors import BadInput
 
 
 def contents(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the files and of the folders in a folder, sorted; hidden ones and dead links are left out.
-
-    One pass over the folder; nothing but links is looked up on its own.
+    """The names of the files and of the folders in a folder, sorted, without hidden ones and dead links.
 
     Raises:
         BadInput: the folder cannot be read.
@@ -32,10 +30,10 @@ def contents(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def files_of(folder: Path) -> list[str]:
-    """The files of `contents`; none where there is no folder."""
+    """The files of a folder as in `contents`; none if the folder does not exist."""
     return contents(folder)[0] if folder.is_dir() else []
 
 
 def folders_of(folder: Path) -> list[str]:
-    """The folders of `contents`; none where there is no folder."""
+    """The folders in a folder as in `contents`; none if the folder does not exist."""
     return contents(folder)[1] if folder.is_dir() else []

@@ -1,25 +1,27 @@
-"""What a reader finds of a data set on disk: which picture has which label, before any picture is decoded."""
+"""The result of reading a data set: the rows with their pictures and labels, before any picture is decoded."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import BadInput
-from ..rows import Array
+from ..files import Array
 
+Allowed = type | tuple[object, ...]
 CHOICES_FILE = "fernoise.toml"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison of a copy with what its owners published.
+    """A comparison of a copy of a data set with the published one.
 
     Attributes:
-        what: what is counted, as a person would say it ("training rows", "class fear, training").
-        expected, found: the published and the found number or word.
+        what: what is compared ("training rows", "class fear, training").
+        expected, found: the published value, and that of the copy.
         where: file and line of the first difference, or an empty string.
     """
 
@@ -30,8 +32,18 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether the copy is as published in this."""
+        """Whether the copy agrees with the published data set."""
         return self.expected == self.found
+
+    @classmethod
+    def none(cls, what: str, places: Sequence[str]) -> Check:
+        """The check that something does not occur, from the places where it does."""
+        return cls(what, 0, len(places), first(places))
+
+    @classmethod
+    def all(cls, what: str, total: int, exceptions: Sequence[str]) -> Check:
+        """The check that something holds for all of `total` items, from the exceptions."""
+        return cls(what, total, total - len(exceptions), first(exceptions))
 
 
 @dataclass(frozen=True)
@@ -47,9 +59,9 @@ class Listing:
         frame: int64 [N], 0-based frame of a video; -1 for a picture.
         box: float64 [N, 4], left, top, width, height of the face in the picture; NaN for the whole picture.
         labels: int64 [N], -1 for none, or int8 [N, L] in {-1, 0, +1}, 0 for unknown.
-        group: unicode [N], the subject; each row its own where subjects are not known.
-        part: unicode [N], "train", "validation", "test", or a data set's own word ("automatic").
-        checks: the comparison with what was published; a copy with a check that is not ok is partial.
+        group: unicode [N], the subject; a distinct value for each row where subjects are not known.
+        part: unicode [N], "train", "validation", "test", or the data set's own name of a part ("automatic").
+        checks: the comparison with the published data set; the copy is partial if a check is not ok.
     """
 
     dataset: str
@@ -69,19 +81,27 @@ class Listing:
 
     @property
     def partial(self) -> bool:
-        """Whether the copy differs from what was published."""
+        """Whether the copy differs from the published data set."""
         return not all(check.ok for check in self.checks)
 
 
-def read_choices(root: Path, known: Mapping[str, type]) -> dict[str, object]:
-    """The choices a user wrote in `fernoise.toml` beside the data, where a layout leaves some.
+def first(places: Iterable[str]) -> str:
+    """The first of some strings, or an empty string."""
+    return next(iter(places), "")
+
+
+def read_choices(root: Path, known: Mapping[str, Allowed]) -> dict[str, Any]:
+    """The settings in `fernoise.toml` beside the data, where a layout leaves a choice to the user.
 
     Args:
         root: the data set's folder.
-        known: the names that may be set, and the type of each.
+        known: the settings, each with its type, its allowed values, or Path for a file or folder inside root.
+
+    Returns:
+        The settings in the file, paths as strings with slashes.
 
     Raises:
-        BadInput: not TOML, an unknown name (with the known ones), or a value of another type.
+        BadInput: invalid TOML, an unknown setting, or a value that is not allowed.
     """
     file = root / CHOICES_FILE
     if not file.is_file():
@@ -93,15 +113,23 @@ def read_choices(root: Path, known: Mapping[str, type]) -> dict[str, object]:
     for name, value in found.items():
         if name not in known:
             raise BadInput(f"{file}: unknown choice '{name}'; known: {', '.join(sorted(known))}")
-        if not isinstance(value, known[name]) or isinstance(value, bool) != (known[name] is bool):
-            raise BadInput(f"{file}: {name} = {value!r} must be of type {known[name].__name__}")
+        allowed = known[name]
+        kind = type(allowed[0]) if isinstance(allowed, tuple) else str if allowed is Path else allowed
+        if type(value) is not kind:
+            raise BadInput(f"{file}: {name} = {value!r} must be of type {kind.__name__}")
+        if isinstance(allowed, tuple) and value not in allowed:
+            raise BadInput(f"{file}: {name} = {value!r} must be one of {', '.join(map(repr, allowed))}")
+        if allowed is Path:
+            path = Path(str(value))
+            if path.is_absolute() or ".." in path.parts or not (root / path).exists():
+                raise BadInput(f"{file}: {name} = {value!r} is not in {root}; write a path relative to that folder")
+            found[name] = path.as_posix()
     return found
 
 
-def absent(dataset: str, root: Path, ask: str, what: str = "") -> BadInput:
-    """The error for a data set that is not there: name, where it was looked for, where to ask, and `--synthetic`."""
-    detail = f" ({what})" if what else ""
+def absent(dataset: str, root: Path, ask: str, what: str) -> BadInput:
+    """The error for a missing data set: its name, where it was looked for, where to ask for it, and `--synthetic`."""
     return BadInput(
-        f"{dataset}: nothing usable in {root}{detail}; ask for it at {ask}, or run protocols on generated "
+        f"{dataset}: nothing usable in {root} ({what}); ask for it at {ask}, or run protocols on generated "
         "faces, with --synthetic"
     )

@@ -8,23 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import BadInput
 from .listing import CHOICES_FILE
-from .text_lines import bad_line, fields_of, lines, shown
+from .text_lines import Line, read_lines, shown
 
 AGAIN = "run OpenFace on the pictures again"
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
 FILE_COLUMNS = ("file", "filename", "file_name", "name", "image", "image_name", "img", "path")
 
 _WITHOUT_INTENSITY = 28
-_STRONGEST = 5.0
+_LARGEST = 5.0
 _AU_COLUMN = re.compile(r"AU\d\d_([rc])")
 _UNKNOWN = (0,) * len(AUS)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user can choose; the module docstring of `openface` says what each means."""
+    """The user's settings, as explained in the module docstring of `openface`."""
 
     file_column: str = ""
     labels: str = "presence"
@@ -33,7 +32,10 @@ class Choices:
 
 
 class Columns(NamedTuple):
-    """Positions in a row, -1 for a column that is not there; `counts` of the intensity and presence columns."""
+    """The number of columns, and positions of columns, -1 for one that is missing.
+
+    `counts` has the number of intensity and presence columns.
+    """
 
     width: int
     aus: tuple[int, ...]
@@ -46,7 +48,17 @@ class Columns(NamedTuple):
 
 
 class Face(NamedTuple):
-    """One row: where it stands, its picture ("" where rows have no name), frame (-1), face, and what it says of it."""
+    """The face of a row.
+
+    Attributes:
+        place: "file, line n".
+        picture: the picture's file name, "" if rows have none.
+        frame: the frame number, -1 if rows have none.
+        face: the name of the face in the picture.
+        known: whether OpenFace found the face with enough confidence.
+        confidence: 0 to 1.
+        labels: a label in {-1, 0, +1} for each of AUS.
+    """
 
     place: str
     picture: str
@@ -58,41 +70,34 @@ class Face(NamedTuple):
 
 
 class Reader:
-    """Reads files made in one go; `headers` has the columns of each distinct header line, which is parsed once."""
+    """Reads several files; `headers` has the columns of each distinct header line, which is parsed once."""
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
         self.headers: dict[bytes, Columns] = {}
 
     def faces(self, path: Path, picture: str = "") -> Iterator[Face]:
-        """The rows of one file, all of them of `picture` if that is given.
+        """The rows of a file, all of them of `picture` if it is given.
 
         Raises:
-            BadInput: a damaged file, a missing column, a value that cannot be.
+            BadInput: a damaged file, a missing column, an invalid value.
         """
-        rows = lines(path, AGAIN)
-        number, line = next(rows)
-        columns = self.headers.get(line)
+        lines = read_lines(path, AGAIN)
+        header = next(lines)
+        columns = self.headers.get(header.text)
         if columns is None:
-            columns = self.headers[line] = self._columns(path, number, line)
-        for number, line in rows:
-            # Rows can have hundreds of fields, and quotes only around a file name.
-            fields = fields_of(path, number, line, AGAIN) if b'"' in line else line.decode("ascii").split(",")
-            if len(fields) != columns.width:
-                what = f"{len(fields)} fields, {columns.width} in the header"
-                raise bad_line(path, number, line, what, AGAIN)
-            yield self._face(_Row(path, number, line, fields), columns, picture)
+            columns = self.headers[header.text] = self._columns(header)
+        for line in lines:
+            yield self._face(line, line.fields(columns.width), columns, picture)
 
-    def _columns(self, path: Path, number: int, line: bytes) -> Columns:
-        """The columns by their whole names: other columns, too, contain "_r" or "_c"."""
-        names = fields_of(path, number, line, AGAIN)
+    def _columns(self, header: Line) -> Columns:
+        """The columns by their full names, since other columns also contain "_r" or "_c"."""
+        names = header.fields()
         wanted = (self.choices.file_column,) if self.choices.file_column else FILE_COLUMNS
         kind = "r" if self.choices.labels == "intensity" else "c"
         aus = [f"AU{au:02d}_{kind}" if kind == "c" or au != _WITHOUT_INTENSITY else "" for au in AUS]
-        missing = [name for name in (self.choices.file_column, *aus) if name and name not in names]
-        if missing:
-            what = f"no column {', '.join(missing)} in the header {shown(line.strip())}"
-            raise bad_line(path, number, line, what, f"{AGAIN} with -aus, or see file_column, labels in {CHOICES_FILE}")
+        if missing := [name for name in (self.choices.file_column, *aus) if name and name not in names]:
+            raise header.missing_columns(missing, f"{AGAIN} with -aus, or see file_column, labels in {CHOICES_FILE}")
         kinds = [match[1] for name in names if (match := _AU_COLUMN.fullmatch(name))]
         return Columns(
             width=len(names),
@@ -105,66 +110,55 @@ class Reader:
             counts=f"{kinds.count('r')} + {kinds.count('c')}",
         )
 
-    def _face(self, row: _Row, columns: Columns, picture: str) -> Face:
-        confidence = row.number(columns.confidence, "confidence", 1.0) if columns.confidence >= 0 else 1.0
-        success = row.whole(columns.success, "success", 0, 1) if columns.success >= 0 else 1
+    def _face(self, line: Line, fields: list[str], columns: Columns, picture: str) -> Face:
+        confidence = 1.0
+        if columns.confidence >= 0:
+            confidence = _number(line, "confidence", fields[columns.confidence], 1.0)
+        success = _integer(line, "success", fields[columns.success], 0, 1) if columns.success >= 0 else 1
         known = success == 1 and confidence > self.choices.confidence
-        if columns.file >= 0 and not row.text(columns.file):
-            raise row.bad("no file name")
+        if columns.file >= 0 and not fields[columns.file]:
+            raise line.error("no file name")
         return Face(
-            place=f"{row.path}, line {row.line_number}",
-            picture=picture or (row.text(columns.file) if columns.file >= 0 else ""),
-            frame=row.whole(columns.frame, "frame", 1, None) if columns.frame >= 0 else -1,
-            face=row.text(columns.face) if columns.face >= 0 else "",
+            place=str(line),
+            picture=picture or (fields[columns.file] if columns.file >= 0 else ""),
+            frame=_integer(line, "frame", fields[columns.frame], 1) if columns.frame >= 0 else -1,
+            face=fields[columns.face] if columns.face >= 0 else "",
             known=known,
             confidence=confidence,
-            labels=self._labels(row, columns) if known else _UNKNOWN,
+            labels=self._labels(line, fields, columns) if known else _UNKNOWN,
         )
 
-    def _labels(self, row: _Row, columns: Columns) -> tuple[int, ...]:
+    def _labels(self, line: Line, fields: list[str], columns: Columns) -> tuple[int, ...]:
         pairs = list(zip(AUS, columns.aus, strict=True))
         if self.choices.labels == "presence":
-            return tuple(2 * row.whole(column, f"AU{au:02d}_c", 0, 1) - 1 for au, column in pairs)
+            return tuple(2 * _integer(line, f"AU{au:02d}_c", fields[column], 0, 1) - 1 for au, column in pairs)
         threshold = self.choices.threshold
         return tuple(
-            0 if column < 0 else 1 if row.number(column, f"AU{au:02d}_r", _STRONGEST) >= threshold else -1
+            0 if column < 0 else 1 if _number(line, f"AU{au:02d}_r", fields[column], _LARGEST) >= threshold else -1
             for au, column in pairs
         )
 
 
-class _Row(NamedTuple):
-    """The fields of a line, and where it stands."""
+def _number(line: Line, name: str, text: str, high: float) -> float:
+    """A number from 0 to `high`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= high:
+        raise line.error(f"{name} is {shown(text)}, not a number from 0 to {high:g}")
+    return value
 
-    path: Path
-    line_number: int
-    line: bytes
-    fields: list[str]
 
-    def bad(self, what: str) -> BadInput:
-        return bad_line(self.path, self.line_number, self.line, what, AGAIN)
-
-    def text(self, column: int) -> str:
-        return self.fields[column].strip()
-
-    def number(self, column: int, name: str, high: float) -> float:
-        """A number from 0 to `high`."""
-        try:
-            value = float(self.fields[column])
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= high:
-            raise self.bad(f"{name} is {shown(self.text(column))}, not a number from 0 to {high:g}")
-        return value
-
-    def whole(self, column: int, name: str, low: int, high: int | None) -> int:
-        """A whole number from `low` to `high`; versions differ in whether they write 1, 1.0 or 1.00."""
-        digits, _, rest = self.text(column).partition(".")
-        if not digits.isdecimal() or rest.strip("0") or int(digits) < low or (high is not None and int(digits) > high):
-            wanted = f"{low} or {high}" if high is not None else f"a whole number from {low}"
-            raise self.bad(f"{name} is {shown(self.text(column))}, not {wanted}")
-        return int(digits)
+def _integer(line: Line, name: str, text: str, low: int, high: int | None = None) -> int:
+    """An integer from `low` to `high`, which versions of OpenFace write as 1, 1.0 or 1.00."""
+    digits, _, rest = text.partition(".")
+    if not digits.isdecimal() or rest.strip("0") or int(digits) < low or (high is not None and int(digits) > high):
+        allowed = f"{low} or {high}" if high is not None else f"a whole number from {low}"
+        raise line.error(f"{name} is {shown(text)}, not {allowed}")
+    return int(digits)
 
 
 def _position(names: Sequence[str], *wanted: str) -> int:
-    """The position of the first wanted name that is there, else -1."""
+    """The position of the first of the wanted names that is present, or -1."""
     return next((names.index(name) for name in wanted if name in names), -1)

@@ -1,6 +1,6 @@
-"""RAF-DB, basic expressions, as its owners and other people pass it on.
+"""RAF-DB, basic expressions, in the layouts of its owners and of redistributed copies.
 
-Layouts, told apart by what is in the folder (or in `basic/`, `raf-basic/` or `DATASET/` inside it):
+Layouts, recognised by the content of the folder (or of `basic/`, `raf-basic/` or `DATASET/` inside it):
 
 | layout | labels | pictures |
 |---|---|---|
@@ -11,29 +11,31 @@ Layouts, told apart by what is in the folder (or in `basic/`, `raf-basic/` or `D
 | kaggle | train_labels.csv, test_labels.csv (image,label) and folders | train/1..7/*_aligned.jpg, test/1..7 |
 | class-folders | train/1..7 and test/1..7 or valid/1..7 | the same |
 
-Codes are 1 to 7 everywhere: surprise, fear, disgust, happiness, sadness, anger, neutral; here 0 to 6. A list that
-counts otherwise is a list of somebody else and goes through `rafdb_noisy.read_noisy_list`.
+Codes are 1 to 7 in all layouts: surprise, fear, disgust, happiness, sadness, anger, neutral; here 0 to 6. Lists with
+other codes come from other authors and are read by `rafdb_noise_lists.read_noisy_list`.
 
-Choices in fernoise.toml: `layout`, "list", "two-lists" or "folders", the first of these that is there by default;
-`images`, the folder of the pictures of a list, by default the first of Image/aligned, aligned, images, Image and the
-folder itself that holds any. `Image/original`, which is not aligned, is only taken when it is named so.
+Settings in fernoise.toml: `layout`, "list", "two-lists" or "folders", by default the first of these that is found;
+`images`, the folder with the pictures of a list, by default the first of Image/aligned, aligned, images, Image and the
+folder itself that has any. `Image/original` is not aligned and is only used if set here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import BadInput
+from ..files import Array
 from ..labels import RAFDB_CLASSES
 from .folders import contents
-from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
+from .listing import CHOICES_FILE, Check, Listing, absent, first, read_choices
 from .rafdb_noise_lists import NoisyList, read_noisy_list
-from .text_lines import bad_line, fields_of, header_columns, lines, shown
+from .text_lines import Line, read_lines, read_table, shown
 
 __all__ = ["NoisyList", "read", "read_noisy_list"]
 
@@ -41,11 +43,12 @@ ASK = "whdeng.cn/RAF/model1.html"
 
 _WORD = {"train": "training", "test": "test"}
 _COUNTS = {"train": (1290, 281, 717, 4772, 1982, 705, 2524), "test": (329, 74, 160, 1185, 478, 162, 680)}
+_LAYOUTS = ("list", "two-lists", "folders")
 _LIST = "list_patition_label.txt"
 _TWO_LISTS = {"train": "train_label.txt", "test": "test_label.txt"}
 _TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
 _IMAGES = ("Image/aligned", "aligned", "images", "Image", ".")
-# Of which part a picture in a folder may be: people call the test part "valid" or cut one from the training part.
+# Parts whose pictures a folder may contain: "valid" is the test part in some copies, in others split from training.
 _FOLDERS = {"train": ("train",), "valid": ("train", "test"), "test": ("test",)}
 _OWN_FILES = (CHOICES_FILE, _LIST, *_TWO_LISTS.values())
 _CODES = {str(code): code - 1 for code in range(1, 8)}
@@ -55,7 +58,15 @@ _FETCH = f"fetch the file again from {ASK}"
 
 @dataclass
 class _Copy:
-    """What a layout holds: label and place of each row, and the picture of each row that has one."""
+    """The content of a copy.
+
+    Attributes:
+        layout: which layout was found.
+        labels: the label of each row, by name ("train_00001").
+        where: the place of each row: file and line, or the picture.
+        pictures: the picture of each row that has one.
+        others: files among the pictures that belong to no row.
+    """
 
     layout: str
     labels: dict[str, int] = field(default_factory=dict)
@@ -64,7 +75,7 @@ class _Copy:
     others: list[str] = field(default_factory=list)
 
     def add(self, name: str, label: int, place: str) -> bool:
-        """Takes a row, unless there is one of this name."""
+        """Adds a row; returns False if there is one of this name already."""
         if name in self.labels:
             return False
         self.labels[name], self.where[name] = label, place
@@ -81,18 +92,18 @@ def read(root: Path) -> Listing:
         labels int64 [N]; parts "train" and "test"; each row is its own group, since subjects are not known.
 
     Raises:
-        BadInput: nothing there, a damaged list, a label that cannot be, a row twice, a picture in the wrong part.
+        BadInput: nothing found, a damaged list, an invalid label, a repeated row, a picture in the wrong part.
     """
     root = Path(root)
-    choices = read_choices(root, {"layout": str, "images": str})
+    choices = read_choices(root, {"layout": _LAYOUTS, "images": Path})
     bases = [base for name in (".", "basic", "raf-basic", "DATASET") if (base := root / name).is_dir()]
     copy = next((copy for base in bases if (copy := _read_base(root, base, choices))), None)
     if copy is None:
         raise absent("rafdb", root, ASK, f"EmoLabel/{_LIST} with Image/aligned/, or folders train/1 to train/7")
     names = sorted(copy.pictures, key=lambda name: (_part(name) != "train", name))
     if not names:
-        first = next(iter(copy.where.values()), "")
-        raise absent("rafdb", root, ASK, f"{len(copy.labels):,} rows but none of their pictures, the first {first}")
+        place = first(copy.where.values())
+        raise absent("rafdb", root, ASK, f"{len(copy.labels):,} rows but none of their pictures, the first {place}")
     labels = np.array([copy.labels[name] for name in names], np.int64)
     parts = np.array([_part(name) for name in names])
     return Listing(
@@ -110,55 +121,54 @@ def read(root: Path) -> Listing:
     )
 
 
-def _read_base(root: Path, base: Path, choices: dict[str, object]) -> _Copy | None:
-    """The first layout that is in a folder, or the chosen one; None where there is none."""
-    layouts: dict[str, Callable[[], _Copy | None]] = {
-        "list": lambda: _from_lists(root, base, {"": _LIST}, choices.get("images")),
-        "two-lists": lambda: _from_lists(root, base, _TWO_LISTS, choices.get("images")),
-        "folders": lambda: _from_folders(root, base),
-    }
-    chosen = choices.get("layout")
-    if chosen is not None and chosen not in layouts:
-        raise BadInput(f"{root / CHOICES_FILE}: layout = {chosen!r} must be one of {', '.join(layouts)}")
-    readers = layouts.values() if chosen is None else [layouts[str(chosen)]]
-    return next((copy for reader in readers if (copy := reader())), None)
+def _read_base(root: Path, base: Path, choices: dict[str, Any]) -> _Copy | None:
+    """The copy in a folder, in the chosen layout or the first that is found; None if there is none."""
+    for layout in (choices["layout"],) if "layout" in choices else _LAYOUTS:
+        if layout == "folders":
+            copy = _from_folders(root, base)
+        else:
+            files = {"": _LIST} if layout == "list" else _TWO_LISTS
+            copy = _from_lists(root, base, files, choices.get("images"))
+        if copy is not None:
+            return copy
+    return None
 
 
 def _part(name: str) -> str:
     return name.partition("_")[0]
 
 
-def _checks(copy: _Copy, labels: np.ndarray, parts: np.ndarray) -> Iterator[Check]:
-    """Rows, classes and pictures against what was published."""
+def _checks(copy: _Copy, labels: Array, parts: Array) -> Iterator[Check]:
+    """The comparison with the published rows, classes and pictures."""
     for part, counts in _COUNTS.items():
-        of_part = labels[parts == part]
-        yield Check(f"{_WORD[part]} rows", sum(counts), len(of_part))
-        for name, expected, found in zip(
-            RAFDB_CLASSES, counts, np.bincount(of_part, minlength=7).tolist(), strict=True
-        ):
+        of_part = np.bincount(labels[parts == part], minlength=7).tolist()
+        yield Check(f"{_WORD[part]} rows", sum(counts), sum(of_part))
+        for name, expected, found in zip(RAFDB_CLASSES, counts, of_part, strict=True):
             yield Check(f"class {name}, {_WORD[part]}", expected, found)
         missing = sorted(name for name in copy.labels if _part(name) == part and name not in copy.pictures)
-        where = f"{copy.where[missing[0]]}: {missing[0]}" if missing else ""
-        yield Check(f"pictures missing, {_WORD[part]}", 0, len(missing), where)
-    yield Check("other files among the pictures", 0, len(copy.others), min(copy.others, default=""))
+        yield Check.none(f"pictures missing, {_WORD[part]}", [f"{copy.where[name]}: {name}" for name in missing])
+    yield Check.none("other files among the pictures", sorted(copy.others))
 
 
 # --- lists
 
 
-def _from_lists(root: Path, base: Path, files: dict[str, str], images: object) -> _Copy | None:
-    """One list of all rows (its part is ""), or one a part, with the pictures in one folder."""
+def _from_lists(root: Path, base: Path, files: dict[str, str], images: str | None) -> _Copy | None:
+    """The layouts with one list of all rows (part ""), or with one list per part, and the pictures in one folder."""
     kind = "" if "" in files else "two-lists"
-    found = {part: path for part, name in files.items() if (path := _list_file(base, name))}
+    found = {}
+    for part, name in files.items():
+        if path := next((path for path in (base / "EmoLabel" / name, base / name) if path.is_file()), None):
+            found[part] = path
     if not found:
         return None
     copy = _Copy(kind or "official")
     for part, path in found.items():
         _read_list(copy, root, path, part)
-    folder = _image_folder(root, base, images)
+    folder = root / images if images else _image_folder(base)
     if folder is None:
         return copy
-    suffixed = _take_pictures(copy, root, folder)
+    suffixed = _find_pictures(copy, root, folder)
     if not suffixed:
         copy.layout = f"{kind}-flat" if kind else "flat"
     if images is not None:
@@ -166,58 +176,48 @@ def _from_lists(root: Path, base: Path, files: dict[str, str], images: object) -
     return copy
 
 
-def _list_file(base: Path, name: str) -> Path | None:
-    return next((path for path in (base / "EmoLabel" / name, base / name) if path.is_file()), None)
-
-
 def _read_list(copy: _Copy, root: Path, path: Path, part: str) -> None:
-    """Adds the rows of "train_00001.jpg 5" lines; `part` "" takes both parts.
+    """Adds the rows of a list with lines "train_00001.jpg 5"; part "" accepts both parts.
 
     Raises:
-        BadInput: another form of line, name or label, a row of the other part, or a row twice.
+        BadInput: an invalid line, name or label, a row of the other part, or a repeated row.
     """
     place = path.relative_to(root).as_posix()
-    for number, line in lines(path, _FETCH):
-        fields = line.decode().split()
+    for line in read_lines(path, _FETCH):
+        fields = line.text.decode().split()
         if len(fields) != 2:
-            raise bad_line(path, number, line, f"{len(fields)} fields, not a name and a label", _FETCH)
-        name = _name(path, number, line, fields[0])
-        if part and _part(name) != part:
-            raise bad_line(path, number, line, f"{shown(fields[0])} is no {_WORD[part]} picture", _FETCH)
-        if not copy.add(name, _label(path, number, line, fields[1]), f"{place}, line {number}"):
-            what = f"{shown(fields[0])} stands here and at {copy.where[name]}"
-            raise bad_line(path, number, line, what, "keep one of the two")
+            raise line.error(f"{len(fields)} fields, not a name and a label")
+        name = _name(line, fields[0], part)
+        if not copy.add(name, _label(line, fields[1]), f"{place}, line {line.number}"):
+            raise line.error(f"{shown(fields[0])} is listed here and at {copy.where[name]}", "keep one of the two")
 
 
-def _name(path: Path, number: int, line: bytes, word: str) -> str:
-    """The name of a row, such as train_00001."""
+def _name(line: Line, word: str, part: str) -> str:
+    """The name of a row, such as train_00001, of the given part or, for "", of any."""
     match = _NAME.fullmatch(word)
     if match is None:
-        what = f"{shown(word)} is no RAF-DB name such as train_00001.jpg or test_0001.jpg"
-        raise bad_line(path, number, line, what, _FETCH)
-    return match[1].lower()
+        raise line.error(f"{shown(word)} is no RAF-DB name such as train_00001.jpg or test_0001.jpg")
+    name = match[1].lower()
+    if part and _part(name) != part:
+        raise line.error(f"{shown(word)} is no {_WORD[part]} picture")
+    return name
 
 
-def _label(path: Path, number: int, line: bytes, word: str) -> int:
+def _label(line: Line, word: str) -> int:
     if word not in _CODES:
-        remedy = "a list that counts from 0 is no list of the owners: " + _FETCH
-        raise bad_line(path, number, line, f"label {shown(word)}, not 1 to 7", remedy)
+        remedy = f"a list with labels from 0 is not the owners' list: {_FETCH}"
+        raise line.error(f"label {shown(word)}, not 1 to 7", remedy)
     return _CODES[word]
 
 
-def _image_folder(root: Path, base: Path, chosen: object) -> Path | None:
-    """The folder of a list's pictures: the chosen one, or the first that holds any."""
-    if chosen is not None:
-        inside = not PurePosixPath(str(chosen)).is_absolute() and ".." not in PurePosixPath(str(chosen)).parts
-        if not inside or not (root / str(chosen)).is_dir():
-            raise BadInput(f"{root / CHOICES_FILE}: images = {chosen!r} is no folder in {root}; name one inside it")
-        return root / str(chosen)
+def _image_folder(base: Path) -> Path | None:
+    """The first of the usual folders that has pictures of a list."""
     folders = [folder for name in _IMAGES if (folder := base / name).is_dir()]
     return next((folder for folder in folders if any(_NAME.fullmatch(name) for name in contents(folder)[0])), None)
 
 
-def _take_pictures(copy: _Copy, root: Path, folder: Path) -> bool:
-    """Finds the pictures of the rows in one folder; returns whether their names end in "_aligned"."""
+def _find_pictures(copy: _Copy, root: Path, folder: Path) -> bool:
+    """Finds the pictures of the rows in a folder; returns whether their names end in "_aligned"."""
     matches = {name: _NAME.fullmatch(name) for name in contents(folder)[0]}
     suffixed = any(match[4] for match in matches.values() if match)
     for name, match in matches.items():
@@ -233,23 +233,27 @@ def _take_pictures(copy: _Copy, root: Path, folder: Path) -> bool:
 
 
 def _from_folders(root: Path, base: Path) -> _Copy | None:
-    """train/1..7 with test/1..7 or valid/1..7, and the tables of the Kaggle form where they are."""
+    """The layouts with train/1..7 and test/1..7 or valid/1..7, with or without Kaggle's tables."""
     if not any((base / "train" / code).is_dir() for code in _CODES):
         return None
     copy = _Copy("class-folders")
-    for folder in _FOLDERS:
+    for folder, parts in _FOLDERS.items():
         if (base / folder).is_dir():
-            _take_folder(copy, root, base / folder, _FOLDERS[folder])
+            _read_folder(copy, root, base / folder, parts)
     for part, name in _TABLES.items():
         table = next((path for path in (base / name, root / name) if path.is_file()), None)
         if table:
             copy.layout = "kaggle"
-            _join_table(copy, root, table, part)
+            _compare_table(copy, root, table, part)
     return copy
 
 
-def _take_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) -> None:
-    """Adds the pictures of 1/ to 7/; one of another part, or in two folders, is refused."""
+def _read_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) -> None:
+    """Adds the pictures of the class folders 1/ to 7/.
+
+    Raises:
+        BadInput: another class folder, a picture of another part, or one that is in two folders.
+    """
     for code in contents(folder)[1]:
         if code not in _CODES:
             raise BadInput(f"{folder / code}: class folder {shown(code)}, not 1 to 7; rename or remove it")
@@ -268,30 +272,21 @@ def _take_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) 
             copy.pictures[row] = path
 
 
-def _join_table(copy: _Copy, root: Path, table: Path, part: str) -> None:
-    """Compares the rows of train_labels.csv or test_labels.csv with the folders; rows without picture are noted.
+def _compare_table(copy: _Copy, root: Path, table: Path, part: str) -> None:
+    """Compares the rows of train_labels.csv or test_labels.csv with the folders, and adds rows without a picture.
 
     Raises:
-        BadInput: a label other than the folder's, a row twice or of the other part, no columns image and label.
+        BadInput: a label other than the folder's, a repeated row or one of the other part, a missing column.
     """
-    rows = lines(table, _FETCH)
-    at, width = header_columns(table, rows, ("image", "label"), _FETCH)
-    seen: dict[str, int] = {}
-    for number, line in rows:
-        fields = fields_of(table, number, line, _FETCH)
-        if len(fields) != width:
-            raise bad_line(table, number, line, f"{len(fields)} fields, {width} in the header", _FETCH)
-        name = _name(table, number, line, fields[at[0]])
-        label = _label(table, number, line, fields[at[1]])
-        if _part(name) != part:
-            raise bad_line(table, number, line, f"{shown(fields[at[0]])} is no {_WORD[part]} picture", _FETCH)
-        if name in seen:
-            raise bad_line(table, number, line, f"{shown(name)} stands here and in line {seen[name]}", "keep one")
-        seen[name] = number
-        place = f"{table.relative_to(root).as_posix()}, line {number}"
+    lines: dict[str, int] = {}
+    for line, (word, code) in read_table(table, _FETCH, ("image", "label")):
+        name, label = _name(line, word, part), _label(line, code)
+        if lines.setdefault(name, line.number) != line.number:
+            raise line.error(f"{shown(name)} is listed here and in line {lines[name]}", "keep one of the two")
+        place = f"{table.relative_to(root).as_posix()}, line {line.number}"
         if not copy.add(name, label, place) and copy.labels[name] != label:
             what = f"{shown(name)} has label {label + 1} here and is {copy.where[name]}"
-            raise bad_line(table, number, line, what, "table and folders must agree: " + _FETCH)
-    for name in [name for name in copy.pictures if _part(name) == part and name not in seen]:
+            raise line.error(what, f"table and folders must agree: {_FETCH}")
+    for name in [name for name in copy.pictures if _part(name) == part and name not in lines]:
         copy.others.append(copy.pictures.pop(name).relative_to(root).as_posix())
         del copy.labels[name], copy.where[name]

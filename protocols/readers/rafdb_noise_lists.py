@@ -1,8 +1,8 @@
-"""Lists of noisy RAF-DB training labels that other authors pass on.
+"""Lists of noisy RAF-DB training labels published by other authors.
 
-Known forms, all with one row a training picture and blanks between the fields:
+Known formats, all with one line per training picture and blanks between the fields:
 SCN (0.1noise_train.txt): the picture's path on the author's machine, label 0-6, CRLF or LF;
-EAC (noise01.txt): train_00001.jpg, label 1-7; Ada-CM: name, label 0-6, and a third column that is not read.
+EAC (noise01.txt): train_00001.jpg, label 1-7; Ada-CM: name, label 0-6, and a third column, which is ignored.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from ..noise import realised_rate
 from .listing import Listing
-from .text_lines import bad_line, lines, shown
+from .text_lines import read_lines, shown
 
 _ROW = re.compile(r"(.+\.\w+)[ \t]+(\S+)([ \t]+\S+)?\s*")
 _NAME = re.compile(r"((?:train|test)_\d+)(?:_aligned)?\.\w+", re.IGNORECASE)
-_REMEDY = "take the list as its author passed it on"
-# Rows a class must have before its most frequent given label says anything about the order of classes.
+_REMEDY = "use the list as its author published it"
+# Smallest number of rows of a class for which the most frequent given label is evidence of the order of classes.
 _ENOUGH = 20
 
 
@@ -32,7 +32,7 @@ class NoisyList:
 
     Attributes:
         given: int64 [T], 0-6 in the listing's class order.
-        base: 0 or 1, what the list counts its labels from.
+        base: 0 or 1, the smallest label of the list.
         rate: share of the training rows whose given label differs from the listing's.
     """
 
@@ -42,29 +42,28 @@ class NoisyList:
 
 
 def read_noisy_list(path: Path, listing: Listing, base: int | None = None) -> NoisyList:
-    """Reads a list of noisy labels for the training rows of a RAF-DB listing, whatever its order of rows.
+    """Reads a list of noisy labels for the training rows of a RAF-DB listing, in any order.
 
-    Names are cut to the base name and compared without "_aligned" and extension. A list that holds a 0 counts from 0,
-    one that holds a 7 from 1; with neither, the base that agrees with more of the listing's labels is taken. Rows of
-    pictures that a partial copy lacks are left out.
+    Base names are compared without "_aligned" and extension. Labels start at 0 if the list contains a 0, at 1 if it
+    contains a 7; otherwise the base that agrees with more of the listing's labels is used. Rows of pictures that are
+    missing in a partial copy are ignored.
 
     Args:
         path: the list.
-        listing: RAF-DB as `rafdb.read` returns it.
-        base: 0 or 1, where the list itself does not tell.
+        listing: RAF-DB as returned by `rafdb.read`.
+        base: 0 or 1, if the list itself does not determine it.
 
     Raises:
-        BadInput: a damaged line, a label that cannot be, a row twice, a test row or an unknown one, a training row the
-            list lacks, or a class of 20 rows or more that is given another label more than twice as often as its own
-            (the list is in another class order or belongs to other pictures).
+        BadInput: a damaged line, an invalid label, a repeated row, a test row or an unknown one, a training row that is
+            not listed, or a class of 20 rows or more with another label more than twice as often as its own (the list
+            has another class order or belongs to other pictures).
     """
     path = Path(path)
     rows = np.flatnonzero(listing.part == "train")
     names = [_stem(str(listing.path[row])) for row in rows]
     codes = _read_codes(path, set(names), listing.partial)
-    lacking = [name for name in names if name not in codes]
-    if lacking:
-        what = f"no row for {len(lacking):,} of {len(names):,} training pictures, the first {lacking[0]}"
+    if missing := [name for name in names if name not in codes]:
+        what = f"no row for {len(missing):,} of {len(names):,} training pictures, the first {missing[0]}"
         raise BadInput(f"{path}: {what}; {_REMEDY}, or read it with the copy it was made for")
     found = np.array([codes[name] for name in names], np.int64)
     reference = listing.labels[rows]
@@ -78,51 +77,50 @@ def read_noisy_list(path: Path, listing: Listing, base: int | None = None) -> No
 
 
 def _stem(path: str) -> str:
-    """train_00001 of any path to train_00001_aligned.jpg, with either kind of slash; "" for another name."""
+    """The name "train_00001" of a path to train_00001_aligned.jpg, with either kind of slash; "" for other names."""
     match = _NAME.fullmatch(re.split(r"[/\\]", path)[-1])
     return match[1].lower() if match else ""
 
 
 def _read_codes(path: Path, names: set[str], partial: bool) -> dict[str, int]:
-    """Label of each row as the list has it; rows that are not among `names` are refused unless the copy is partial."""
+    """The label of each row as in the list; rows that are not among `names` are refused unless the copy is partial."""
     codes: dict[str, int] = {}
-    columns = None
-    for number, line in lines(path, _REMEDY):
-        match = _ROW.fullmatch(line.decode())
+    has_third = None
+    for line in read_lines(path, _REMEDY):
+        match = _ROW.fullmatch(line.text.decode())
         third = bool(match and match[3])
-        if match is None or columns not in (None, third):
-            what = f"{shown(line.strip())} is no name and label, with the same number of columns throughout"
-            raise bad_line(path, number, line, what, _REMEDY)
-        columns = third
+        if match is None or has_third not in (None, third):
+            raise line.error(f"{shown(line.text.strip())} is no name and label, with the same columns in every line")
+        has_third = third
         name = _stem(match[1])
         if not name.startswith("train_") or (name not in names and not partial):
-            what = f"{shown(match[1])} is no training picture of this copy"
-            raise bad_line(path, number, line, what, "leave test rows out, and use a list made for this copy")
+            remedy = "remove test rows, and use a list made for this copy"
+            raise line.error(f"{shown(match[1])} is no training picture of this copy", remedy)
         if name in codes:
-            raise bad_line(path, number, line, f"{name} stands here a second time", "keep one of the two")
+            raise line.error(f"{name} is listed a second time", "keep one of the two")
         if match[2] not in tuple("01234567"):
-            raise bad_line(path, number, line, f"label {shown(match[2])}, not 0 to 6 nor 1 to 7", _REMEDY)
+            raise line.error(f"label {shown(match[2])}, not 0 to 6 nor 1 to 7")
         codes[name] = int(match[2])
     return codes
 
 
 def _base(path: Path, found: NDArray[np.int64], reference: NDArray[np.int64]) -> int:
-    """What the list counts from: by its lowest and highest label, else by agreement."""
+    """The smallest label of the list: by its lowest and highest label, otherwise by agreement with the reference."""
     if (found == 0).any() and (found == 7).any():
         raise BadInput(f"{path}: labels 0 and 7 in one list, which has seven classes; {_REMEDY}")
     if (found == 0).any() or (found == 7).any():
         return int((found == 7).any())
     agree = [int((found - base == reference).sum()) for base in (0, 1)]
     if agree[0] == agree[1]:
-        raise BadInput(f"{path}: neither a label 0 nor a 7, so it is open what it counts from; pass base=0 or base=1")
+        raise BadInput(f"{path}: neither a label 0 nor a 7, so the smallest label is unknown; pass base=0 or base=1")
     return int(agree[1] > agree[0])
 
 
 def _check_order(path: Path, given: NDArray[np.int64], reference: NDArray[np.int64], classes: tuple[str, ...]) -> None:
-    """Refuses a list in which most rows of a class are given one other class."""
+    """Raises BadInput if most rows of a class have one other class as given label."""
     for label, name in enumerate(classes):
         counts = np.bincount(given[reference == label], minlength=len(classes))
         other = int(counts.argmax())
         if counts.sum() >= _ENOUGH and counts[other] > 2 * counts[label]:
-            what = f"{counts[other]:,} of {counts.sum():,} rows of {name} are given {classes[other]}"
+            what = f"{counts[other]:,} of {counts.sum():,} rows of {name} have the label {classes[other]}"
             raise BadInput(f"{path}: {what}: another class order, or a list for other pictures; {_REMEDY}")

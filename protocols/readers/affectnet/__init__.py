@@ -1,1 +1,1 @@
-"""AffectNet in its two published layouts."""
+"""Reader of AffectNet in its two published releases."""

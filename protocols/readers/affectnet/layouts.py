@@ -1,31 +1,32 @@
-"""AffectNet as its owners distribute it, in two releases told apart by what is on disk.
+"""AffectNet as its owners distribute it, in two releases that are recognised by the files on disk.
 
 | layout | labels | pictures |
 |---|---|---|
 | CSV release | training.csv, validation.csv, automatically_annotated.csv | Manually_Annotated_Images/1/<hash>.<any> |
 | 2021 release | train_set/annotations/<n>_exp.npy, val_set/annotations/ | train_set/images/<n>.jpg, val_set/images/ |
 
-The tables of the CSV release may lie beside the pictures, in `*_file_list(s)` or `*_extracted` folders or elsewhere,
-four folders deep; validation.csv may lack its header line. The automatic part is in the CSV release only, and may stand
-beside the 2021 release. The part everybody reports on is "validation", as the owners call it. Rows with code 8 (none),
-9 (uncertain) or 10 (no face) are left out. Lists and class folders derived by others are not read: their ids cannot be
-checked. That the ids mean what the owners say is checked by the rules in affectnet_rows.
+The tables of the CSV release may be beside the pictures, in `*_file_list(s)` or `*_extracted` folders or elsewhere, up
+to four folders deep; validation.csv may lack its header line. The automatic part exists in the CSV release only, also
+beside the 2021 release. Papers report results on the part that the owners call "validation". Rows with code 8 (none), 9
+(uncertain) or 10 (no face) are left out. Lists and class folders derived by others are not read, since their class ids
+cannot be checked; the owners' class order is checked by the rules in labels.py.
 
-Choices in fernoise.toml: `release`, "csv" or "2021", where both are there; `training`, `validation`, `automatic`, a
-table, and `manual_images`, `automatic_images`, the folder with the numbered folders, where several are there;
-`box`, "face" (the CSV release's face box, the default; the whole picture where it has none) or "whole".
+Settings in fernoise.toml: `release`, "csv" or "2021", if both are present; `training`, `validation`, `automatic` (a
+table) and `manual_images`, `automatic_images` (the folder with the numbered folders), if there are several; `box`,
+"face" (the CSV release's face box, the default; the whole picture if it has none) or "whole".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import BadInput, unknown
 from ...labels import AFFECTNET_CLASSES
-from ..listing import CHOICES_FILE, Check, Listing, absent, read_choices
+from ..listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
 from . import csv_lists, npy_labels
 from .csv_lists import TABLES, Places
 from .labels import ASK, TRAIN_COUNTS, PartRows, check_class_order
@@ -36,13 +37,11 @@ __all__ = ["AFFECTNET_CLASSES", "PARTS", "read"]
 PARTS = ("train", "validation", "automatic")
 
 _WORD = {"train": "training", "validation": "validation", "automatic": "automatic"}
-_CHOICES: dict[str, type] = dict.fromkeys(
-    ("release", "training", "validation", "automatic", "manual_images", "automatic_images", "box"), str
-)
-_TABLE_CHOICE = {"train": "training", "validation": "validation", "automatic": "automatic"}
-# Rows of the tables, codes 8 to 10 included; people remove the one faulty row of training.csv.
+_PATHS = ("training", "validation", "automatic", "manual_images", "automatic_images")
+_CHOICES: dict[str, Allowed] = {"release": ("csv", "2021"), "box": ("face", "whole"), **dict.fromkeys(_PATHS, Path)}
+# Rows of the tables, including codes 8 to 10; in some copies the one faulty row of training.csv is removed.
 _TABLE_ROWS = {"train": (414_799, 414_798), "validation": (5_500,)}
-# The 2021 release mostly has one validation picture less; of which class is not published.
+# Most copies of the 2021 release lack one validation picture; its class is not published.
 _VALIDATION_ROWS, _VALIDATION_CLASS = {"csv": (4_000,), "2021": (4_000, 3_999)}, {"csv": (500,), "2021": (500, 499)}
 
 
@@ -51,15 +50,14 @@ def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
 
     Args:
         root: the data set's folder.
-        parts: those of "train", "validation" and "automatic" that are wanted; None for all there are. Only what is
-            wanted is read and checked.
+        parts: those of "train", "validation" and "automatic" to read and check; None for all that are found.
 
     Returns:
         labels int64 [N], 0-7 in AFFECTNET_CLASSES; each row is its own group, since subjects are not known.
 
     Raises:
-        BadInput: a wanted part is absent, a file is damaged, class ids in another order, a validation picture among the
-            training pictures.
+        BadInput: a requested part is absent, a file is damaged, class ids in another order, a validation picture among
+            the training pictures.
     """
     root = Path(root)
     choices = read_choices(root, _CHOICES)
@@ -71,22 +69,20 @@ def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
     releases = _releases(root, places, choices)
     found = [part for part in wanted if part in releases]
     if not found or (parts is not None and len(found) < len(wanted)):
-        lacking = ", ".join(part for part in wanted if part not in releases)
-        raise absent("affectnet", root, ASK, f"no {lacking}: neither {TABLES['train']} and the like nor train_set/")
+        missing = ", ".join(part for part in wanted if part not in releases)
+        raise absent("affectnet", root, ASK, f"no {missing}: neither {TABLES['train']} and the like nor train_set/")
     rows = [_read_part(root, part, releases[part], places, choices) for part in found]
-    _check_apart(rows)
+    _check_disjoint(rows)
     checks = [check for part_rows in rows for check in _checks(part_rows, releases[part_rows.part])]
     if parts is None:
         checks += [Check(f"{_WORD[part]} part", "there", "missing") for part in PARTS[:2] if part not in found]
-    return _listing(root, rows, [releases[part] for part in found], tuple(checks), choices)
+    return _listing(root, rows, [releases[part] for part in found], tuple(checks), choices.get("box", "face"))
 
 
-def _releases(root: Path, places: Places, choices: dict[str, object]) -> dict[str, str]:
-    """Release of each part that is there, "csv" or "2021"."""
+def _releases(root: Path, places: Places, choices: dict[str, Any]) -> dict[str, str]:
+    """The release of each part that is found, "csv" or "2021"."""
     release = choices.get("release")
-    if release not in (None, "csv", "2021"):
-        raise BadInput(f"{root / CHOICES_FILE}: release = {release!r} must be csv or 2021")
-    csv = [part for part in PARTS if places.tables[part] or _TABLE_CHOICE[part] in choices]
+    csv = [part for part in PARTS if places.tables[part] or _WORD[part] in choices]
     npy = [part for part, folder in FOLDERS.items() if npy_labels.is_release(root / folder)]
     both = {"train", "validation"} & set(csv) and npy
     if both and release is None:
@@ -96,13 +92,13 @@ def _releases(root: Path, places: Places, choices: dict[str, object]) -> dict[st
     return dict.fromkeys(csv, "csv") if release != "2021" else {}
 
 
-def _read_part(root: Path, part: str, release: str, places: Places, choices: dict[str, object]) -> PartRows:
-    """One part, with at least one row and the owners' class order."""
+def _read_part(root: Path, part: str, release: str, places: Places, choices: dict[str, Any]) -> PartRows:
+    """The rows of a part, at least one."""
     if release == "2021":
         rows = npy_labels.read_part(part, root)
     else:
         kind = "automatic" if part == "automatic" else "manual"
-        table = _one(root, places.tables[part], TABLES[part], _TABLE_CHOICE[part], choices)
+        table = _one(root, places.tables[part], TABLES[part], _WORD[part], choices)
         images = _one(root, places.images[kind], "folder of numbered folders", f"{kind}_images", choices)
         assert table is not None  # a part without a table is not among the releases
         rows = csv_lists.read_part(part, table, images, root)
@@ -112,22 +108,18 @@ def _read_part(root: Path, part: str, release: str, places: Places, choices: dic
     return rows
 
 
-def _one(root: Path, found: list[Path], what: str, choice: str, choices: dict[str, object]) -> Path | None:
-    """The chosen file or folder, else the only one."""
-    chosen = choices.get(choice)
-    if chosen is not None:
-        path = PurePosixPath(str(chosen))
-        if path.is_absolute() or ".." in path.parts or not (root / path).exists():
-            raise BadInput(f"{root / CHOICES_FILE}: {choice} = {chosen!r} is not there; name one inside {root}")
-        return root / path
+def _one(root: Path, found: list[Path], what: str, choice: str, choices: dict[str, Any]) -> Path | None:
+    """The chosen file or folder, or the only one that was found."""
+    if choice in choices:
+        return root / str(choices[choice])
     if len(found) > 1:
         names = ", ".join(path.relative_to(root).as_posix() for path in found)
         raise BadInput(f"{root}: more than one {what}: {names}; write {choice} = '...' in {root / CHOICES_FILE}")
     return found[0] if found else None
 
 
-def _check_apart(rows: list[PartRows]) -> None:
-    """Refuses a validation picture that is also in another part."""
+def _check_disjoint(rows: list[PartRows]) -> None:
+    """Raises BadInput if a validation picture is also in another part."""
     by_part = {part_rows.part: part_rows for part_rows in rows}
     validation = set(by_part["validation"].path.tolist()) if "validation" in by_part else set()
     for part in ("train", "automatic"):
@@ -138,7 +130,7 @@ def _check_apart(rows: list[PartRows]) -> None:
 
 
 def _checks(rows: PartRows, release: str) -> Iterator[Check]:
-    """One part against what was published, and its class order."""
+    """The comparison of a part with the published one, and the check of its class order."""
     word, counts = _WORD[rows.part], np.bincount(rows.labels, minlength=8).tolist()
     order = "as the owners'" if check_class_order(rows) else "too few rows to tell"
     yield Check(f"order of classes, {word}", "as the owners'", order, "" if order[0] == "a" else rows.source)
@@ -160,16 +152,11 @@ def _checks(rows: PartRows, release: str) -> Iterator[Check]:
 
 
 def _check(what: str, published: tuple[int, ...], found: int) -> Check:
-    """A comparison with several published counts; the first is named when none fits."""
+    """A comparison with several published counts; the first is the expected one if none fits."""
     return Check(what, found if found in published else published[0], found)
 
 
-def _listing(
-    root: Path, rows: list[PartRows], releases: list[str], checks: tuple[Check, ...], choices: dict[str, object]
-) -> Listing:
-    box = choices.get("box", "face")
-    if box not in ("face", "whole"):
-        raise BadInput(f"{root / CHOICES_FILE}: box = {box!r} must be face or whole")
+def _listing(root: Path, rows: list[PartRows], releases: list[str], checks: tuple[Check, ...], box: str) -> Listing:
     boxes = np.concatenate([part_rows.box for part_rows in rows])
     words = {"csv": "CSV release", "2021": "2021 release"}
     total = len(boxes)

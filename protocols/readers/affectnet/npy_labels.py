@@ -17,24 +17,24 @@ from .labels import ASK, CODES, PartRows
 FOLDERS = {"train": "train_set", "validation": "val_set"}
 _EXPRESSION = "_exp.npy"
 _MAGIC = b"\x93NUMPY\x01\x00"
-# Valence and arousal only tell whether the class ids are right, for which so many rows of a class are plenty.
+# Valence and arousal are only used to check the class ids, for which this number of rows of a class is enough.
 _PROBED = 200
 
 
 def is_release(folder: Path) -> bool:
-    """Whether a folder is one of this release: annotations/*_exp.npy."""
+    """Whether a folder belongs to this release: it contains annotations/*_exp.npy."""
     annotations = folder / "annotations"
     return annotations.is_dir() and any(name.endswith(_EXPRESSION) for name in contents(annotations)[0])
 
 
 def read_part(part: str, root: Path) -> PartRows:
-    """The rows of train_set/ or val_set/ whose picture is there, in the order of their numbers.
+    """The rows of train_set/ or val_set/ whose picture is on disk, in the order of their numbers.
 
-    Valence and arousal are read for up to 200 rows of a class, spread evenly, and are NaN elsewhere. Faces are cropped
-    already: boxes are NaN.
+    Valence and arousal are read for up to 200 evenly spaced rows of a class, and are NaN elsewhere. The pictures are
+    cropped faces, so boxes are NaN.
 
     Raises:
-        BadInput: an annotation that is no single number or holds a Python object, or an unknown expression code.
+        BadInput: an annotation that is no single number or contains a Python object, or an unknown expression code.
     """
     folder = root / FOLDERS[part]
     annotations = contents(folder / "annotations")[0]
@@ -49,7 +49,7 @@ def read_part(part: str, root: Path) -> PartRows:
     codes = np.array([scalars.code(folder / "annotations" / (stem + _EXPRESSION)) for stem in stems], np.int64)
     known = codes < 8
     has_picture = np.array([stem in pictures for stem in stems], np.bool_)
-    kept, lacking = np.flatnonzero(known & has_picture), np.flatnonzero(known & ~has_picture)
+    kept, missing = np.flatnonzero(known & has_picture), np.flatnonzero(known & ~has_picture)
     labels, names = codes[kept], [stems[row] for row in kept]
     place = folder.relative_to(root).as_posix()
     unlabelled = sorted(set(pictures) - set(stems))
@@ -65,8 +65,8 @@ def read_part(part: str, root: Path) -> PartRows:
         valence=valence,
         arousal=arousal,
         listed=len(stems),
-        missing=len(lacking),
-        first_missing=f"{place}/annotations/{stems[lacking[0]]}{_EXPRESSION}" if len(lacking) else "",
+        missing=len(missing),
+        first_missing=f"{place}/annotations/{stems[missing[0]]}{_EXPRESSION}" if len(missing) else "",
         unlabelled=len(unlabelled),
         first_unlabelled=f"{place}/images/{pictures[unlabelled[0]]}" if unlabelled else "",
     )
@@ -92,20 +92,20 @@ def _probe(
 
 
 class _Scalars:
-    """Reads .npy files of one number, or of one number as text; their few headers are parsed once each."""
+    """Reader of .npy files with one number, or one number as text; each distinct file header is parsed once."""
 
     def __init__(self) -> None:
         self._types: dict[bytes, np.dtype[np.generic]] = {}
 
     def code(self, path: Path) -> int:
-        """An expression code, 0 to 10."""
+        """The expression code in a file, 0 to 10."""
         value = self.number(path)
         if value not in CODES:
             raise BadInput(f"{path}: expression {value:g}, not 0 to 10; fetch the data again from {ASK}")
         return int(value)
 
     def number(self, path: Path) -> float:
-        """The number in a file, without unpickling anything."""
+        """The number in a file, read without unpickling."""
         try:
             with open(path, "rb", buffering=0) as file:
                 content = file.read()
@@ -123,7 +123,7 @@ class _Scalars:
 
 
 def _type(header: bytes) -> np.dtype[np.generic]:
-    """The type of a .npy file with one element.
+    """The element type in the header of a .npy file with one element.
 
     Raises:
         ValueError: another kind of file, more than one element, or a Python object, which is never unpickled.

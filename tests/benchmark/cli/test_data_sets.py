@@ -223,7 +223,7 @@ class TestAlign:
         write(tmp_path / "bp4d", picture=lambda index: np.full((32, 24, 3), 60 + index, np.uint8))
         plain = ("prepare", "bp4d", "--side", "16")
         assert at(tmp_path, *plain, "--align").exit_code == 0
-        refused(at(tmp_path, *plain), "cut in another way", NAME, "--out")
+        refused(at(tmp_path, *plain), "with another crop", NAME, "--out")
         assert at(tmp_path, *plain, "--out", str(tmp_path / "other")).exit_code == 0
         refused(at(tmp_path, *plain, "--align", "--out", str(tmp_path / "other")), "whole picture")
         aligned, whole = (open_pack(tmp_path / place / "bp4d-16") for place in ("packs", "other"))

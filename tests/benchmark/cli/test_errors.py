@@ -183,7 +183,7 @@ def test_aus_that_are_absent(refused: Refused, tmp_path: Path) -> None:
     assert "--synthetic" in message
     miniature_bp4d.write_au_occ(tmp_path / "bp4d")
     message = refused(*arguments)
-    assert message.startswith(f"bp4d-3fold reads {tmp_path / 'packs/bp4d-240'}, which is not there yet: ")
+    assert message.startswith(f"bp4d-3fold reads {tmp_path / 'packs/bp4d-240'}, which does not exist yet: ")
     assert f"fernoise-bench data prepare bp4d --side 240 --align --data-root {tmp_path}" in message
     prepare(listing_of("bp4d", tmp_path), tmp_path / "packs", 240, workers=1, skip_bad=False, report=lambda *_: None)
     assert "made from a copy that differs from the published bp4d" in refused(*arguments)

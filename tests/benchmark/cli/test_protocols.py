@@ -133,4 +133,4 @@ def test_a_copy_that_lacks_the_subjects_of_a_part_fails_with_the_reason(tmp_path
     words = words_for(find("bp4d-3fold-plain"), tmp_path, tmp_path / "runs")
     result = call(*[word if word != "part1" else "part3" for word in words])
     assert result.exit_code == 1
-    assert "bp4d-3fold-plain, part3: no annotated row tests; this copy lacks" in result.stderr
+    assert "bp4d-3fold-plain, part3: no annotated row for test; this copy lacks" in result.stderr

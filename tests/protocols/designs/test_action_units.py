@@ -108,8 +108,8 @@ def test_a_fold_without_a_row_to_test_or_train_is_told() -> None:
     protocol = find("bp4d-3fold-plain")
     group = np.array(dict(protocol.parts)["part1"])
     everything = loaded(protocol, group, len(group), 0)
-    for fold, what in (("part2", "tests"), ("part1", "trains")):
-        with pytest.raises(BadInput, match=f"^bp4d-3fold-plain, {fold}: no annotated row {what}; this copy lacks"):
+    for fold, what in (("part2", "test"), ("part1", "training")):
+        with pytest.raises(BadInput, match=f"^bp4d-3fold-plain, {fold}: no annotated row for {what}; this copy lacks"):
             au.cell(protocol, protocol.paper, "real", everything, fold, None, 0)
 
 
@@ -237,14 +237,14 @@ def test_the_noisy_set_is_the_automatic_part_and_waits_for_its_teacher(packed: t
 def test_any_face_serves_where_a_copy_has_no_automatic_part_unless_its_labels_are_needed(tmp_path: Path) -> None:
     write_bp4d(tmp_path)
     write_emotionet(tmp_path, manual=50, automatic=0)
-    assert len(opened("bp4d-3fold", tmp_path).loaded.wild) == 50
-    with pytest.raises(BadInput, match="no picture with automatic labels, which emotionet-3split trains on; ask"):
+    assert len(opened("bp4d-3fold", tmp_path).loaded.noisy) == 50
+    with pytest.raises(BadInput, match="no picture with automatic labels, which emotionet-3split needs for training"):
         opened("emotionet-3split", tmp_path)
 
 
 def test_automatic_labels_are_given_and_nobody_judged_them(packed: tuple[Path, Array, Array]) -> None:
     root, _, labels = packed
-    wild = opened("emotionet-3split", root).loaded.wild
+    wild = opened("emotionet-3split", root).loaded.noisy
     assert len(wild) == 160
     assert not wild.reference.any()
     known = {tuple(row) for row in labels[30:].tolist()}
@@ -254,7 +254,7 @@ def test_automatic_labels_are_given_and_nobody_judged_them(packed: tuple[Path, A
 def test_an_au_a_data_set_does_not_code_is_unknown_throughout(packed: tuple[Path, Array, Array]) -> None:
     root, _, labels = packed
     protocol = replace(find("bp4d-3fold"), noisy_labels_from="")
-    wild = open_data(protocol, "smoke", "real", root).loaded.wild
+    wild = open_data(protocol, "smoke", "real", root).loaded.noisy
     for column, name in enumerate(protocol.names):
         if name in EMOTIONET_AUS:
             shares = [(wild.given[:, column] == value).mean() for value in (-1, 0, 1)]
@@ -272,4 +272,4 @@ def test_a_copy_that_is_not_as_published_is_refused(tmp_path: Path) -> None:
         opened("bp4d-3fold-plain", tmp_path)
     found = open_data(find("bp4d-3fold-plain"), "paper", "real", tmp_path, partial=True)
     assert len(found.loaded.annotated) == 10
-    assert found.origin.digest != "published"
+    assert found.identity.origin.digest != "published"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fernoise_bench.protocols.base import Protocol, Size
 from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.datasets.catalog import listing_of
-from fernoise_bench.protocols.designs.splits import DRAWN, Splits, noisy_cell
+from fernoise_bench.protocols.designs.splits import DRAWN, Splits
+from fernoise_bench.protocols.designs.splits import cell as design_cell
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.packs.prepare import prepare
@@ -50,8 +51,12 @@ def flipped(part: Rows | None) -> Array:
     return part.given != part.reference
 
 
+def cell_with(protocol: Protocol, everything: Splits, level: float | None, draw: int) -> CellData:
+    return design_cell(protocol, protocol.small, "real", everything, None, level, draw)
+
+
 def cell_of(kind: str, level: float, draw: int = 0, **how: Any) -> CellData:
-    return noisy_cell(BY_KIND[kind], "real", splits(**how), level, draw)
+    return cell_with(BY_KIND[kind], splits(**how), level, draw)
 
 
 # --- drawn noise
@@ -125,8 +130,8 @@ def test_labels_are_drawn_from_each_faces_own_votes() -> None:
     votes[::2, 5] = 2
     everything = splits(votes=votes)
     protocol = replace(find("ferplus-annotator"), names=find("rafdb-sym").names)
-    cells = [noisy_cell(protocol, "real", everything, None, draw) for draw in range(20)]
-    given = np.stack([cell.train.given for cell in cells])
+    cells = [cell_with(protocol, everything, None, draw) for draw in range(20)]
+    given = np.stack([one.train.given for one in cells])
     assert (given[:, 1::2] == 2).all()  # annotators were of one mind
     assert set(np.unique(given[:, ::2]).tolist()) == {2, 5}
     assert (given[:, ::2] == 5).mean() == pytest.approx(0.2, abs=0.02)
@@ -188,7 +193,7 @@ def test_a_pack_of_another_copy_than_the_list_is_for(rafdb: Path, tmp_path: Path
     miniature_rafdb.write_official(tmp_path / "rafdb", listed)
     miniature_rafdb.write_noisy_list(tmp_path / "rafdb/EmoLabel/0.1noise_train.txt", "eac", listed)
     (tmp_path / "packs").symlink_to(rafdb / "packs")
-    with pytest.raises(BadInput, match="7 pictures of its pack are not there, the first Image/aligned/train_00050"):
+    with pytest.raises(BadInput, match="7 pictures of its pack are missing, the first Image/aligned/train_00050"):
         open_data(find("rafdb-sym:list-0.1"), "paper", "real", tmp_path, partial=True)
 
 
@@ -210,4 +215,4 @@ def test_a_profile_takes_the_same_rows_for_everybody_and_refuses_nothing_at_all(
 def test_a_split_without_validation_rows_has_no_validation_set() -> None:
     everything = splits()
     none = replace(everything, validation=everything.validation.take(np.zeros(0, np.int64)))
-    assert noisy_cell(find("rafdb-sym"), "real", none, 0.2, 0).validation is None
+    assert cell_with(find("rafdb-sym"), none, 0.2, 0).validation is None

@@ -22,7 +22,7 @@ from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.definitions.action_units import BP4D_3FOLD
 from fernoise_bench.protocols.definitions.expressions import FERPLUS_SYM
 from fernoise_bench.protocols.designs.action_units import binary
-from fernoise_bench.protocols.faces.generate import Faces, FaceSpecification, automatic_coder, faces
+from fernoise_bench.protocols.faces.generate import Faces, FaceSpecification, automatic_annotator, faces
 from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.rows import Array, CellData, Rows, describe_noise, rows
 from fernoise_bench.results.records.record import Record, audit_share, load_record
@@ -135,7 +135,7 @@ def test_coder_labels_alone_are_worse_than_clean_ones(
     spontaneous: tuple[Rows, Faces], unseen: Array, clean: float, tmp_path: Path
 ) -> None:
     frames, drawn = spontaneous
-    coded = frames.with_given(automatic_coder(drawn, SEED))
+    coded = frames.with_given(automatic_annotator(drawn, SEED))
     f1 = last(train(BP4D_3FOLD, plain(coded, ~unseen, unseen), tmp_path))
     say(f"12 AUs, labels of the automatic coder: mean F1 {f1:.1f}, clean {clean:.1f} (gate: 8 below)")
     assert clean - f1 >= 8

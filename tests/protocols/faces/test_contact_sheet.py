@@ -5,7 +5,7 @@ import pytest
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.faces.behaviour import NUMBERS
-from fernoise_bench.protocols.faces.contact_sheet import FONT, MEANINGS, action_unit, sheet, write
+from fernoise_bench.protocols.faces.contact_sheet import MEANINGS, action_unit, sheet, write
 
 SUBJECTS = ("Eve", "Gil", "Ada", "Kim")
 # Where each action unit must show, as left, top, right, bottom in parts of the image.
@@ -54,11 +54,13 @@ def test_sheet() -> None:
 
 
 def test_write() -> None:
-    image = np.full((10, 40, 3), 255, dtype=np.uint8)
-    write(image, 0, 0, "I?", scale=1)
-    assert (image[:5, :3, 0] < 255).sum() == bin(FONT["I"]).count("1")
-    assert (image[:, 4:] == 255).all()
-    write(image, 0, 36, "WWWW", scale=2)  # what does not fit is cut
+    image = np.full((20, 60, 3), 255, dtype=np.uint8)
+    write(image, 4, 10, "I?")
+    assert (image[4:16, 10:25] < 128).any()
+    assert (image[:, :10] == 255).all()
+    assert (image[:, 40:] == 255).all()
+    write(image, 4, 55, "WWWW")  # what does not fit is cut
+    assert (image[4:16, 55:] < 128).any()
 
 
 def test_bad_sheets() -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.faces import generate as module
-from fernoise_bench.protocols.faces.generate import AUS, Faces, FaceSpecification, annotators, automatic_coder, faces
+from fernoise_bench.protocols.faces.generate import (
+    AUS,
+    Faces,
+    FaceSpecification,
+    annotator_votes,
+    automatic_annotator,
+    faces,
+)
 
 BP4D = dict(
     zip(
@@ -88,7 +95,7 @@ def test_shapes_types_and_ranges() -> None:
     assert list(subjects) == ["a"] * 11 + ["b"] * 10
     assert found.pose.shape == found.light.shape == (21, 3)
     np.testing.assert_allclose(found.distribution.sum(axis=1), 1)
-    labels, votes = automatic_coder(found, 0), annotators(found, 0, 4)
+    labels, votes = automatic_annotator(found, 0), annotator_votes(found, 0, 4)
     assert labels.shape == (21, 3)
     assert labels.dtype == np.int8
     assert set(np.unique(labels)) == {-1, 1}
@@ -99,14 +106,14 @@ def test_shapes_types_and_ranges() -> None:
 def test_no_faces_is_no_error() -> None:
     found = faces(FaceSpecification(0, 16), 0)
     assert found.images.shape == (0, 16, 16, 3)
-    assert automatic_coder(found, 0).shape == (0, len(AUS))
-    assert annotators(found, 0).shape == (0, 10)
+    assert automatic_annotator(found, 0).shape == (0, len(AUS))
+    assert annotator_votes(found, 0).shape == (0, 10)
 
 
 def test_columns_follow_the_names_asked_for() -> None:
     every, some = (faces(FaceSpecification(50, 16, au_names=names), 2) for names in (AUS, ("AU12", "AU4")))
     assert np.array_equal(some.aus, every.aus[:, [AUS.index("AU12"), AUS.index("AU4")]])
-    assert np.array_equal(automatic_coder(some, 1)[:, 0], automatic_coder(every, 1)[:, AUS.index("AU12")])
+    assert np.array_equal(automatic_annotator(some, 1)[:, 0], automatic_annotator(every, 1)[:, AUS.index("AU12")])
 
 
 @pytest.mark.parametrize(("rates", "subjects"), [(BP4D, 41), (DISFA, 27)])
@@ -177,21 +184,21 @@ def test_ambiguity_spreads_the_votes() -> None:
 
 
 def test_annotators_follow_the_distribution(posed: Faces) -> None:
-    votes = annotators(posed, 0, count=50)
+    votes = annotator_votes(posed, 0, count=50)
     seen = np.stack([(votes == place).mean(axis=1) for place in range(7)], axis=1)
     assert np.abs(seen.mean(axis=0) - posed.distribution.mean(axis=0)).max() < 0.01
     assert np.abs(seen - posed.distribution).mean() < 0.04
-    assert not np.array_equal(votes, annotators(posed, 1, count=50))
+    assert not np.array_equal(votes, annotator_votes(posed, 1, count=50))
 
 
 def test_coder_misses_weak_actions_more(bp4d: Faces) -> None:
-    missed = automatic_coder(bp4d, 0) < 0
+    missed = automatic_annotator(bp4d, 0) < 0
     shares = [missed[bp4d.aus == intensity].mean() for intensity in (2, 3, 5)]
     assert shares[0] > shares[1] > shares[2]
 
 
 def test_coder_errs_more_on_turned_heads_and_bad_light(bp4d: Faces) -> None:
-    wrong = ((automatic_coder(bp4d, 0) > 0) != (bp4d.aus >= 2)).mean(axis=1)
+    wrong = ((automatic_annotator(bp4d, 0) > 0) != (bp4d.aus >= 2)).mean(axis=1)
     turn = np.abs(bp4d.pose[:, 0]) + np.abs(bp4d.pose[:, 1])
     assert wrong[turn > 18].mean() > wrong[turn < 8].mean() + 0.02
     across = np.abs(bp4d.light[:, 0])
@@ -199,7 +206,7 @@ def test_coder_errs_more_on_turned_heads_and_bad_light(bp4d: Faces) -> None:
 
 
 def test_coder_has_a_bias_for_each_subject(bp4d: Faces) -> None:
-    alarms = (automatic_coder(bp4d, 0) > 0) & (bp4d.aus == 0)
+    alarms = (automatic_annotator(bp4d, 0) > 0) & (bp4d.aus == 0)
     for name in ("AU4", "AU17"):
         column = alarms[:, list(BP4D).index(name)]
         rates = np.array([column[bp4d.subjects == subject].mean() for subject in np.unique(bp4d.subjects)])
@@ -210,7 +217,7 @@ def test_coder_has_a_bias_for_each_subject(bp4d: Faces) -> None:
 
 def test_coder_quality(bp4d: Faces) -> None:
     truth = bp4d.aus >= 2
-    wrong = [((automatic_coder(bp4d, 0, quality) > 0) != truth).mean() for quality in (0.5, 1.0, 4.0)]
+    wrong = [((automatic_annotator(bp4d, 0, quality) > 0) != truth).mean() for quality in (0.5, 1.0, 4.0)]
     assert wrong[0] > wrong[1] > wrong[2]
     assert 0.08 < wrong[1] < 0.25
 
@@ -240,6 +247,6 @@ def test_bad_specifications(bad: FaceSpecification, word: str) -> None:
 
 def test_bad_labellers(posed: Faces) -> None:
     with pytest.raises(BadInput, match="quality"):
-        automatic_coder(posed, 0, 0.0)
+        automatic_annotator(posed, 0, 0.0)
     with pytest.raises(BadInput, match="annotators"):
-        annotators(posed, 0, -1)
+        annotator_votes(posed, 0, -1)

@@ -82,7 +82,7 @@ class TestDecoding:
         assert avi_length(video) == 25
 
     def test_a_video_that_is_too_short(self, video: Path) -> None:
-        assert "frame 25 is wanted, but the video has 25" in refusal(video, [24, 25])
+        assert "no frame 25, the video has 25 frames" in refusal(video, [24, 25])
 
     def test_a_file_that_is_no_video(self, tmp_path: Path) -> None:
         (tmp_path / "a.avi").write_bytes(b"RIFF no video at all" * 10)

@@ -268,8 +268,8 @@ def cell(column: int, word: str) -> Callable[[list[str]], list[str]]:
         (4, cell(1, '"7"'), "AU1 is '7', not 0"),
         (3, cell(0, "x"), "frame 'x' is no frame number"),
         (3, cell(0, "9" * 5000), "is no frame number"),
-        (3, cell(0, "2440"), "frame 2440 is coded in an earlier line, too"),
-        (5, lambda cells: cells[:-1], "99 cells, the header has 100"),
+        (3, cell(0, "2440"), "frame 2440 is also coded in an earlier line"),
+        (5, lambda cells: cells[:-1], "99 fields instead of 100"),
         (1, cell(4, "x"), "no column for AU4 in the header"),
         (1, cell(5, "4"), "2 columns for AU4 in the header"),
         (1, lambda cells: ["2440", *"0" * 99], "no column for AU1 in the header"),
@@ -284,7 +284,7 @@ def test_a_line_that_cannot_be(tmp_path: Path, number: int, edit: Callable[[list
 
 def test_a_file_cut_within_a_line(tmp_path: Path) -> None:
     message = refusal(change(tmp_path, 7, lambda cells: cells[:30], end=""))
-    assert "line 7: the file looks truncated, it stops within this line: 30 cells" in message
+    assert "line 7: the file looks truncated, it stops within this line: 30 fields" in message
 
 
 def test_a_value_of_an_action_unit_nobody_uses_is_not_read(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.readers import emotionet
-from fernoise_bench.protocols.readers.emotionet import label_rows, read
+from fernoise_bench.protocols.readers.emotionet import read
+from fernoise_bench.protocols.readers.emotionet_labels import read_labels
 from fernoise_bench.protocols.readers.listing import Check, Listing
 
 from ..miniatures import emotionet as mini
@@ -153,7 +154,8 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_which_file_and_line_a_row_came_from(tmp_path: Path) -> None:
-    rows = label_rows(mini.write_both(tmp_path))
+    mini.write_both(tmp_path)
+    rows = read_labels([tmp_path / FILE_2020, *sorted(tmp_path.rglob("dataFile_*.txt"))])
     assert [path.name for path in rows.files] == [FILE_2020, "dataFile_0001.txt", "dataFile_0002.txt"]
     assert rows.file.tolist() == [0] * 6 + [1] * 5 + [2] * 3
     assert rows.line.tolist() == [2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 1, 2, 3]
@@ -200,10 +202,10 @@ def test_image_lists_made_from_files_that_are_there_are_not_read_twice(tmp_path:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ('manual = "other.csv"', 'manual = "other.csv" names nothing'),
-        ('pictures = "../elsewhere"', 'pictures = "../elsewhere" names nothing'),
-        ('pictures = "/"', 'pictures = "/" names nothing'),
-        ('image_lists = "both"', 'image_lists = "both" must be "manual" or "automatic"'),
+        ('manual = "other.csv"', "manual = 'other.csv' is not in"),
+        ('pictures = "../elsewhere"', "pictures = '../elsewhere' is not in"),
+        ('pictures = "/"', "pictures = '/' is not in"),
+        ('image_lists = "both"', "image_lists = 'both' must be one of 'automatic', 'manual'"),
         ("frames = 1", "unknown choice 'frames'"),
         ("pictures = 1", "pictures = 1 must be of type str"),
     ],

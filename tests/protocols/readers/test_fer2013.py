@@ -9,11 +9,10 @@ import pytest
 
 from fernoise_bench.protocols import noise
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.images.image_pool import copies_of, first_of_copies, in_memory
 from fernoise_bench.protocols.readers.fer2013 import (
     FerPlus,
     check_published,
-    copies_of,
-    first_occurrence,
     majority,
     read,
     to_ferplus,
@@ -146,7 +145,7 @@ def test_transition_constant(data: FerPlus, labels: np.ndarray, given: np.ndarra
 
 
 def test_duplicates(data: FerPlus, groups: np.ndarray) -> None:
-    assert first_occurrence(data.images).sum() == groups.max() + 1 == 34_034
+    assert first_of_copies(in_memory(data.images)).sum() == groups.max() + 1 == 34_034
     sizes = np.bincount(groups)
     assert (sizes > 1).sum() == 1516
     assert sizes[sizes > 1].sum() == 3369
@@ -167,7 +166,7 @@ def test_labels_inside_groups_of_duplicates(data: FerPlus, groups: np.ndarray) -
 
 def test_copies_of_training_images(data: FerPlus, labels: np.ndarray, given: np.ndarray) -> None:
     training = data.usage == TRAINING
-    copy = copies_of(data.images, data.images[training])
+    copy = copies_of(in_memory(data.images), in_memory(data.images[training]))
     assert copy[training].all()
     assert [int((copy & (data.usage == usage)).sum()) for usage in (PUBLIC, PRIVATE)] == [280, 288]
     kept = (labels < 7) & ~copy
@@ -175,7 +174,7 @@ def test_copies_of_training_images(data: FerPlus, labels: np.ndarray, given: np.
     assert (kept & (data.usage == PRIVATE)).sum() == 2880
     assert np.bincount(labels[kept & (data.usage == PRIVATE)]).tolist() == [1051, 857, 287, 357, 243, 13, 72]
     rows = np.flatnonzero(training & (labels < 7))
-    distinct = rows[first_occurrence(data.images[rows])]
+    distinct = rows[first_of_copies(in_memory(data.images[rows]))]
     assert (len(distinct), wrong(given, labels, distinct)) == (23_875, 32.4)
 
 

@@ -275,7 +275,7 @@ def test_published_content_passes_in_any_writing_and_altered_content_needs_parti
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sums = fer2013._content_sums(read(write(tmp_path), partial=True))
-    monkeypatch.setattr(fer2013, "_ROWS", (3, 1, 1))
+    monkeypatch.setattr(fer2013, "ROWS", (3, 1, 1))
     monkeypatch.setattr(fer2013, "_SUMS", {part: sums[part] for part in fer2013._SUMS})
     check_content(read(write(tmp_path, end="\r\n")))
     faces, votes = faces_lines(), votes_lines()

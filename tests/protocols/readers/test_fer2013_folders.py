@@ -143,7 +143,7 @@ def test_published_content_passes_and_altered_content_needs_partial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
-    monkeypatch.setattr(fer2013, "_ROWS_FOLDERS", (2, 1, 1))
+    monkeypatch.setattr(fer2013, "ROWS_FOLDERS", (2, 1, 1))
     monkeypatch.setattr(fer2013, "_SUMS_FOLDERS", fer2013._content_sums(read(tmp_path, partial=True)))
     assert read(tmp_path).layout == "folders"
     path = tmp_path / FOLDERS[0] / "label.csv"

@@ -1,4 +1,4 @@
-"""The rules that turn votes and codes into labels, and find copies."""
+"""The rules that turn votes and codes into labels."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fernoise_bench.protocols.labels import FER2013_CLASSES, FERPLUS_CLASSES
-from fernoise_bench.protocols.readers.fer2013 import copies_of, first_occurrence, majority, to_ferplus
+from fernoise_bench.protocols.readers.fer2013 import majority, to_ferplus
 
 
 def cntk_majority(votes: list[int]) -> int:
@@ -63,25 +63,3 @@ def test_no_label_stays_no_label_and_codes_beyond_raise() -> None:
     assert to_ferplus(np.array([-1, 0, -1, 6])).tolist() == [-1, 4, -1, 0]
     with pytest.raises(IndexError):
         to_ferplus(np.array([7]))
-
-
-def faces(*kinds: int) -> np.ndarray:
-    images = np.random.default_rng(0).integers(0, 256, (10, 48, 48), dtype=np.uint8)
-    return images[list(kinds)]
-
-
-def test_first_occurrence() -> None:
-    assert first_occurrence(faces(3, 1, 3, 3, 2, 1)).tolist() == [True, True, False, False, True, False]
-    assert first_occurrence(faces()).tolist() == []
-
-
-def test_first_occurrence_tells_a_single_pixel() -> None:
-    images = faces(1, 1)
-    images[1, 47, 47] ^= 1
-    assert first_occurrence(images).all()
-
-
-def test_copies_of() -> None:
-    assert copies_of(faces(1, 5, 2, 5), faces(5, 7, 1, 1)).tolist() == [True, True, False, True]
-    assert copies_of(faces(1, 2), faces()).tolist() == [False, False]
-    assert copies_of(faces(), faces(1)).dtype == np.bool_

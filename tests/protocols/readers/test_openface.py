@@ -234,7 +234,7 @@ def test_the_file_column_can_be_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ('labels = "both"', 'labels = "both" must be "presence" or "intensity"'),
+        ('labels = "both"', "labels = 'both' must be one of 'presence', 'intensity'"),
         ("threshold = 1", "threshold = 1 must be of type float"),
         ("au28 = true", "unknown choice 'au28'"),
     ],
@@ -261,7 +261,7 @@ def test_other_lengths_do_not_line_up(
     tmp_path: Path, write: Callable[[Path, str, list[str]], Path], count: int
 ) -> None:
     write(tmp_path, "rafdb", [*PATHS, "z.jpg"][:count])
-    assert f"rafdb.csv: {count} pictures here, 5 in rafdb, which are joined in order" in refusal(tmp_path)
+    assert f"rafdb.csv: {count} pictures here, 5 in rafdb, which are matched by order" in refusal(tmp_path)
 
 
 def test_a_missing_frame_is_refused(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_missing_frame_is_refused(tmp_path: Path) -> None:
 def test_several_faces_without_names_are_refused(tmp_path: Path) -> None:
     rows = [mini.image_row(0), mini.image_row(1, face=1), mini.image_row(2)]
     mini.write(tmp_path / "rafdb.csv", [mini.image_header(), *rows])
-    assert "rafdb.csv, line 3: face '1': with several faces a picture" in refusal(tmp_path, listing(["a", "b", "c"]))
+    assert "rafdb.csv, line 3: face '1': with several faces per picture" in refusal(tmp_path, listing(["a", "b", "c"]))
 
 
 @pytest.mark.parametrize("again", [PATHS[1], Path(PATHS[1]).with_suffix(".png").name])
@@ -347,7 +347,7 @@ def test_impossible_frames_are_refused(tmp_path: Path) -> None:
         (lambda text: b"", "the file is empty"),
         (lambda text: text.replace(b"AU28_c", b"AU28_x"), "line 1: no column AU28_c in the header"),
         (lambda text: text[:-20], "line 6: the file looks truncated, it stops within this line"),
-        (lambda text: text.replace(b"0.5,", b"0.5,0.5,", 1), "line 2: 44 fields, 43 in the header"),
+        (lambda text: text.replace(b"0.5,", b"0.5,0.5,", 1), "line 2: 44 fields instead of 43"),
         (lambda text: text.replace(b"train_10", b"train\0", 1), "line 3: byte 0x00, so this is no plain ASCII text"),
         (lambda text: text.decode().encode("utf-16"), "line 1: byte 0xff, so this is no plain ASCII text"),
         (lambda text: text.replace(b"\n", b"\n\n", 2), "line 2: an empty line between rows"),

@@ -151,11 +151,11 @@ def test_choices_name_the_release_and_its_places(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("release = '2020'", "must be csv or 2021"),
-        ("box = 'none'", "must be face or whole"),
-        ("training = '../training.csv'", "is not there; name one inside"),
-        ("training = 'nowhere.csv'", "is not there; name one inside"),
-        ("manual_images = '/tmp'", "is not there; name one inside"),
+        ("release = '2020'", "must be one of 'csv', '2021'"),
+        ("box = 'none'", "must be one of 'face', 'whole'"),
+        ("training = '../training.csv'", "is not in"),
+        ("training = 'nowhere.csv'", "is not in"),
+        ("manual_images = '/tmp'", "is not in"),
         ("train = 'x'", "unknown choice"),
     ],
 )
@@ -259,7 +259,7 @@ def test_an_absent_data_set_says_where_to_ask(tmp_path: Path) -> None:
         (lambda line: ",".join([*line.split(",")[:-3], "", "0", "0"]), "expression '' is no number"),
         (lambda line: ",".join([*line.split(",")[:-1], "calm"]), "arousal 'calm' is no number"),
         (lambda line: line + ",1", "10 fields instead of 9"),
-        (lambda line: miniature.line("validation", 0, 0), "stands here and in line 2 with the same face box"),
+        (lambda line: miniature.line("validation", 0, 0), "is listed here and in line 2 with the same face box"),
     ],
 )
 def test_damaged_rows_are_refused_by_file_line_and_value(tmp_path: Path, new: Callable[[str], str], says: str) -> None:
