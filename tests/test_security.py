@@ -71,7 +71,9 @@ def test_nothing_is_evaluated() -> None:
         "ElementTree.parse",
         "ET.parse",
     )
-    assert not [(place, what) for place, _, what in calls() if what.endswith(parsers)]
+    assert not [
+        (place, what) for place, _, what in calls() if what.endswith(parsers) and what != "np.fromstring"
+    ]  # of numbers as text
 
 
 def test_no_shell() -> None:

@@ -111,8 +111,7 @@ def table(
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     paper = name in TABLE_IDS
-    flags = {"long": long, "ranks": ranks, "audit": audit, "check": check}
-    kinds = [kind for kind, given in flags.items() if given]
+    kinds = [kind for kind, given in {"long": long, "ranks": ranks, "audit": audit, "check": check}.items() if given]
     for kind in kinds:
         if paper != (kind == "check"):
             of, others = ("a protocol's table", "a paper's") if paper else ("a paper's table", "a protocol")
@@ -125,15 +124,14 @@ def table(
         if paper:
             from ...results.papers.tables import paper_table
 
-            given = unless_default(runs)
-            tables: Sequence[Table] = paper_table(records, name, rule=rule, allow_mixed=allow_mixed, runs=given)
+            own = unless_default(runs)
+            tables: Sequence[Table] = paper_table(records, name, rule=rule, allow_mixed=allow_mixed, runs=own)
         else:
             mine = records_of_protocol(records, name, runs, as_options(profile, synthetic, recipe))
-            tables = [
-                each
-                for kind in kinds or [""]
-                for each in _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed)
-            ]
+            printed = (
+                _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed) for kind in kinds or [""]
+            )
+            tables = [each for tables_of_kind in printed for each in tables_of_kind]
         from ...results.tables.render import render
 
         click.echo(render(tables, form), nl=False)

@@ -124,7 +124,7 @@ def test_what_the_readme_says_of_its_numbers(records: list[Record]) -> None:
     counts = [audit_of(record.epochs[-1]) for record in chosen(records, PROTOCOLS[0], BASELINE)]
     wrong = fmean(100 * count.wrong / count.entries for count in counts)
     assert f"FER2013's own labels, of which {wrong:.0f} % differ from that majority" in text
-    (size,) = {record.identity.epochs for record in records}
+    (size,) = {record.identity.settings.recipe.epochs for record in records}
     assert f"on 4,000 faces of 48 px for {size} epochs" in text
 
 
@@ -198,7 +198,7 @@ def f1_row(records: list[Record], protocol: str, method: str) -> list[str]:
 
 
 def test_the_table_on_generated_faces_is_what_the_records_say(ships: list[Record]) -> None:
-    mine = [record for record in ships if record.identity["protocol"]["name"] == "bp4d-3fold"]
+    mine = [record for record in ships if record.protocol == "bp4d-3fold"]
     rows = [f1_row(ships, "bp4d-3fold", method) for method in ranked(mine, "bp4d-3fold")]
     table = markdown(rows, ["method", "mean F1"])
     assert f"\n\n{table}\n\n" in text_of("docs/leaderboard.md"), f"the second table is now\n{table}"
@@ -207,7 +207,7 @@ def test_the_table_on_generated_faces_is_what_the_records_say(ships: list[Record
 def test_recot_is_last_as_printed_and_not_with_a_summed_loss(ships: list[Record]) -> None:
     text = words_of("docs/leaderboard.md")
     for protocol in ("bp4d-3fold", "emotionet-3split"):
-        mine = [record for record in ships if record.identity["protocol"]["name"] == protocol]
+        mine = [record for record in ships if record.protocol == protocol]
         base = [record for record in mine if ":" not in record.method]
         assert ranked(base, protocol)[-1] == "recot"
     printed, summed = (f1_row(ships, "emotionet-3split", name)[1] for name in ("recot", "recot:sum"))
