@@ -87,11 +87,7 @@ class GroupedCommand(click.Command):
 
 
 def take_engine_options(options: dict[str, Any]) -> EngineOptions:
-    """Moves the engine options out of a command's options, and sets the device they ask for.
-
-    Raises:
-        BadInput: options that contradict each other.
-    """
+    """Moves the engine options out of a command's options, and sets the device; BadInput for contradictions."""
     engine = EngineOptions(**{name: options.pop(name) for name in EngineOptions.__dataclass_fields__})
     options["device"] = engine.device(options["device"])
     options["device_here"] = not engine.on_cluster

@@ -69,11 +69,6 @@ class Grid:
         """The names of the methods that run."""
         return tuple(dict.fromkeys(trial.method.name for trial in self.trials))
 
-    @property
-    def seeds(self) -> int:
-        """How many seeds each cell has."""
-        return len({trial.seed for trial in self.trials})
-
 
 def make_grid(request: RunRequest) -> Grid:
     """The trials of a request, ordered by seed, level, fold and method, so that those with equal data are neighbours.
@@ -222,11 +217,7 @@ def why_not_applicable(method: MethodSpec, protocol: Protocol, offers: frozenset
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
-    """The numbers of a comma-separated list.
-
-    Raises:
-        BadInput: something else; the message names the option.
-    """
+    """The numbers of a comma-separated list; BadInput, which names the option, for anything else."""
     try:
         if not text.isascii():  # float() takes digits of other scripts too
             raise ValueError(text)

@@ -17,7 +17,6 @@ from .grid import Grid, RunRequest, make_grid, why_not_applicable
 class TableGrid:
     """The grids of a table, one for each protocol, and "method on protocol" that cannot run, with the reasons."""
 
-    table_id: str
     grids: tuple[Grid, ...]
     left_out: dict[str, str]
 
@@ -51,7 +50,7 @@ def make_table_grid(table_id: str, request: RunRequest) -> TableGrid:
     if not grids:
         named, reason = next(iter(left_out.items()))
         raise BadInput(f"--table {table_id}: none of the methods asked for can run ({named}: {reason}); name others")
-    return TableGrid(table_id, tuple(grids), left_out)
+    return TableGrid(tuple(grids), left_out)
 
 
 def _selected(asked: Sequence[Wanted], request: RunRequest) -> list[Wanted]:
