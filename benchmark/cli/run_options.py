@@ -68,7 +68,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Data and results": ("synthetic", "data_root", "partial", "out"),
         "Training": ("device", "precision", "compiled", "weights", "recipe"),
         "Engine": ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch"),
-        "The whole suite": ("whole", "gpus", "gpu"),
+        "All tables": ("all_tables", "gpus", "gpu"),
     }
 )  # fmt: skip
 

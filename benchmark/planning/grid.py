@@ -212,7 +212,7 @@ def why_not_applicable(method: MethodSpec, protocol: Protocol, offers: frozenset
     """Why a method cannot run on a protocol with a kind of recipe ("protocol" or "native"), or an empty string."""
     reason = method.missing(protocol, offers)
     if not reason and recipe == "native" and not native_recipe(method.name, protocol):
-        return "has no recipe of its own that is stated well enough"
+        return "has no native recipe: its paper does not state one completely"
     return reason
 
 
