@@ -101,12 +101,12 @@ def table(
 ) -> None:
     """Print the results of a protocol or a paper's table.
 
-    A protocol's table has methods by noise levels or by AUs; a paper's (as recot-2) reported and measured numbers and
-    their differences.
+    A protocol's table has methods by noise levels or AUs; a paper's (as recot-2) reported and measured numbers.
     """
     from ...protocols import catalog
     from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
+    from ...results.tables.render import render
 
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
@@ -134,8 +134,6 @@ def table(
                 for kind in kinds or [""]
                 for each in _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed)
             ]
-        from ...results.tables.render import render
-
         click.echo(render(tables, form), nl=False)
 
 
