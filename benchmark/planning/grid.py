@@ -90,7 +90,10 @@ def make_grid(request: RunRequest) -> Grid:
     if source == "real":
         identity, data = identify_data(protocol, profile, request.data_root, partial=request.partial)
     methods, not_applicable = choose_methods(request, protocol, offered(protocol, source, identity))
-    job = make_job(request, protocol, profile, source, identity)
+    # the initial weights are read here, so that a wrong file ends the run at once
+    settings, weights = _settings(request, protocol.profile(profile).recipe)
+    where = (request.data_root, request.out)
+    job = Job(protocol, profile, source, *where, settings, weights, request.partial, identity.origin, aux=identity.aux)
     jobs = {method.name: _job_of(method, job, request) for method in methods}
     seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(
@@ -129,15 +132,6 @@ def identify_data(
 def _stamp_of_readers() -> str:
     """Of the code that reads data sets, so that what another version of it found is not used."""
     return file_stamps([Path(catalog.__file__).parent])
-
-
-def make_job(request: RunRequest, protocol: Protocol, profile: str, source: Source, data: DataIdentity) -> Job:
-    """What all trials share; reads the initial weights, so that a wrong file ends the run at once."""
-    settings, weights = _settings(request, protocol.profile(profile).recipe)
-    return Job(
-        *(protocol, profile, source, request.data_root, request.out, settings, weights, request.partial, data.origin),
-        aux=data.aux,
-    )
 
 
 def _job_of(method: MethodSpec, job: Job, request: RunRequest) -> Job:
