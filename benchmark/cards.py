@@ -37,7 +37,7 @@ def method_rows(method: MethodSpec) -> CardRows:
     for recipe, data in recipes.items():
         shares_data = any(other is not recipe and set(others) & set(data) for other, others in recipes.items())
         which = f", {', '.join(data)}" * (len(recipes) > 1) + f" from {recipe.weights}" * shares_data
-        rows += [(f"native {name}{which}", value, source) for name, value, source in rows_of(recipe)]
+        rows += [(f"native {name}{which}", value, source) for name, value, source in recipe_rows(recipe)]
     return rows
 
 
@@ -132,12 +132,7 @@ def noise_rows(protocol: Protocol, profile: str) -> CardRows:
     return rows
 
 
-def recipe_rows(protocol: Protocol, profile: str) -> CardRows:
-    """(name, value, source) of each value that a profile's training recipe uses."""
-    return rows_of(protocol.profile(profile).recipe)
-
-
-def rows_of(recipe: Recipe) -> CardRows:
+def recipe_rows(recipe: Recipe) -> CardRows:
     """(name, value, source) of each value that a training recipe uses."""
     augmentation = recipe.augmentation
     unused = {"sources", "augmentation"}

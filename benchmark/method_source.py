@@ -37,8 +37,8 @@ def source_digest(target: str) -> str:
         BadInput, ImportError: the module has no source file, or does not exist.
         OSError, SyntaxError: a file cannot be read, or is not valid Python.
     """
-    own, *others = source_files(target)
-    codes = [_code_of(own), *sorted({_code_of(path) for path in others} - {_code_in(b"", "")})]
+    own, *others = (_code_in(path.read_bytes(), path.name) for path in source_files(target))
+    codes = [own, *sorted(set(others) - {_code_in(b"", "")})]
     return hashlib.sha256("\n".join(codes).encode()).hexdigest()[:16]
 
 
@@ -116,10 +116,6 @@ def _file_in(folder: Path, parts: Sequence[str]) -> Path | None:
     base = folder.joinpath(*parts)
     candidates = (base.parent / f"{base.name}.py", base / "__init__.py")
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _code_of(path: Path) -> str:
-    return _code_in(path.read_bytes(), path.name)
 
 
 @functools.lru_cache(maxsize=256)

@@ -98,8 +98,8 @@ class MethodSpec:
         cls = load_class(self.target)
         if {_loaded_digest(self.target), _digest_on_disk(self.target)} != {self.digest}:
             raise BadInput(
-                f"{self.name}: its code is not what it was when the run began (edited since, or this machine has "
-                "another version): run again to train the code there is now"
+                f"{self.name}: its code has changed since the run began (edited, or this machine has another version): "
+                "start the run again to train the present code"
             )
         return cls
 

@@ -52,11 +52,7 @@ class Settings:
 
 
 def choose_device(asked: str) -> str:
-    """The device kind, "cpu" or "cuda"; "auto" takes CUDA where there is a CUDA device.
-
-    Raises:
-        BadInput: CUDA was asked for and there is none.
-    """
+    """The device kind, "cpu" or "cuda", of "auto" too; BadInput where CUDA is asked for and there is none."""
     if asked == "auto":
         return "cuda" if _sees_cuda() else "cpu"
     if asked == "cuda" and not _sees_cuda():

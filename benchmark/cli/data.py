@@ -117,8 +117,8 @@ def data_prepare(
     """Decode and resize the pictures of a data set once.
 
     The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is
-    cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA
-    and EmotioNet need --align, which needs dlib: pip install 'fernoise-bench[align]'.
+    cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA and EmotioNet need --align,
+    which needs dlib: pip install 'fernoise-bench[align]'.
     """
     from ...protocols.datasets.catalog import RAW, listing_of
     from ...protocols.packs.prepare import prepare

@@ -54,11 +54,7 @@ def diff(left: Path, right: Path, as_json: bool) -> None:
 
 
 def _records(folder: Path) -> list[Record]:
-    """The records of a folder; damaged trials are named on standard error and count as missing.
-
-    Raises:
-        BadInput: the folder holds no trial.
-    """
+    """The records of a folder, BadInput for one without trials; names damaged trials, which count as missing."""
     from ...results.records.record import load_records
 
     records, damaged = load_records(folder)

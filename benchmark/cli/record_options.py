@@ -57,13 +57,10 @@ def unless_default(runs: Path) -> str:
 
 
 def read_records(runs: Path) -> tuple[list[Record], list[str], str]:
-    """The records of a folder, or the reference leaderboard where the default folder has none.
+    """The records of a folder, or of the reference leaderboard where the default folder has none.
 
     Returns:
         Records, a message for each damaged trial, and a notice where they are the reference leaderboard's, else "".
-
-    Raises:
-        BadInput: a folder other than the default that does not exist.
     """
     from ...results.records.reference_leaderboard import records_or_shipped
 

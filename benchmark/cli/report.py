@@ -30,26 +30,19 @@ def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -
     from ...results.page.data import Context, page_data
     from ...results.page.html import write_report
     from ...results.records.cache import uncollected
+    from ...results.records.reference_leaderboard import statement
 
     with uncollected():
-        records, about, remarks = _records(runs, profile, synthetic)
+        records, damaged, notice = read_records(runs)
+        records, remarks = matching(records, profile, synthetic), [f"damaged: {message}" for message in damaged]
+        for line in filter(None, (notice, *remarks)):
+            click.echo(line, err=True)
         if not records:
             raise BadInput(f"no trials in {runs} match: run some first, or leave out --profile and --synthetic")
+        about = statement(records) if notice else []
         context = Context(_cards(records), verdicts(records), _not_applicable(records), about, remarks)
         path = write_report(page_data(records, context), out)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, {len(records)} trials)")
-
-
-def _records(runs: Path, profile: str | None, synthetic: bool | None) -> tuple[list[Record], list[str], list[str]]:
-    """The records that match the filters, sentences on the reference leaderboard if it is that, and damaged trials."""
-    from ...results.records.reference_leaderboard import statement
-
-    records, damaged, notice = read_records(runs)
-    chosen = matching(records, profile, synthetic)
-    remarks = [f"damaged: {message}" for message in damaged]
-    for line in [*([notice] if notice else []), *remarks]:
-        click.echo(line, err=True)
-    return chosen, statement(chosen) if notice else [], remarks
 
 
 def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
@@ -63,7 +56,7 @@ def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
         identity, profile = record.identity.protocol, record.identity.profile
         protocol, key = PROTOCOLS.get(identity.name), (identity.name, profile)
         if protocol is not None and protocol.version == identity.version and key not in cards:
-            rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol, profile)]
+            rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol.profile(profile).recipe)]
             cards[key] = Card(f"{protocol.name} v{protocol.version}, {profile} profile", rows)
     return cards
 

@@ -101,12 +101,12 @@ def table(
 ) -> None:
     """Print the results of a protocol or a paper's table.
 
-    A protocol's table has methods by noise levels or by AUs; a paper's (as recot-2) reported and measured numbers and
-    their differences.
+    A protocol's table has methods by noise levels or AUs; a paper's (as recot-2) reported and measured numbers.
     """
     from ...protocols import catalog
     from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
+    from ...results.tables.render import render
 
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
@@ -128,12 +128,11 @@ def table(
             tables: Sequence[Table] = paper_table(records, name, rule=rule, allow_mixed=allow_mixed, runs=own)
         else:
             mine = records_of_protocol(records, name, runs, as_options(profile, synthetic, recipe))
-            printed = (
-                _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed) for kind in kinds or [""]
-            )
-            tables = [each for tables_of_kind in printed for each in tables_of_kind]
-        from ...results.tables.render import render
-
+            tables = [
+                each
+                for kind in kinds or [""]
+                for each in _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed)
+            ]
         click.echo(render(tables, form), nl=False)
 
 

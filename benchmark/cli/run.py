@@ -114,7 +114,7 @@ def _discard(grid: Grid) -> None:
     "--workers", type=click.IntRange(min=1),
     help="Number of worker processes to plan for. Default: one for each CPU core, or one for the GPU.",
 )  # fmt: skip
-@click.option("--all", "whole", is_flag=True, help="Plan every paper's table, at the paper profile with 8 seeds.")
+@click.option("--all", "all_tables", is_flag=True, help="Plan every paper's table, at the paper profile with 8 seeds.")
 @click.option(
     "--gpus", type=click.IntRange(min=1), metavar="N", help="With --all: number of devices. Default: --workers."
 )
@@ -125,7 +125,7 @@ def _discard(grid: Grid) -> None:
 def plan(
     table: str | None,
     workers: int | None,
-    whole: bool,
+    all_tables: bool,
     gpus: int | None,
     gpu: str | None,
     as_json: bool,
@@ -137,7 +137,7 @@ def plan(
     """
     from ..planning.estimate import estimate, estimate_text
 
-    if whole:
+    if all_tables:
         _plan_suite(table, gpus or workers, gpu, as_json, options)
         return
     if gpus or gpu:

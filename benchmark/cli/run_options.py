@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import click
@@ -62,15 +60,13 @@ engine_options = add_options(
                  help="slurm: another option of sbatch. Can be repeated."),
 )  # fmt: skip
 
-GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "What to run": ("protocol", "table", "methods", "all_methods", "without", "noise", "folds", "seeds", "profile"),
-        "Data and results": ("synthetic", "data_root", "partial", "out"),
-        "Training": ("device", "precision", "compiled", "weights", "recipe"),
-        "Engine": ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch"),
-        "The whole suite": ("whole", "gpus", "gpu"),
-    }
-)  # fmt: skip
+GROUPS = (
+    ("What to run", ("protocol", "table", "methods", "all_methods", "without", "noise", "folds", "seeds", "profile")),
+    ("Data and results", ("synthetic", "data_root", "partial", "out")),
+    ("Training", ("device", "precision", "compiled", "weights", "recipe")),
+    ("Engine", ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch")),
+    ("All tables", ("all_tables", "gpus", "gpu")),
+)
 
 
 class GroupedCommand(click.Command):
@@ -79,19 +75,15 @@ class GroupedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options into the help."""
         texts = {parameter.name or "": parameter.get_help_record(ctx) for parameter in self.get_params(ctx)}
-        others = tuple(name for name in texts if not any(name in names for names in GROUPS.values()))
-        for title, names in {**GROUPS, "Other options": others}.items():
+        others = tuple(name for name in texts if not any(name in names for _, names in GROUPS))
+        for title, names in (*GROUPS, ("Other options", others)):
             if rows := [text for name in names if (text := texts.get(name))]:
                 with formatter.section(title):
                     formatter.write_dl(rows)
 
 
 def take_engine_options(options: dict[str, Any]) -> EngineOptions:
-    """Moves the engine options out of a command's options, and sets the device they ask for.
-
-    Raises:
-        BadInput: options that contradict each other.
-    """
+    """Moves the engine options out of a command's options, and sets the device; BadInput for contradictions."""
     engine = EngineOptions(**{name: options.pop(name) for name in EngineOptions.__dataclass_fields__})
     options["device"] = engine.device(options["device"])
     options["device_here"] = not engine.on_cluster

@@ -83,7 +83,7 @@ def show_protocol(name: str, profile: str | None, synthetic: bool, as_json: bool
     chosen = profile or ("small" if synthetic else "paper")
     rows = protocol_rows(protocol, chosen)
     rows += noise_rows(protocol, chosen) if synthetic else []
-    rows += recipe_rows(protocol, chosen)
+    rows += recipe_rows(protocol.profile(chosen).recipe)
     if as_json:
         print_json(_as_dicts(rows))
         return

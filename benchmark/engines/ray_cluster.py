@@ -90,13 +90,14 @@ class _Scheduler:
     def _collect(self, task: Any) -> None:
         """Passes on the status of a task that ended, or submits its trial again where the worker or machine died."""
         trial, attempt = self.tasks.pop(task)
+        retries = RETRIES if self.options.retries is None else self.options.retries
         try:
             status: Mapping[str, Any] = self.ray.get(task)
         except self.ray.exceptions.RayError as error:
             reason = f"its worker or machine died ({type(error).__name__})"
             if isinstance(error, self.ray.exceptions.RayTaskError):  # an error of the task itself would come again
                 status = mark_lost(trial, f"the worker could not run it: {_last_line(error)}")
-            elif attempt < self._retries and not self.log.stop_asked:
+            elif attempt < retries and not self.log.stop_asked:
                 self.on_event(trial, {"warning": f"{reason}; it is continued on another from its last checkpoint"})
                 self._submit(trial, attempt + 1)
                 return
@@ -104,10 +105,6 @@ class _Scheduler:
                 status = mark_lost(trial, reason)
         if status["state"] != "stopped":
             self.on_event(trial, {"status": status})
-
-    @property
-    def _retries(self) -> int:
-        return RETRIES if self.options.retries is None else self.options.retries
 
 
 def _attempt(remote_trial: RemoteTrial, folder: str, workers: int, lock_seconds: float) -> dict[str, Any]:

@@ -40,11 +40,7 @@ def tasks_per_job(options: EngineOptions) -> int:
 
 
 def job_parameters(options: EngineOptions, jobs: int) -> dict[str, Any]:
-    """Submitit's parameters for an array of so many jobs.
-
-    Raises:
-        BadInput: a time limit or an option of sbatch that cannot be read.
-    """
+    """Submitit's parameters for an array of so many jobs; BadInput for options that cannot be read."""
     minutes = minutes_of(options.time) if options.time else DEFAULT_MINUTES
     parameters = {
         "job_name": "fernoise-bench",
@@ -60,11 +56,7 @@ def job_parameters(options: EngineOptions, jobs: int) -> dict[str, Any]:
 
 
 def sbatch_options(options: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE options by name.
-
-    Raises:
-        BadInput: an option of another form.
-    """
+    """NAME=VALUE options by name; BadInput for an option of another form."""
     parts = [option.partition("=") for option in options]
     for name, sign, value in parts:
         if not (name and sign and value):

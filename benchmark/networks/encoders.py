@@ -20,7 +20,6 @@ from .. import random_streams
 from .attention_neck import AttentionNeck
 from .initial_weights import Weights
 
-Features = Callable[[Any, Tensor], Tensor]
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean and deviation, RGB in [0, 1]
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # VGGFace2's published networks take values in [0, 255] minus a mean of 91.4953, 103.8827, 131.0912 (BGR), not scaled.
@@ -77,7 +76,7 @@ class CountedEncoder(nn.Module):
         self._counters = counters
         self._autocast = autocast
         # a function, not a method of this object: a copied encoder would run the original's
-        self._features: Features = torch.compile(_features) if compiled else _features
+        self._features: Callable[[Any, Tensor], Tensor] = torch.compile(_features) if compiled else _features
         mean, std = normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)

@@ -53,11 +53,7 @@ class Weights:
     state: Mapping[str, Tensor] | None = None
 
     def load_into(self, model: nn.Module, name: str) -> None:
-        """Loads the checkpoint into a backbone. The checkpoint may have a last stage that the backbone lacks.
-
-        Raises:
-            BadInput: another key is missing or unexpected, or has another shape.
-        """
+        """Loads the checkpoint; BadInput where keys or shapes differ, but for a last stage that the model lacks."""
         expected, given = model.state_dict(), dict(self.state or {})
         if not any(key.startswith(LAST_STAGE) for key in expected):
             given = {key: value for key, value in given.items() if not key.startswith(LAST_STAGE)}

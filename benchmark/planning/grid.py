@@ -69,11 +69,6 @@ class Grid:
         """The names of the methods that run."""
         return tuple(dict.fromkeys(trial.method.name for trial in self.trials))
 
-    @property
-    def seeds(self) -> int:
-        """How many seeds each cell has."""
-        return len({trial.seed for trial in self.trials})
-
 
 def make_grid(request: RunRequest) -> Grid:
     """The trials of a request, ordered by seed, level, fold and method, so that those with equal data are neighbours.
@@ -95,7 +90,10 @@ def make_grid(request: RunRequest) -> Grid:
     if source == "real":
         identity, data = identify_data(protocol, profile, request.data_root, partial=request.partial)
     methods, not_applicable = choose_methods(request, protocol, offered(protocol, source, identity))
-    job = make_job(request, protocol, profile, source, identity)
+    # the initial weights are read here, so that a wrong file ends the run at once
+    settings, weights = _settings(request, protocol.profile(profile).recipe)
+    where = (request.data_root, request.out)
+    job = Job(protocol, profile, source, *where, settings, weights, request.partial, identity.origin, aux=identity.aux)
     jobs = {method.name: _job_of(method, job, request) for method in methods}
     seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(
@@ -134,15 +132,6 @@ def identify_data(
 def _stamp_of_readers() -> str:
     """Of the code that reads data sets, so that what another version of it found is not used."""
     return file_stamps([Path(catalog.__file__).parent])
-
-
-def make_job(request: RunRequest, protocol: Protocol, profile: str, source: Source, data: DataIdentity) -> Job:
-    """What all trials share; reads the initial weights, so that a wrong file ends the run at once."""
-    settings, weights = _settings(request, protocol.profile(profile).recipe)
-    return Job(
-        *(protocol, profile, source, request.data_root, request.out, settings, weights, request.partial, data.origin),
-        aux=data.aux,
-    )
 
 
 def _job_of(method: MethodSpec, job: Job, request: RunRequest) -> Job:
@@ -217,16 +206,12 @@ def why_not_applicable(method: MethodSpec, protocol: Protocol, offers: frozenset
     """Why a method cannot run on a protocol with a kind of recipe ("protocol" or "native"), or an empty string."""
     reason = method.missing(protocol, offers)
     if not reason and recipe == "native" and not native_recipe(method.name, protocol):
-        return "has no recipe of its own that is stated well enough"
+        return "has no native recipe: its paper does not state one completely"
     return reason
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
-    """The numbers of a comma-separated list.
-
-    Raises:
-        BadInput: something else; the message names the option.
-    """
+    """The numbers of a comma-separated list; BadInput, which names the option, for anything else."""
     try:
         if not text.isascii():  # float() takes digits of other scripts too
             raise ValueError(text)

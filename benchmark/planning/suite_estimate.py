@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -54,7 +54,6 @@ class CostLine:
     protocol: str
     method: str
     cells: int
-    folds: int
     forward_only: float
     trained: float
     network: Network
@@ -114,38 +113,29 @@ def suite(table_ids: Iterable[str] = TABLE_IDS) -> SuiteCost:
         if reason:
             left_out[f"{typed} on {name}"] = reason
             continue
-        line = _line(method, protocol, len(found), counts, tuple(tables[name, typed]))
-        lines.append(line)
+        line = _line(method, protocol, counts)
+        lines.append(replace(line, cells=line.cells * len(found), tables=tuple(tables[name, typed])))
         for teacher in line.teachers:
             if (name, teacher) not in teachers:
-                teachers[name, teacher] = _teacher_line(registry.find(teacher), protocol, counts)
+                teachers[name, teacher] = _line(registry.find(teacher), protocol, counts, artifact=True)
     return SuiteCost(tuple(lines), teachers, left_out)
 
 
-def _line(method: MethodSpec, protocol: Protocol, levels: int, counts: _Counts, tables: tuple[str, ...]) -> CostLine:
-    recipe, folds = protocol.paper.recipe, len(protocol.folds) or 1
-    compute = counts.of(method, protocol).total(recipe, PUBLISHED[protocol.name])
-    teachers = tuple(dict.fromkeys(name for name in (protocol.noisy_labels_from, method.teacher) if name))
-    network = network_of(recipe, protocol)
-    return CostLine(protocol.name, method.name, folds * levels, folds, *compute, network, teachers, tables)
-
-
-def _teacher_line(method: MethodSpec, protocol: Protocol, counts: _Counts) -> CostLine:
-    """The training of a teacher, and its predictions on all training rows."""
-    recipe, sizes, folds = protocol.paper.recipe, PUBLISHED[protocol.name], len(protocol.folds) or 1
-    compute = counts.of(method, protocol, artifact=True)
+def _line(method: MethodSpec, protocol: Protocol, counts: _Counts, *, artifact: bool = False) -> CostLine:
+    """The trials of a method on all folds at one level; with artifact, those of a teacher."""
+    recipe, sizes = protocol.paper.recipe, PUBLISHED[protocol.name]
+    compute = counts.of(method, protocol, artifact=artifact)
     forward_only, trained = compute.total(recipe, sizes)
-    forward_only += compute.prediction * sizes.train
-    network = network_of(recipe, protocol)
-    return CostLine(protocol.name, f"teacher {method.name}", folds, folds, forward_only, trained, network)
+    folds, network = len(protocol.folds) or 1, network_of(recipe, protocol)
+    if artifact:
+        forward_only += compute.prediction * sizes.train  # its probabilities on all training rows
+        return CostLine(protocol.name, f"teacher {method.name}", folds, forward_only, trained, network)
+    teachers = tuple(dict.fromkeys(name for name in (protocol.noisy_labels_from, method.teacher) if name))
+    return CostLine(protocol.name, method.name, folds, forward_only, trained, network, teachers)
 
 
 def speeds_of(cost: SuiteCost, gpu: str | None, device: str, precision: str) -> dict[Network, Speed]:
-    """The speed of every network of a suite: assumed for a GPU that is named, else measured on this machine's device.
-
-    Raises:
-        BadInput: an unknown GPU, or one without that precision.
-    """
+    """The speed of every network of a suite: assumed for a named GPU, else measured on this machine's device."""
     networks = dict.fromkeys(line.network for line in (*cost.lines, *cost.teachers.values()))
     if gpu is not None:
         return {network: assumed_speed(gpu, precision, network) for network in networks}
@@ -173,7 +163,7 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
     Returns:
         Plain data: a line for each protocol, totals in hours, and the longest sequence of a teacher and a trial.
     """
-    teachers = {key: _Job(line, line.hours(speeds), line.folds * seeds) for key, line in cost.teachers.items()}
+    teachers = {key: _Job(line, line.hours(speeds), line.cells * seeds) for key, line in cost.teachers.items()}
     jobs = [
         _Job(line, line.hours(speeds), line.cells * seeds, sum(teachers[line.protocol, t].hours for t in line.teachers))
         for line in cost.lines
@@ -186,11 +176,7 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
         "trials": sum(job.trials for job in jobs),
         "teachers": sum(job.trials for job in teachers.values()),
         "protocols": [
-            _protocol_line(
-                name,
-                [job for job in jobs if job.line.protocol == name],
-                [job for job in teachers.values() if job.line.protocol == name],
-            )
+            _protocol_line(name, jobs, list(teachers.values()))
             for name in dict.fromkeys(line.protocol for line in cost.lines)
         ],
         "left_out": dict(cost.left_out),
@@ -213,6 +199,7 @@ def _device_hours(jobs: Iterable[_Job]) -> float:
 
 
 def _protocol_line(name: str, jobs: Sequence[_Job], teachers: Sequence[_Job]) -> dict[str, Any]:
+    jobs, teachers = ([job for job in each if job.line.protocol == name] for each in (jobs, teachers))
     return {
         "protocol": name,
         "methods": len(jobs),

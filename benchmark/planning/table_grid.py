@@ -17,7 +17,6 @@ from .grid import Grid, RunRequest, make_grid, why_not_applicable
 class TableGrid:
     """The grids of a table, one for each protocol, and "method on protocol" that cannot run, with the reasons."""
 
-    table_id: str
     grids: tuple[Grid, ...]
     left_out: dict[str, str]
 
@@ -33,12 +32,12 @@ def make_table_grid(table_id: str, request: RunRequest) -> TableGrid:
         BadInput: no such table, a table without measurements, something asked for that the table does not have, or
             missing data. Nothing has been written then.
     """
-    asked = wanted(table_id)
-    if not asked:
+    entries = wanted(table_id)
+    if not entries:
         raise BadInput(f"--table {table_id} has nothing to measure; to print it: fernoise-bench table {table_id}")
     if request.all_methods:
         raise BadInput("--all-methods: a table names its own methods; leave it out, or name a --protocol instead")
-    chosen = _selected(asked, request)
+    chosen = _selected(entries, request)
     left_out: dict[str, str] = {}
     grids = []
     for protocol in dict.fromkeys(each.protocol for each in chosen):
@@ -47,19 +46,19 @@ def make_table_grid(table_id: str, request: RunRequest) -> TableGrid:
         left_out |= {f"{method} on {protocol}": reason for method, reason in reasons.items() if reason}
         runnable = [each for each in mine if not reasons[each.method]]
         if runnable:
-            grids.append(_grid(runnable, request, table_id, others=[each.protocol for each in asked]))
+            grids.append(_grid(runnable, request, table_id, others=[each.protocol for each in entries]))
     if not grids:
         named, reason = next(iter(left_out.items()))
         raise BadInput(f"--table {table_id}: none of the methods asked for can run ({named}: {reason}); name others")
-    return TableGrid(table_id, tuple(grids), left_out)
+    return TableGrid(tuple(grids), left_out)
 
 
-def _selected(asked: Sequence[Wanted], request: RunRequest) -> list[Wanted]:
+def _selected(entries: Sequence[Wanted], request: RunRequest) -> list[Wanted]:
     """The entries of a table that the options select; BadInput for a name that the table does not have."""
-    levels = {str(level) for each in asked for level in each.levels}
+    levels = {str(level) for each in entries for level in each.levels}
     for what, names, known in (
-        ("protocol of this table", [request.protocol] if request.protocol else [], {each.protocol for each in asked}),
-        ("method of this table", [*request.methods, *request.without], {each.method for each in asked}),
+        ("protocol of this table", [request.protocol] if request.protocol else [], {each.protocol for each in entries}),
+        ("method of this table", [*request.methods, *request.without], {each.method for each in entries}),
         ("noise level of this table", map(str, request.levels), levels),
     ):
         for name in names:
@@ -68,12 +67,12 @@ def _selected(asked: Sequence[Wanted], request: RunRequest) -> list[Wanted]:
     methods, without = set(map(_underscored, request.methods)), set(map(_underscored, request.without))
     chosen = [
         each._replace(levels=tuple(level for level in each.levels if not request.levels or level in request.levels))
-        for each in asked
+        for each in entries
         if (not request.protocol or each.protocol == request.protocol)
         and (not methods or _underscored(each.method) in methods)
         and _underscored(each.method) not in without
     ]
-    with_levels = {(each.protocol, each.method) for each in asked if each.levels}
+    with_levels = {(each.protocol, each.method) for each in entries if each.levels}
     left = [each for each in chosen if each.levels or (each.protocol, each.method) not in with_levels]
     if not left:
         raise BadInput("--protocol, --method, --without and --noise together select nothing of the table; drop some")

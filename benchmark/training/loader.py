@@ -49,8 +49,8 @@ class TrainSet:
         order = self.sampler.epoch(epoch)
         draws = self._draws(order, epoch, views)
         index = torch.from_numpy(order).to(self.device)
-        for step, (store, place) in enumerate(self.pixels.fetch_each(torch.from_numpy(order))):
-            images = tuple(augment.training_view(store, place, view[step], self.augmentation) for view in draws)
+        for step, (store, position) in enumerate(self.pixels.fetch_each(torch.from_numpy(order))):
+            images = tuple(augment.training_view(store, position, view[step], self.augmentation) for view in draws)
             yield self._batch(index[step], images, epoch, step, "step")
 
     def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
@@ -60,12 +60,12 @@ class TrainSet:
         for step, start in enumerate(range(0, len(rows), size)):
             chunk = rows[start : start + size]
             index = torch.from_numpy(chunk).to(self.device)
-            store, place = self.pixels.fetch(index)
+            store, position = self.pixels.fetch(index)
             if augmented:
                 (draws,) = self._draws(chunk[None, :], epoch, 1, purpose="pass")
-                images = augment.training_view(store, place, draws[0], self.augmentation)
+                images = augment.training_view(store, position, draws[0], self.augmentation)
             else:
-                images = augment.test_view(store, place, self.augmentation)
+                images = augment.test_view(store, position, self.augmentation)
             yield self._batch(index, (images,), epoch, step, "pass")
 
     def view(self, epoch: int) -> TrainView:

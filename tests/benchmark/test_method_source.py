@@ -52,7 +52,7 @@ from torch.nn.functional import cross_entropy
 def loss_of(logits, labels):
     return 1.0 * cross_entropy(logits, labels)
 """
-CHANGED = "its code is not what it was when the run began"
+CHANGED = "its code has changed since the run began"
 
 
 @pytest.fixture

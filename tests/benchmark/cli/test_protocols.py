@@ -123,7 +123,7 @@ def test_a_methods_own_recipe_has_a_table_of_its_own(root: Path, tmp_path: Path)
     assert "these trials cannot share a table, they differ in: recipe, " in table.stderr
     refused = call(*words_for(protocol, root, out, "ensemble"), "--recipe", "native")
     assert refused.exit_code == 2
-    assert "it has no recipe of its own that is stated well enough" in refused.stderr
+    assert "it has no native recipe: its paper does not state one completely" in refused.stderr
 
 
 def test_a_copy_that_lacks_the_subjects_of_a_part_fails_with_the_reason(tmp_path: Path) -> None:

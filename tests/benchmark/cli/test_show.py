@@ -30,7 +30,7 @@ def show(*words: str) -> Result:
 
 def card(protocol: Protocol, profile: str) -> list[tuple[str, str, str]]:
     """Without the fingerprints, which say that something differs and not what."""
-    rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol, profile)]
+    rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol.profile(profile).recipe)]
     return [row for row in rows if not row[0].startswith("fingerprint")]
 
 
@@ -116,9 +116,9 @@ def test_alignment_noise_and_papers_are_told(protocol: Protocol) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_value_of_a_recipe_has_a_source_of_its_own(protocol: Protocol, profile: str) -> None:
     """What a smaller profile changed is ours; what it kept has the paper's source still."""
-    shown = {name: source for name, _, source in recipe_rows(protocol, profile)}
+    shown = {name: source for name, _, source in recipe_rows(protocol.profile(profile).recipe)}
     assert all(shown.values())
-    paper = {name: source for name, _, source in recipe_rows(protocol, "paper")}
+    paper = {name: source for name, _, source in recipe_rows(protocol.profile("paper").recipe)}
     if profile == "paper":
         assert "ours: the size of this profile" not in shown.values()
         return

@@ -135,10 +135,10 @@ def test_every_tables_cells_are_there_once(quick: None) -> None:
 def test_hours_add_up_and_the_critical_path_has_its_teacher_before_it() -> None:
     hour = 3600 * SPEED.trained
     lines = (
-        CostLine("a", "slow", cells=1, folds=1, forward_only=0, trained=3 * hour, network=NETWORK),
-        CostLine("b", "pupil", cells=2, folds=2, forward_only=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
+        CostLine("a", "slow", cells=1, forward_only=0, trained=3 * hour, network=NETWORK),
+        CostLine("b", "pupil", cells=2, forward_only=0, trained=2 * hour, network=NETWORK, teachers=("t",)),
     )
-    teachers = {("b", "t"): CostLine("b", "teacher t", 2, 2, forward_only=4 * hour, trained=hour, network=NETWORK)}
+    teachers = {("b", "t"): CostLine("b", "teacher t", 2, forward_only=4 * hour, trained=hour, network=NETWORK)}
     found = estimate_suite(SuiteCost(lines, teachers, {"x on a": "lacks y"}), {NETWORK: SPEED}, seeds=2, devices=3)
     assert (found["trials"], found["teachers"]) == (2 + 4, 4)
     assert found["device_hours"] == pytest.approx(2 * 3 + 4 * 2 + 4 * 2)
