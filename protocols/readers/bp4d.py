@@ -101,9 +101,6 @@ class _Sequence:
 def read(root: Path) -> Listing:
     """Lists the coded frames that have a picture, sorted by subject, task and frame.
 
-    Args:
-        root: the data set's folder.
-
     Returns:
         Labels int8 [N, 12] in the order of BP4D_AUS, +1 present, -1 absent, 0 unknown; part "part1" to "part3" of the
         published split; group the subject.

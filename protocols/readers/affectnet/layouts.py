@@ -46,7 +46,7 @@ _VALIDATION_ROWS, _VALIDATION_CLASS = {"csv": (4_000,), "2021": (4_000, 3_999)},
 
 
 def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
-    """The rows of AffectNet, part by part, in the order of the tables or the picture numbers.
+    """Lists the rows of AffectNet, part by part, in the order of the tables or the picture numbers.
 
     Args:
         root: the data set's folder.

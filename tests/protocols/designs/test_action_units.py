@@ -238,9 +238,7 @@ def test_any_face_serves_where_a_copy_has_no_automatic_part_unless_its_labels_ar
     write_bp4d(tmp_path)
     write_emotionet(tmp_path, manual=50, automatic=0)
     assert len(opened("bp4d-3fold", tmp_path).loaded.noisy) == 50
-    with pytest.raises(
-        BadInput, match="no picture with automatic labels, which emotionet-3split needs for training"
-    ):
+    with pytest.raises(BadInput, match="no picture with automatic labels, which emotionet-3split needs for training"):
         opened("emotionet-3split", tmp_path)
 
 
