@@ -132,8 +132,9 @@ def _check_disjoint(rows: list[PartRows]) -> None:
 def _checks(rows: PartRows, release: str) -> Iterator[Check]:
     """The comparison of a part with the published one, and the check of its class order."""
     word, counts = _WORD[rows.part], np.bincount(rows.labels, minlength=8).tolist()
-    order = "as the owners'" if check_class_order(rows) else "too few rows to tell"
-    yield Check(f"order of classes, {word}", "as the owners'", order, "" if order[0] == "a" else rows.source)
+    confirmed = check_class_order(rows)
+    order = "as the owners'" if confirmed else "too few rows to tell"
+    yield Check(f"order of classes, {word}", "as the owners'", order, "" if confirmed else rows.source)
     if release == "csv" and rows.part in _TABLE_ROWS:
         yield _check(f"rows of {TABLES[rows.part]}", _TABLE_ROWS[rows.part], rows.listed)
     if rows.faulty:
