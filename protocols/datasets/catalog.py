@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ..errors import BadInput, unknown
 from ..labels import FERPLUS_CLASSES
 from ..packs.prepare import open_pack
 from ..packs.workers import OnProgress
+from ..readers import affectnet, bp4d, disfa, emotionet, rafdb
 from ..readers.fer2013 import ROWS, FerPlus, majority
 from ..readers.fer2013 import read as read_ferplus
 from ..readers.fer2013_csv import FERPLUS_HOME, KAGGLE, USAGES
@@ -21,13 +21,13 @@ from . import fingerprint as content
 from .fingerprint import Content
 from .verify import copies, decode, picture_checks, picture_digest, subject_checks
 
-# Folder under the data root -> module with `read(root) -> Listing`.
-READERS: Mapping[str, str] = {
-    "rafdb": "fernoise_bench.protocols.readers.rafdb",
-    "affectnet": "fernoise_bench.protocols.readers.affectnet.layouts",
-    "bp4d": "fernoise_bench.protocols.readers.bp4d",
-    "disfa": "fernoise_bench.protocols.readers.disfa",
-    "emotionet": "fernoise_bench.protocols.readers.emotionet",
+# Folder under the data root -> its reader.
+READERS: Mapping[str, Callable[[Path], Listing]] = {
+    "rafdb": rafdb.read,
+    "affectnet": affectnet.read,
+    "bp4d": bp4d.read,
+    "disfa": disfa.read,
+    "emotionet": emotionet.read,
 }
 NAMES = ("ferplus", *READERS)
 RAW = ("bp4d", "disfa", "emotionet")
@@ -69,10 +69,6 @@ class Inspection:
 def inspect(name: str, data_root: Path) -> Inspection:
     """Compares a data set's labels and file names with the published ones, without decoding pictures.
 
-    Args:
-        name: its folder under the data root.
-        data_root: the data root.
-
     Raises:
         BadInput: an unknown name, an absent data set, or invalid labels.
     """
@@ -85,12 +81,6 @@ def inspect(name: str, data_root: Path) -> Inspection:
 
 def verify(name: str, data_root: Path, *, workers: int, report: OnProgress) -> Inspection:
     """As `inspect`, and decodes all pictures, to find damaged ones and pictures in two parts.
-
-    Args:
-        name: its folder under the data root.
-        data_root: the data root.
-        workers: number of processes that decode; 1: no other process.
-        report: called with (finished pictures, all pictures).
 
     Raises:
         BadInput: as `inspect`; or PyAV is missing for videos.
@@ -137,8 +127,7 @@ def listing_of(name: str, data_root: Path) -> Listing:
         raise BadInput("ferplus needs no preparation: its protocols read the published files")
     if name not in NAMES:
         raise unknown("data set", name, NAMES)
-    listing: Listing = importlib.import_module(READERS[name]).read(data_root / name)
-    return listing
+    return READERS[name](data_root / name)
 
 
 def where(data_root: Path) -> list[dict[str, str]]:

@@ -69,8 +69,8 @@ def of_pack(dataset: str, pack: Pack) -> Content:
     for first in range(0, len(pack), _BLOCK):
         pixels += (picture_digest(side, side, face.tobytes()) for face in pack.read(slice(first, first + _BLOCK)))
     labels = _labels(pack.part, pack.group, pack.labels)
-    cut = f"{pack.crop}, {side} px"
-    return _content(dataset, f"pack: {cut}", pack.names, labels, pixels, [""] * len(pack), cut)
+    crop = f"{pack.crop}, {side} px"
+    return _content(dataset, f"pack: {crop}", pack.names, labels, pixels, [""] * len(pack), crop)
 
 
 def of_ferplus(faces: FerPlus) -> Content:
@@ -98,7 +98,7 @@ def _content(
     labels: Sequence[bytes],
     pixels: Sequence[bytes],
     boxes: Sequence[str],
-    cut: str,
+    crop: str,
 ) -> Content:
     head = json.dumps([dataset, *names])
     both = (label + face + box.encode() for label, face, box in zip(labels, pixels, boxes, strict=True))
@@ -108,7 +108,7 @@ def _content(
         rows=len(labels),
         labels=_of_set(head, labels),
         pixels=_of_set("", pixels),
-        content=_of_set(f"{head} {cut}", (hashlib.sha256(row).digest() for row in both)),
+        content=_of_set(f"{head} {crop}", (hashlib.sha256(row).digest() for row in both)),
     )
 
 

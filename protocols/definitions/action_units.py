@@ -180,7 +180,11 @@ EMOTIONET_3SPLIT = replace(
     paper=Profile(
         RECOT_EMOTIONET,
         Size(
-            *(15_000, 50_000, 0, None, 240, (6_000, 0, 2_000)),
+            train=15_000,
+            noisy=50_000,
+            validation=0,
+            side=240,
+            generated=(6_000, 0, 2_000),
             generated_noisy=8_000,
             generated_side=128,
         ),
@@ -209,83 +213,62 @@ EMOTIONET_SCRATCH = replace(
 )
 
 
-def _noisy_set(variant: str, times: float) -> Protocol:
+def _variant(whole: Protocol, name: str, title: str, *about: tuple[str, str]) -> Protocol:
+    """A variant of a protocol, with remarks that replace the one on papers."""
+    about = (*whole.about[:-1], *about)
+    return replace(whole, name=f"{whole.name}:{name}", version=1, title=f"{whole.title}{title}", about=about)
+
+
+def _noisy_set(count: str, factor: float) -> Protocol:
     """Another size of the noisy set, scaled by the same factor in all profiles."""
-    whole = EMOTIONET_3SPLIT
+    training = ("training", f"15,000 manually annotated images (verified), and {count} with automatic AU labels")
+    whole = replace(EMOTIONET_3SPLIT, about=(training, *EMOTIONET_3SPLIT.about[1:]))
 
     def scaled(profile: Profile) -> Profile:
         size = profile.size
-        generated = None if size.generated_noisy is None else round(times * size.generated_noisy)
-        return replace(profile, size=replace(size, noisy=round(times * (size.noisy or 0)), generated_noisy=generated))
+        generated = None if size.generated_noisy is None else round(factor * size.generated_noisy)
+        return replace(profile, size=replace(size, noisy=round(factor * (size.noisy or 0)), generated_noisy=generated))
 
+    papers = ("papers", "ReCoT appendix: the number of noisy images")
     return replace(
-        whole,
-        name=f"{whole.name}:noisy-{variant}",
+        _variant(whole, f"noisy-{count}", f" of {count} faces", papers),
         paper=scaled(whole.paper),
         small=scaled(whole.small),
         smoke=scaled(whole.smoke),
-        title=f"{whole.title} of {variant} faces",
-        about=(
-            (
-                "training",
-                f"15,000 manually annotated images (verified), and {variant} with automatic AU labels",
-            ),
-            *whole.about[1:-1],
-            ("papers", "ReCoT appendix: the number of noisy images"),
-        ),
     )
 
 
 def _encoded(encoder: str) -> Protocol:
     """Another encoder at the paper profile; small and smoke keep their narrow ResNet."""
-    whole = EMOTIONET_3SPLIT
-    recipe = with_encoder(RECOT_EMOTIONET, encoder, "ReCoT appendix: the choice of encoder")
-    return replace(
-        whole,
-        name=f"{whole.name}:{encoder}",
-        paper=replace(whole.paper, recipe=recipe),
-        title=f"{whole.title}, {encoder}",
-        about=(
-            *whole.about[:-1],
-            ("encoder", f"{encoder} at the paper profile; small and smoke are unchanged"),
-            ("papers", "ReCoT appendix: the choice of encoder"),
-        ),
-    )
+    whole, source = EMOTIONET_3SPLIT, "ReCoT appendix: the choice of encoder"
+    remark = ("encoder", f"{encoder} at the paper profile; small and smoke are unchanged")
+    paper = replace(whole.paper, recipe=with_encoder(RECOT_EMOTIONET, encoder, source))
+    return replace(_variant(whole, encoder, f", {encoder}", remark, ("papers", source)), paper=paper)
 
 
 def _pool(whole: Protocol, recipe: Recipe) -> Protocol:
     """Batches sampled from the union of clean and noisy rows, in all profiles."""
     pool = pooled(recipe)
     return replace(
-        whole,
-        name=f"{whole.name}:pool",
-        version=1,
-        paper=replace(whole.paper, recipe=pool),
-        small=replace(whole.small, recipe=at_small(pool)),
-        smoke=replace(whole.smoke, recipe=at_smoke(pool)),
-        title=f"{whole.title}, batches from one pool",
-        about=(
-            *whole.about[:-1],
+        _variant(
+            whole,
+            "pool",
+            ", batches from one pool",
             ("batches", "clean and noisy rows shuffled together, each row once an epoch, instead of half of each"),
             ("papers", "no table; ReCoT does not state its sampling, this is the other interpretation"),
         ),
+        paper=replace(whole.paper, recipe=pool),
+        small=replace(whole.small, recipe=at_small(pool)),
+        smoke=replace(whole.smoke, recipe=at_smoke(pool)),
     )
 
 
 def _appendix(whole: Protocol) -> Protocol:
     """The 30 epochs of ReCoT's appendix at the paper profile; small and smoke keep their own."""
-    return replace(
-        whole,
-        name=f"{whole.name}:30-epochs",
-        version=1,
-        paper=replace(whole.paper, recipe=of_the_appendix(RECOT)),
-        title=f"{whole.title}, 30 epochs",
-        about=(
-            *whole.about[:-1],
-            ("epochs", "30 at the paper profile, as in ReCoT's appendix; small and smoke are unchanged"),
-            ("papers", "no table; ReCoT's paper states 25 epochs, its appendix 30"),
-        ),
-    )
+    remark = ("epochs", "30 at the paper profile, as in ReCoT's appendix; small and smoke are unchanged")
+    papers = ("papers", "no table; ReCoT's paper states 25 epochs, its appendix 30")
+    paper = replace(whole.paper, recipe=of_the_appendix(RECOT))
+    return replace(_variant(whole, "30-epochs", ", 30 epochs", remark, papers), paper=paper)
 
 
 AU_PROTOCOLS = (

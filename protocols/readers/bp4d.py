@@ -101,9 +101,6 @@ class _Sequence:
 def read(root: Path) -> Listing:
     """Lists the coded frames that have a picture, sorted by subject, task and frame.
 
-    Args:
-        root: the data set's folder.
-
     Returns:
         Labels int8 [N, 12] in the order of BP4D_AUS, +1 present, -1 absent, 0 unknown; part "part1" to "part3" of the
         published split; group the subject.
@@ -205,7 +202,7 @@ def _checks(sequences: Sequence[_Sequence], label_folder: str, offset: int) -> I
     sizes = {key: high - low + 1 for key, (low, high) in SPANS.items()}
     found = {(one.subject, one.task): len(one.frames) for one in sequences}
     without = [f"{label_folder}: no {'_'.join(key)}.csv" for key in SPANS if key not in found]
-    yield Check("sequences with labels", len(SPANS), len(found), first(without))
+    yield Check.all("sequences with labels", len(SPANS), without)
     differing = [
         f"{label_folder}/{one.file}: frames {one.span}, published {'-'.join(map(str, SPANS[one.subject, one.task]))}"
         for one in sequences
@@ -215,18 +212,20 @@ def _checks(sequences: Sequence[_Sequence], label_folder: str, offset: int) -> I
     coded = sum(found.values())
     yield Check("coded frames", sum(sizes.values()), coded, first(differing))
     for part, subjects in BP4D_PARTS:
-        expected, counted = (sum(n for (who, _), n in table.items() if who in subjects) for table in (sizes, found))
+        expected, counted = (
+            sum(n for (subject, _), n in table.items() if subject in subjects) for table in (sizes, found)
+        )
         yield Check(f"coded frames, {part}", expected, counted)
-    lost = _lost_ends(sequences, offset)
+    missing = _ends_without_picture(sequences, offset)
     # A neighbouring offset at which no first or last frame lacks its picture is probably the right one.
-    better = next((other for other in (offset - 1, offset + 1) if not _lost_ends(sequences, other)), None)
-    hint = f"; all are there with frame_offset = {better}" if lost and better is not None else ""
+    better = next((other for other in (offset - 1, offset + 1) if not _ends_without_picture(sequences, other)), None)
+    hint = f"; all are there with frame_offset = {better}" if missing and better is not None else ""
     ends = 2 * len(sequences)
-    yield Check("first and last coded frames with a picture", ends, ends - len(lost), first(lost) + hint)
-    lost = [text for one in sequences for text in one.without_picture(one.frames, offset)]
-    yield Check.all("coded frames with a picture", coded, lost)
+    yield Check("first and last coded frames with a picture", ends, ends - len(missing), first(missing) + hint)
+    missing = [text for one in sequences for text in one.without_picture(one.frames, offset)]
+    yield Check.all("coded frames with a picture", coded, missing)
 
 
-def _lost_ends(sequences: Sequence[_Sequence], offset: int) -> list[str]:
+def _ends_without_picture(sequences: Sequence[_Sequence], offset: int) -> list[str]:
     """The first and last coded frames without a picture at an offset."""
     return [text for one in sequences for text in one.without_picture(one.frames[[0, -1]], offset)]

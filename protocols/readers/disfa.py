@@ -85,9 +85,6 @@ class _Subject:
 def read(root: Path) -> Listing:
     """Lists the labelled frames that have a picture, sorted by subject and frame.
 
-    Args:
-        root: the data set's folder.
-
     Returns:
         Labels int8 [N, 8] in the order of DISFA_AUS, +1 present, -1 absent, 0 where the label file is missing; part
         "part1" to "part3" of the published split; group the subject; frame the frame of a video, -1 for pictures.

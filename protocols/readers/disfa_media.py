@@ -81,25 +81,28 @@ def _videos(root: Path, sizes: Mapping[str, int], side: str) -> Pictures | None:
     for folder in (folder.format(side=side) for folder in _VIDEO_FOLDERS):
         names = {name.lower(): name for name in files_of(root / folder)}
         wanted = {subject: _VIDEO.format(side=side, subject=subject) for subject in sizes}
-        videos = {who: f"{folder}/{names[name.lower()]}" for who, name in wanted.items() if name.lower() in names}
+        videos = {
+            subject: f"{folder}/{names[name.lower()]}" for subject, name in wanted.items() if name.lower() in names
+        }
         if videos:
             break
     else:
         return None
-    stated = {who: avi_length(root / path) for who, path in videos.items()}
-    lengths = {who: length for who, length in stated.items() if length is not None}
+    stated = {subject: avi_length(root / path) for subject, path in videos.items()}
+    lengths = {subject: length for subject, length in stated.items() if length is not None}
     found = {}
-    for who, path in videos.items():
-        frames = np.arange(min(sizes[who], lengths.get(who, sizes[who])), dtype=np.int64)
-        found[who] = Found(frames, [path] * len(frames), frames)
+    for subject, path in videos.items():
+        frames = np.arange(min(sizes[subject], lengths.get(subject, sizes[subject])), dtype=np.int64)
+        found[subject] = Found(frames, [path] * len(frames), frames)
     unequal = [
-        f"{videos[who]}: {length:,} frames, {sizes[who]:,} label lines"
-        for who, length in lengths.items()
-        if length != sizes[who]
+        f"{videos[subject]}: {length:,} frames, {sizes[subject]:,} label lines"
+        for subject, length in lengths.items()
+        if length != sizes[subject]
     ]
-    long_enough = sum(length >= sizes[who] for who, length in lengths.items())
+    long_enough = sum(length >= sizes[subject] for subject, length in lengths.items())
+    missing = [f"{folder}: no {wanted[subject]}" for subject in sizes if subject not in videos]
     checks = (
-        Check.all("videos", len(sizes), [f"{folder}: no {wanted[who]}" for who in sizes if who not in videos]),
+        Check.all("videos", len(sizes), missing),
         Check("videos not shorter than their labels", len(lengths), long_enough, first(unequal)),
         _with_picture(sizes, found, first(unequal) if long_enough < len(lengths) else ""),
     )
@@ -109,28 +112,28 @@ def _videos(root: Path, sizes: Mapping[str, int], side: str) -> Pictures | None:
 def _extracted(root: Path, sizes: Mapping[str, int], kind: str, side: str, base: int | None) -> Pictures | None:
     """The extracted frames, numbered by their names."""
     template = _FRAME_FOLDERS[kind]
-    folders = {who: template.format(side=side, subject=who) for who in sizes}
-    pictures = {who: numbered_pictures(root / folder) for who, folder in folders.items()}
-    starts = {who: min(numbers) for who, numbers in pictures.items() if numbers}
+    folders = {subject: template.format(side=side, subject=subject) for subject in sizes}
+    pictures = {subject: numbered_pictures(root / folder) for subject, folder in folders.items()}
+    starts = {subject: min(numbers) for subject, numbers in pictures.items() if numbers}
     if not starts:
         return None
-    earliest = min(starts, key=lambda who: starts[who])
+    earliest = min(starts, key=lambda subject: starts[subject])
     if base is None and starts[earliest] > 1:
         what = f"the smallest picture number is {starts[earliest]}, so it is unknown whether numbers start at 0 or 1"
         raise BadInput(f"{root / folders[earliest]}: {what}; write image_base = 0 (or 1) into {root / CHOICES_FILE}")
     start = starts[earliest] if base is None else base
-    found, lost = {}, []
-    for who, size in sizes.items():
-        line = [t for t in range(size) if t + start in pictures[who]]
-        paths = [f"{folders[who]}/{pictures[who][t + start]}" for t in line]
-        found[who] = Found(np.array(line, np.int64), paths, np.full(len(line), -1, np.int64))
+    found, gaps = {}, []
+    for subject, size in sizes.items():
+        line = [t for t in range(size) if t + start in pictures[subject]]
+        paths = [f"{folders[subject]}/{pictures[subject][t + start]}" for t in line]
+        found[subject] = Found(np.array(line, np.int64), paths, np.full(len(line), -1, np.int64))
         if len(line) < size:
-            missing = next(t for t in range(size) if t + start not in pictures[who])
-            lost.append(f"{folders[who]}: no picture {missing + start}, label line {missing + 1}")
-    late = [f"{folders[who]}: the smallest number is {at}" for who, at in starts.items() if at != start]
+            missing = next(t for t in range(size) if t + start not in pictures[subject])
+            gaps.append(f"{folders[subject]}: no picture {missing + start}, label line {missing + 1}")
+    late = [f"{folders[subject]}: the smallest number is {at}" for subject, at in starts.items() if at != start]
     checks = (
         Check(f"subjects whose pictures start at {start}", len(sizes), len(starts) - len(late), first(late)),
-        _with_picture(sizes, found, first(lost)),
+        _with_picture(sizes, found, first(gaps)),
     )
     layout = f"{template.format(side=side, subject='SN001')}, {side.lower()} camera, pictures from {start}"
     return Pictures(layout, found, checks)

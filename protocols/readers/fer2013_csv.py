@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,11 +83,11 @@ def _usage(line: Line, word: str) -> int:
 
 def _image(line: Line, text: bytes) -> NDArray[np.uint8]:
     """The image uint8 [48, 48] of 2,304 pixels separated by blanks."""
-    if not text.translate(None, b"0123456789 \t"):
-        # int64, in which a number of too many digits becomes the largest value instead of wrapping around.
-        values = np.fromstring(text.decode(), np.int64, sep=" ")
-        if len(values) == _PIXELS and values.max() <= 255:
-            return values.astype(np.uint8).reshape(SIDE, SIDE)
+    if text and not text.translate(None, b"0123456789 \t"):
+        with contextlib.suppress(ValueError):  # a number of too many digits
+            values = np.loadtxt([text.decode()], np.int64, ndmin=1)
+            if len(values) == _PIXELS and values.max() <= 255:
+                return values.astype(np.uint8).reshape(SIDE, SIDE)
     words = text.split()
     for number, word in enumerate(words, 1):
         if not word.isdigit() or len(word) > 3 or int(word) > 255:

@@ -96,7 +96,7 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     else:
         source, faces = folder, [face for path, name in _files(folder) for face in reader.faces(path, name)]
     if not reader.headers:
-        raise absent("openface", root, ASK, f"no {table.name}, no folder {folder.name} with a CSV a picture")
+        raise absent("openface", root, ASK, f"no {table.name}, no folder {folder.name} with one CSV per picture")
     named = source == folder or any(face.picture for face in faces)
     rows = _by_name(source, faces, dataset, paths) if named else _by_order(table, faces, dataset, paths)
     chosen, further = _one_per_picture(faces, rows)
@@ -106,7 +106,7 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     return Auxiliary(
         names=NAMES,
         labels=labels,
-        layout=layout if source == table else f"{folder.name}/, a file a picture",
+        layout=layout if source == table else f"{folder.name}/, one file per picture",
         checks=_checks(reader, faces, rows, paths, set(chosen), further),
     )
 

@@ -83,10 +83,7 @@ class _Copy:
 
 
 def read(root: Path) -> Listing:
-    """The rows of RAF-DB, training part first, in the order of their names; labels 0-6 in RAFDB_CLASSES.
-
-    Args:
-        root: the data set's folder.
+    """Lists the rows of RAF-DB, training part first, in the order of their names; labels 0-6 in RAFDB_CLASSES.
 
     Returns:
         labels int64 [N]; parts "train" and "test"; each row is its own group, since subjects are not known.
@@ -177,11 +174,7 @@ def _from_lists(root: Path, base: Path, files: dict[str, str], images: str | Non
 
 
 def _read_list(copy: _Copy, root: Path, path: Path, part: str) -> None:
-    """Adds the rows of a list with lines "train_00001.jpg 5"; part "" accepts both parts.
-
-    Raises:
-        BadInput: an invalid line, name or label, a row of the other part, or a repeated row.
-    """
+    """Adds the rows of a list with lines "train_00001.jpg 5"; part "" accepts both parts."""
     place = path.relative_to(root).as_posix()
     for line in read_lines(path, _FETCH):
         fields = line.text.decode().split()
@@ -249,11 +242,7 @@ def _from_folders(root: Path, base: Path) -> _Copy | None:
 
 
 def _read_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) -> None:
-    """Adds the pictures of the class folders 1/ to 7/.
-
-    Raises:
-        BadInput: another class folder, a picture of another part, or one that is in two folders.
-    """
+    """Adds the pictures of the class folders 1/ to 7/; BadInput for one of another part or in two folders."""
     for code in contents(folder)[1]:
         if code not in _CODES:
             raise BadInput(f"{folder / code}: class folder {shown(code)}, not 1 to 7; rename or remove it")
@@ -273,11 +262,7 @@ def _read_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) 
 
 
 def _compare_table(copy: _Copy, root: Path, table: Path, part: str) -> None:
-    """Compares the rows of train_labels.csv or test_labels.csv with the folders, and adds rows without a picture.
-
-    Raises:
-        BadInput: a label other than the folder's, a repeated row or one of the other part, a missing column.
-    """
+    """Compares the rows of train_labels.csv or test_labels.csv with the folders, and adds rows without a picture."""
     lines: dict[str, int] = {}
     for line, (word, code) in read_table(table, _FETCH, ("image", "label")):
         name, label = _name(line, word, part), _label(line, code)

@@ -91,7 +91,7 @@ class _Table:
     faulty: int = 0
 
 
-def read_part(part: str, table: Path, images: Path | None, root: Path) -> PartRows:
+def read_table_part(part: str, table: Path, images: Path | None, root: Path) -> PartRows:
     """The rows of a table whose picture is on disk, in the table's order.
 
     Columns are found by name; a table without a header line (validation.csv in some copies) has the owners' order. One

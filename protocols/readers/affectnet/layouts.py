@@ -27,10 +27,9 @@ import numpy as np
 from ...errors import BadInput, unknown
 from ...labels import AFFECTNET_CLASSES
 from ..listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
-from . import csv_lists, npy_labels
-from .csv_lists import TABLES, Places
+from .csv_lists import TABLES, Places, find_places, read_table_part
 from .labels import ASK, TRAIN_COUNTS, PartRows, check_class_order
-from .npy_labels import FOLDERS
+from .npy_labels import FOLDERS, is_release, read_folder_part
 
 __all__ = ["AFFECTNET_CLASSES", "PARTS", "read"]
 
@@ -46,7 +45,7 @@ _VALIDATION_ROWS, _VALIDATION_CLASS = {"csv": (4_000,), "2021": (4_000, 3_999)},
 
 
 def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
-    """The rows of AffectNet, part by part, in the order of the tables or the picture numbers.
+    """Lists the rows of AffectNet, part by part, in the order of the tables or the picture numbers.
 
     Args:
         root: the data set's folder.
@@ -65,7 +64,7 @@ def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
     for part in wanted:
         if part not in PARTS:
             raise unknown("part of AffectNet", part, PARTS)
-    places = csv_lists.find_places(root) if root.is_dir() else Places()
+    places = find_places(root) if root.is_dir() else Places()
     releases = _releases(root, places, choices)
     found = [part for part in wanted if part in releases]
     if not found or (parts is not None and len(found) < len(wanted)):
@@ -83,7 +82,7 @@ def _releases(root: Path, places: Places, choices: dict[str, Any]) -> dict[str, 
     """The release of each part that is found, "csv" or "2021"."""
     release = choices.get("release")
     csv = [part for part in PARTS if places.tables[part] or _WORD[part] in choices]
-    npy = [part for part, folder in FOLDERS.items() if npy_labels.is_release(root / folder)]
+    npy = [part for part, folder in FOLDERS.items() if is_release(root / folder)]
     both = {"train", "validation"} & set(csv) and npy
     if both and release is None:
         raise BadInput(f"{root}: both releases are there; write release = 'csv' or '2021' in {root / CHOICES_FILE}")
@@ -95,13 +94,13 @@ def _releases(root: Path, places: Places, choices: dict[str, Any]) -> dict[str, 
 def _read_part(root: Path, part: str, release: str, places: Places, choices: dict[str, Any]) -> PartRows:
     """The rows of a part, at least one."""
     if release == "2021":
-        rows = npy_labels.read_part(part, root)
+        rows = read_folder_part(part, root)
     else:
         kind = "automatic" if part == "automatic" else "manual"
         table = _one(root, places.tables[part], TABLES[part], _WORD[part], choices)
         images = _one(root, places.images[kind], "folder of numbered folders", f"{kind}_images", choices)
         assert table is not None  # a part without a table is not among the releases
-        rows = csv_lists.read_part(part, table, images, root)
+        rows = read_table_part(part, table, images, root)
     if not len(rows.path):
         what = f"{rows.listed:,} rows in {rows.source}, none of classes 0 to 7 with its picture; {rows.first_missing}"
         raise absent("affectnet", root, ASK, what.removesuffix("; "))
@@ -132,8 +131,9 @@ def _check_disjoint(rows: list[PartRows]) -> None:
 def _checks(rows: PartRows, release: str) -> Iterator[Check]:
     """The comparison of a part with the published one, and the check of its class order."""
     word, counts = _WORD[rows.part], np.bincount(rows.labels, minlength=8).tolist()
-    order = "as the owners'" if check_class_order(rows) else "too few rows to tell"
-    yield Check(f"order of classes, {word}", "as the owners'", order, "" if order[0] == "a" else rows.source)
+    confirmed = check_class_order(rows)
+    order = "as the owners'" if confirmed else "too few rows to tell"
+    yield Check(f"order of classes, {word}", "as the owners'", order, "" if confirmed else rows.source)
     if release == "csv" and rows.part in _TABLE_ROWS:
         yield _check(f"rows of {TABLES[rows.part]}", _TABLE_ROWS[rows.part], rows.listed)
     if rows.faulty:

@@ -27,7 +27,7 @@ def is_release(folder: Path) -> bool:
     return annotations.is_dir() and any(name.endswith(_EXPRESSION) for name in contents(annotations)[0])
 
 
-def read_part(part: str, root: Path) -> PartRows:
+def read_folder_part(part: str, root: Path) -> PartRows:
     """The rows of train_set/ or val_set/ whose picture is on disk, in the order of their numbers.
 
     Valence and arousal are read for up to 200 evenly spaced rows of a class, and are NaN elsewhere. The pictures are

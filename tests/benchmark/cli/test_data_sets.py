@@ -199,7 +199,7 @@ class TestAlign:
             height, width = picture.shape[:2]
             return SimpleNamespace(parts=lambda: [SimpleNamespace(x=x * width, y=y * height) for x, y in TEMPLATE])
 
-        monkeypatch.setattr(landmarks, "_models", lambda: (detector, predictor))
+        monkeypatch.setattr(landmarks, "models", lambda: (detector, predictor))
 
     @pytest.mark.parametrize("write", [miniature_bp4d.write_au_occ, miniature_disfa.write_images])
     def test_frames_without_a_face(self, write: Any, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ class TestAlign:
 
 
 def test_without_dlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    landmarks._models.cache_clear()
+    landmarks.models.cache_clear()
     monkeypatch.setitem(sys.modules, "dlib", None)
     miniature_bp4d.write_au_occ(tmp_path / "bp4d")
     refused(at(tmp_path, "prepare", "bp4d", "--align", "--skip-bad"), "needs dlib: pip install 'fernoise-bench[align]'")

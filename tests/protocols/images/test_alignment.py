@@ -108,9 +108,9 @@ class TestAlign:
 
 @pytest.fixture
 def _fresh() -> Iterator[None]:
-    landmarks._models.cache_clear()
+    landmarks.models.cache_clear()
     yield
-    landmarks._models.cache_clear()
+    landmarks.models.cache_clear()
 
 
 @pytest.mark.usefixtures("_fresh")
@@ -118,7 +118,7 @@ class TestWithoutTheExtra:
     def test_without_dlib(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "dlib", None)
         with pytest.raises(BadInput, match=r"needs dlib: pip install 'fernoise-bench\[align\]'$"):
-            landmarks.check()
+            landmarks.models()
 
     @pytest.mark.parametrize("content", [None, b"other"])
     def test_without_the_points_file(
@@ -132,7 +132,7 @@ class TestWithoutTheExtra:
         monkeypatch.delitem(sys.modules, "face_recognition_models", raising=False)
         monkeypatch.syspath_prepend(str(tmp_path))
         with pytest.raises(BadInput, match=r"shape_predictor_5_face_landmarks\.dat") as caught:
-            landmarks.check()
+            landmarks.models()
         assert "\n" not in str(caught.value)
         assert "pip install" in str(caught.value)
 
@@ -158,12 +158,12 @@ def test_the_largest_face_and_doubling_only_where_none_is_found(monkeypatch: pyt
         calls.append(doublings)
         return [Box(x=1, wide=9), Box(x=2, wide=10), Box(x=3, wide=10)] if doublings else []
 
-    monkeypatch.setattr(landmarks, "_models", lambda: (detector, predictor))
+    monkeypatch.setattr(landmarks, "models", lambda: (detector, predictor))
     points = landmarks.five_points(np.zeros((9, 9, 3), np.uint8))
     assert calls == [0, 1]
     assert points is not None
     assert points.tolist() == [[2.5, index + 0.5] for index in range(5)]
-    monkeypatch.setattr(landmarks, "_models", lambda: (lambda picture, doublings: [], predictor))
+    monkeypatch.setattr(landmarks, "models", lambda: (lambda picture, doublings: [], predictor))
     with pytest.raises(BadInput, match=r"^a/b\.jpg: no face is found in the picture; .*--skip-bad$"):
         landmarks.upright(Path("a/b.jpg"), Image.new("RGB", (9, 9)), None, 8)
 

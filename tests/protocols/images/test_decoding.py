@@ -17,7 +17,7 @@ from PIL import Image
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.images import decoding as pictures
-from fernoise_bench.protocols.images.decoding import LARGEST, Make, Pixels, decode_picture, decode_rows, fit
+from fernoise_bench.protocols.images.decoding import LARGEST, Box, Make, Pixels, decode_rows, fit, load
 
 from ..miniatures import disfa as miniature
 
@@ -30,6 +30,10 @@ def noise(height: int, width: int, seed: int = 0) -> Pixels:
 
 def square(side: int) -> Make[Pixels]:
     return partial(fit, side=side)
+
+
+def decode_picture(path: Path, side: int, box: Box = None) -> Pixels:
+    return load(path, square(side), box)
 
 
 def encoded(kind: str, pixels: Pixels | None = None, **options: object) -> bytes:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.protocols.images.decoding import decode_picture
+from fernoise_bench.protocols.images.decoding import fit, load
 from fernoise_bench.protocols.packs import file_format as pack_files
 from fernoise_bench.protocols.packs import prepare as pack_module
 from fernoise_bench.protocols.packs import workers as pack_work
@@ -100,7 +101,7 @@ class TestPrepare:
             assert np.array_equal(getattr(pack, name), getattr(rows, name))
             assert getattr(pack, name).dtype == getattr(rows, name).dtype
         for row in (0, 1, 150, 299):
-            face = decode_picture(rows.root / str(rows.path[row]), 6, rows.box[row])
+            face = load(rows.root / str(rows.path[row]), partial(fit, side=6), rows.box[row])
             assert np.array_equal(pack.faces[row], face)
         assert (pack.names, pack.crop) == (("AU1", "AU2"), "face box where there is one")
         assert pack.origin == Origin("made; face box where there is one, 6 px", "published")
@@ -206,7 +207,7 @@ class TestBadPictures:
         assert np.array_equal(pack.labels, damaged.labels[kept])
         assert pack.faces.shape == (297, 6, 6, 3)
         for row in (0, 39, 40, 150, 296):
-            face = decode_picture(damaged.root / str(pack.path[row]), 6, damaged.box[kept[row]])
+            face = load(damaged.root / str(pack.path[row]), partial(fit, side=6), damaged.box[kept[row]])
             assert np.array_equal(pack.faces[row], face)
         assert [line.partition(":")[0] for line in pack.skipped] == damaged.path[[40, 41, 299]].tolist()
         assert str(tmp_path) not in "".join(pack.skipped)

@@ -63,7 +63,7 @@ def all_ok(auxiliary: Auxiliary) -> bool:
         (mini.write_named, "rafdb.csv, by file name"),
         (mini.write_unnamed, "rafdb.csv, in file-name order"),
         (mini.write_sequence, "rafdb.csv, in file-name order"),
-        (mini.write_folder, "rafdb/, a file a picture"),
+        (mini.write_folder, "rafdb/, one file per picture"),
     ],
 )
 def test_reads_every_layout(tmp_path: Path, write: Callable[[Path, str, list[str]], Path], layout: str) -> None:
