@@ -11,7 +11,7 @@ from tabulate import tabulate
 from fernoise_bench.results.analysis.comparisons import Comparison, against_supervised, predeclared
 from fernoise_bench.results.analysis.grouping import Block
 from fernoise_bench.results.analysis.view import Expected, View, oracle_knowledge, view_of
-from fernoise_bench.results.records.record import Record, audit_share
+from fernoise_bench.results.records.record import Record
 from fernoise_bench.results.statistics import pairs_needed
 
 README = Path(__file__).parents[2] / "README.md"
@@ -41,7 +41,7 @@ def percent(records: list[Record], rule: str) -> list[float]:
 def measured(records: list[Record]) -> list[str]:
     """The cells of one protocol: last epoch ± over seeds, oracle, memorised share of wrong labels."""
     last = percent(records, "last")
-    shares = [audit_share(record.epochs[-1], "memorised", "predicted_wrong") for record in records]
+    shares = [record.audit_share("memorised", "predicted_wrong") for record in records]
     known = [100 * share for share in shares if share is not None]
     memorised = f"{fmean(known):.0f} %" if known else "–"
     return [f"{fmean(last):.2f} ± {stdev(last):.2f}", f"{fmean(percent(records, 'oracle')):.2f}", memorised]
