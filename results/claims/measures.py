@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...protocols.errors import unknown
-from ..records.record import Record, audit_share
+from ..records.record import Record
 from ..records.schema import Counts
 
 SCORE = "score"
@@ -59,7 +59,7 @@ def number(record: Record, measure: str) -> float | None:
         best, last = record.headline("oracle"), record.headline()
         return None if best is None or last is None else best - last
     if measure in _AUDIT:
-        return audit_share(record.epochs[-1], *_AUDIT[measure])
+        return record.audit_share(*_AUDIT[measure])
     names = record.environment.task.names
     if found := _RECALL.fullmatch(measure):
         return _recall(record, names, found)

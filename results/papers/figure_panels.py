@@ -14,7 +14,7 @@ from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, Summary
 from ..analysis.view import DAGGER_WORDS, at_level, marked, oracle_knowledge
 from ..plots.panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
-from ..records.record import Record, audit_share
+from ..records.record import Record
 from .figure_records import FigurePlace, lacking, level_shown, pairs_shown, records_about, view_for
 from .figures import (
     PROTOCOL_RECIPE,
@@ -142,16 +142,8 @@ def _epochs(place: FigurePlace, entry: Entry) -> int:
     return min((len(r.epochs) for r in at_level(entry, place.level) if r.done), default=0)
 
 
-def _test(epoch: int) -> Number:
-    return lambda record: record.headline_at(epoch)
-
-
-def _share(epoch: int, part: str, whole: str) -> Number:
-    return lambda r: audit_share(r.epochs[epoch], part, whole)
-
-
-def _log(epoch: int, name: str) -> Number:
-    return lambda record: record.epochs[epoch].logs.get(name)
+def _log(record: Record, name: str, epoch: int) -> float | None:
+    return record.epochs[epoch].logs.get(name)
 
 
 # --- kinds
@@ -186,7 +178,8 @@ def _counts(records: Sequence[Record]) -> NDArray[np.int64]:
 def _by_epoch(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
     panels = []
     for place in places:
-        lines = [_line(figure, place, e, [_test(n) for n in range(_epochs(place, e))]) for e in place.view.rows]
+        numbers = [[partial(Record.headline_at, epoch=n) for n in range(_epochs(place, e))] for e in place.view.rows]
+        lines = [_line(figure, place, *each) for each in zip(place.view.rows, numbers, strict=True)]
         if found := tuple(line for line in lines if line is not None):
             panels.append(Lines(place.words, "epoch", f"test {place.view.metric_words} (%)", found))
     return tuple(panels)
@@ -254,14 +247,15 @@ def _confidence(figure: PaperFigure, places: Sequence[FigurePlace], predictions:
 
 
 def _corrections(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Predictions) -> tuple[Panel, ...]:
-    numbers = {words: partial(_share, part=part, whole=whole) for words, (part, whole) in _CORRECTIONS.items()}
+    shares = _CORRECTIONS.items()
+    numbers = {words: partial(Record.audit_share, part=part, whole=whole) for words, (part, whole) in shares}
     return _entry_by_epoch(figure, places, numbers, "% of training labels", 100.0)
 
 
 def _entry_by_epoch(
     figure: PaperFigure,
     places: Sequence[FigurePlace],
-    numbers: Mapping[str, Callable[[int], Number]],
+    numbers: Mapping[str, Callable[..., float | None]],
     ylabel: str,
     scale: float,
 ) -> tuple[Panel, ...]:
@@ -269,7 +263,8 @@ def _entry_by_epoch(
     panels = []
     for place, entry in [(each, row) for each in places for row in each.view.rows]:
         epochs = range(_epochs(place, entry))
-        lines = [_line(figure, place, entry, list(map(at, epochs)), words, scale) for words, at in numbers.items()]
+        by_epoch = {words: [partial(number, epoch=n) for n in epochs] for words, number in numbers.items()}
+        lines = [_line(figure, place, entry, each, words, scale) for words, each in by_epoch.items()]
         if found := tuple(line for line in lines if line is not None):
             panels.append(Lines(f"{place.words}: {entry.label}", "epoch", ylabel, found))
     return tuple(panels)

@@ -75,11 +75,7 @@ def lacking(figure: PaperFigure, places: Sequence[FigurePlace], protocol: str) -
         for place in places
         for entry in place.view.rows
         for level in levels_shown(figure, place)
-        if place.view.summary(entry, level, _one).values
+        if place.view.summary(entry, level, lambda record: 1.0).values
     }
     served = {each for each, _ in done} if figure.stand_ins else set()
     return [each for each in asked(figure, protocol) if each not in done and each[0] not in served]
-
-
-def _one(record: Record) -> float:
-    return 1.0

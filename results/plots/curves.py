@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, blocks
 from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, at_level, marked, view_of
-from ..records.record import Record, audit_of, audit_share
+from ..records.record import Record, audit_of
 from ..tables.parts import level_words, title_of
 from .style import GREY, PALE, look, save_figure
 
@@ -107,17 +108,10 @@ def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
         return None
     epochs = range(min(len(record.epochs) for record in done))
     label = f"{entry.label} ({summary.complete}/{summary.total})" if summary.status else entry.label
-    test = tuple(view.summary(entry, level, _test_at(epoch)).mean for epoch in epochs)
-    memorised = tuple(view.summary(entry, level, _memorised_at(epoch)).mean for epoch in epochs)
+    share = partial(Record.audit_share, part="memorised", whole="predicted_wrong")
+    test = tuple(view.summary(entry, level, partial(Record.headline_at, epoch=epoch)).mean for epoch in epochs)
+    memorised = tuple(view.summary(entry, level, partial(share, epoch=epoch)).mean for epoch in epochs)
     return Curve(label, marked(entry, label), test, memorised)
-
-
-def _test_at(epoch: int) -> Callable[[Record], float]:
-    return lambda record: record.headline_at(epoch)
-
-
-def _memorised_at(epoch: int) -> Callable[[Record], float | None]:
-    return lambda record: audit_share(record.epochs[epoch], "memorised", "predicted_wrong")
 
 
 def draw_curves(data: Curves, path: Path) -> None:

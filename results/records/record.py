@@ -118,6 +118,12 @@ class Record:
         score = self.scores.get(rule)
         return None if score is None else score.per_label[position]
 
+    def audit_share(self, part: str, whole: str, epoch: int = -1) -> float | None:
+        """One audit count of an epoch as a share of another, in [0, 1]; None where there is nothing to share."""
+        audit = audit_of(self.epochs[epoch])
+        share, total = getattr(audit, part), getattr(audit, whole)
+        return None if share is None or not total else float(share / total)
+
     def headline_at(self, epoch: int) -> float:
         """The protocol's metric on test after an epoch (0-based; -1: the last)."""
         return headline_of(self.environment.task.kind, self.epochs[epoch].test.confusion)
@@ -214,13 +220,6 @@ def mean_score(scores: Sequence[Score]) -> Score:
 def audit_of(line: EpochLine) -> Audit[int]:
     """The audit counts of an epoch; those that are not there are None."""
     return line.audit or Audit()
-
-
-def audit_share(line: EpochLine, part: str, whole: str) -> float | None:
-    """One audit count of an epoch as a share of another, in [0, 1]; None where there is nothing to share."""
-    audit = audit_of(line)
-    share, total = getattr(audit, part), getattr(audit, whole)
-    return None if share is None or not total else float(share / total)
 
 
 def differing_fields(keys: Iterable[Mapping[str, Any]]) -> list[str]:

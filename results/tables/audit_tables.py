@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from msgspec import structs
 
 from ..analysis.grouping import MISSING, Entry, grouped, unique
 from ..analysis.view import Expected, View, at_level, views_of
-from ..records.record import Record, audit_of, audit_share
+from ..records.record import Record, audit_of
 from ..records.schema import Audit
 from .cell import Cell, Table, mean_cell, percent_cell
 from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
@@ -100,9 +101,9 @@ def _rows(view: View, cells: Callable[[Entry, float | None], Sequence[Cell]]) ->
 def _labels_table(view: View) -> Table:
     numbers: dict[str, Number] = {name: _share(*parts) for name, parts in _SHARES.items()}
     numbers["mended"] = lambda record: _mended(audit_of(record.epochs[-1]))
-    numbers["noise given"] = lambda record: audit_share(record.epochs[-1], "wrong", "entries")
+    numbers["noise given"] = lambda record: record.audit_share("wrong", "entries")
     numbers["noise left"] = lambda record: noise_left(audit_of(record.epochs[-1]))
-    rows = _rows(view, lambda entry, level: [_percent(view, entry, level, number) for number in numbers.values()])
+    rows = _rows(view, partial(_percents, view, list(numbers.values()), brief=False))
     title = title_of(view, "audit of the training labels, last epoch")
     return Table(title, (*leading_columns(view), *numbers), rows, notes_of(view, _LABELS_NOTES, rows))
 
@@ -156,8 +157,10 @@ def _mended(audit: Audit[int]) -> float | None:
     return _ratio(audit.changed_right, audit.targets - audit.targets_right)
 
 
-def _percent(view: View, entry: Entry, level: float | None, number: Number) -> Cell:
-    return percent_cell(view.summary(entry, level, number), 1)
+def _percents(
+    view: View, numbers: Sequence[Number], entry: Entry, level: float | None, *, brief: bool = True
+) -> list[Cell]:
+    return [percent_cell(view.summary(entry, level, number), 1, brief=brief) for number in numbers]
 
 
 # --- memorisation
@@ -166,10 +169,9 @@ def _percent(view: View, entry: Entry, level: float | None, number: Number) -> C
 def _memorised_table(view: View) -> Table:
     finished = [len(record.epochs) for record in view.block.records if record.done]
     epochs = shown_epochs(min(finished or [0]))
-    rows = _rows(
-        view,
-        lambda entry, level: [percent_cell(view.summary(entry, level, _memorised(e)), 1, brief=True) for e in epochs],
-    )
+    share = partial(Record.audit_share, part="memorised", whole="predicted_wrong")
+    numbers = [partial(share, epoch=epoch) for epoch in epochs]
+    rows = _rows(view, partial(_percents, view, numbers))
     notes = [
         "In %: of the wrong training labels, those predicted as given. The whole curves: fernoise-bench figure "
         f"{view.protocol}.",
@@ -185,10 +187,6 @@ def shown_epochs(count: int) -> tuple[int, ...]:
     return unique([round(step * (count - 1) / (MOST_EPOCHS - 1)) for step in range(MOST_EPOCHS)])
 
 
-def _memorised(epoch: int) -> Number:
-    return lambda record: audit_share(record.epochs[epoch], "memorised", "predicted_wrong")
-
-
 # --- labels by class
 
 
@@ -199,11 +197,7 @@ def _class_tables(view: View) -> Iterator[Table]:
     word = "class" if view.metric == "accuracy" else "AU"
     for what, parts in _BY_CLASS.items():
         numbers = [_class_share(*parts, at) for at in range(len(view.names))]
-
-        def cells(entry: Entry, level: float | None, numbers: Sequence[Number] = numbers) -> list[Cell]:
-            return [percent_cell(view.summary(entry, level, number), 1, brief=True) for number in numbers]
-
-        rows = _rows(view, cells)
+        rows = _rows(view, partial(_percents, view, numbers))
         if any(cell.value is not None for row in rows for cell in row[len(leading_columns(view)) :]):
             notes = [
                 f"In % of the {' '.join(what.split()[:2])} of each {word} that training saw; – where there is none."
@@ -229,14 +223,11 @@ def _class_share(part: str, whole: str, at: int) -> Number:
 
 
 def _recall_table(view: View) -> Table:
-    rows = _rows(view, lambda entry, level: [_recall_cell(view, entry, level, at) for at in range(len(view.names))])
+    numbers = [partial(Record.label_score, position=at) for at in range(len(view.names))]
+    rows = _rows(view, partial(_percents, view, numbers))
     notes = ["In %: of the test faces of each class, those predicted as such; – for a class without a test face."]
     title = title_of(view, "test recall by class, last epoch")
     return Table(title, (*leading_columns(view), *view.names), rows, notes_of(view, notes, rows))
-
-
-def _recall_cell(view: View, entry: Entry, level: float | None, position: int) -> Cell:
-    return percent_cell(view.summary(entry, level, lambda record: record.label_score(position)), 1, brief=True)
 
 
 # --- compute and oracle knowledge

@@ -6,6 +6,7 @@ Only records of one comparability key share a table. Scores are in percent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ...protocols.errors import unknown
 from ..analysis.comparisons import Comparison, against_supervised
@@ -79,9 +80,9 @@ def long_table(
 
 
 def _level_table(view: View, rule: str) -> Table:
-    rows = []
+    rows, headline = [], partial(Record.headline, rule=rule)
     for entry in view.rows:
-        cells = [percent_cell(view.summary(entry, level, _headline(rule)), view.decimals) for level in view.levels]
+        cells = [percent_cell(view.summary(entry, level, headline), view.decimals) for level in view.levels]
         rows.append((label_cell(entry), *cells, unstated_cell(entry)))
     marked = mark_best(rows, range(1, 1 + len(view.levels)))
     headings = [view.metric_words if level is None else level_words(level) for level in view.levels]
@@ -94,7 +95,7 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
     rows = []
     for entry in view.rows:
         aus = [_au_cell(view, entry, level, rule, position) for position in range(len(view.names))]
-        mean = percent_cell(view.summary(entry, level, _headline(rule)), view.decimals)
+        mean = percent_cell(view.summary(entry, level, partial(Record.headline, rule=rule)), view.decimals)
         rows.append((label_cell(entry), *aus, mean, unstated_cell(entry)))
     width = len(view.names) + 1
     marked = mark_best(rows, range(1, 1 + width))
@@ -106,10 +107,6 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
 def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
     summary = view.summary(entry, level, lambda record: record.label_score(position, rule))
     return percent_cell(summary, view.decimals, brief=True)
-
-
-def _headline(rule: str) -> Number:
-    return lambda record: record.headline(rule)
 
 
 # --- the long table
@@ -152,8 +149,8 @@ def _long_table(view: View) -> Table:
 
 
 def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
-    numbers = [
-        *(_headline(rule) for rule in RULES),
+    numbers: list[Number] = [
+        *(partial(Record.headline, rule=rule) for rule in RULES),
         _difference("oracle", "last"),
         _difference("oracle", "validation"),
         _mean_class,

@@ -25,7 +25,7 @@ from fernoise_bench.protocols.designs.action_units import binary
 from fernoise_bench.protocols.faces.generate import Faces, FaceSpecification, automatic_annotator, faces
 from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.rows import Array, CellData, Rows, describe_noise, rows
-from fernoise_bench.results.records.record import Record, audit_share, load_record
+from fernoise_bench.results.records.record import Record, load_record
 
 FRAMES = 6_027  # 147 of each of 41 subjects: 27 or 28 subjects give about 4,000 training frames
 SEED = 0
@@ -124,7 +124,7 @@ def test_seen_subjects_are_easier(spontaneous: tuple[Rows, Faces], unseen: Array
 def test_cross_entropy_memorises_symmetric_noise_and_falls(tmp_path: Path) -> None:
     data = open_data(FERPLUS_SYM, "small", "generated", Path()).cell(None, 0.4, SEED)
     record = train(FERPLUS_SYM, data, tmp_path)
-    memorised = 100 * (audit_share(record.epochs[-1], "memorised", "predicted_wrong") or 0)
+    memorised = 100 * (record.audit_share("memorised", "predicted_wrong") or 0)
     fall = best(record) - last(record)
     say(f"40% noise: memorised {memorised:.0f}% (gate: 50), last {last(record):.1f}, {fall:.1f} below best (gate: 5)")
     assert memorised >= 50
