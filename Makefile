@@ -19,7 +19,7 @@ $(VENV)/.dev: $(BIN)/fernoise-bench
 	@touch $@
 
 demo: $(BIN)/fernoise-bench  ## set up, run every applicable method on generated faces, print the table
-	$(BIN)/fernoise-bench run --protocol bp4d-3fold --fold 1 --all-methods --synthetic --profile smoke --out $(RUNS)
+	$(BIN)/fernoise-bench run --protocol bp4d-3fold --fold 1 --all-methods --synthetic --profile smoke --out demo-runs
 
 test: $(VENV)/.dev  ## set up a development environment, run the tests
 	$(BIN)/python -m pytest -n 2

@@ -21,8 +21,8 @@ CardRows = list[tuple[str, str, str]]
 KINDS = {"single": "one label a face", "multi": "action units, each present, absent or unknown"}
 METRICS = {
     "accuracy": "share of test rows whose most probable class is the reference label",
-    "f1": "of the positive class from p ≥ 0.5 on, known entries only; 0 where it is undefined; "
-    "mean over AUs with a known entry, and folds",
+    "f1": "F1 of the positive class at a threshold of 0.5, over known labels; 0 where undefined; mean over AUs with "
+    "known labels, then over folds",
 }
 UNSTATED = "unstated: ours"
 
@@ -60,26 +60,36 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
         ("design", protocol.design, KINDS[protocol.kind]),
         ("labels", ", ".join(protocol.names), about.pop("classes", "")),
         ("data", ", ".join(protocol.data), about.pop("training", "")),
-        ("alignment", about.pop("alignment", "none: the faces as they were published"), ""),
+        ("alignment", about.pop("alignment", "none: the faces as published"), ""),
         *((f"option {name}", value, "") for name, value in protocol.options),
         ("noise", protocol.noise, about.pop("noise", "")),
     ]
     if protocol.noisy_labels_from:
         rows.append(
-            ("noisy labels from", protocol.noisy_labels_from, "one teacher a fold and seed, shared by all methods")
+            (
+                "noisy labels from",
+                protocol.noisy_labels_from,
+                "one teacher for each fold and seed, shared by all methods",
+            )
         )
     rows += [
         ("noise seed", f"{protocol.noise_seed} + draw", "trial seed s uses draw s"),
-        ("levels", ", ".join(map(str, protocol.levels)) or "none", "nominal; the record keeps what came about"),
-        ("offers", ", ".join(sorted(protocol.offers)) or "nothing", "what methods may need"),
+        (
+            "levels",
+            ", ".join(map(str, protocol.levels)) or "none",
+            "nominal rates; each record has the share of labels that are wrong",
+        ),
+        ("offers", ", ".join(sorted(protocol.offers)) or "nothing", "what methods can use"),
         ("metric", protocol.metric, METRICS[protocol.metric]),
         *_fold_rows(protocol, profile),
     ]
     if protocol.rates:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(protocol.names, protocol.rates, strict=True))
-        rows.append(("base rates", rates, "share of positives; generated faces aim at them"))
+        rows.append(("base rates", rates, "share of positive labels; generated faces are drawn with about these"))
     if protocol.runs:
-        rows.append(("seeds", str(protocol.runs), "runs of the paper; other profiles have the harness's own number"))
+        rows.append(
+            ("seeds", str(protocol.runs), "number of runs in the paper; other profiles have a default of their own")
+        )
     remark = about.pop("sizes", "")
     rows += [(f"size, {name}", _size(protocol, protocol.profile(name).size), remark) for name in PROFILES]
     return rows + [(name, text, "") for name, text in about.items()]
@@ -90,7 +100,7 @@ def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
     if not protocol.folds:
         return [("folds", "none: one fixed split", "")]
     if not protocol.parts:
-        return [("folds", ", ".join(protocol.folds), "a random split each; every row its own subject")]
+        return [("folds", ", ".join(protocol.folds), "a random split each; every row counts as a subject of its own")]
     rows = [(f"subjects, {name}", str(len(subjects)), " ".join(subjects)) for name, subjects in protocol.parts]
     for fold in protocol.folds:
         parts = subjects_of(protocol, protocol.profile(profile).size, fold)
@@ -106,13 +116,13 @@ def _size(protocol: Protocol, size: Size) -> str:
     by_subject = bool(protocol.parts)
     rows = {"train": "all" if size.train is None else f"{size.train:,}"}
     rows["noisy"] = f"{size.noisy:,}" if size.noisy else ""
-    held_out = "all there are" if size.validation is None else f"{size.validation:,}"
+    held_out = "all" if size.validation is None else f"{size.validation:,}"
     rows["validation"] = f"{held_out} subjects" if by_subject else held_out
     rows["test"] = "" if by_subject and size.test is None else "all" if size.test is None else f"{size.test:,}"
     real = ", ".join(f"{name} {text}" for name, text in rows.items() if text)
     counts = "/".join(f"{count:,}" for count in size.generated)
     noisy = size.noisy if size.generated_noisy is None else size.generated_noisy
-    generated = f"generated {counts}" + (f" and noisy {noisy:,}" if noisy else "")
+    generated = f"generated (train/validation/test) {counts}" + (f" and noisy {noisy:,}" if noisy else "")
     return f"{real}, at most {size.side} px; {generated}, {size.generated_side or size.side} px"
 
 

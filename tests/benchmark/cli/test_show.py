@@ -100,7 +100,7 @@ def test_version_and_fingerprints_are_those_of_the_object(protocol: Protocol) ->
 @every
 def test_the_metric_comes_with_its_rule_for_nothing_to_divide_by(protocol: Protocol) -> None:
     (rule,) = (remark for name, _, remark in protocol_rows(protocol, "paper") if name == "metric")
-    assert ("0 where it is undefined" in rule) == (protocol.metric == "f1")
+    assert ("0 where undefined" in rule) == (protocol.metric == "f1")
 
 
 @every
@@ -171,11 +171,12 @@ def test_sizes_are_told_for_every_profile() -> None:
     rows = {name: value for name, value, _ in protocol_rows(find("emotionet-3split"), "paper")}
     assert rows["size, paper"] == (
         "train 15,000, noisy 50,000, validation 0, test all, at most 240 px; "
-        "generated 6,000/0/2,000 and noisy 8,000, 128 px"
+        "generated (train/validation/test) 6,000/0/2,000 and noisy 8,000, 128 px"
     )
     rows = {name: value for name, value, _ in protocol_rows(find("bp4d-3fold"), "paper")}
     assert rows["size, smoke"] == (
-        "train 328, noisy 160, validation 3 subjects, at most 48 px; generated 328/0/0 and noisy 160, 48 px"
+        "train 328, noisy 160, validation 3 subjects, at most 48 px; "
+        "generated (train/validation/test) 328/0/0 and noisy 160, 48 px"
     )
 
 
