@@ -79,7 +79,7 @@ class Place:
     @property
     def words(self) -> str:
         """Its name, with that of the protocol beside it."""
-        return f"{self.protocol} beside {self.beside}" if self.beside else self.protocol
+        return f"{self.protocol} compared with {self.beside}" if self.beside else self.protocol
 
 
 @dataclass(frozen=True)
@@ -370,7 +370,7 @@ def _against_itself(claim: Claim) -> list[str]:
             if printed is not None and printed < least - (_ROUNDING if claim.at_least else 0.0):
                 at = f" at {levels[0]:g}" if len(levels) == 1 and levels[0] is not None else ""
                 places.append(f"{protocol}{at} ({_signed(printed)})")
-    return [f"The paper's own numbers for {claim.words} say otherwise: {', '.join(places)}."] if places else []
+    return [f"The paper's own numbers contradict {claim.words}: {', '.join(places)}."] if places else []
 
 
 def _signed(points: float) -> str:

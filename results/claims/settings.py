@@ -160,8 +160,8 @@ def told_the_rate(claim: Claim, spot: Spot) -> str:
             continue
         base = side.method.partition(":")[0]
         if _RATE in spot.told(side.method):
-            return f"{side.method} is told the noise rate, and the claim is about an unknown one"
+            return f"{side.method} uses the true noise rate, and the claim is about an unknown one"
         if side.method not in spot.own.methods and _RATE in spot.told(base):
-            why = f"{base}, which was, is told the noise rate, and the claim is about an unknown one"
+            why = f"{base}, which was, uses the true noise rate, and the claim is about an unknown one"
             return f"{side.method} was not run; {why}"
     return ""

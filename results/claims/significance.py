@@ -257,10 +257,10 @@ def _why_none(where: Where, sides: Sequence[Side], values: Sequence[Mapping[Leve
             return f"{side.method} was not run"
         if not any(record.done for record in records):
             states = Counter(record.state for record in records)
-            return f"no trial of {side.method} is done ({', '.join(f'{n} {state}' for state, n in states.items())})"
+            return f"no trial of {side.method} is finished ({', '.join(f'{n} {state}' for state, n in states.items())})"
         if not numbers and side.measure != measures.SCORE:
             return f"the trials of {side.method} have no {side.measure}"
-    return "no (seed, draw) pair is done on both sides"
+    return "no (seed, draw) pair is finished on both sides"
 
 
 # --- subjects
@@ -286,7 +286,7 @@ def _resamples(
             records = where[level].trials(side.method, level)
             draws[-1][level] = 100 * (f1[:, _position(records, side.measure)] if one else f1.mean(axis=1))
     if len(people) > 1:
-        return "the trials tested different subjects"
+        return "the trials were tested on different subjects"
     (names,) = people
     return contrast(relation, draws[0], draws[1] if len(draws) > 1 else {}), sum(map(len, names))
 

@@ -16,18 +16,18 @@ from .verdicts import VERDICTS, Verdict
 from .wording import noise_words, p_words, points
 
 HOW = (
-    "Differences are in points, positive where the claim holds, with their 95% interval. One label a face: sign-flip "
-    "test over (seed, draw) pairs, each the mean over folds and noise levels. AUs: subjects resampled within folds. "
-    "p is two-sided, Holm over the claims of one statement on one protocol; what is called comparable (>=) is tested "
-    "against −1 point instead of 0. The intervals are not: each is for its "
-    "comparison alone, so that one may leave out zero where p does not reject. Beyond the paper profile on real faces, "
-    "and on a stand-in, a verdict is about the claim's direction there, not about the paper's own numbers."
+    "Differences are in points, positive where the claim holds, with their 95% interval. Single-label protocols: "
+    "sign-flip test over (seed, draw) pairs, each the mean over folds and noise levels. AU protocols: subjects "
+    "resampled within folds. p is two-sided, with Holm's correction over the claims of one statement on one protocol; "
+    "claims that a method is comparable (>=) are tested against −1 point instead of 0. Intervals are not corrected: "
+    "one may exclude zero where p is not significant. With another profile than the paper's, generated faces or a "
+    "stand-in protocol, a verdict is about the direction of the claim in that setting, not the paper's own numbers."
 )
 
 _INDENT = 4
 _VERDICT = max(map(len, VERDICTS))
 _COLUMNS = ("verdict", "claim", "protocol", "noise", "profile", "faces", "left", "right", "difference", "95% interval")
-_MORE = ("p (Holm)", "pairs", "subjects", "printed", "because", "oracle knowledge", "paper", "place", "quote")
+_MORE = ("p (Holm)", "pairs", "subjects", "reported", "reason", "oracle knowledge", "paper", "section", "quote")
 _SHORT = 60  # letters of a quote in a table
 _INTERVAL = {"coverage": 0.95, "comparisons": 1, "adjusted": False}
 
@@ -54,7 +54,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     claims = {verdict.claim.id for verdict in verdicts}
     tried = {verdict.claim.id for verdict in verdicts if verdict.verdict != "not run"}
     kinds = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
-    return f"{len(claims)} claims, {len(tried)} tried; verdicts by protocol: {kinds or 'none'}"
+    return f"{len(claims)} claims, {len(tried)} tested; verdicts by protocol: {kinds or 'none'}"
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
@@ -84,7 +84,7 @@ def _by_statement(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
 
 def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str]:
     quote, where = verdicts[0].claim.quote, "; ".join(unique([verdict.claim.where for verdict in verdicts]))
-    title = f"“{quote}” ({where})" if quote else f"By the order of {where}"
+    title = f"“{quote}” ({where})" if quote else f"Ranking in {where}"
     lines = _wrapped(title, 2, width)
     tried = [verdict for verdict in verdicts if verdict.verdict != "not run"]
     comparison = max((len(verdict.claim.words) for verdict in tried), default=0)
@@ -117,7 +117,7 @@ def _figures(verdict: Verdict) -> Iterator[str]:
     if verdict.subjects:
         yield f"{verdict.subjects} subjects"
     if verdict.printed is not None:
-        yield f"printed {_points(verdict.printed)}"
+        yield f"reported {_points(verdict.printed)}"
 
 
 def _tried_on(verdict: Verdict) -> str:
@@ -127,7 +127,7 @@ def _tried_on(verdict: Verdict) -> str:
 
 
 def _protocol(verdict: Verdict) -> str:
-    return f"{verdict.protocol} beside {verdict.beside}" if verdict.beside else verdict.protocol
+    return f"{verdict.protocol} compared with {verdict.beside}" if verdict.beside else verdict.protocol
 
 
 def _wrapped(text: str, indent: int, width: int | None) -> list[str]:

@@ -144,7 +144,7 @@ def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -
 def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) -> _Trial:
     """The sample at the nearest setting that has one; else why the nearest has none."""
     if claim.unmeasured:
-        return _Trial(claim, place, reason="the others are only reported: this harness does not have them")
+        return _Trial(claim, place, reason="the compared methods are only reported, not implemented here")
     reasons, refused = [], False
     for spot in spots(place, settings):
         told = told_the_rate(claim, spot)
@@ -159,7 +159,7 @@ def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) 
 
 def _no_records(place: Place, settings: Mapping[str, Sequence[Setting]]) -> str:
     lacking = [protocol for protocol in (place.protocol, place.beside) if protocol and protocol not in settings]
-    return f"no records of {' and '.join(lacking)}" if lacking else f"no records of {place.words} of one kind"
+    return f"no records of {' and '.join(lacking)}" if lacking else f"no records of {place.words} at one setting"
 
 
 def _tested(tried: Sequence[_Trial]) -> list[_Trial]:
@@ -230,7 +230,7 @@ def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> t
         return "not separated", ""
     lost, whose = _lost(claim, found, ahead)
     if lost:
-        return "not separated", f"{whose} lost trials ({lost}), so that its mean is one over survivors"
+        return "not separated", f"trials of {whose} diverged or failed ({lost}): means are over finished trials only"
     if not ahead:
         return "contradicted", ""
     if short_of := _short_of(claim, place, found):
@@ -248,7 +248,7 @@ def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
     if "noise" not in claim.relation and all(survivors_flatter(side.measure) for side in sides):
         return (found.lost_left if left else found.lost_right), f"{sides[0 if left else 1].method}, the better side,"
     together = len(_methods(claim)) > 1
-    return found.lost_left + found.lost_right * together, "a side" if together else _methods(claim)[0]
+    return found.lost_left + found.lost_right * together, "the two sides" if together else _methods(claim)[0]
 
 
 def _short_of(claim: Claim, place: Place, found: Sample) -> list[str]:
@@ -256,26 +256,26 @@ def _short_of(claim: Claim, place: Place, found: Sample) -> list[str]:
     clauses = []
     against = [level for level, difference in found.by_level.items() if difference <= -claim.margin]
     if against:
-        clauses.append(f"not so at noise {noise_words(against)}")
+        clauses.append(f"does not hold at noise {noise_words(against)}")
     least = claim.at_least.get(place.protocol, min(claim.at_least.values(), default=0.0))
     if claim.at_least and found.difference < least:
-        clauses.append(f"the difference is below the {least:g} points of the paper's words")
+        clauses.append(f"the difference is below the {least:g} points that the paper states")
     if any(each.tried for each in found.missing):
-        clauses.append("a noise level that was tried is missing")
+        clauses.append("a noise level that was run is incomplete")
     if claim.all_levels and not all(each.tried for each in found.missing):
-        clauses.append("the words are about all noise levels, and not all were run")
+        clauses.append("the claim is about all noise levels, and not all were run")
     return clauses
 
 
 def _too_small(found: Sample, adjusted: _Adjusted) -> str:
     """Why no outcome could have been significant; empty when one could."""
     if found.subjects and found.pairs < 2:
-        return "one training of each says nothing of another: two pairs are needed"
+        return "one pair does not show how much trainings vary: at least two pairs are needed"
     if adjusted.least < _SIGNIFICANT:
         return ""
     what, family = "subjects" if found.subjects else "pairs", adjusted.family
-    together = f"for {family} comparisons together" if family > 1 else "for one comparison"
-    return f"{pairs_needed(family)} {what} are needed {together}"
+    together = f"for {family} comparisons" if family > 1 else "for one comparison"
+    return f"at least {pairs_needed(family)} {what} are needed {together} to reach p < {_SIGNIFICANT}"
 
 
 # --- what must be known
@@ -284,7 +284,7 @@ def _too_small(found: Sample, adjusted: _Adjusted) -> str:
 def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
     """Where it was tried, and what must be known about its trials."""
     place = spot.place
-    parts = [f"tried on {spot.words}"]
+    parts = [f"tested on {spot.words}"]
     if place.stand_in:
         parts[0] += f", a stand-in for {', '.join(_own(own, place) for own in claim.places if not own.stand_in)}"
     if place.levels != (None,):
@@ -295,7 +295,7 @@ def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
         if side is not None and lost:
             parts.append(f"trials of {side.method} that diverged or failed: {lost}")
     several = [method for method in _methods(claim) if any(method in each.several for each in spot.settings)]
-    return [*parts, *(f"of several versions of {method}, the one with most trials" for method in several)]
+    return [*parts, *(f"{method} has several versions: the one with the most trials is used" for method in several)]
 
 
 def _own(own: Place, stand_in: Place) -> str:
@@ -306,7 +306,7 @@ def _own(own: Place, stand_in: Place) -> str:
 def _told(spot: Spot, claim: Claim) -> tuple[str, ...]:
     """What no one has outside an experiment and a side's trials had, a clause each."""
     known = {method: ", ".join(spot.told(method)) for method in _methods(claim)}
-    return tuple(f"{method} is told: {what.replace('_', ' ')}" for method, what in known.items() if what)
+    return tuple(f"{method} uses oracle knowledge: {what.replace('_', ' ')}" for method, what in known.items() if what)
 
 
 def _methods(claim: Claim) -> tuple[str, ...]:

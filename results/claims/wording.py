@@ -16,7 +16,7 @@ def figures(found: Sample, p: float, family: int) -> str:
     interval = (
         "no 95% interval" if found.low is None or found.high is None else f"[{points(found.low)}, {points(found.high)}]"
     )
-    over = p_words(p, " = ", found.margin) + (f" (Holm over {family})" if family > 1 else "")
+    over = p_words(p, " = ", found.margin) + (f" (Holm over {family} comparisons)" if family > 1 else "")
     sample_of = f"{found.pairs} pair{'s' * (found.pairs != 1)}"
     sample_of += f", {found.subjects} subjects resampled" if found.subjects else ""
     return f"{sides}: {points(found.difference)} {interval}, {over}, {sample_of}"

@@ -64,7 +64,7 @@ def _power(made: list[Comparison]) -> str:
     """What the design can show; for AUs it says first whose p it is that the page prints."""
     told = power_words(made)
     if any(each.by_subject is not None for each in made):
-        return f"These are AUs, so p is that of subjects resampled within folds. {told}"
+        return f"For AUs, p comes from resampling subjects within folds. {told}"
     return told
 
 
@@ -73,7 +73,7 @@ def _ranking_words(ranking: Ranking) -> str:
         return "one seed: no ranking"
     if math.isnan(ranking.critical):
         return ""
-    words = f"mean ranks {ranking.critical:.1f} apart differ, over {ranking.pairs} pairs"
+    words = f"critical difference of mean ranks {ranking.critical:.1f} over {ranking.pairs} pairs"
     if ranking.critical >= len(ranking.labels) - 1:
-        words += ": so few pairs cannot tell any two of so many methods apart"
+        words += ": too few pairs to find a significant difference between any two methods"
     return words

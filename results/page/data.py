@@ -80,7 +80,7 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
         BadInput: no records.
     """
     if not records:
-        raise BadInput("there are no trials to show: run some first, or point --runs at a folder that has them")
+        raise BadInput("there are no trials to show: run some first, or give the folder that holds them with --runs")
     context = context or Context()
     groups = grouped(records, lambda record: record.identity.protocol.key)
     keys = _in_catalog_order(groups)

@@ -50,7 +50,7 @@ def html(data: dict[str, Any]) -> str:
     return environment.from_string(_text("report.html.j2")).render(
         title=TITLE,
         subtitle=_subtitle(data["counts"]),
-        footer=f"Made by fernoise-bench {version('fernoise-bench')}. The page holds all it shows and asks no server.",
+        footer=f"Made by fernoise-bench {version('fernoise-bench')}. The page is one file and loads nothing else.",
         version=version("fernoise-bench"),
         policy=_policy(script, style),
         style=Markup(style),

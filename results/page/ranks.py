@@ -31,7 +31,7 @@ from ..tables.rank_tables import (
 RULE = "last"  # the headline: no other rule has tests of its own
 
 _ALL = "all levels"
-_OTHERS = "Other protocols enter at the same profile, source of the faces, completeness and recipe."
+_OTHERS = "Compared protocols have the same profile, source of the faces, completeness of the data and recipe."
 
 
 def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:

@@ -35,9 +35,9 @@ Number = Callable[[Record], float | None]
 BINS = 20
 
 _CORRECTIONS = {
-    "relabelled, of all": ("changed", "targets"),
-    "to the true label, of relabelled": ("changed_right", "changed"),
-    "damaged, of right": ("damaged", "targets_right"),
+    "relabelled, of all labels": ("changed", "targets"),
+    "relabelled correctly, of the relabelled": ("changed_right", "changed"),
+    "relabelled wrongly, of the correct labels": ("damaged", "targets_right"),
 }
 _CONFIDENCE = {"high-confidence group": "confidence_high", "low-confidence group": "confidence_low"}
 
@@ -76,7 +76,7 @@ def paper_figure(
     """
     figure = find_figure(name)
     if protocol and len({point.protocol for point in figure.points}) > 1:
-        raise BadInput(f"{name} compares protocols, so none can stand in for them: leave --protocol out")
+        raise BadInput(f"{name} compares protocols, so one protocol cannot replace them: leave --protocol out")
     chosen = records_about(records, figure, protocol, recipe)
     views = {each: view_for(chosen, each, figure) for each in dict.fromkeys(record.protocol for record in chosen)}
     shown = figure.level if level is None else level
@@ -104,7 +104,7 @@ def _remarks(
     remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
     if chosen[0].identity.recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
-        remarks.append("Each method under its own paper's recipe: not comparable to each other.")
+        remarks.append("Each method uses its own paper's recipe: methods are not comparable with each other.")
     remarks += [f"{DAGGER_WORDS}."] if oracle_knowledge(chosen) else []
     return remarks + (
         [f"Not finished: {', '.join(f'{method} on {each}' for each, method in absent)}."] if absent else []
@@ -207,7 +207,7 @@ def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
     if figure.axis == "encoder" and places:
         encoders = {place.view.identity.settings.recipe.encoder for place in places}
         if len(places) > 1 and len(encoders) == 1:
-            raise BadInput(f"{figure.id}: this profile has one encoder for all protocols; run it with --profile paper")
+            raise BadInput(f"{figure.id}: this profile uses one encoder for all protocols; run it with --profile paper")
     found = {
         at: summary
         for at, point in enumerate(figure.points)
@@ -287,7 +287,7 @@ def _rates(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
         return ()
     names = sorted({name for rates in found.values() for name in rates}, key=_au_number)
     groups = tuple((label, tuple(rates.get(name, math.nan) for name in names)) for label, rates in found.items())
-    return (Bars("share of frames that show it", "positive labels (%)", tuple(names), groups),)
+    return (Bars("share of frames with the AU", "positive labels (%)", tuple(names), groups),)
 
 
 def _au_number(name: str) -> tuple[int, str]:

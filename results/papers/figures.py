@@ -85,7 +85,7 @@ def find_figure(name: str) -> PaperFigure:
     if name in DRAWINGS:
         paper = name.partition("-")[0]
         others = ", ".join(other for other in FIGURES if other.startswith(f"{paper}-"))
-        raise BadInput(f"{name} is {DRAWINGS[name]}: there is nothing to measure; of the same paper: {others}")
+        raise BadInput(f"{name} is {DRAWINGS[name]}: there is nothing to measure; its paper's others: {others}")
     if name not in FIGURES:
         raise unknown("figure", name, [*FIGURES, *DRAWINGS])
     return FIGURES[name]
@@ -143,9 +143,9 @@ def pairs_remark(kind: Kind, counts: Collection[int], *, has_folds: bool) -> str
     number = " to ".join(str(count) for count in dict.fromkeys((min(counts), max(counts))))
     pairs = f"{number} (seed, draw) pair{'s' * (max(counts) > 1)}"
     if kind in ("confusion", "histograms"):
-        return f"All trials of {pairs} together."
+        return f"All trials of {pairs} pooled."
     if kind == "rates":
-        return "Test labels of one (seed, draw) pair, all folds together: the others test the same."
+        return "Test labels of one (seed, draw) pair, all folds pooled: they are the same for every pair."
     if max(counts) == 1:
         return f"One (seed, draw) pair{', the mean over its folds' * has_folds}: no bands."
     each = ", each the mean over its folds" * has_folds

@@ -42,17 +42,15 @@ def notes_of_table(
         notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
     marks = _PRINTED_MARKS.get(table.marks, "")
     if block.comparable and counts.measured:
-        alike = "what is measured is marked alike" if marks else "Bold: best of what is measured in a column"
-        notes.append(
-            "; ".join(filter(None, [marks, f"{alike}, cells without missing pairs alone, the paper's apart."]))
-        )
+        alike = "measured cells are marked the same way" if marks else "Bold: best measured cell of a column"
+        notes.append("; ".join(filter(None, [marks, f"{alike}, separately and only where no pair is missing."])))
     elif marks:
         notes.append(f"{marks}.")
     notes += table.notes
     notes += _flag_notes(table.flags)
     only = unique([" ".join(row.labels) for row in table.rows if row.method is None])
     if counts.reported_only:
-        notes.append(f"Reported only, not in this harness: {', '.join(only)}.")
+        notes.append(f"Reported only, not implemented here: {', '.join(only)}.")
     if counts.measured + counts.unfinished + counts.missing:
         unfinished = f"{counts.unfinished} with pairs missing, " if counts.unfinished else ""
         notes.append(
@@ -88,18 +86,18 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
     if setting[:3] != ("paper", "real", False):
         what = f"the {setting.profile} profile on {setting.source} faces"
         what += ", a partial copy of the data" if setting.partial else ""
-        what += ", from scratch throughout" if _all_from_scratch(block.records) else ""
-        notes.append(f"Measured at {what}: the differences say nothing about the paper.")
+        what += ", all networks trained from scratch" if _all_from_scratch(block.records) else ""
+        notes.append(f"Measured at {what}: the differences do not test the paper's numbers.")
     if not block.comparable:
-        notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
+        notes.append("Measured with the recipe of each method's own paper: rows are not comparable with each other.")
     known = {row.labels[0]: ", ".join(block.knows(row.method)) for row in table.rows if block.knows(row.method)}
     if known:
         told = "; ".join(f"{label} ({names})" for label, names in known.items())
-        own = " (behind a space; one without is the paper's own)" if any(DAGGER in label for label in known) else ""
+        own = " (after a space; else it is the paper's own)" if any(DAGGER in label for label in known) else ""
         notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {told}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
-        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(several)}, kept apart.")
+        notes.append(f"#: several versions (source or parameters) of {', '.join(several)}, in separate rows.")
     return notes
 
 

@@ -21,7 +21,7 @@ def test_levels_that_no_one_ran_are_named() -> None:
 def test_words_about_all_noise_levels_need_all_of_them() -> None:
     found = only(ahead(EIGHT, level=0.4), claim(places=TWO, all_levels=True))
     assert found.verdict == "direction only"
-    assert found.because == "the words are about all noise levels, and not all were run"
+    assert found.because == "the claim is about all noise levels, and not all were run"
     both = [*ahead(EIGHT, level=0.1), *ahead(EIGHT, level=0.4)]
     assert only(both, claim(places=TWO, all_levels=True)).verdict == "supported"
 
@@ -40,7 +40,10 @@ def test_a_method_that_lost_the_hardest_level_is_not_supported(state) -> None:
     found = only(hardest("cocuring", state), claim(places=TWO))
     assert (found.levels, found.pairs, found.p) == ((0.1,), 8, 2 / 256)
     assert found.verdict == "not separated"
-    assert found.because == "cocuring, the better side, lost trials (1), so that its mean is one over survivors"
+    assert (
+        found.because
+        == "trials of cocuring, the better side, diverged or failed (1): means are over finished trials only"
+    )
     assert f"cocuring: 1 of 8 {state} at noise 0.4" in found.words
     assert "trials of cocuring that diverged or failed: 1" in found.words
     assert [(each.levels, each.tried) for each in found.missing] == [((0.4,), True)]
@@ -59,7 +62,7 @@ def test_a_method_that_lost_the_hardest_level_is_not_supported(state) -> None:
 def test_a_level_missing_for_one_side_caps_the_verdict(method, state, why) -> None:
     found = only(hardest(method, state), claim(places=TWO))
     assert found.verdict == "direction only"
-    assert found.because == "a noise level that was tried is missing"
+    assert found.because == "a noise level that was run is incomplete"
     assert why in found.words
 
 
@@ -127,4 +130,4 @@ def test_trials_lost_on_either_side_count_between_levels(method) -> None:
     lost = record(method=method, protocol="affectnet7-sym", level=0.3, seed=8, state="diverged")
     found = only([*growth([2 * each for each in EIGHT], EIGHT), lost], claim(GAINS, places=BESIDE))
     assert found.verdict == "not separated"
-    assert found.because == "a side lost trials (1), so that its mean is one over survivors"
+    assert found.because == "trials of the two sides diverged or failed (1): means are over finished trials only"

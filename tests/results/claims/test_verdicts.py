@@ -45,7 +45,7 @@ def test_underpowered_says_how_many_pairs_are_needed() -> None:
     assert (found.verdict, found.p) == ("underpowered", 0.0625)
     assert (found.low, found.high) == (None, None)
     assert "no 95% interval" in found.words
-    assert "6 pairs are needed for one comparison" in found.words
+    assert "at least 6 pairs are needed for one comparison" in found.words
 
 
 def test_not_run_says_why() -> None:
@@ -55,7 +55,7 @@ def test_not_run_says_why() -> None:
     assert half.words == "Not run: nct was not run on rafdb-sym, paper profile, real faces."
     assert (half.difference, half.p, half.pairs, half.profile) == (None, None, 0, "")
     reported = only(ahead(EIGHT), claim(right=None, unmeasured=("GACNN",)))
-    assert reported.words == "Not run: the others are only reported: this harness does not have them."
+    assert reported.words == "Not run: the compared methods are only reported, not implemented here."
 
 
 def test_direction_only_where_the_size_is_excluded() -> None:
@@ -63,7 +63,7 @@ def test_direction_only_where_the_size_is_excluded() -> None:
     for size in (5.0, 2.0, 1.76):
         found = only(ahead(EIGHT), claim("by at least", at_least={"rafdb-sym": size}))
         assert found.verdict == "direction only"
-        assert f"the difference is below the {size:g} points of the paper's words" in found.words
+        assert f"the difference is below the {size:g} points that the paper states" in found.words
         assert found.because in found.words
     assert only(ahead(EIGHT), claim("by at least", at_least={"rafdb-sym": 1.74})).verdict == "supported"
 
@@ -80,7 +80,7 @@ def test_direction_only_where_a_level_says_otherwise() -> None:
     assert found.difference > 0
     assert found.p < 0.05
     assert found.verdict == "direction only"
-    assert "not so at noise 0.4" in found.words
+    assert "does not hold at noise 0.4" in found.words
 
 
 def test_comparable_is_tested_against_minus_one_point() -> None:
@@ -132,7 +132,7 @@ def test_holm_runs_over_the_claims_of_one_statement_on_one_protocol() -> None:
     assert "(Holm over 6)" in found[0].words
     crowded = verdicts(*rivals(7, EIGHT))
     assert {verdict.verdict for verdict in crowded} == {"underpowered"}
-    assert "9 pairs are needed for 7 comparisons together" in crowded[0].words
+    assert "9 pairs are needed for 7 comparisons to reach p < 0.05" in crowded[0].words
 
 
 def test_a_rival_with_fewer_pairs_may_be_rejected_at_a_later_step_of_holms() -> None:
@@ -249,7 +249,7 @@ def test_oracle_knowledge_and_versions_are_told() -> None:
     found = only([*told, *older], claim())
     assert found.told == ("cocuring is told: noise rate", "nct is told: noise rate")
     assert found.words.endswith("; ".join(found.told) + ".")
-    assert "of several versions of cocuring, the one with most trials" in found.words
+    assert "cocuring has several versions: the one with the most trials is used" in found.words
     assert found.left == pytest.approx(71.75)
 
 
@@ -282,7 +282,7 @@ def test_lost_trials_of_either_side_count_under_a_measure_that_is_no_score(metho
     assert only(records, made).verdict == "supported"
     found = only([*records, record(method=method, seed=8, state="diverged")], made)
     assert found.verdict == "not separated"
-    assert found.because == "a side lost trials (1), so that its mean is one over survivors"
+    assert found.because == "trials of the two sides diverged or failed (1): means are over finished trials only"
 
 
 def test_a_method_beside_itself_lost_its_trials_once() -> None:
@@ -292,7 +292,7 @@ def test_a_method_beside_itself_lost_its_trials_once() -> None:
     ]
     records.append(record(method="cocuring", seed=8, state="failed"))
     found = only(records, recalls("lowest recall of happiness", "highest recall except happiness"))
-    assert found.because == "cocuring lost trials (1), so that its mean is one over survivors"
+    assert found.because == "trials of cocuring diverged or failed (1): means are over finished trials only"
 
 
 def recalls(left, right):
@@ -342,7 +342,7 @@ def test_few_subjects_or_one_training_are_underpowered() -> None:
 
 def test_a_fold_that_is_missing_keeps_a_pair_out() -> None:
     records = [*au_runs(0.9, folds=("part1", "part2")), *au_runs(0.8, method="mixup")]
-    assert only(records, claim(**AUS)).words.startswith("Not run: no (seed, draw) pair is done on both sides")
+    assert only(records, claim(**AUS)).words.startswith("Not run: no (seed, draw) pair is finished on both sides")
 
 
 # --- the claims there are

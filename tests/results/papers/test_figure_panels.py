@@ -58,7 +58,9 @@ def test_the_figures_are_those_of_the_papers():
 
 
 def test_a_drawing_shows_no_measurement():
-    with pytest.raises(BadInput, match=r"a drawing of the method: there is nothing to measure; .*: cocuring-fig2, "):
+    with pytest.raises(
+        BadInput, match=r"an illustration of the method: there is nothing to measure; .*: cocuring-fig2, "
+    ):
         find_figure("cocuring-fig1")
     with pytest.raises(BadInput, match="did you mean cocuring-fig"):
         find_figure("cocuring-fig9")
@@ -163,7 +165,7 @@ def test_a_mean_over_survivors_says_so(tmp_path):
     [
         ("confusion", {3}, "All trials of 3 (seed, draw) pairs together."),
         ("confusion", {1}, "All trials of 1 (seed, draw) pair together."),
-        ("rates", {3}, "Test labels of one (seed, draw) pair, all folds together: the others test the same."),
+        ("rates", {3}, "Test labels of one (seed, draw) pair, all folds pooled: they are the same for every pair."),
         ("epochs", {1}, "One (seed, draw) pair, the mean over its folds: no bands."),
         ("epochs", {8}, "Means over 8 (seed, draw) pairs, each"),
     ],
@@ -197,7 +199,7 @@ def test_the_methods_own_recipes_are_drawn_when_asked_for(tmp_path):
     panels, missing = drawn(loaded(tmp_path, trials), "cocuring-fig5", recipe="native")
     assert [line.label for line in panels.panels[0].lines] == ["Baseline", "Co-curing"]
     assert "native recipe" in panels.title
-    assert "Each method under its own paper's recipe: not comparable to each other." in panels.remarks
+    assert "Each method uses its own paper's recipe: methods are not comparable with each other." in panels.remarks
     assert missing == ()
 
 

@@ -87,7 +87,7 @@ def test_the_papers_marks_are_kept():
     assert row(table, "ReCoT*")["1"].best
     assert row(table, "NR*")["1"].text == "[61.7]"
     assert row(table, "MT")["Avg."].text == "63.7 §"
-    assert "§ MT, column Avg. (mean): the twelve AUs give 63.78." in table.notes
+    assert "§ MT, column Avg. (mean): the mean of the twelve AUs is 63.78." in table.notes
     (table,) = paper_table([], "cocuring-2")
     assert [cells[0].text for cells in table.rows if not cells[0].repeats] == ["10", "20", "30", "40"]
     assert all(cells[0].text for cells in table.rows), "each row names its group"
@@ -191,7 +191,7 @@ def test_bold_of_what_is_measured_is_explained():
     both = [made(method=method, protocol="rafdb-sym", level=0.1) for method in ("nct", "cocuring")]
     (table,) = paper_table(both, "cocuring-2")
     (note,) = bold(table)
-    assert note.startswith("Bold: best of what is measured in a column, cells without missing pairs alone")
+    assert note.startswith("Bold: best measured cell of a column, separately and only where no pair is missing")
     (table,) = paper_table([], "recot-1")
     assert bold(table) == ["Bold: best; brackets: second best, among the rows the paper compares."]
 
@@ -262,7 +262,7 @@ def test_records_of_several_settings_are_refused_or_kept_apart():
     assert row(paper, "Co-curing", "88")["RAF-DB measured"].text == "50.00"
     assert row(paper, "Co-curing", "88")["FERPlus measured"].text == ""
     assert row(small, "Co-curing", "88")["FERPlus measured"].text == "60.00"
-    assert any("the differences say nothing about the paper" in note for note in small.notes)
+    assert any("the differences do not test the paper's numbers" in note for note in small.notes)
     assert not any("say nothing" in note for note in paper.notes)
     assert small.notes[-1].endswith("fernoise-bench run --table cocuring-2 --synthetic --seeds 1")
 
@@ -273,7 +273,7 @@ def test_a_small_table_says_when_nothing_was_pre_trained(weights: str, told: boo
     records = runs((0.5,), method="cocuring", protocol="rafdb-sym", level=0.1, profile="small", settings=settings)
     (table,) = paper_table(records, "cocuring-2")
     note = next(note for note in table.notes if "say nothing about the paper" in note)
-    assert ("from scratch throughout" in note) == told
+    assert ("all networks trained from scratch" in note) == told
 
 
 def test_the_command_that_fills_a_table_adds_to_the_records_there_are():
