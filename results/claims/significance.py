@@ -259,7 +259,7 @@ def _why_none(where: Where, sides: Sequence[Side], values: Sequence[Mapping[Leve
             states = Counter(record.state for record in records)
             return f"no trial of {side.method} is finished ({', '.join(f'{n} {state}' for state, n in states.items())})"
         if not numbers and side.measure != measures.SCORE:
-            return f"the trials of {side.method} have no {side.measure}"
+            return f"the trials of {side.method} did not record '{side.measure}'"
     return "no (seed, draw) pair is finished on both sides"
 
 

@@ -33,11 +33,11 @@ _INTERVAL = {"coverage": 0.95, "comparisons": 1, "adjusted": False}
 
 
 def claims_text(verdicts: Sequence[Verdict], width: int | None = None) -> list[str]:
-    """Lines: papers, their statements, and below each its verdicts; what was not run is counted by its reason.
+    """Lines: papers, their statements, and below each its verdicts; claims that were not run are counted by reason.
 
     Args:
         verdicts: in the order of the papers.
-        width: of the terminal; None: a line each, however long.
+        width: of the terminal; None: lines are not wrapped.
     """
     lines: list[str] = []
     for paper, of_paper in itertools.groupby(verdicts, key=lambda verdict: verdict.claim.name):
@@ -58,7 +58,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
-    """A row a verdict."""
+    """One row for each verdict."""
     notes = [HOW, *dict.fromkeys(f"{v.claim.id}: {remark}" for v in verdicts for remark in v.claim.remarks)]
     title = f"The papers' claims: {summary(verdicts)}"
     return Table(title, (*_COLUMNS, *_MORE), tuple(map(_row, verdicts)), tuple(notes))
@@ -75,7 +75,7 @@ def claims_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 
 def _by_statement(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
-    """Together what has one quote, or where there is none one place, in the order of first appearance."""
+    """Verdicts grouped by quote, or without a quote by section, in the order of first appearance."""
     found: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         found.setdefault(verdict.claim.quote or verdict.claim.where, []).append(verdict)
@@ -100,10 +100,12 @@ def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str
 
 
 def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list[str]:
-    """In a line where it fits, else the figures below."""
+    """One line where it fits, else the numbers below."""
     head = f"{' ' * _INDENT}{verdict.verdict:{_VERDICT}}  {verdict.claim.words:{comparison}}"
-    open_ends = (verdict.because, *(each.why for each in verdict.missing))
-    figures = "  ".join(part for part in (*_figures(verdict), _tried_on(verdict), *verdict.told, *open_ends) if part)
+    reasons = (verdict.because, *(each.why for each in verdict.missing))
+    figures = "  ".join(
+        part for part in (*_figures(verdict), _tried_on(verdict), *verdict.oracle_knowledge, *reasons) if part
+    )
     if width is None or len(head) + 2 + len(figures) <= width:
         return [f"{head}  {figures}"]
     return [*_wrapped(head.strip(), _INDENT, width), *_wrapped(figures, _INDENT + _VERDICT + 2, width)]
@@ -157,7 +159,7 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
         Cell(str(verdict.subjects), float(verdict.subjects)) if verdict.subjects else Cell(MISSING),
         Cell(_points(verdict.printed), verdict.printed),
         Cell(verdict.because),
-        Cell("; ".join(verdict.told)),
+        Cell("; ".join(verdict.oracle_knowledge)),
         Cell(verdict.claim.name),
         Cell(verdict.claim.where),
         Cell(_short(verdict.claim.quote) or MISSING),
@@ -165,12 +167,12 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
 
 
 def _short(quote: str) -> str:
-    """A quote's first words, with dots that every LaTeX has."""
+    """A quote's first words, with ASCII dots for LaTeX."""
     return textwrap.shorten(quote.replace("…", "..."), _SHORT, placeholder=" ...")
 
 
 def _noise(verdict: Verdict) -> str:
-    """The levels that entered, and why others did not."""
+    """The levels used, and why others are missing."""
     lacking = "; ".join(each.why for each in verdict.missing)
     return (noise_words(verdict.levels) or MISSING) + f" ({lacking})" * bool(lacking)
 
@@ -223,7 +225,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "pairs": verdict.pairs,
         "subjects": verdict.subjects,
         "family": verdict.family,
-        "oracle_knowledge": list(verdict.told),
+        "oracle_knowledge": list(verdict.oracle_knowledge),
     }
 
 

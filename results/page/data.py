@@ -285,7 +285,7 @@ def _claim(verdict: Verdict) -> Json:
         **numbers,
         "paper": claim.name,
         "statement": claim.statement,
-        "told": list(verdict.told),
+        "oracle_knowledge": list(verdict.oracle_knowledge),
         "where": claim.where,
         "quote": claim.quote,
         "words": claim.words,

@@ -92,9 +92,9 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
         notes.append("Measured with the recipe of each method's own paper: rows are not comparable with each other.")
     known = {row.labels[0]: ", ".join(block.knows(row.method)) for row in table.rows if block.knows(row.method)}
     if known:
-        told = "; ".join(f"{label} ({names})" for label, names in known.items())
+        users = "; ".join(f"{label} ({names})" for label, names in known.items())
         own = " (after a space; else it is the paper's own)" if any(DAGGER in label for label in known) else ""
-        notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {told}.")
+        notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {users}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
         notes.append(f"#: several versions (source or parameters) of {', '.join(several)}, in separate rows.")

@@ -100,7 +100,7 @@ def test_a_row_of_the_audit_says_once_what_it_lacks(open_records):
     assert page.locator("#view table, #view figure").count() == 0
 
 
-def test_a_mean_over_survivors_says_once_what_it_lacks(open_records):
+def test_missing_trials_of_a_row_are_stated_once(open_records):
     trials = [Trial(seed=0), Trial(seed=1, state="diverged"), Trial(method="elr"), Trial(method="elr", seed=1)]
     page = open_records(trials, "#page=ferplus-sym@1&view=audit")
     row = page.locator("#view table").first.locator("tbody tr", has_text="supervised")

@@ -105,7 +105,10 @@ def test_a_larger_lead_on_real_noise() -> None:
     assert found.difference == pytest.approx(1.75)
     assert found.printed == pytest.approx(4 - 2.5)
     assert (found.protocol, found.beside) == ("affectnet-auto", "affectnet7-sym")
-    assert "tried on affectnet-auto beside affectnet7-sym, paper profile, real faces; noise 0.1, 0.3" in found.words
+    assert (
+        "tested on affectnet-auto compared with affectnet7-sym, paper profile, real faces; noise 0.1, 0.3"
+        in found.words
+    )
     assert only(growth(EIGHT, [2 * each for each in EIGHT]), made).verdict == "contradicted"
 
 
@@ -113,7 +116,7 @@ def test_real_and_synthetic_noise_are_compared_at_one_profile() -> None:
     made = claim(GAINS, places=BESIDE)
     assert only(ahead(EIGHT, protocol="affectnet-auto"), made).words == "Not run: no records of affectnet7-sym."
     apart = growth(EIGHT, EIGHT, profile="small")[:16] + growth(EIGHT, EIGHT)[16:]
-    words = "Not run: no records of affectnet-auto beside affectnet7-sym of one kind."
+    words = "Not run: no records of affectnet-auto compared with affectnet7-sym at one setting."
     assert only(apart, made).words == words
     assert only(growth(EIGHT, EIGHT, profile="small")[:16] + growth(EIGHT, EIGHT), made).profile == "paper"
 

@@ -38,7 +38,7 @@ def test_lines_name_the_words_the_verdict_and_what_was_not_run(found) -> None:
     (supported,) = [line for line in lines if line.strip().startswith("supported")]
     assert "cocuring > nct" in supported
     assert "+2.35 [+2.13, +2.57]" in supported
-    assert "p 0.008  8 pairs  printed +1.50  rafdb-sym (small, real faces)" in supported
+    assert "p 0.008  8 pairs  reported +1.50  rafdb-sym (small, real faces)" in supported
     assert "    not run         gce was not run on rafdb-sym, small profile, real faces." in lines
     assert "  Ranking in Table 2" in lines
     assert "    not run         no records of ferplus-sym." in lines
@@ -51,7 +51,7 @@ def test_lines_keep_to_the_width(found, width) -> None:
     lines = claims_text(found, width)
     assert max(map(len, lines)) <= width
     together = " ".join(" ".join(lines).split())
-    assert "+2.35 [+2.13, +2.57] p 0.008 8 pairs printed +1.50 rafdb-sym (small, real faces)" in together
+    assert "+2.35 [+2.13, +2.57] p 0.008 8 pairs reported +1.50 rafdb-sym (small, real faces)" in together
 
 
 def test_a_row_a_verdict(found) -> None:
@@ -100,7 +100,7 @@ def open_level():
     return verdicts(records, [claim(places=(Place("rafdb-sym", (0.1, 0.4)),))])
 
 
-def test_a_missing_level_is_told_in_every_form(open_level) -> None:
+def test_a_missing_level_is_named_in_every_form(open_level) -> None:
     why = "nct: 1 of 8 diverged at noise 0.4"
     (line,) = [line for line in claims_text(open_level) if line.strip().startswith("direction only")]
     assert line.endswith(f"rafdb-sym 0.1 (paper, real faces)  a noise level that was run is incomplete  {why}")

@@ -163,7 +163,7 @@ def test_a_trial_that_failed_stays_in_the_table():
     assert "Cells: 0 measured, 1 with pairs missing, 6 not run, 0 reported only." in table.notes
 
 
-def test_pairs_are_counted_and_survivors_are_told():
+def test_pairs_are_counted_and_missing_ones_are_named():
     (table,) = paper_table(trained("nct"), "cocuring-3")
     assert any("over 3 (seed, draw) pairs." in note for note in table.notes)
     (table,) = paper_table(trained("nct", seeds=1), "cocuring-3")
@@ -197,8 +197,8 @@ def test_bold_of_what_is_measured_is_explained():
 
 
 def test_oracle_knowledge_is_marked_at_the_papers_own_row():
-    told = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
-    (table,) = paper_table(told, "cocuring-2")
+    found = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
+    (table,) = paper_table(found, "cocuring-2")
     names = [cells[1].text for cells in table.rows]
     assert names.count("Coteaching †") == 4
     assert "NCT" in names
@@ -206,7 +206,7 @@ def test_oracle_knowledge_is_marked_at_the_papers_own_row():
     own = runs((0.5,), method="ulc_ag", protocol="rafdb-sym", level=0.0, oracle_knowledge=("noise_rate",))
     table = paper_table(own, "ulcag-5")[0]
     assert any(cells[0].text == "ULC-AG†‡ †" for cells in table.rows)
-    assert any("behind a space; one without is the paper's own" in note for note in table.notes)
+    assert any("after a space; else it is the paper's own" in note for note in table.notes)
 
 
 def test_the_selection_rule_is_named():
@@ -267,13 +267,13 @@ def test_records_of_several_settings_are_refused_or_kept_apart():
     assert small.notes[-1].endswith("fernoise-bench run --table cocuring-2 --synthetic --seeds 1")
 
 
-@pytest.mark.parametrize(("weights", "told"), [("none", True), ("imagenet", False)])
-def test_a_small_table_says_when_nothing_was_pre_trained(weights: str, told: bool):
+@pytest.mark.parametrize(("weights", "found"), [("none", True), ("imagenet", False)])
+def test_a_small_table_says_when_nothing_was_pre_trained(weights: str, found: bool):
     settings = {"recipe": {"batch_size": 32}, "weights": weights}
     records = runs((0.5,), method="cocuring", protocol="rafdb-sym", level=0.1, profile="small", settings=settings)
     (table,) = paper_table(records, "cocuring-2")
-    note = next(note for note in table.notes if "say nothing about the paper" in note)
-    assert ("all networks trained from scratch" in note) == told
+    note = next(note for note in table.notes if "do not test the paper's numbers" in note)
+    assert ("all networks trained from scratch" in note) == found
 
 
 def test_the_command_that_fills_a_table_adds_to_the_records_there_are():
@@ -309,7 +309,7 @@ def test_versions_of_a_method_stand_in_rows_of_their_own():
     versions = [cells for cells in table.rows if cells[0].text.startswith("Co-curing #")]
     assert [cells[2].text for cells in versions] == ["50.00", "60.00"]
     assert [cells[1].text for cells in versions] == ["56.70", ""]
-    assert any(note.startswith("#: trials of more than one version") for note in table.notes)
+    assert any(note.startswith("#: several versions") for note in table.notes)
 
 
 def test_csv_and_json_have_the_numbers():

@@ -62,7 +62,7 @@ function claimTable(claims) {
   const columns = [{ label: "Claim" }, { label: "Verdict" }, { label: "Tested on" }, { label: "Difference", number: true, title: "points; positive where the claim holds" }, { label: "95% interval" },
     { label: "p", number: true, title: "two-sided, with Holm's correction over the claims of one statement" }, { label: "In the paper", number: true, title: "the paper's own difference in points" }, { label: "Pairs", number: true }];
   const rows = claims.map((claim) => ({ name: claim.words, cells: [
-    { text: claim.words, mark: claim.told.length ? ["\u00a0", sign(DAGGER, "oracle", claim.told.join("; "))] : null, node: el("details", {}, el("summary", {}, "Details"), [claim.figures, ...claim.remarks].map((text) => el("p", {}, text))) },
+    { text: claim.words, mark: claim.oracle_knowledge.length ? ["\u00a0", sign(DAGGER, "oracle", claim.oracle_knowledge.join("; "))] : null, node: el("details", {}, el("summary", {}, "Details"), [claim.figures, ...claim.remarks].map((text) => el("p", {}, text))) },
     { text: claim.verdict, class: `verdict ${claim.verdict.replaceAll(" ", "-")}` },
     { text: claim.protocol, class: "tried", node: [" ", el("small", { class: "where" }, claim.profile ? `${claim.profile} profile, ${claim.source} faces` : "no records"), claim.stand_in ? chip("stand-in", "caution") : null] },
     difference(claim.difference), { text: interval(claim), class: "interval" },
@@ -83,5 +83,5 @@ function difference(value) {
 function claimsCsv(claims) {
   const heading = ["paper", "where", "quote", "claim", "verdict", "protocol", "profile", "faces", "stand-in", "difference", "low", "high", "p (Holm)", "difference in the paper", "pairs", "subjects", ORACLE, "details", "remarks"];
   return csvText([heading, ...claims.map((claim) => [claim.paper, claim.where, claim.quote, claim.words, claim.verdict, claim.protocol, claim.profile, claim.source, claim.stand_in ? "yes" : "no",
-    claim.difference, claim.low, claim.high, claim.p, claim.printed, claim.pairs, claim.subjects, claim.told.join("; ") || "none", claim.figures, claim.remarks.join(" ")])]);
+    claim.difference, claim.low, claim.high, claim.p, claim.printed, claim.pairs, claim.subjects, claim.oracle_knowledge.join("; ") || "none", claim.figures, claim.remarks.join(" ")])]);
 }
