@@ -59,7 +59,7 @@ def paper_figure(
     recipe: str = PROTOCOL_RECIPE,
     runs: str = "",
 ) -> Drawn:
-    """A paper's figure as data. What was not run is left out, and named with the command that runs it.
+    """A paper's figure as data. Methods that were not run are left out, and named with the command that runs them.
 
     Args:
         records: any; those the figure is not about, and runs under another recipe, are left out.
@@ -68,7 +68,7 @@ def paper_figure(
         protocol: draw it from this protocol, which may be another than the paper's; the title says so.
         level: another noise level than the paper's.
         recipe: the protocol's, or "native" for the methods' own.
-        runs: the folder of the records, for the commands; empty: the one a run writes by itself.
+        runs: the folder of the records, for the commands; empty: the default folder.
 
     Raises:
         BadInput: no such figure; no finished pair for any part of it, with the commands to run; or records of several
@@ -100,7 +100,7 @@ def paper_figure(
 def _remarks(
     figure: PaperFigure, chosen: Sequence[Record], places: Sequence[FigurePlace], absent: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """What stands behind a figure, and what it lacks; a sentence each."""
+    """The number of pairs, remarks and missing parts of a figure; a sentence each."""
     remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
     if chosen[0].identity.recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
@@ -128,7 +128,7 @@ def _line(
     label: str = "",
     scale: float = 100.0,
 ) -> Line | None:
-    """A number an epoch, its mean and standard deviation over finished pairs; None where there is none."""
+    """A number by epoch, its mean and standard deviation over finished pairs; None where there is none."""
     found = [place.view.summary(entry, place.level, number) for number in numbers]
     if not found or not any(summary.values for summary in found):
         return None
@@ -230,7 +230,7 @@ def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
 
 
 def _at_point(figure: PaperFigure, point: Point, places: Sequence[FigurePlace]) -> Summary | None:
-    """A point's number; of a sweep within one protocol, on whichever it is drawn from."""
+    """A point's number; a sweep within one protocol may be drawn from another protocol."""
     within = len({each.protocol for each in figure.points}) == 1
     for place in places:
         for entry in place.view.rows:

@@ -1,4 +1,4 @@
-"""The notes below a paper's table: what its marks mean, where numbers come from, what is missing, how to run it."""
+"""The notes below a paper's table: its marks, sources of numbers, missing cells, and the command that fills them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Counts(NamedTuple):
 def notes_of_table(
     table: ReportedTable, block: MeasuredBlock, counts: Counts, rule_words: str, runs: str = ""
 ) -> tuple[str, ...]:
-    """The notes of a table, sentences, the command that fills it last; it writes where the records lie."""
+    """The notes of a table, a sentence each; last the command that fills it, with the folder of the records."""
     notes = [f"{_kind(table)}, as {table.paper} prints it."]
     if block.setting is not None:
         notes += _measured_notes(table, block, block.setting, rule_words)
@@ -63,7 +63,7 @@ def notes_of_table(
 
 
 def _command(table: ReportedTable, block: MeasuredBlock, runs: str) -> str:
-    """The command that fills the empty cells at the block's setting, with as many seeds as there are."""
+    """The command that fills the empty cells at the block's setting and its number of seeds."""
     options = run_options(None, block.setting) + options_of_place(block.records, runs)
     return f"fernoise-bench run --table {table.id}{options}"
 
@@ -102,12 +102,12 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
 
 
 def _all_from_scratch(records: Sequence[Record]) -> bool:
-    """Whether no network started from weights, whatever a column of the paper says."""
+    """Whether no network started from pre-trained weights, whatever the paper did."""
     return {record.identity.settings.weights for record in records} == {"none"}
 
 
 def _over(counts: Sequence[int], has_folds: bool) -> str:
-    """What measured numbers are means over."""
+    """Over how many pairs measured numbers are means."""
     if counts in ((), (1,)):
         return f"one (seed, draw) pair{', the mean over its folds' * has_folds}: no spread."
     number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
@@ -119,7 +119,7 @@ def _over(counts: Sequence[int], has_folds: bool) -> str:
 
 
 def _flag_notes(flags: Sequence[Flag]) -> list[str]:
-    """Copied rows and wrong marks in a sentence each; what § marks with its reason."""
+    """A sentence for each flag: copied rows, wrong marks, and the reason for each §."""
     notes = []
     for flag in flags:
         rows, where = ", ".join(flag.rows), _where(flag)

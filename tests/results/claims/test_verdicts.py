@@ -314,7 +314,7 @@ def test_recalls_and_confusions_of_classes() -> None:
     found = only(records, recalls("neutral taken for surprise", "neutral taken for except surprise"))
     assert (found.left, found.right) == (pytest.approx(30), pytest.approx(10))
     found = only(records, recalls("lowest recall of fear", "highest recall except fear"))
-    assert found.words.startswith("Not run: the trials of cocuring have no lowest recall of fear")
+    assert found.words.startswith("Not run: the trials of cocuring did not record 'lowest recall of fear'")
 
 
 # --- AUs

@@ -52,8 +52,8 @@ function readAddress() {
 function drawOverview(panel) {
   const columns = DATA.protocols.flatMap((protocol, at) => protocol.blocks.map((block, place) => ({ protocol, block, at, place })));
   const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
-  const told = (method) => [...new Set(columns.flatMap(({ block }) => knownOf(block, method)))];
-  const rows = methods.map((method) => ({ name: method, oracle: told(method), cells: [{ text: method, known: told(method) }, ...columns.map((column) => overviewCell(column, method))] }));
+  const knownBy = (method) => [...new Set(columns.flatMap(({ block }) => knownOf(block, method)))];
+  const rows = methods.map((method) => ({ name: method, oracle: knownBy(method), cells: [{ text: method, known: knownBy(method) }, ...columns.map((column) => overviewCell(column, method))] }));
   const able = columns.some(({ block }) => rankable(block, hardest(block)));
   const table = dataTable({
     caption: "Last epoch, in %, at each protocol's highest noise level", rows, sort: fullest(columns), ranked: able, class: "heat overview",

@@ -177,9 +177,9 @@ function isBlank({ columns, rows }) {
 
 // A status that all cells of a row share is shown once beside its name; the CSV keeps it in each cell.
 function statusOnce(cells) {
-  const told = [...new Set(cells.map((cell) => cell.status).filter(Boolean))];
-  if (told.length !== 1) return cells;
+  const statuses = [...new Set(cells.map((cell) => cell.status).filter(Boolean))];
+  if (statuses.length !== 1) return cells;
   const [name, ...others] = cells;
-  const rest = others.map((cell) => ({ ...cell, text: withoutStatus(cell)[0].replace(told[0], "–"), csv: cell.value === undefined ? cell.text : undefined }));
-  return [{ ...name, node: el("small", { class: "status" }, ` ${told[0]}`) }, ...rest];
+  const rest = others.map((cell) => ({ ...cell, text: withoutStatus(cell)[0].replace(statuses[0], "–"), csv: cell.value === undefined ? cell.text : undefined }));
+  return [{ ...name, node: el("small", { class: "status" }, ` ${statuses[0]}`) }, ...rest];
 }

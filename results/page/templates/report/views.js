@@ -123,10 +123,10 @@ function drawTraining(context) {
   const place = context.place();
   const level = block.levels[place];
   const colour = (label) => { const found = chosen.findIndex((name) => label === name || label.startsWith(`${name} (`)); return found < 0 ? null : found; };
-  const told = (label) => knownOf(block, label.replace(/ \(\d+\/\d+\)$/, ""));
+  const knownBy = (label) => knownOf(block, label.replace(/ \(\d+\/\d+\)$/, ""));
   const unmemorised = level.unmemorised ? el("p", { class: "empty" }, level.unmemorised) : null;
   const chart = (key, title) => {
-    const series = level.curves.map((each) => ({ label: daggered(each.label, told(each.label)), strong: colour(each.label),
+    const series = level.curves.map((each) => ({ label: daggered(each.label, knownBy(each.label)), strong: colour(each.label),
       points: each[key].map((value, at) => [at + 1, value]).filter((point) => point[1] !== null) }));
     const longest = Math.max(2, ...level.curves.map((each) => each[key].length));
     const width = context.width > 1000 && !unmemorised ? context.width / 2 - 48 : context.width - 34;
@@ -134,7 +134,7 @@ function drawTraining(context) {
   };
   const columns = [{ label: "Method" }, { label: "test, first epoch", number: true }, { label: "test, maximum of the mean curve", number: true }, { label: "test, last epoch", number: true }, ...(unmemorised ? [] : [{ label: "memorised, last epoch", number: true }])];
   const values = (each) => [each.test[0], Math.max(...each.test), each.test.at(-1), ...(unmemorised ? [] : [each.memorised.at(-1)])];
-  const rows = level.curves.map((each) => ({ name: each.label, oracle: told(each.label), cells: [{ text: each.label, known: told(each.label) },
+  const rows = level.curves.map((each) => ({ name: each.label, oracle: knownBy(each.label), cells: [{ text: each.label, known: knownBy(each.label) },
     ...values(each).map((value) => value === null ? { text: "–" } : { text: number(value, 2), value })] }));
   const table = dataTable({ caption: `Training curves in numbers, %${levelSuffix(block, place)}`, columns, rows, sort: rankable(block, place) ? 3 : null, class: "plainly" });
   const missing = level.without_curve.length ? [`No finished (seed, draw) pair: ${level.without_curve.join(", ")}.`] : [];
