@@ -288,7 +288,7 @@ def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
     if place.stand_in:
         parts[0] += f", a stand-in for {', '.join(_own(own, place) for own in claim.places if not own.stand_in)}"
     if place.levels != (None,):
-        asked = f", of {noise_words(place.levels)}" if found.levels != place.levels else ""
+        asked = f" (claimed for {noise_words(place.levels)})" if found.levels != place.levels else ""
         parts.append(f"noise {noise_words(found.levels)}{asked}")
     parts += [each.why for each in found.missing]
     for side, lost in ((claim.left, found.lost_left), (claim.right, found.lost_right)):

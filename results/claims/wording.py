@@ -23,9 +23,9 @@ def figures(found: Sample, p: float, family: int) -> str:
 
 
 def p_words(p: float, equals: str = " ", margin: float = 0.0) -> str:
-    """Such as "p 0.008" or "p < 0.001"; with a margin also what was tested against: "against −1 point"."""
+    """Such as "p 0.008" or "p < 0.001"; with a margin what it was tested against: "(against −1 point)"."""
     number = f"p{equals}{p:.3f}" if p >= SMALLEST_P else f"p < {SMALLEST_P}"
-    return number + (f" against −{margin:g} point" if margin else "")
+    return number + (f" (against −{margin:g} point)" if margin else "")
 
 
 def noise_words(levels: Sequence[Level]) -> str:

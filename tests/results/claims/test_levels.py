@@ -15,7 +15,7 @@ def test_levels_that_no_one_ran_are_named() -> None:
     found = only(ahead(EIGHT, level=0.4), claim(places=TWO))
     assert found.verdict == "supported"
     assert found.levels == (0.4,)
-    assert "noise 0.4, of 0.1, 0.4; cocuring and nct were not run at noise 0.1" in found.words
+    assert "noise 0.4 (claimed for 0.1, 0.4); cocuring and nct were not run at noise 0.1" in found.words
 
 
 def test_words_about_all_noise_levels_need_all_of_them() -> None:

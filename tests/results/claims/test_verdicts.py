@@ -87,7 +87,7 @@ def test_comparable_is_tested_against_minus_one_point() -> None:
     a_little_below = [-each / 4 for each in EIGHT]
     found = only(ahead(a_little_below), claim(">="))
     assert (found.verdict, found.p) == ("supported", 2 / 256)
-    assert "p = 0.008 against −1 point" in found.words
+    assert "p = 0.008 (against −1 point)" in found.words
     assert only(ahead([-2 * each for each in EIGHT]), claim(">=")).verdict == "contradicted"
     below_zero_alone = [-0.002, -0.005, -0.006, -0.007, -0.009, -0.008, -0.012, -0.016]
     found = only(ahead(below_zero_alone), claim(">="))
