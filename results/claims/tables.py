@@ -102,10 +102,8 @@ def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str
 def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list[str]:
     """One line where it fits, else the numbers below."""
     head = f"{' ' * _INDENT}{verdict.verdict:{_VERDICT}}  {verdict.claim.words:{comparison}}"
-    reasons = (verdict.because, *(each.why for each in verdict.missing))
-    figures = "  ".join(
-        part for part in (*_figures(verdict), _tried_on(verdict), *verdict.oracle_knowledge, *reasons) if part
-    )
+    reasons = (*verdict.oracle_knowledge, verdict.because, *(each.why for each in verdict.missing))
+    figures = "  ".join(part for part in (*_figures(verdict), _tested_on(verdict), *reasons) if part)
     if width is None or len(head) + 2 + len(figures) <= width:
         return [f"{head}  {figures}"]
     return [*_wrapped(head.strip(), _INDENT, width), *_wrapped(figures, _INDENT + _VERDICT + 2, width)]
@@ -122,7 +120,7 @@ def _figures(verdict: Verdict) -> Iterator[str]:
         yield f"reported {_points(verdict.printed)}"
 
 
-def _tried_on(verdict: Verdict) -> str:
+def _tested_on(verdict: Verdict) -> str:
     noise = f" {noise_words(verdict.levels)}" if verdict.levels != (None,) else ""
     stand_in = "stand-in " if verdict.stand_in else ""
     return f"{stand_in}{_protocol(verdict)}{noise} ({verdict.profile}, {verdict.source} faces)"

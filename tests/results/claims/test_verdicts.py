@@ -247,10 +247,7 @@ def test_oracle_knowledge_and_versions_are_named() -> None:
     told = ahead(EIGHT, oracle_knowledge=("noise_rate",))
     older = runs([0.1] * 3, method="cocuring", digest="beef")
     found = only([*told, *older], claim())
-    assert found.oracle_knowledge == (
-        "cocuring uses oracle knowledge: noise rate",
-        "nct uses oracle knowledge: noise rate",
-    )
+    assert found.oracle_knowledge == tuple(f"{each} uses oracle knowledge: noise rate" for each in ("cocuring", "nct"))
     assert found.words.endswith("; ".join(found.oracle_knowledge) + ".")
     assert "cocuring has several versions: the one with the most trials is used" in found.words
     assert found.left == pytest.approx(71.75)
