@@ -1,8 +1,8 @@
-"""What the five papers claim, as data: one file a paper in `claims/`, one entry a statement.
+"""What the five papers claim, as data: one file for each paper in `statements/`, one entry for each statement.
 
-A statement is what a paper says in one place: "outperforms all methods" is one statement and a claim against each
-method. The numbers behind it are not typed again: they are looked up in the paper's tables (`reported/`), and where
-they contradict the words, the claim says so.
+A statement is what a paper says in one place: "outperforms all methods" is one statement with a claim for each of
+these methods. The paper's numbers are looked up in its tables (`papers/reported_numbers`); where they contradict the
+statement, a remark says so.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PAPERS = ("recot", "cocuring", "ulcag", "rhls", "mlcr")
 GAINS = "gains more on real noise"
 
 # ">": left is above right · "<": left is below right · ">=": left is above right less COMPARABLE · "by at least":
-# above by the size the words name; "around 5.5" and "a significant improvement of 2.9" are held to that size, strictly
+# above by the stated size; "around 5.5" and "a significant improvement of 2.9" are lower bounds
 # "falls with noise": left loses from the lowest to the highest level · "falls less with noise": less than right
 # GAINS: left's lead over right is larger on real noise than on synthetic noise, the mean over its levels
 RELATIONS = (">", "<", ">=", "by at least", "falls with noise", "falls less with noise", GAINS)
 COMPARABLE = 1.0
-"""Points within which two numbers count as comparable; no paper says what it means by the word, ours."""
+"""Points within which two numbers count as comparable: chosen here, since no paper defines the word."""
 
 Level = float | None
 
@@ -39,32 +39,32 @@ _KEYS = {
     *("at_least", "printed", "unmeasured", "note", "beside", "all_levels", "unknown_rate"),
 }
 _ROUNDING = 0.051
-PRINTED_DECIMALS = 6  # more than any paper prints; what a difference of two floats adds is cut off
+PRINTED_DECIMALS = 6  # more than any paper prints; removes rounding errors of floating-point differences
 _DOUBTS = {"mean": "not the mean of its row"}
 
 
 @dataclass(frozen=True)
 class Side:
-    """What is measured: a method, with its variant, under a measure (see claim_measures)."""
+    """What is measured: a method, with its variant, under a measure (see measures.py)."""
 
     method: str
     measure: str = "score"
 
     @property
     def words(self) -> str:
-        """For a reader."""
+        """The side as text, such as "cocuring (memorised)"."""
         return self.method if self.measure == "score" else f"{self.method} ({self.measure})"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A protocol a claim can be tried on.
+    """A protocol a claim can be tested on.
 
     Attributes:
         protocol: its name.
-        levels: noise levels, ascending; (None,) where the noise has no level; None first, then those of `beside`.
-        stand_in: not the protocol the claim is about, but one that anybody can run.
-        beside: GAINS: the protocol with synthetic noise, whose the levels are; else "".
+        levels: noise levels, ascending; (None,) where the noise has none; with `beside`, None and then its levels.
+        stand_in: a freely available protocol in place of the claim's own.
+        beside: GAINS: the protocol with synthetic noise, which has the levels; else "".
     """
 
     protocol: str
@@ -78,8 +78,8 @@ class Place:
 
     @property
     def words(self) -> str:
-        """Its name, with that of the protocol beside it."""
-        return f"{self.protocol} beside {self.beside}" if self.beside else self.protocol
+        """Its name, with that of the protocol it is compared with."""
+        return f"{self.protocol} compared with {self.beside}" if self.beside else self.protocol
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,18 @@ class Claim:
         paper: one of PAPERS.
         name: the paper as cited.
         statement: claims of one statement are tested together.
-        quote: the paper's words, at most a line; "" for what only a table's order says.
+        quote: the paper's words, at most a line; "" where only the ranking in a table makes the claim.
         where: section and table.
-        left, right: the sides; no right where a method is compared with itself at another level, or where the others
-            are only reported.
-        unmeasured: the others, where this harness does not have them; such a claim is never run.
+        left, right: the sides; right is None where a method is compared with itself at another level, or with methods
+            that are only reported.
+        unmeasured: compared methods that are not implemented here; such a claim is never run.
         relation: one of RELATIONS.
-        at_least: by protocol, the points that the words name.
-        places: where it can be tried, the paper's own protocols first.
-        printed: by protocol and level, the printed numbers of left and right; those beside it count as the protocol's.
-        remarks: what the paper gets wrong, and what is doubtful about its numbers; sentences.
-        all_levels: the words are about all noise levels.
-        unknown_rate: it is about noise whose rate no one knows: a method that is told it cannot be judged by.
+        at_least: by protocol, the points that the paper states.
+        places: where it can be tested, the paper's own protocols first.
+        printed: by protocol and level, the printed numbers of left and right; those of `beside` are under the protocol.
+        remarks: sentences about contradictions and doubtful numbers in the paper.
+        all_levels: the claim is about all noise levels.
+        unknown_rate: it is about noise of unknown rate: methods that use the true rate cannot test it.
     """
 
     id: str
@@ -124,12 +124,12 @@ class Claim:
 
     @property
     def margin(self) -> float:
-        """Points by which the contrast may lie below zero with the claim still holding."""
+        """Points that the contrast may be below zero while the claim holds."""
         return margin(self.relation)
 
     @property
     def words(self) -> str:
-        """The comparison in a few words, such as "cocuring > nct"."""
+        """The comparison as text, such as "cocuring > nct"."""
         if self.unmeasured:
             return f"{self.left.words} {self.relation} {', '.join(self.unmeasured)}"
         if self.right is None:
@@ -155,7 +155,7 @@ class Claim:
 
 
 def margin(relation: str) -> float:
-    """Points by which a relation's contrast may lie below zero where it holds; what it is tested against."""
+    """Points that a relation's contrast may be below zero while it holds: the null hypothesis is minus this margin."""
     return COMPARABLE if relation == ">=" else 0.0
 
 
@@ -184,7 +184,7 @@ def gains(left: Mapping[Level, Any], right: Mapping[Level, Any]) -> tuple[Any, A
 
 
 def is_enough(relation: str, levels: Sequence[Level]) -> bool:
-    """Whether these levels have what a relation speaks of: any, two levels, or real and synthetic noise."""
+    """Whether these levels are enough for a relation: one, two, or real and synthetic noise."""
     if relation == GAINS and None not in levels:
         return False
     return len(levels) >= (2 if "noise" in relation else 1)
@@ -219,7 +219,7 @@ def _of_paper(paper: str) -> list[Claim]:
 
 
 def _statement(paper: str, name: str, part: Mapping[str, Any]) -> list[Claim]:
-    """The claims of a statement: each left side against each right side, and against those that are only reported."""
+    """The claims of a statement: each left against each right side, and one against methods that are only reported."""
     measure = part.get("measure", "score")
     lefts, rights = _sides(part["left"], measure), _sides(part.get("right", []), measure)
     _check(part, [*lefts, *rights])
@@ -232,7 +232,7 @@ def _statement(paper: str, name: str, part: Mapping[str, Any]) -> list[Claim]:
 
 
 def _check(part: Mapping[str, Any], sides: Sequence[Side]) -> None:
-    """A statement says nothing that has no meaning here; ValueError otherwise."""
+    """Check keys, relation and measures of a statement; ValueError where they are invalid."""
     name = part["id"]
     if unknown_keys := set(part) - _KEYS:
         raise ValueError(f"{name}: no such keys: {sorted(unknown_keys)}")
@@ -259,7 +259,7 @@ def _sides(content: str | Mapping[str, str] | Sequence[Any], measure: str) -> li
 
 
 def _alike(left: Side, right: Side | None) -> Side:
-    """The left side as the right one is measured where that is an AU."""
+    """The left side, measured on the same AU as the right side where that is an AU."""
     return Side(left.method, right.measure) if right is not None and right.measure.startswith("AU") else left
 
 
@@ -294,7 +294,7 @@ def _claim(
 
 
 def _name(part: Mapping[str, Any], left: Side, right: Side | None) -> str:
-    """The last part of an ID: what tells the claims of a statement apart."""
+    """The last part of an ID, unique within a statement."""
     if right is None:
         return "reported-only" if part.get("unmeasured") else left.method
     names = [left.method] if isinstance(part["left"], list) else []
@@ -370,7 +370,7 @@ def _against_itself(claim: Claim) -> list[str]:
             if printed is not None and printed < least - (_ROUNDING if claim.at_least else 0.0):
                 at = f" at {levels[0]:g}" if len(levels) == 1 and levels[0] is not None else ""
                 places.append(f"{protocol}{at} ({_signed(printed)})")
-    return [f"The paper's own numbers for {claim.words} say otherwise: {', '.join(places)}."] if places else []
+    return [f"The paper's own numbers contradict {claim.words}: {', '.join(places)}."] if places else []
 
 
 def _signed(points: float) -> str:

@@ -2,10 +2,10 @@
 
 score                       the protocol's metric at the last epoch
 last five                   its mean over the last five epochs
-oracle gap                  best on test − last: what was lost after the best epoch
+oracle gap                  best on test − last epoch
 AU12                        F1 of that AU at the last epoch
 memorised                   last epoch: share of wrong training labels predicted as given
-clean kept                  last epoch: share of right training labels that were trained on
+clean kept                  last epoch: share of correct training labels that were trained on
 highest recall of A, B      among these classes, at the last epoch; also lowest; also "except" for all others
 fear taken for surprise     share of a class's test rows predicted as another; also "except" for the most frequent other
 """
@@ -32,7 +32,7 @@ _AU = re.compile(r"AU\d+")
 
 
 def is_known(measure: str) -> bool:
-    """Whether a measure has a meaning here."""
+    """Whether a measure is one of those above."""
     patterns = (_RECALL, _TAKEN, _AU)
     return measure in (*_PLAIN, _GAP, *_AUDIT) or any(pattern.fullmatch(measure) for pattern in patterns)
 
@@ -42,8 +42,8 @@ def by_subject(measure: str) -> bool:
     return measure == SCORE or _AU.fullmatch(measure) is not None
 
 
-def survivors_flatter(measure: str) -> bool:
-    """Whether a mean over the trials that did not diverge is too high, if anything: so for scores alone."""
+def inflated_by_lost_trials(measure: str) -> bool:
+    """Whether leaving out diverged and failed trials can only raise the mean: true of scores alone."""
     return measure in _PLAIN or _AU.fullmatch(measure) is not None
 
 

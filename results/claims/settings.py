@@ -1,4 +1,4 @@
-"""What claims are tried on: the records of a protocol that may be compared, and their means, each worked out once."""
+"""What claims are tested on: the comparable records of a protocol, and their means, each computed once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _RATE = "noise_rate"
 
 @dataclass(frozen=True)
 class Setting:
-    """Records of one protocol that may be compared. What is asked of them is remembered as long as the setting lives.
+    """Comparable records of one protocol; means are cached in the object.
 
     Attributes:
         records: of one comparability key.
-        methods: those that count of each method; of a method in several versions the version with most trials.
+        methods: the records used of each method; of several versions of a method, the one with the most trials.
         several: methods with several versions.
         folds: those a pair needs.
     """
@@ -39,7 +39,7 @@ class Setting:
 
     @property
     def identity(self) -> Identity:
-        """What all its trials have in common stands in the first one's identity."""
+        """The identity of the first trial; all trials agree in what makes them comparable."""
         return self.records[0].identity
 
     @cached_property
@@ -81,7 +81,7 @@ class Setting:
 
 
 def settings_of(records: Sequence[Record]) -> dict[str, tuple[Setting, ...]]:
-    """By protocol, the settings there are, that nearest a paper's first.
+    """By protocol, its settings, the one nearest to a paper's first.
 
     Real faces come before generated ones, whole data before partial ones, the larger profile first.
     """
@@ -115,12 +115,12 @@ def _kind(found: Setting) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class Spot:
-    """A place with the records it is tried on: one setting, or for GAINS two of one kind.
+    """A place with the records it is tested on: one setting, or for GAINS two alike in profile, faces and recipe.
 
     Attributes:
         place: the protocol, or two.
         own: the setting of the place's protocol.
-        where: by level asked for, the setting its records stand in.
+        where: by requested noise level, the setting that holds its records.
     """
 
     place: Place
@@ -129,7 +129,7 @@ class Spot:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """The settings, each once."""
+        """The settings without repetition."""
         return tuple({id(each): each for each in (self.own, *self.where.values())}.values())
 
     @property
@@ -137,13 +137,13 @@ class Spot:
         """Such as "fer2013-real, small profile, real faces"."""
         return ", ".join((self.place.words, *self.own.identity.setting.words))
 
-    def told(self, method: str) -> tuple[str, ...]:
-        """What no one has outside an experiment and the trials of a method had here, by name."""
+    def oracle_knowledge(self, method: str) -> tuple[str, ...]:
+        """The oracle knowledge of a method's trials here (see `oracle_knowledge`), by name."""
         return oracle_knowledge([record for each in self.settings for record in each.methods.get(method, ())])
 
 
 def spots(place: Place, settings: Mapping[str, Sequence[Setting]]) -> Iterator[Spot]:
-    """Where a place can be tried, the nearest first; for GAINS two settings alike in profile, faces and recipe."""
+    """Where a place can be tested, the nearest first; for GAINS two settings alike in profile, faces and recipe."""
     for own in settings.get(place.protocol, ()):
         others = [each for each in settings.get(place.beside, ()) if _kind(each) == _kind(own)]
         if place.beside and not others:
@@ -153,15 +153,15 @@ def spots(place: Place, settings: Mapping[str, Sequence[Setting]]) -> Iterator[S
         )
 
 
-def told_the_rate(claim: Claim, spot: Spot) -> str:
-    """Why a claim about noise of an unknown rate cannot be judged here by a method that is told it; "" where it can."""
+def uses_true_rate(claim: Claim, spot: Spot) -> str:
+    """Why a claim about an unknown noise rate cannot be tested here: a method uses the true rate; "" where it can."""
     for side in (claim.left, claim.right) if claim.unknown_rate else ():
         if side is None:
             continue
         base = side.method.partition(":")[0]
-        if _RATE in spot.told(side.method):
-            return f"{side.method} is told the noise rate, and the claim is about an unknown one"
-        if side.method not in spot.own.methods and _RATE in spot.told(base):
-            why = f"{base}, which was, is told the noise rate, and the claim is about an unknown one"
+        if _RATE in spot.oracle_knowledge(side.method):
+            return f"{side.method} uses the true noise rate, and the claim is about an unknown one"
+        if side.method not in spot.own.methods and _RATE in spot.oracle_knowledge(base):
+            why = f"{base}, which was, uses the true noise rate, and the claim is about an unknown one"
             return f"{side.method} was not run; {why}"
     return ""

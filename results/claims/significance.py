@@ -1,8 +1,8 @@
-"""How a claim is tested: (seed, draw) pairs for one label a face, subjects for AUs. Pure functions.
+"""How a claim is tested: over (seed, draw) pairs for single labels, over subjects for AUs. Pure functions.
 
-One label a face: the differences of pairs, each the mean over its folds and over the noise levels tried; a two-sided
+Single labels: differences of pairs, each the mean over its folds and over the noise levels tested; a two-sided
 sign-flip test, and the interval that inverts it. AUs: subjects resampled within folds, since the frames of one person
-are no independent sample; trainings are averaged over. "Comparable" is tested against the margin below zero. Numbers
+are not independent; trainings are averaged. "Comparable" is tested against the margin below zero. Numbers
 are in points (percent).
 """
 
@@ -28,7 +28,7 @@ from .settings import Setting
 
 _INTERVAL_SEED = 20_240_302
 _INTERVAL_DRAWS = 99_999
-_TOGETHER = 64  # tests that share their sign assignments: few enough to hold in memory
+_TOGETHER = 64  # tests that share their sign assignments: limits memory
 
 Where = Mapping[Level, Setting]
 Interval = tuple[float, float]
@@ -36,12 +36,12 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Missing:
-    """Noise levels that a claim asks for and that did not enter its sample, for one reason.
+    """Noise levels of a claim that are not in its sample, with the reason.
 
     Attributes:
         levels: the levels.
         why: a clause, such as "nct: 1 of 8 diverged at noise 0.4".
-        tried: a side has trials there.
+        tried: a side has trials at these levels.
     """
 
     levels: tuple[Level, ...]
@@ -51,20 +51,20 @@ class Missing:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was measured for a claim, before its family is known. Values are in points.
+    """What was measured for a claim, before correction over its family. Values are in points.
 
     Attributes:
-        levels: the noise levels that entered.
+        levels: the noise levels used.
         left, right: means, or for GAINS the leads on real and on synthetic noise; right is None without a right side.
         difference: the contrast; positive where the claim holds.
-        by_level: the contrast at each level; empty where it is one between levels.
+        by_level: the contrast at each level; empty for a contrast between levels.
         pairs: (seed, draw) pairs.
-        subjects: resampled; 0 where pairs are what is tested.
-        lost_left, lost_right: trials that diverged or failed, over all levels that the claim asks for.
-        missing: the levels asked for that did not enter.
+        subjects: how many are resampled; 0 where pairs are tested.
+        lost_left, lost_right: trials that diverged or failed, over all levels of the claim.
+        missing: levels of the claim that are not used.
         values: the contrast of each pair, or of each resample of subjects.
         low, high: 95% interval of this one contrast; None where there are too few pairs for one.
-        margin: the contrast is tested against so many points below zero.
+        margin: the contrast is tested against minus this many points.
         p: two-sided, unadjusted; NaN, and no interval, before `with_significance`.
     """
 
@@ -89,7 +89,7 @@ class Sample:
 
 
 def with_significance(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples with their p values and intervals; those of one size share sign assignments, which is faster."""
+    """The samples with their p values and intervals; samples of equal size share sign assignments for speed."""
     flipped = [sample.values for sample in samples if not sample.subjects]
     intervals = iter(sign_flip_intervals(flipped))
     shifted = [sample.values + sample.margin for sample in samples if not sample.subjects]
@@ -109,7 +109,7 @@ def _flipped(sample: Sample, intervals: Iterator[Interval | None], p_values: Ite
 
 
 def sign_flip_interval(differences: ArrayLike) -> Interval | None:
-    """The 95% interval that inverts the sign-flip test: those means that it does not reject.
+    """The 95% interval that inverts the sign-flip test: the means that it does not reject.
 
     Its ends are order statistics of the means of all non-empty subsets, which cut the line into intervals of equal
     probability (Hartigan 1969, "Using subsample values as typical values"); above 16 pairs, of random subsets.
@@ -118,13 +118,13 @@ def sign_flip_interval(differences: ArrayLike) -> Interval | None:
         differences: [n], one a pair.
 
     Returns:
-        (low, high); None below six pairs, which can exclude no mean at 95%.
+        (low, high); None below six pairs, too few for a 95% interval.
     """
     return sign_flip_intervals([differences])[0]
 
 
 def sign_flip_intervals(family: Sequence[ArrayLike]) -> list[Interval | None]:
-    """`sign_flip_interval` of each; those of one size share their subsets."""
+    """`sign_flip_interval` of each; samples of equal size share their subsets."""
     members = [np.asarray(differences, dtype=np.float64) for differences in family]
     found: list[Interval | None] = [None] * len(members)
     for size in {each.size for each in members}:
@@ -139,7 +139,7 @@ def sign_flip_intervals(family: Sequence[ArrayLike]) -> list[Interval | None]:
 
 
 def _subsets(size: int) -> NDArray[np.float64]:
-    """Non-empty subsets of so many things, a row each, 1 for a member: all of them, or random ones of many things."""
+    """Non-empty subsets of `size` elements, one a row, 1 for a member: all of them, or random ones for large sizes."""
     if size <= EXACT_PAIRS:
         members = (np.arange(1, 2**size)[:, None] >> np.arange(size)) & 1
     else:
@@ -157,10 +157,10 @@ def measured(relation: str, left: Side, right: Side | None, where: Where) -> Sam
     Args:
         relation: one of RELATIONS.
         left, right: the sides; right may be None for "falls with noise".
-        where: the levels asked for, ascending, each with the setting that its trials stand in.
+        where: the levels of the claim, ascending, each with the setting that holds its trials.
 
     Returns:
-        The sample; or why there is none, a clause.
+        The sample; or the reason why there is none, a clause.
     """
     sides = [left] if right is None else [left, right]
     values = [{level: found for level in where if (found := where[level].values(side, level))} for side in sides]
@@ -210,7 +210,7 @@ def _lost(side: Side, where: Where) -> int:
 def _shared(
     values: Sequence[Mapping[Level, Mapping[Pair, float]]], where: Where
 ) -> tuple[tuple[Level, ...], tuple[Pair, ...]]:
-    """The levels all sides have with the most pairs of their setting, and the pairs that are there at all of them."""
+    """The levels at which all sides have the most pairs of their setting, and the pairs common to these levels."""
     common = {
         level: set.intersection(*(set(each[level]) for each in values))
         for level in values[0]
@@ -225,7 +225,7 @@ def _shared(
 
 
 def _missing(where: Where, sides: Sequence[Side], levels: Sequence[Level]) -> tuple[Missing, ...]:
-    """The levels that did not enter, each with what its sides lack of the pairs that were tried at any level."""
+    """The levels not used, each with the pairs that its sides lack of those run at any level."""
     methods = unique([side.method for side in sides])
     trials = [record for level in where for method in methods for record in where[level].trials(method, level)]
     asked = sorted({record.pair for record in trials})
@@ -235,7 +235,7 @@ def _missing(where: Where, sides: Sequence[Side], levels: Sequence[Level]) -> tu
 
 
 def _lack(level: Level, setting: Setting, sides: Sequence[Side], asked: Sequence[Pair]) -> tuple[str, bool]:
-    """What the sides lack at a level, a clause; and whether any was tried there."""
+    """What the sides lack at a level, a clause; and whether any side was run there."""
     methods = unique([side.method for side in sides])
     run = [method for method in methods if setting.trials(method, level)]
     if not run:
@@ -257,10 +257,10 @@ def _why_none(where: Where, sides: Sequence[Side], values: Sequence[Mapping[Leve
             return f"{side.method} was not run"
         if not any(record.done for record in records):
             states = Counter(record.state for record in records)
-            return f"no trial of {side.method} is done ({', '.join(f'{n} {state}' for state, n in states.items())})"
+            return f"no trial of {side.method} is finished ({', '.join(f'{n} {state}' for state, n in states.items())})"
         if not numbers and side.measure != measures.SCORE:
-            return f"the trials of {side.method} have no {side.measure}"
-    return "no (seed, draw) pair is done on both sides"
+            return f"the trials of {side.method} did not record '{side.measure}'"
+    return "no (seed, draw) pair is finished on both sides"
 
 
 # --- subjects
@@ -269,32 +269,32 @@ def _why_none(where: Where, sides: Sequence[Side], values: Sequence[Mapping[Leve
 def _resamples(
     relation: str, sides: Sequence[Side], where: Where, levels: Sequence[Level], pairs: Sequence[Pair]
 ) -> tuple[NDArray[np.float64], int] | str | None:
-    """Resampled contrasts and the number of subjects; None where subjects are not what is tested; or a reason."""
+    """Resampled contrasts and the number of subjects; None where pairs are tested; or the reason why there are none."""
     if not all(measures.by_subject(side.measure) for side in sides):
         return None
     draws: list[dict[Level, NDArray[np.float64]]] = []
-    people: set[tuple[tuple[str, ...], ...]] = set()
+    tested: set[tuple[tuple[str, ...], ...]] = set()
     for side in sides:
         draws.append({})
         for level in levels:
             counted = _subjects(where[level], side.method, level, pairs)
             if counted is None:
                 return None
-            people.update(tuple(each.names for each in of_pair) for of_pair in zip(*counted, strict=True))
+            tested.update(tuple(each.names for each in of_pair) for of_pair in zip(*counted, strict=True))
             f1 = subject_bootstrap.resampled_f1(counted)
             one = side.measure != measures.SCORE
             records = where[level].trials(side.method, level)
             draws[-1][level] = 100 * (f1[:, _position(records, side.measure)] if one else f1.mean(axis=1))
-    if len(people) > 1:
-        return "the trials tested different subjects"
-    (names,) = people
+    if len(tested) > 1:
+        return "the trials were tested on different subjects"
+    (names,) = tested
     return contrast(relation, draws[0], draws[1] if len(draws) > 1 else {}), sum(map(len, names))
 
 
 def _subjects(
     setting: Setting, method: str, level: Level, pairs: Sequence[Pair]
 ) -> tuple[tuple[Subjects, ...], ...] | None:
-    """For each fold, the counts of each pair; None for one label a face."""
+    """For each fold, the counts of each pair; None for single labels."""
     done = (record for record in setting.trials(method, level) if record.done)
     found = {(record.pair, record.fold): record.subjects for record in done}
     folds = setting.folds

@@ -16,28 +16,28 @@ from .verdicts import VERDICTS, Verdict
 from .wording import noise_words, p_words, points
 
 HOW = (
-    "Differences are in points, positive where the claim holds, with their 95% interval. One label a face: sign-flip "
-    "test over (seed, draw) pairs, each the mean over folds and noise levels. AUs: subjects resampled within folds. "
-    "p is two-sided, Holm over the claims of one statement on one protocol; what is called comparable (>=) is tested "
-    "against −1 point instead of 0. The intervals are not: each is for its "
-    "comparison alone, so that one may leave out zero where p does not reject. Beyond the paper profile on real faces, "
-    "and on a stand-in, a verdict is about the claim's direction there, not about the paper's own numbers."
+    "Differences are in points, positive where the claim holds, with their 95% interval. Single-label protocols: "
+    "sign-flip test over (seed, draw) pairs, each the mean over folds and noise levels. AU protocols: subjects "
+    "resampled within folds. p is two-sided, with Holm's correction over the claims of one statement on one protocol; "
+    "claims that a method is comparable (>=) are tested against −1 point instead of 0. Intervals are not corrected: "
+    "one may exclude zero where p is not significant. With another profile than the paper's, generated faces or a "
+    "stand-in protocol, a verdict is about the direction of the claim in that setting, not the paper's own numbers."
 )
 
 _INDENT = 4
 _VERDICT = max(map(len, VERDICTS))
 _COLUMNS = ("verdict", "claim", "protocol", "noise", "profile", "faces", "left", "right", "difference", "95% interval")
-_MORE = ("p (Holm)", "pairs", "subjects", "printed", "because", "oracle knowledge", "paper", "place", "quote")
+_MORE = ("p (Holm)", "pairs", "subjects", "reported", "reason", "oracle knowledge", "paper", "section", "quote")
 _SHORT = 60  # letters of a quote in a table
 _INTERVAL = {"coverage": 0.95, "comparisons": 1, "adjusted": False}
 
 
 def claims_text(verdicts: Sequence[Verdict], width: int | None = None) -> list[str]:
-    """Lines: papers, their statements, and below each its verdicts; what was not run is counted by its reason.
+    """Lines: papers, their statements, and below each its verdicts; claims that were not run are counted by reason.
 
     Args:
         verdicts: in the order of the papers.
-        width: of the terminal; None: a line each, however long.
+        width: of the terminal; None: lines are not wrapped.
     """
     lines: list[str] = []
     for paper, of_paper in itertools.groupby(verdicts, key=lambda verdict: verdict.claim.name):
@@ -54,11 +54,11 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     claims = {verdict.claim.id for verdict in verdicts}
     tried = {verdict.claim.id for verdict in verdicts if verdict.verdict != "not run"}
     kinds = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
-    return f"{len(claims)} claims, {len(tried)} tried; verdicts by protocol: {kinds or 'none'}"
+    return f"{len(claims)} claims, {len(tried)} tested; verdicts by protocol: {kinds or 'none'}"
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
-    """A row a verdict."""
+    """One row for each verdict."""
     notes = [HOW, *dict.fromkeys(f"{v.claim.id}: {remark}" for v in verdicts for remark in v.claim.remarks)]
     title = f"The papers' claims: {summary(verdicts)}"
     return Table(title, (*_COLUMNS, *_MORE), tuple(map(_row, verdicts)), tuple(notes))
@@ -75,7 +75,7 @@ def claims_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 
 def _by_statement(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
-    """Together what has one quote, or where there is none one place, in the order of first appearance."""
+    """Verdicts grouped by quote, or without a quote by section, in the order of first appearance."""
     found: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         found.setdefault(verdict.claim.quote or verdict.claim.where, []).append(verdict)
@@ -84,7 +84,7 @@ def _by_statement(verdicts: Iterable[Verdict]) -> Iterator[list[Verdict]]:
 
 def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str]:
     quote, where = verdicts[0].claim.quote, "; ".join(unique([verdict.claim.where for verdict in verdicts]))
-    title = f"“{quote}” ({where})" if quote else f"By the order of {where}"
+    title = f"“{quote}” ({where})" if quote else f"Ranking in {where}"
     lines = _wrapped(title, 2, width)
     tried = [verdict for verdict in verdicts if verdict.verdict != "not run"]
     comparison = max((len(verdict.claim.words) for verdict in tried), default=0)
@@ -100,10 +100,10 @@ def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str
 
 
 def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list[str]:
-    """In a line where it fits, else the figures below."""
+    """One line where it fits, else the numbers below."""
     head = f"{' ' * _INDENT}{verdict.verdict:{_VERDICT}}  {verdict.claim.words:{comparison}}"
-    open_ends = (verdict.because, *(each.why for each in verdict.missing))
-    figures = "  ".join(part for part in (*_figures(verdict), _tried_on(verdict), *verdict.told, *open_ends) if part)
+    reasons = (*verdict.oracle_knowledge, verdict.because, *(each.why for each in verdict.missing))
+    figures = "  ".join(part for part in (*_figures(verdict), _tested_on(verdict), *reasons) if part)
     if width is None or len(head) + 2 + len(figures) <= width:
         return [f"{head}  {figures}"]
     return [*_wrapped(head.strip(), _INDENT, width), *_wrapped(figures, _INDENT + _VERDICT + 2, width)]
@@ -117,17 +117,17 @@ def _figures(verdict: Verdict) -> Iterator[str]:
     if verdict.subjects:
         yield f"{verdict.subjects} subjects"
     if verdict.printed is not None:
-        yield f"printed {_points(verdict.printed)}"
+        yield f"reported {_points(verdict.printed)}"
 
 
-def _tried_on(verdict: Verdict) -> str:
+def _tested_on(verdict: Verdict) -> str:
     noise = f" {noise_words(verdict.levels)}" if verdict.levels != (None,) else ""
     stand_in = "stand-in " if verdict.stand_in else ""
     return f"{stand_in}{_protocol(verdict)}{noise} ({verdict.profile}, {verdict.source} faces)"
 
 
 def _protocol(verdict: Verdict) -> str:
-    return f"{verdict.protocol} beside {verdict.beside}" if verdict.beside else verdict.protocol
+    return f"{verdict.protocol} compared with {verdict.beside}" if verdict.beside else verdict.protocol
 
 
 def _wrapped(text: str, indent: int, width: int | None) -> list[str]:
@@ -157,7 +157,7 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
         Cell(str(verdict.subjects), float(verdict.subjects)) if verdict.subjects else Cell(MISSING),
         Cell(_points(verdict.printed), verdict.printed),
         Cell(verdict.because),
-        Cell("; ".join(verdict.told)),
+        Cell("; ".join(verdict.oracle_knowledge)),
         Cell(verdict.claim.name),
         Cell(verdict.claim.where),
         Cell(_short(verdict.claim.quote) or MISSING),
@@ -165,12 +165,12 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
 
 
 def _short(quote: str) -> str:
-    """A quote's first words, with dots that every LaTeX has."""
+    """A quote's first words, with ASCII dots for LaTeX."""
     return textwrap.shorten(quote.replace("…", "..."), _SHORT, placeholder=" ...")
 
 
 def _noise(verdict: Verdict) -> str:
-    """The levels that entered, and why others did not."""
+    """The levels used, and why others are missing."""
     lacking = "; ".join(each.why for each in verdict.missing)
     return (noise_words(verdict.levels) or MISSING) + f" ({lacking})" * bool(lacking)
 
@@ -223,7 +223,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "pairs": verdict.pairs,
         "subjects": verdict.subjects,
         "family": verdict.family,
-        "oracle_knowledge": list(verdict.told),
+        "oracle_knowledge": list(verdict.oracle_knowledge),
     }
 
 

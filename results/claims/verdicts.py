@@ -1,28 +1,28 @@
-"""The papers' claims held against records: a verdict for each place where one can be tried. Pure functions.
+"""The papers' claims tested on records: a verdict for each place where one can be tested. Pure functions.
 
-The claims of one statement on one protocol, tried at one setting, are one family: they were declared together before
-anything was run, and Holm's correction runs over those of them that could be tested. A verdict is
+The claims of one statement on one protocol, tested at one setting, are one family, declared before anything was run;
+Holm's correction is over those of them that could be tested. A verdict is
 
-    supported       the difference has the claim's sign at every level tried, adjusted p < .05, and it is not below the
-                    size the words name
-    direction only  as the claim says, but not by the size, not at every level, or with a level missing
-    not separated   the design could have decided and did not; or lost trials may have made the difference
-    contradicted    adjusted p < .05 and the other sign
-    underpowered    so few pairs or subjects that no outcome could have been significant
-    not run         no records, or no paired ones; or only those of a method that is told what the claim calls unknown
+    supported       the difference has the claim's sign at every level tested, adjusted p < .05, and it is not below
+                    the size that the paper states
+    direction only  significant with the claim's sign, but too small, not at every level, or with a level missing
+    not separated   adjusted p >= .05; or diverged or failed trials may explain the difference
+    contradicted    adjusted p < .05 with the opposite sign
+    underpowered    too few pairs or subjects for any outcome to be significant
+    not run         no records or no common pairs; or a method uses the true noise rate that the claim calls unknown
 
-"Comparable" (>=): a point below zero takes the place of zero, in the test and in what counts as the sign.
+"Comparable" (>=): the test and the sign refer to −1 point instead of 0.
 
-The size: words such as "around 5.5%" or "a significant improvement of 2.9%" are held to that size strictly. A measured
-difference below it, by however little and whatever its interval, is at most "direction only".
+The size: "around 5.5%" or "a significant improvement of 2.9%" are taken as lower bounds. A measured difference below,
+by however little and whatever its interval, is at most "direction only".
 
-A missing level: where a claim asks for a noise level at which a side was tried, and which does not enter since trials
-diverged, failed or are lacking, the verdict is never "supported". A level that no one ran is named; it counts as
-missing where the words are about all levels.
+A missing level: if a noise level of the claim was run but is left out because trials diverged, failed or are not run,
+the verdict is never "supported". A level that was not run at all is named; it counts as missing only where the claim
+is about all levels.
 
-Lost trials: those that diverged or failed, at any level the claim asks for. A mean over the others flatters a method,
-so that it may lose a comparison of scores with them and not win one. Between levels, or under another measure than a
-score, those of either side leave it "not separated".
+Lost trials: those that diverged or failed, at any level of the claim. A mean score over the others is too high, if
+anything, so a method with lost trials can lose a comparison but not win it. Between levels, or for another measure
+than a score, lost trials of either side make it "not separated".
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from ..analysis.grouping import unique
 from ..records.record import Record
 from ..statistics import holm, minimum_p, pairs_needed
 from .claim import Claim, Level, Place, claims
-from .measures import survivors_flatter
-from .settings import Setting, Spot, settings_of, spots, told_the_rate
+from .measures import inflated_by_lost_trials
+from .settings import Setting, Spot, settings_of, spots, uses_true_rate
 from .significance import Missing, Sample, measured, with_significance
 from .wording import figures, noise_words
 
@@ -47,15 +47,15 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim on one protocol. Numbers are in points (percent), full precision.
+    """The outcome of testing a claim on one protocol. Numbers are in points (percent), full precision.
 
     Attributes:
         claim: what was claimed.
         verdict: one of VERDICTS.
-        words: the figures and what must be known to read them, in a sentence or two.
-        protocol: the name of the protocol it was tried on, or could be.
+        words: the numbers and what is needed to interpret them, in a sentence or two.
+        protocol: the name of the protocol it was, or could be, tested on.
         beside: the protocol with synthetic noise, where the claim compares the two; else "".
-        because: what the verdict rests on where the figures do not say it, a clause; else "".
+        because: the reason for the verdict where the numbers do not give it, a clause; else "".
         profile, source: of the records; "" when not run.
         left, right: means over pairs, folds and levels; right is None where there is no right side.
         difference: the contrast the claim is about, positive where it holds.
@@ -68,7 +68,7 @@ class Verdict:
         levels: noise levels that entered; (None,) where the noise has none.
         missing: noise levels that the claim asks for and that did not enter.
         printed: the paper's own difference over these levels; None where it prints none, and on a stand-in.
-        told: oracle knowledge of the sides, a clause each.
+        oracle_knowledge: what the sides use, a clause each.
     """
 
     claim: Claim
@@ -92,12 +92,12 @@ class Verdict:
     levels: tuple[Level, ...] = ()
     missing: tuple[Missing, ...] = ()
     printed: float | None = None
-    told: tuple[str, ...] = ()
+    oracle_knowledge: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """A claim tried at a place: where and with what sample, or why there is none; refused: records are there."""
+    """A claim at a place: its records and sample, or the reason for none; refused: records exist but do not qualify."""
 
     claim: Claim
     place: Place
@@ -108,7 +108,7 @@ class _Trial:
 
 
 class _Adjusted(NamedTuple):
-    """Holm's p of a trial in its family, the size of the family, and Holm's p were every comparison of it won."""
+    """Holm's p in the family, the size of the family, and the smallest p that Holm's correction could give."""
 
     p: float = 1.0
     family: int = 0
@@ -116,7 +116,7 @@ class _Adjusted(NamedTuple):
 
 
 def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -> list[Verdict]:
-    """A verdict for every claim and each of the protocols it can be tried on, in the papers' order.
+    """A verdict for every claim and each of the protocols it can be tested on, in the papers' order.
 
     Stand-ins that have no records are left out. Where a protocol has records of several settings, the one nearest the
     paper's counts: real faces before generated ones, whole data before partial ones, the larger profile first.
@@ -144,22 +144,22 @@ def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -
 def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) -> _Trial:
     """The sample at the nearest setting that has one; else why the nearest has none."""
     if claim.unmeasured:
-        return _Trial(claim, place, reason="the others are only reported: this harness does not have them")
+        return _Trial(claim, place, reason="the compared methods are only reported, not implemented here")
     reasons, refused = [], False
     for spot in spots(place, settings):
-        told = told_the_rate(claim, spot)
-        found = told or measured(claim.relation, claim.left, claim.right, spot.where)
+        rate_known = uses_true_rate(claim, spot)
+        found = rate_known or measured(claim.relation, claim.left, claim.right, spot.where)
         if not isinstance(found, str):
             return _Trial(claim, place, spot, found)
         at = f", at noise {noise_words(place.levels)}" if place.levels != (None,) else ""
-        reasons.append(f"{found} (on {spot.words})" if told else f"{found} on {spot.words}{at}")
-        refused |= bool(told)
+        reasons.append(f"{found} (on {spot.words})" if rate_known else f"{found} on {spot.words}{at}")
+        refused |= bool(rate_known)
     return _Trial(claim, place, reason=reasons[0] if reasons else _no_records(place, settings), refused=refused)
 
 
 def _no_records(place: Place, settings: Mapping[str, Sequence[Setting]]) -> str:
     lacking = [protocol for protocol in (place.protocol, place.beside) if protocol and protocol not in settings]
-    return f"no records of {' and '.join(lacking)}" if lacking else f"no records of {place.words} of one kind"
+    return f"no records of {' and '.join(lacking)}" if lacking else f"no records of {place.words} at one setting"
 
 
 def _tested(tried: Sequence[_Trial]) -> list[_Trial]:
@@ -169,7 +169,7 @@ def _tested(tried: Sequence[_Trial]) -> list[_Trial]:
 
 
 def _adjusted(tried: Sequence[_Trial]) -> dict[int, _Adjusted]:
-    """By position, what a trial's family makes of its p."""
+    """By position, the p values after Holm's correction within each family."""
     families: dict[tuple[object, ...], dict[int, Sample]] = {}
     for position, trial in enumerate(tried):
         if trial.sample is not None and trial.spot is not None:
@@ -193,8 +193,8 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
         words = f"Not run: {trial.reason}."
         return Verdict(claim, "not run", words, place.protocol, beside=place.beside, stand_in=place.stand_in)
     name, because = _judged(claim, place, found, adjusted)
-    told = _told(spot, claim)
-    parts = [figures(found, adjusted.p, adjusted.family), because, *_circumstances(spot, claim, found), *told]
+    known = _oracle_clauses(spot, claim)
+    parts = [figures(found, adjusted.p, adjusted.family), because, *_circumstances(spot, claim, found), *known]
     return Verdict(
         claim=claim,
         verdict=name,
@@ -217,12 +217,12 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
         levels=found.levels,
         missing=found.missing,
         printed=None if place.stand_in else claim.printed_difference(place.protocol, found.levels),
-        told=told,
+        oracle_knowledge=known,
     )
 
 
 def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> tuple[str, str]:
-    """The verdict, and what it rests on where the figures do not say it."""
+    """The verdict, and its reason where the numbers do not give it."""
     ahead = found.difference > -claim.margin
     if short := _too_small(found, adjusted):
         return "underpowered", short
@@ -230,7 +230,7 @@ def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> t
         return "not separated", ""
     lost, whose = _lost(claim, found, ahead)
     if lost:
-        return "not separated", f"{whose} lost trials ({lost}), so that its mean is one over survivors"
+        return "not separated", f"trials of {whose} diverged or failed ({lost}): means are over finished trials only"
     if not ahead:
         return "contradicted", ""
     if short_of := _short_of(claim, place, found):
@@ -239,74 +239,74 @@ def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> t
 
 
 def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
-    """Lost trials that may have made the outcome, and whose: those of the side that comes out well.
+    """How many lost trials may explain the outcome, and of which side.
 
-    Survivors of the other side only flatter it, where scores are compared at the same levels. Elsewhere those of
-    either side may be what makes the difference.
+    For scores at the same levels only the better side counts: lost trials can only raise a mean score, and with it the
+    other side's. Elsewhere those of either side count.
     """
     sides = [side for side in (claim.left, claim.right) if side is not None]
-    if "noise" not in claim.relation and all(survivors_flatter(side.measure) for side in sides):
+    if "noise" not in claim.relation and all(inflated_by_lost_trials(side.measure) for side in sides):
         return (found.lost_left if left else found.lost_right), f"{sides[0 if left else 1].method}, the better side,"
     together = len(_methods(claim)) > 1
-    return found.lost_left + found.lost_right * together, "a side" if together else _methods(claim)[0]
+    return found.lost_left + found.lost_right * together, "the two sides" if together else _methods(claim)[0]
 
 
 def _short_of(claim: Claim, place: Place, found: Sample) -> list[str]:
-    """What keeps a difference of the claim's sign from supporting it, a clause each."""
+    """Why a significant difference of the claim's sign is not enough for "supported", a clause each."""
     clauses = []
     against = [level for level, difference in found.by_level.items() if difference <= -claim.margin]
     if against:
-        clauses.append(f"not so at noise {noise_words(against)}")
+        clauses.append(f"does not hold at noise {noise_words(against)}")
     least = claim.at_least.get(place.protocol, min(claim.at_least.values(), default=0.0))
     if claim.at_least and found.difference < least:
-        clauses.append(f"the difference is below the {least:g} points of the paper's words")
+        clauses.append(f"the difference is below the {least:g} points that the paper states")
     if any(each.tried for each in found.missing):
-        clauses.append("a noise level that was tried is missing")
+        clauses.append("a noise level that was run is incomplete")
     if claim.all_levels and not all(each.tried for each in found.missing):
-        clauses.append("the words are about all noise levels, and not all were run")
+        clauses.append("the claim is about all noise levels, and not all were run")
     return clauses
 
 
 def _too_small(found: Sample, adjusted: _Adjusted) -> str:
     """Why no outcome could have been significant; empty when one could."""
     if found.subjects and found.pairs < 2:
-        return "one training of each says nothing of another: two pairs are needed"
+        return "one pair does not show how much trainings vary: at least two pairs are needed"
     if adjusted.least < _SIGNIFICANT:
         return ""
     what, family = "subjects" if found.subjects else "pairs", adjusted.family
-    together = f"for {family} comparisons together" if family > 1 else "for one comparison"
-    return f"{pairs_needed(family)} {what} are needed {together}"
+    together = f"for {family} comparisons" if family > 1 else "for one comparison"
+    return f"at least {pairs_needed(family)} {what} are needed {together} to reach p < {_SIGNIFICANT}"
 
 
-# --- what must be known
+# --- circumstances
 
 
 def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
-    """Where it was tried, and what must be known about its trials."""
+    """What the claim was tested on, and what is needed to interpret it."""
     place = spot.place
-    parts = [f"tried on {spot.words}"]
+    parts = [f"tested on {spot.words}"]
     if place.stand_in:
         parts[0] += f", a stand-in for {', '.join(_own(own, place) for own in claim.places if not own.stand_in)}"
     if place.levels != (None,):
-        asked = f", of {noise_words(place.levels)}" if found.levels != place.levels else ""
+        asked = f" (claimed for {noise_words(place.levels)})" if found.levels != place.levels else ""
         parts.append(f"noise {noise_words(found.levels)}{asked}")
     parts += [each.why for each in found.missing]
     for side, lost in ((claim.left, found.lost_left), (claim.right, found.lost_right)):
         if side is not None and lost:
             parts.append(f"trials of {side.method} that diverged or failed: {lost}")
     several = [method for method in _methods(claim) if any(method in each.several for each in spot.settings)]
-    return [*parts, *(f"of several versions of {method}, the one with most trials" for method in several)]
+    return [*parts, *(f"{method} has several versions: the one with the most trials is used" for method in several)]
 
 
 def _own(own: Place, stand_in: Place) -> str:
-    """A claim's own protocol, with its noise where the stand-in has other noise alone."""
+    """A claim's own protocol, with its noise levels where the stand-in is the same protocol at others."""
     return f"{own.protocol} at noise {noise_words(own.levels)}" if own.protocol == stand_in.protocol else own.protocol
 
 
-def _told(spot: Spot, claim: Claim) -> tuple[str, ...]:
-    """What no one has outside an experiment and a side's trials had, a clause each."""
-    known = {method: ", ".join(spot.told(method)) for method in _methods(claim)}
-    return tuple(f"{method} is told: {what.replace('_', ' ')}" for method, what in known.items() if what)
+def _oracle_clauses(spot: Spot, claim: Claim) -> tuple[str, ...]:
+    """The oracle knowledge that each side's trials used, a clause each."""
+    known = {method: ", ".join(spot.oracle_knowledge(method)) for method in _methods(claim)}
+    return tuple(f"{method} uses oracle knowledge: {what.replace('_', ' ')}" for method, what in known.items() if what)
 
 
 def _methods(claim: Claim) -> tuple[str, ...]:

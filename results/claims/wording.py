@@ -16,16 +16,16 @@ def figures(found: Sample, p: float, family: int) -> str:
     interval = (
         "no 95% interval" if found.low is None or found.high is None else f"[{points(found.low)}, {points(found.high)}]"
     )
-    over = p_words(p, " = ", found.margin) + (f" (Holm over {family})" if family > 1 else "")
+    over = p_words(p, " = ", found.margin) + (f" (Holm over {family} comparisons)" if family > 1 else "")
     sample_of = f"{found.pairs} pair{'s' * (found.pairs != 1)}"
     sample_of += f", {found.subjects} subjects resampled" if found.subjects else ""
     return f"{sides}: {points(found.difference)} {interval}, {over}, {sample_of}"
 
 
 def p_words(p: float, equals: str = " ", margin: float = 0.0) -> str:
-    """Such as "p 0.008", or "p < 0.001"; where zero is not what was tested against, what was: "against −1 point"."""
+    """Such as "p 0.008" or "p < 0.001"; with a margin what it was tested against: "(against −1 point)"."""
     number = f"p{equals}{p:.3f}" if p >= SMALLEST_P else f"p < {SMALLEST_P}"
-    return number + (f" against −{margin:g} point" if margin else "")
+    return number + (f" (against −{margin:g} point)" if margin else "")
 
 
 def noise_words(levels: Sequence[Level]) -> str:

@@ -1,4 +1,4 @@
-"""What the page calls the settings of a protocol: blocks of records that never share a table."""
+"""Names of the settings of a protocol on the page; each setting is a block of records with its own tables."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from ..records.store import trial_id
 
 
 def setting_words(found: Sequence[Block]) -> list[str]:
-    """What sets each of a protocol's blocks apart, in words no other of them has.
+    """A unique name for each block of a protocol: what distinguishes it from the others.
 
-    Settings and data follow from the profile as a rule: they are named only where nothing else tells two blocks apart.
+    Settings and data usually follow from the profile: they are named only where two blocks have nothing else different.
     """
     words = [_own_words(block.records[0].identity, block.distinction) for block in found]
-    for same in unique(words):
-        places = [place for place, each in enumerate(words) if each == same]
+    for name in unique(words):
+        places = [place for place, each in enumerate(words) if each == name]
         if len(places) > 1:
             parts = _apart([comparability_key(found[place].records[0].identity.content) for place in places])
             for place, more in zip(places, parts, strict=True):
-                words[place] = ", ".join((same, *more))
+                words[place] = ", ".join((name, *more))
     return words
 
 
 def _apart(keys: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """The fields that tell keys apart, as few as do it, such as "precision bf16" for one and "precision fp32"."""
+    """The fewest fields that distinguish the keys, such as "precision bf16" for one and "precision fp32"."""
     names = sorted(differing_fields(keys), key=lambda name: not name.startswith("settings."))
-    told: list[tuple[str, ...]] = [()] * len(keys)
+    parts_of: list[tuple[str, ...]] = [()] * len(keys)
     columns = [[_field_words(key, name) for key in keys] for name in names]
-    for column in [*columns, [f"key {trial_id(key)}" for key in keys]]:  # the last for values of one spelling
-        longer = [(*parts, word) for parts, word in zip(told, column, strict=True)]
-        told = longer if len(set(longer)) > len(set(told)) else told
-    return told
+    for column in [*columns, [f"key {trial_id(key)}" for key in keys]]:  # the last for values that print alike
+        longer = [(*parts, word) for parts, word in zip(parts_of, column, strict=True)]
+        parts_of = longer if len(set(longer)) > len(set(parts_of)) else parts_of
+    return parts_of
 
 
 def _field_words(key: Mapping[str, Any], dotted: str) -> str:
-    # a comma would part the words where the page shortens them
+    # without commas, since the page splits these names at commas
     return f"{dotted.removeprefix('settings.').replace('.', ' ')} {field_of(key, dotted)}".replace(",", "")
 
 
 def _own_words(identity: Identity, distinction: str) -> str:
-    """What sets a block apart, for a heading: profile, faces, and what differs from the protocol's other blocks."""
+    """A block's heading: profile, faces, and what differs from the protocol's other blocks."""
     named = ("profile = ", "source = ", "partial = ", "recipe = ", "protocol.fingerprint = ", "settings.", "data.")
     rest = [part for part in distinction.split("; ") if part and not part.startswith(named)]
     return ", ".join([*identity.setting.words, *rest])

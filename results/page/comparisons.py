@@ -1,4 +1,4 @@
-"""How sure a place on the leaderboard is: each method against supervised, and the groups no test tells apart."""
+"""Significance of the leaderboard: each method against supervised, and groups of methods that do not differ."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..tables.comparison_cells import difference_cell, interval_words, p_cell, w
 
 
 def compared(view: View, level: float | None) -> dict[str, Any]:
-    """Comparisons at a noise level under the last epoch, the headline: no other rule has tests of its own.
+    """Comparisons at a noise level for the last epoch, the only selection rule that is tested.
 
     Returns:
-        "rows", one a row of the view: "difference" from supervised as a cell in points, or null, with "p" of the test
-        that decides (after Holm's correction; for AUs that by subjects), its "interval" in points ("" for one label a
-        face), "p_pairs" (the sign-flip test's) and "separated"; "group" (methods sharing a letter are not told apart)
-        and "first" (how often it has the highest mean when pairs are resampled), or null where pairs are missing or a
-        single one ranks nothing.
-        "test", "power" and "ranking": which test decides, what the design can show, in words; empty where there is
+        "rows", one for each row of the view: "difference" from supervised as a cell in points, or null, with "p" of the
+        primary test (after Holm's correction; for AUs by subjects), its "interval" in points ("" for single labels),
+        "p_pairs" (of the sign-flip test) and "separated"; "group" (methods that share a letter do not differ
+        significantly) and "first" (share of resamples of the pairs with the highest mean), or null where pairs are
+        missing or there is only one.
+        "test", "power" and "ranking": the primary test and what the design can detect, as text; empty where there is
         nothing to compare.
     """
     against = against_supervised(view, level)
@@ -61,11 +61,11 @@ def _row(found: Comparison | None, group: str | None, first: float | None) -> di
 
 
 def _power(made: list[Comparison]) -> str:
-    """What the design can show; for AUs it says first whose p it is that the page prints."""
-    told = power_words(made)
+    """What the design can detect; for AUs it says first which test the printed p belongs to."""
+    power = power_words(made)
     if any(each.by_subject is not None for each in made):
-        return f"These are AUs, so p is that of subjects resampled within folds. {told}"
-    return told
+        return f"For AUs, p comes from resampling subjects within folds. {power}"
+    return power
 
 
 def _ranking_words(ranking: Ranking) -> str:
@@ -73,7 +73,7 @@ def _ranking_words(ranking: Ranking) -> str:
         return "one seed: no ranking"
     if math.isnan(ranking.critical):
         return ""
-    words = f"mean ranks {ranking.critical:.1f} apart differ, over {ranking.pairs} pairs"
+    words = f"critical difference of mean ranks {ranking.critical:.1f} over {ranking.pairs} pairs"
     if ranking.critical >= len(ranking.labels) - 1:
-        words += ": so few pairs cannot tell any two of so many methods apart"
+        words += ": too few pairs to find a significant difference between any two methods"
     return words

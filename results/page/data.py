@@ -1,4 +1,4 @@
-"""What the leaderboard page shows, as plain JSON data. Pure: the numbers are the tables' own, nothing is written."""
+"""What the leaderboard page shows, as plain JSON data. Pure: the same numbers as in the tables; writes nothing."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Context:
-    """What the page says beside the records' own numbers; all of it may be missing.
+    """What the page shows besides the numbers of the records; all optional.
 
     Attributes:
         cards: by (protocol, profile).
-        claims: a verdict for each claim and protocol it was tried on.
+        claims: a verdict for each claim and protocol it was tested on.
         not_applicable: by protocol, the methods that cannot run there with the reason.
-        about: what the records are, in plain sentences: the first thing the page says.
+        about: sentences that describe the records; shown first.
         remarks: sentences about the records as a whole (damaged trials).
     """
 
@@ -66,7 +66,7 @@ class Context:
 
 
 def page_data(records: Sequence[Record], context: Context | None = None) -> Json:
-    """Everything on the page. Records of different comparability keys are never in one block.
+    """All data of the page. Each block has records of one comparability key.
 
     Args:
         records: at least one; any protocols, profiles and sources.
@@ -74,13 +74,13 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
 
     Returns:
         JSON data: "protocols", each with its "blocks", one a comparability key; "environments", which trials point to;
-        "claims", "rules", "about", "remarks", "counts". Scores are in percent; a number that is not there is null.
+        "claims", "rules", "about", "remarks", "counts". Scores are in percent; a missing number is null.
 
     Raises:
         BadInput: no records.
     """
     if not records:
-        raise BadInput("there are no trials to show: run some first, or point --runs at a folder that has them")
+        raise BadInput("there are no trials to show: run some first, or give the folder that holds them with --runs")
     context = context or Context()
     groups = grouped(records, lambda record: record.identity.protocol.key)
     keys = _in_catalog_order(groups)
@@ -113,7 +113,7 @@ class Environments:
         self._places: dict[bytes, int] = {}
 
     def place(self, environment: Environment) -> int:
-        """Where this environment stands; what belongs to a trial alone (its noise) is left out."""
+        """The position of this environment; its noise, which belongs to a trial, is left out."""
         key = msgspec.json.encode(structs.replace(environment, noise=None), order="sorted")
         if key not in self._places:
             self._places[key] = len(self.found)
@@ -246,7 +246,7 @@ def _of_labels(paired: Paired, rule: str) -> list[float | None]:
 
 
 def _trial(record: Record, environments: Environments) -> Json:
-    """A trial's provenance: with the block's and the row's identity, all that is hashed."""
+    """A trial's provenance; with the identity of its block and row, all that its name is the hash of."""
     identity, noise = record.identity, record.environment.noise
     scores = [record.headline(rule) for rule in RULES]
     return {
@@ -285,7 +285,7 @@ def _claim(verdict: Verdict) -> Json:
         **numbers,
         "paper": claim.name,
         "statement": claim.statement,
-        "told": list(verdict.told),
+        "oracle_knowledge": list(verdict.oracle_knowledge),
         "where": claim.where,
         "quote": claim.quote,
         "words": claim.words,
@@ -320,7 +320,7 @@ def _table(table: Table) -> Json:
 
 
 def _plain(cell: Cell) -> Json:
-    """A cell without what it has not."""
+    """A cell's fields, without empty ones."""
     found: Json = {"text": cell.text}
     if cell.value is not None:
         found["value"] = _rounded(cell.value, 6)

@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that needs nothing else: no network, no second file, nothing from the disk."""
+"""The leaderboard as one self-contained HTML file: it loads nothing from the network or the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "index.html"
 TITLE = "fernoise-bench leaderboard"
 
 _SCRIPTS = ("dom", "table", "charts", "provenance", "results", "views", "claims", "app", "pages")
-# what would end the element the data stand in, or break a line of JavaScript
+# characters that could end the element that holds the data, or a line of JavaScript
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -39,7 +39,7 @@ def write_report(data: dict[str, Any], folder: Path) -> Path:
 
 
 def html(data: dict[str, Any]) -> str:
-    """The page. Every string of the data is in one JSON element; scripts run only with the hash the page names.
+    """The page. All data are in one JSON element; the content security policy allows only the page's own script.
 
     Args:
         data: what `page_data` returns.
@@ -50,7 +50,7 @@ def html(data: dict[str, Any]) -> str:
     return environment.from_string(_text("report.html.j2")).render(
         title=TITLE,
         subtitle=_subtitle(data["counts"]),
-        footer=f"Made by fernoise-bench {version('fernoise-bench')}. The page holds all it shows and asks no server.",
+        footer=f"Made by fernoise-bench {version('fernoise-bench')}. The page is one file and loads nothing else.",
         version=version("fernoise-bench"),
         policy=_policy(script, style),
         style=Markup(style),
@@ -60,7 +60,7 @@ def html(data: dict[str, Any]) -> str:
 
 
 def embedded(data: object) -> str:
-    """Data as JSON that can stand inside a script element, whatever its strings hold.
+    """Data as JSON that is safe inside a script element, whatever its strings hold.
 
     Raises:
         ValueError: NaN or an infinity.
@@ -82,7 +82,7 @@ def _plural(count: int, word: str) -> str:
 
 
 def _policy(script: str, style: str) -> str:
-    """Nothing is fetched, and nothing runs but the page's own script."""
+    """The content security policy: nothing is fetched, and only the page's own script runs."""
     return f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
 
 

@@ -1,6 +1,6 @@
-"""Ranks on the page: their tables, what a critical-difference diagram shows, how other protocols rank the methods.
+"""Ranks on the page: tables of ranks, critical-difference diagrams, agreement with the ranking on other protocols.
 
-A ranking needs more than one (seed, draw) pair: a single one has none.
+A ranking needs more than one (seed, draw) pair.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from ..tables.rank_tables import (
     settings_of,
 )
 
-RULE = "last"  # the headline: no other rule has tests of its own
+RULE = "last"  # the only selection rule that is tested
 
 _ALL = "all levels"
-_OTHERS = "Other protocols enter at the same profile, source of the faces, completeness and recipe."
+_OTHERS = "Compared protocols have the same profile, source of the faces, completeness of the data and recipe."
 
 
 def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:
-    """For each view, how alike other protocols rank its methods: each two settings are compared once.
+    """For each view, how well the ranking agrees with that on other protocols; each two settings are compared once.
 
-    Other protocols enter at the same profile, source, completeness and recipe; one that has several keys of them is
-    left out, as it has no one setting to compare with.
+    Compared protocols have the same profile, source, completeness and recipe; one with several comparability keys of
+    these is left out, since it is not clear which to compare with.
     """
     settings = [settings_of(view, RULE) for view in views]
     names = [view.protocol for view in views]
@@ -56,11 +56,11 @@ def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:
 
 
 def ranks_of_block(view: View, across: Sequence[Agreement]) -> tuple[Table, ...]:
-    """Ranks, the pre-declared family, and rank correlations, each only where there is one.
+    """Tables of ranks, of the pre-declared comparisons, and of rank correlations, each where it exists.
 
     Args:
         view: a block.
-        across: how alike other protocols rank.
+        across: agreement with the rankings on other protocols.
     """
     first, *rest = rank_tables(view.block.records, Expected(folds=view.folds))
     settings = {setting for setting in {row[0].text for row in first.rows} if _pairs(view, setting) >= LEAST_PAIRS}
@@ -76,7 +76,7 @@ def diagrams(table: Table, view: View) -> list[dict[str, Any]]:
 
     Returns:
         "setting" in words, "pairs", "critical" (Nemenyi's difference), "methods" with "label" and "rank", best first,
-        and "bars": first and last position of methods that are not told apart.
+        and "bars": first and last position of methods that do not differ significantly.
     """
     found: list[dict[str, Any]] = []
     if "mean rank" not in table.columns:
@@ -98,13 +98,13 @@ def diagrams(table: Table, view: View) -> list[dict[str, Any]]:
 
 
 def _pairs(view: View, setting: str) -> int:
-    """The pairs a setting of the table of ranks stands on: those of its level, or those of all levels alike."""
+    """How many pairs a setting of the table of ranks has: at its level, or common to all levels."""
     levels = view.levels if setting == _ALL else [each for each in view.levels if level_words(each) == setting]
     return len(ranked_pairs(view, levels)) if levels else 0
 
 
 def _agreement_table(view: View, found: Sequence[Agreement], within: Sequence[tuple[Cell, ...]]) -> Table:
-    """Other protocols first, then the protocol's own settings among each other."""
+    """Agreement with other protocols first, then between the protocol's own settings."""
     title = title_of(replace(view, block=Block(view.block.records)), "rank correlation between settings, last epoch")
     notes = (*answers(found), AGREEMENT_NOTE, _OTHERS)
     return Table(title, AGREEMENT_COLUMNS, (*agreement_rows(found), *within), notes, headers=2)

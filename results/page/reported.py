@@ -1,4 +1,4 @@
-"""Where the papers print a number for what a protocol measures: looked up by protocol, method and noise level."""
+"""The papers' numbers for what a protocol measures, looked up by protocol, method and noise level."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Printed:
         name: of the row, without the paper's own marks.
         label: the class or AU it is of; None: the protocol's metric.
         remarks: what is wrong with it or where it comes from.
-        flags: the kinds of those remarks ("copied", "suspect", "misprint", "mean"); a wrong mark is none of the number.
+        flags: the kinds of those remarks ("copied", "suspect", "misprint", "mean"), without "mark".
     """
 
     text: str
@@ -46,11 +46,11 @@ def printed_for(protocol: str, method: str, level: float | None) -> list[Printed
 
 
 def printed_only(view: View) -> list[dict[str, Any]]:
-    """Rows the papers print for a protocol that nothing was measured in the place of.
+    """Rows of the papers for a protocol whose method was not measured.
 
     Returns:
-        "label", "method" (None: not in this harness; else it was not run here), "printed" (its names in the papers),
-        and "cells", the numbers for each level; methods of the harness first.
+        "label", "method" (None: not implemented here; else not run), "printed" (its names in the papers),
+        and "cells", the numbers for each level; implemented methods first.
     """
     protocol = view.protocol
     present = {entry.method for entry in view.rows}

@@ -35,9 +35,9 @@ Number = Callable[[Record], float | None]
 BINS = 20
 
 _CORRECTIONS = {
-    "relabelled, of all": ("changed", "targets"),
-    "to the true label, of relabelled": ("changed_right", "changed"),
-    "damaged, of right": ("damaged", "targets_right"),
+    "relabelled, of all labels": ("changed", "targets"),
+    "relabelled correctly, of the relabelled": ("changed_right", "changed"),
+    "relabelled wrongly, of the correct labels": ("damaged", "targets_right"),
 }
 _CONFIDENCE = {"high-confidence group": "confidence_high", "low-confidence group": "confidence_low"}
 
@@ -59,7 +59,7 @@ def paper_figure(
     recipe: str = PROTOCOL_RECIPE,
     runs: str = "",
 ) -> Drawn:
-    """A paper's figure as data. What was not run is left out, and named with the command that runs it.
+    """A paper's figure as data. Methods that were not run are left out, and named with the command that runs them.
 
     Args:
         records: any; those the figure is not about, and runs under another recipe, are left out.
@@ -68,7 +68,7 @@ def paper_figure(
         protocol: draw it from this protocol, which may be another than the paper's; the title says so.
         level: another noise level than the paper's.
         recipe: the protocol's, or "native" for the methods' own.
-        runs: the folder of the records, for the commands; empty: the one a run writes by itself.
+        runs: the folder of the records, for the commands; empty: the default folder.
 
     Raises:
         BadInput: no such figure; no finished pair for any part of it, with the commands to run; or records of several
@@ -76,7 +76,7 @@ def paper_figure(
     """
     figure = find_figure(name)
     if protocol and len({point.protocol for point in figure.points}) > 1:
-        raise BadInput(f"{name} compares protocols, so none can stand in for them: leave --protocol out")
+        raise BadInput(f"{name} compares protocols, so one protocol cannot replace them: leave --protocol out")
     chosen = records_about(records, figure, protocol, recipe)
     views = {each: view_for(chosen, each, figure) for each in dict.fromkeys(record.protocol for record in chosen)}
     shown = figure.level if level is None else level
@@ -100,11 +100,11 @@ def paper_figure(
 def _remarks(
     figure: PaperFigure, chosen: Sequence[Record], places: Sequence[FigurePlace], absent: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """What stands behind a figure, and what it lacks; a sentence each."""
+    """The number of pairs, remarks and missing parts of a figure; a sentence each."""
     remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
     if chosen[0].identity.recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
-        remarks.append("Each method under its own paper's recipe: not comparable to each other.")
+        remarks.append("Each method uses its own paper's recipe: methods are not comparable with each other.")
     remarks += [f"{DAGGER_WORDS}."] if oracle_knowledge(chosen) else []
     return remarks + (
         [f"Not finished: {', '.join(f'{method} on {each}' for each, method in absent)}."] if absent else []
@@ -128,7 +128,7 @@ def _line(
     label: str = "",
     scale: float = 100.0,
 ) -> Line | None:
-    """A number an epoch, its mean and standard deviation over finished pairs; None where there is none."""
+    """A number by epoch, its mean and standard deviation over finished pairs; None where there is none."""
     found = [place.view.summary(entry, place.level, number) for number in numbers]
     if not found or not any(summary.values for summary in found):
         return None
@@ -207,7 +207,7 @@ def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
     if figure.axis == "encoder" and places:
         encoders = {place.view.identity.settings.recipe.encoder for place in places}
         if len(places) > 1 and len(encoders) == 1:
-            raise BadInput(f"{figure.id}: this profile has one encoder for all protocols; run it with --profile paper")
+            raise BadInput(f"{figure.id}: this profile uses one encoder for all protocols; run it with --profile paper")
     found = {
         at: summary
         for at, point in enumerate(figure.points)
@@ -230,7 +230,7 @@ def _sweep(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
 
 
 def _at_point(figure: PaperFigure, point: Point, places: Sequence[FigurePlace]) -> Summary | None:
-    """A point's number; of a sweep within one protocol, on whichever it is drawn from."""
+    """A point's number; a sweep within one protocol may be drawn from another protocol."""
     within = len({each.protocol for each in figure.points}) == 1
     for place in places:
         for entry in place.view.rows:
@@ -287,7 +287,7 @@ def _rates(figure: PaperFigure, places: Sequence[FigurePlace], predictions: Pred
         return ()
     names = sorted({name for rates in found.values() for name in rates}, key=_au_number)
     groups = tuple((label, tuple(rates.get(name, math.nan) for name in names)) for label, rates in found.items())
-    return (Bars("share of frames that show it", "positive labels (%)", tuple(names), groups),)
+    return (Bars("share of frames with the AU", "positive labels (%)", tuple(names), groups),)
 
 
 def _au_number(name: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Which records a paper's figure is about, and where each of its panels gets them. Pure functions."""
+"""The records that a paper's figure needs, by panel. Pure functions."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def records_about(records: Sequence[Record], figure: PaperFigure, protocol: str,
 def view_for(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:
     """A figure's records of a protocol as a view; BadInput where they are of several settings."""
     mine = [record for record in records if record.protocol == protocol]
-    own = mine[0].identity.recipe != PROTOCOL_RECIPE  # each method under its own: of one key by itself
+    own = mine[0].identity.recipe != PROTOCOL_RECIPE  # each method has its own recipe, and so its own comparability key
     parts = grouped(mine, lambda record: record.method if own else "").values()
     block = Block(tuple(record for part in parts for record in blocks(part, what="figure")[0].records))
     return view_of(block, Expected(methods=figure.methods, folds=known_folds(protocol)))
 
 
 def level_shown(view: View, wanted: float | None, figure: PaperFigure) -> float | None:
-    """The level shown: the one wanted, or the only one there is where none is."""
+    """The level shown: the requested one; without a request, the only one of the records."""
     if wanted is not None and view.levels != (None,):
         return wanted
     return view.levels[0] if len(view.levels) == 1 or figure.kind == "levels" else wanted

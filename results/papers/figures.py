@@ -1,4 +1,4 @@
-"""The papers' figures: what is run for each, how it is drawn, and what records cannot show."""
+"""The papers' figures: the trials each needs, how it is drawn, and which figures are illustrations."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class PaperFigure:
         level: the noise level; None where the kind shows all, or the noise has none.
         points: of a sweep, empty for the other kinds.
         axis: what a sweep's places are.
-        names: how the paper calls a method, where the harness's own name says less.
+        names: what the paper calls a method, where it differs from the name here.
         au: the action unit of a histogram.
-        stand_ins: any one of the methods will do, the others are variants for where the first cannot run.
+        stand_ins: one of the methods is enough; the others are variants for protocols where the first cannot run.
         remark: what differs from the printed figure, a sentence; or "".
     """
 
@@ -72,7 +72,7 @@ def _read() -> tuple[Mapping[str, PaperFigure], Mapping[str, str]]:
     return MappingProxyType(figures), MappingProxyType(drawings)
 
 
-# The figures by id; those that show no measurement, and what they are.
+# The figures by id; those without measurements, with what they show.
 FIGURES, DRAWINGS = _read()
 
 
@@ -85,7 +85,7 @@ def find_figure(name: str) -> PaperFigure:
     if name in DRAWINGS:
         paper = name.partition("-")[0]
         others = ", ".join(other for other in FIGURES if other.startswith(f"{paper}-"))
-        raise BadInput(f"{name} is {DRAWINGS[name]}: there is nothing to measure; of the same paper: {others}")
+        raise BadInput(f"{name} is {DRAWINGS[name]}: there is nothing to measure; its paper's others: {others}")
     if name not in FIGURES:
         raise unknown("figure", name, [*FIGURES, *DRAWINGS])
     return FIGURES[name]
@@ -105,7 +105,7 @@ def asked(figure: PaperFigure, protocol: str = "") -> tuple[tuple[str, str], ...
 
 
 def commands(needed: Iterable[tuple[str, str]], options: str) -> tuple[str, ...]:
-    """The commands that run some (protocol, method), one a protocol, with these options (" --noise 0.4")."""
+    """The commands that run these (protocol, method), one for each protocol, with options (" --noise 0.4")."""
     return tuple(
         f"fernoise-bench run --protocol {protocol} {' '.join(f'--method {method}' for _, method in each)}{options}"
         for protocol, each in grouped(needed, lambda one: one[0]).items()
@@ -113,7 +113,7 @@ def commands(needed: Iterable[tuple[str, str]], options: str) -> tuple[str, ...]
 
 
 def run_options(level: float | None, setting: Setting | None) -> str:
-    """The options of a run that fits records there are: its noise level, faces, profile and recipe."""
+    """The options of a run at the setting of existing records: noise level, faces, profile and recipe."""
     options = "" if level is None else f" --noise {level:g}"
     if setting is None:
         return options
@@ -124,7 +124,7 @@ def run_options(level: float | None, setting: Setting | None) -> str:
 
 
 def figure_title(figure: PaperFigure, setting: Setting, protocol: str, level: float | None) -> str:
-    """What a figure shows: the paper's number and caption, where it was measured, and what differs from the paper."""
+    """A figure's title: the paper's number and caption, the setting, and what differs from the paper."""
     parts = list(setting.words)
     own = {each for each, _ in asked(figure)}
     parts += [f"on {protocol}, not the paper's data"] if protocol and protocol not in own else []
@@ -133,19 +133,19 @@ def figure_title(figure: PaperFigure, setting: Setting, protocol: str, level: fl
 
 
 def pairs_remark(kind: Kind, counts: Collection[int], *, has_folds: bool) -> str:
-    """How many (seed, draw) pairs stand behind what a figure shows, and what its bands are.
+    """Over how many (seed, draw) pairs a figure's numbers are, and what its bands show.
 
     Args:
         kind: how the figure is drawn.
-        counts: finished pairs of each thing shown, at least one number.
+        counts: finished pairs of each line or panel, at least one number.
         has_folds: whether a pair is a mean over folds.
     """
     number = " to ".join(str(count) for count in dict.fromkeys((min(counts), max(counts))))
     pairs = f"{number} (seed, draw) pair{'s' * (max(counts) > 1)}"
     if kind in ("confusion", "histograms"):
-        return f"All trials of {pairs} together."
+        return f"All trials of {pairs} pooled."
     if kind == "rates":
-        return "Test labels of one (seed, draw) pair, all folds together: the others test the same."
+        return "Test labels of one (seed, draw) pair, all folds pooled: they are the same for every pair."
     if max(counts) == 1:
         return f"One (seed, draw) pair{', the mean over its folds' * has_folds}: no bands."
     each = ", each the mean over its folds" * has_folds

@@ -1,4 +1,4 @@
-"""What was measured in the place of a paper's numbers: records that may share a table, by protocol."""
+"""What was measured for a paper's numbers: records that may share a table, by protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MeasuredBlock:
     """Records of one setting: recipe, profile, source of the faces, whole or partial data.
 
     Attributes:
-        setting: those four; None without records.
+        setting: these four; None without records.
         views: by protocol, each of one comparability key; under the methods' own recipes, each method of one.
     """
 
@@ -57,7 +57,7 @@ class MeasuredBlock:
         return found if len(found) > 1 else ("",)
 
     def state(self, row: ReportedRow, target: Target, rule: str) -> State:
-        """How far a row's number in a column is measured; of several versions of a method the one that got furthest."""
+        """Whether a row's number in a column is measured; of several versions of a method, the most complete one."""
         found = [self.summary(row, target, version, rule) for version in self.versions(row.method)]
         tried = [summary for summary in found if summary is not None]
         if any(summary.values and not summary.status for summary in tried):
@@ -65,7 +65,7 @@ class MeasuredBlock:
         return "unfinished" if any(summary.status for summary in tried) else "not run"
 
     def knows(self, method: str | None) -> tuple[str, ...]:
-        """What a method's trials knew that no one has outside an experiment."""
+        """The oracle knowledge that a method's trials used."""
         return oracle_knowledge(self._by_method.get(method or "", ()))
 
     def summary(self, row: ReportedRow, target: Target, version: str, rule: str) -> Summary | None:

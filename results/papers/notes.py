@@ -1,4 +1,4 @@
-"""The notes below a paper's table: what its marks mean, where numbers come from, what is missing, how to run it."""
+"""The notes below a paper's table: its marks, sources of numbers, missing cells, and the command that fills them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Counts(NamedTuple):
 def notes_of_table(
     table: ReportedTable, block: MeasuredBlock, counts: Counts, rule_words: str, runs: str = ""
 ) -> tuple[str, ...]:
-    """The notes of a table, sentences, the command that fills it last; it writes where the records lie."""
+    """The notes of a table, a sentence each; last the command that fills it, with the folder of the records."""
     notes = [f"{_kind(table)}, as {table.paper} prints it."]
     if block.setting is not None:
         notes += _measured_notes(table, block, block.setting, rule_words)
@@ -42,17 +42,15 @@ def notes_of_table(
         notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
     marks = _PRINTED_MARKS.get(table.marks, "")
     if block.comparable and counts.measured:
-        alike = "what is measured is marked alike" if marks else "Bold: best of what is measured in a column"
-        notes.append(
-            "; ".join(filter(None, [marks, f"{alike}, cells without missing pairs alone, the paper's apart."]))
-        )
+        alike = "measured cells are marked the same way" if marks else "Bold: best measured cell of a column"
+        notes.append("; ".join(filter(None, [marks, f"{alike}, separately and only where no pair is missing."])))
     elif marks:
         notes.append(f"{marks}.")
     notes += table.notes
     notes += _flag_notes(table.flags)
     only = unique([" ".join(row.labels) for row in table.rows if row.method is None])
     if counts.reported_only:
-        notes.append(f"Reported only, not in this harness: {', '.join(only)}.")
+        notes.append(f"Reported only, not implemented here: {', '.join(only)}.")
     if counts.measured + counts.unfinished + counts.missing:
         unfinished = f"{counts.unfinished} with pairs missing, " if counts.unfinished else ""
         notes.append(
@@ -65,7 +63,7 @@ def notes_of_table(
 
 
 def _command(table: ReportedTable, block: MeasuredBlock, runs: str) -> str:
-    """The command that fills the empty cells at the block's setting, with as many seeds as there are."""
+    """The command that fills the empty cells at the block's setting and its number of seeds."""
     options = run_options(None, block.setting) + options_of_place(block.records, runs)
     return f"fernoise-bench run --table {table.id}{options}"
 
@@ -88,28 +86,28 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
     if setting[:3] != ("paper", "real", False):
         what = f"the {setting.profile} profile on {setting.source} faces"
         what += ", a partial copy of the data" if setting.partial else ""
-        what += ", from scratch throughout" if _all_from_scratch(block.records) else ""
-        notes.append(f"Measured at {what}: the differences say nothing about the paper.")
+        what += ", all networks trained from scratch" if _all_from_scratch(block.records) else ""
+        notes.append(f"Measured at {what}: the differences do not test the paper's numbers.")
     if not block.comparable:
-        notes.append("Measured under the recipe of each method's own paper: rows are not comparable to each other.")
+        notes.append("Measured with the recipe of each method's own paper: rows are not comparable with each other.")
     known = {row.labels[0]: ", ".join(block.knows(row.method)) for row in table.rows if block.knows(row.method)}
     if known:
-        told = "; ".join(f"{label} ({names})" for label, names in known.items())
-        own = " (behind a space; one without is the paper's own)" if any(DAGGER in label for label in known) else ""
-        notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {told}.")
+        users = "; ".join(f"{label} ({names})" for label, names in known.items())
+        own = " (after a space; else it is the paper's own)" if any(DAGGER in label for label in known) else ""
+        notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {users}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
-        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(several)}, kept apart.")
+        notes.append(f"#: several versions (source or parameters) of {', '.join(several)}, in separate rows.")
     return notes
 
 
 def _all_from_scratch(records: Sequence[Record]) -> bool:
-    """Whether no network started from weights, whatever a column of the paper says."""
+    """Whether no network started from pre-trained weights, whatever the paper did."""
     return {record.identity.settings.weights for record in records} == {"none"}
 
 
 def _over(counts: Sequence[int], has_folds: bool) -> str:
-    """What measured numbers are means over."""
+    """Over how many pairs measured numbers are means."""
     if counts in ((), (1,)):
         return f"one (seed, draw) pair{', the mean over its folds' * has_folds}: no spread."
     number = " to ".join(str(count) for count in unique([counts[0], counts[-1]]))
@@ -121,7 +119,7 @@ def _over(counts: Sequence[int], has_folds: bool) -> str:
 
 
 def _flag_notes(flags: Sequence[Flag]) -> list[str]:
-    """Copied rows and wrong marks in a sentence each; what § marks with its reason."""
+    """A sentence for each flag: copied rows, wrong marks, and the reason for each §."""
     notes = []
     for flag in flags:
         rows, where = ", ".join(flag.rows), _where(flag)

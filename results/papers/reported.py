@@ -1,7 +1,7 @@
-"""What the five papers print, as data: one file a table in `reported/`, each cell the printed string.
+"""The numbers that the five papers print: one file for each table in `reported_numbers/`, cells as printed.
 
-A file holds the table as text, row for row as in the paper, so that it can be laid beside the page; below it, what is
-measured here in the same place (protocols by column, methods by row), and flags with a reason each.
+A file holds the table as text, row by row as in the paper, so that it can be checked against the page; below it, what
+is measured here for each cell (protocols by column, methods by row), and flags with a reason each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TABLE_IDS = (
     "mlcr-1",
 )
 
-# copied: taken from another paper · suspect: cannot be what it says · misprint: contradicted by the paper itself or by
+# copied: taken from another paper · suspect: cannot be correct · misprint: contradicted by the paper itself or by
 # its source · mean: not the mean of its row · mark: bold or bracket at the wrong cell
 KINDS = ("copied", "suspect", "misprint", "mean", "mark")
 
@@ -57,7 +57,7 @@ class ReportedCell:
         text: as printed, without the marks of best and second best ("76.10", "55.05*", "63.0 ± 1.9", "/").
         mark: how the paper marks it.
         value, spread: the numbers in it, or None.
-        flags: what is wrong with it, or where it comes from.
+        flags: errors in it, or its source.
     """
 
     text: str
@@ -94,7 +94,7 @@ class ReportedRow:
         cells: one for each column.
         method: the method measured in its place; None: only reported.
         level: the noise level measured at; None where the noise has no level.
-        within: rows of one value are what the paper's marks compare.
+        within: the paper's marks compare rows with the same value.
     """
 
     group: str
@@ -107,7 +107,7 @@ class ReportedRow:
 
 @dataclass(frozen=True)
 class Panel:
-    """A table, or one of several side by side.
+    """A table, or one of several parts side by side.
 
     Attributes:
         title: of the panel; "" when alone.

@@ -37,7 +37,7 @@ class RowMean:
 
     @property
     def explicable(self) -> bool:
-        """Whether rounded values and a rounded mean alone could make the difference."""
+        """Whether rounding of the values and of the mean can explain the difference."""
         return abs(self.computed - float(self.printed)) <= 2 * _HALF_DIGIT + _ROUNDING
 
 
@@ -52,7 +52,7 @@ class Checked:
 
 
 def check(table_ids: Sequence[str] = TABLE_IDS) -> tuple[Checked, ...]:
-    """Print each table back and check it; a table that is as its paper prints it has no problems.
+    """Print each table back and check it; a table with all contradictions flagged has no problems.
 
     Raises:
         BadInput: an unknown table.
@@ -67,7 +67,7 @@ def reprint(table: ReportedTable) -> str:
 
 
 def checked_text(checked: Checked) -> str:
-    """A table printed back with the mean of each row behind it, its flags and what contradicts itself, as text."""
+    """A table as text, with the mean of each row beside it, its flags, and contradictions that are not flagged."""
     table = checked.table
     means = [
         f"{_within(mean)} {'=' if mean.fits else '≠'} {mean.printed}{' (flagged)' if mean.flagged else ''}"
@@ -91,7 +91,7 @@ def checked_text(checked: Checked) -> str:
 
 
 def _within(mean: RowMean) -> str:
-    """The mean with a digit more than is printed, so that it can be seen how it rounds."""
+    """The mean with one digit more than is printed, to show the rounding."""
     return f"{mean.computed:.{len(mean.printed.partition('.')[2]) + 1}f}"
 
 
@@ -114,21 +114,21 @@ def _row_mean(row: ReportedRow, position: int) -> RowMean:
 
 
 def problems(table: ReportedTable) -> tuple[str, ...]:
-    """What contradicts itself and is not flagged, and flags about nothing; a sentence each."""
+    """Contradictions that are not flagged, and flags that match no cell; a sentence each."""
     found = []
     for mean in row_means(table):
         if mean.fits == mean.flagged:
-            remedy = "flagged, yet it fits" if mean.flagged else "not flagged"
+            remedy = "flagged, but correct" if mean.flagged else "not flagged"
             found.append(f"{table.id}, {mean.row}: {mean.printed} for {mean.computed:.3f}, {remedy}")
     for panel in table.panels:
         found.extend(f"{table.id}, {what}" for what in (*_wrong_marks(table, panel), *_duplicates(panel)))
     used = {flag for row in table.rows for cell in row.cells for flag in cell.flags}
-    found.extend(f"{table.id}: a flag is about no cell: {flag.note}" for flag in table.flags if flag not in used)
+    found.extend(f"{table.id}: a flag matches no cell: {flag.note}" for flag in table.flags if flag not in used)
     return tuple(found)
 
 
 def _panel_text(panel: Panel, beside: Sequence[str] = ()) -> str:
-    """A panel's rows, with a column of one's own behind them."""
+    """A panel's rows as text, with an optional last column."""
     rows = [[*([] if panel.group is None else [panel.group]), *panel.labels, *panel.columns]]
     before = None
     for row in panel.rows:

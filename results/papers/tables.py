@@ -66,11 +66,11 @@ def paper_table(
     columns alone. Runs under another recipe than the protocol's (a paper's own) make tables of their own.
 
     Args:
-        records: any; those that the table is not about are left out.
+        records: any; records that the table does not need are left out.
         table_id: such as "recot-2".
         rule: the selection rule of what is measured, one of RULES.
         allow_mixed: a set of tables for each setting where the records have several, instead of a refusal.
-        runs: the folder of the records, for the command that fills the table; empty: the one a run writes by itself.
+        runs: the folder of the records, for the command that fills the table; empty: the default folder.
 
     Returns:
         A table for each panel, for each setting; at least one.
@@ -157,7 +157,7 @@ def _measured_positions(panel: Panel, start: int) -> list[int]:
 def _row_cells(
     panel: Panel, row: ReportedRow, block: MeasuredBlock, version: str, rule: str, *, shown: bool, first: bool
 ) -> list[Cell]:
-    """The cells of a row; what is reported stands in the first of a method's versions alone."""
+    """The cells of a row; reported numbers are in the row of a method's first version only."""
     cells = []
     for position, (target, printed) in enumerate(zip(panel.targets, row.cells, strict=True)):
         cells.append(_reported(printed) if first else Cell(""))
@@ -202,7 +202,7 @@ def _difference(printed: ReportedCell, measured: Cell, decimals: int) -> Cell:
 
 
 def _title(table: ReportedTable, panel: Panel, block: MeasuredBlock) -> str:
-    """The caption stands over the first of several panels."""
+    """A panel's title; the caption is in that of the first panel only."""
     title = f"{table.paper}, {table.number}"
     title += f" {panel.title}" if panel.title else ""
     title += f": {table.caption.rstrip('.')}" if panel is table.panels[0] else ""
@@ -228,7 +228,7 @@ def _marked(
 
 
 def _in_words(rows: Sequence[tuple[Cell, ...]], columns: Sequence[int]) -> tuple[tuple[Cell, ...], ...]:
-    """The best of these columns named so, for programs."""
+    """The best of these columns with the mark "best", for machine-readable formats."""
     return tuple(
         tuple(replace(cell, mark="best") if cell.best and at in columns else cell for at, cell in enumerate(row))
         for row in rows

@@ -40,7 +40,7 @@ def test_the_verdicts_in_words(out: Path) -> None:
     lines = result.stdout.splitlines()
     (line,) = [line for line in lines if "cocuring > nct" in line and line.strip().startswith("direction only")]
     assert "ferplus-sym 0.4 (small, real faces)" in line
-    assert "the words are about all noise levels, and not all were run" in line
+    assert "the claim is about all noise levels, and not all were run" in line
     assert "cocuring and nct were not run at noise 0.1" in line
     (au,) = [line for line in lines if line.strip().startswith("supported") and " recot > mixup" in line]
     assert "2 pairs  21 subjects" in au
@@ -82,4 +82,4 @@ def test_without_trials_nothing_is_run(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(shipped, "shipped_records", lambda: ([], []))
     result = claims("--runs", str(tmp_path), "--paper", "mlcr")
     assert result.exit_code == 0
-    assert "7 claims, 0 tried; verdicts by protocol: 7 not run" in result.stdout
+    assert "7 claims, 0 tested; verdicts by protocol: 7 not run" in result.stdout

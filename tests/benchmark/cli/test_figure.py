@@ -52,7 +52,7 @@ def test_a_protocols_curves_and_ranks(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cocuring-fig1",), "cocuring-fig1 is a drawing of the method: there is nothing to measure"),
+        (("cocuring-fig1",), "cocuring-fig1 is an illustration of the method: there is nothing to measure"),
         (("cocuring-fig7",), "unknown figure or protocol 'cocuring-fig7': did you mean cocuring-fig"),
         (("rhls-fig3",), "rhls-fig3: there are no finished trials to draw it from; run first: fernoise-bench run"),
         (("cocuring-fig5", "--out", "a.pdf"), "a.pdf: a figure's name must end in .svg or .png"),

@@ -123,7 +123,7 @@ def test_the_selection_rule_ranks_again(open_page):
     assert "rule=oracle" in page.url
     ranks = page.locator("table.results tbody tr:not(.reported-only) td.rank").all_inner_texts()
     assert [rank.split()[0] for rank in ranks if rank != "–"] == [str(n + 1) for n in range(len(METHODS) - 1)]
-    assert ranks[-1] == "–"  # a mean over survivors has no rank, and stands below
+    assert ranks[-1] == "–"  # a mean over only the finished trials has no rank, and comes last
     assert names(page)[len(METHODS) - 1] == "scn"
 
 
@@ -313,7 +313,7 @@ def test_one_mark_for_oracle_knowledge(open_page, view):
     page = open_page(f"#page=ferplus-sym@1&view={view}")
     marks = page.locator("#view tbody th", has_text="cocuring").locator(".oracle")
     assert marks.count() >= 1
-    assert {" ".join(text.split()) for text in marks.all_inner_texts()} == {"† (told: noise rate)"}
+    assert {" ".join(text.split()) for text in marks.all_inner_texts()} == {"† (oracle knowledge: noise rate)"}
     assert page.locator("#view tbody th", has_text="nct").locator(".oracle").count() == 0
     text = downloaded(page)
     assert "oracle knowledge" in text.splitlines()[0]

@@ -58,11 +58,11 @@ def test_numbers_printed_more_than_once_are_explained_where_they_occur(open_reco
     page = open_records([*trials, replace(trials[0], level=0.3)], "#page=rafdb-sym@1")
     row = page.locator("table.results tbody tr", has=page.locator("th", has_text="scn"))
     other, same = row.locator("td.printed").all_inner_texts()
-    assert re.search(r"\+1\s*Δ\s*\(another number: 80\.10\)", other)
+    assert re.search(r"\+1\s*Δ\s*\(different value: 80\.10\)", other)
     assert "+1" in same
     assert "Δ" not in same
     notes = page.locator("#view .notes").inner_text()
-    assert "+1 printed once more, in another table or row: select to see; Δ with another number there." in notes
+    assert "+1 one further occurrence in another table or row (select to see); Δ the values differ." in notes
 
 
 def test_marks_that_do_not_occur_are_not_explained(open_records):
@@ -100,7 +100,7 @@ def test_a_row_of_the_audit_says_once_what_it_lacks(open_records):
     assert page.locator("#view table, #view figure").count() == 0
 
 
-def test_a_mean_over_survivors_says_once_what_it_lacks(open_records):
+def test_missing_trials_of_a_row_are_stated_once(open_records):
     trials = [Trial(seed=0), Trial(seed=1, state="diverged"), Trial(method="elr"), Trial(method="elr", seed=1)]
     page = open_records(trials, "#page=ferplus-sym@1&view=audit")
     row = page.locator("#view table").first.locator("tbody tr", has_text="supervised")
@@ -123,7 +123,7 @@ def test_training_says_why_nothing_was_memorised(open_records, trial, words):
     assert [each.rstrip("↓").strip() for each in headings] == [
         "Method",
         "test, first epoch",
-        "best of the mean curve",
+        "test, maximum of the mean curve",
         "test, last epoch",
     ]
     page.goto(page.url.replace("view=training", "view=audit"))

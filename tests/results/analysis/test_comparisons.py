@@ -288,7 +288,7 @@ def test_the_page_gives_the_test_that_decides():
     assert (row["p_text"], row["p_pairs"], row["separated"]) == ("0.002", "0.062", True)
     assert row["interval"].startswith("+")
     assert "AUs: the test by subjects decides" in found["test"]
-    assert found["power"].startswith("These are AUs, so p is that of subjects resampled within folds.")
+    assert found["power"].startswith("For AUs, p comes from resampling subjects within folds.")
 
 
 def test_the_page_claims_no_ranks_from_one_seed():
@@ -296,4 +296,4 @@ def test_the_page_claims_no_ranks_from_one_seed():
     assert [(row["group"], row["first"]) for row in found["rows"]] == [(None, None)] * 2
     assert found["ranking"] == "one seed: no ranking"
     two = compared(view({("supervised", 0.4): [0.5] * 2, ("a", 0.4): [0.6] * 2}), 0.4)
-    assert two["ranking"].startswith("mean ranks 1.4 apart differ, over 2 pairs")
+    assert two["ranking"].startswith("critical difference of mean ranks 1.4 over 2 pairs")

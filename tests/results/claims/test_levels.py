@@ -15,13 +15,13 @@ def test_levels_that_no_one_ran_are_named() -> None:
     found = only(ahead(EIGHT, level=0.4), claim(places=TWO))
     assert found.verdict == "supported"
     assert found.levels == (0.4,)
-    assert "noise 0.4, of 0.1, 0.4; cocuring and nct were not run at noise 0.1" in found.words
+    assert "noise 0.4 (claimed for 0.1, 0.4); cocuring and nct were not run at noise 0.1" in found.words
 
 
 def test_words_about_all_noise_levels_need_all_of_them() -> None:
     found = only(ahead(EIGHT, level=0.4), claim(places=TWO, all_levels=True))
     assert found.verdict == "direction only"
-    assert found.because == "the words are about all noise levels, and not all were run"
+    assert found.because == "the claim is about all noise levels, and not all were run"
     both = [*ahead(EIGHT, level=0.1), *ahead(EIGHT, level=0.4)]
     assert only(both, claim(places=TWO, all_levels=True)).verdict == "supported"
 
@@ -40,7 +40,7 @@ def test_a_method_that_lost_the_hardest_level_is_not_supported(state) -> None:
     found = only(hardest("cocuring", state), claim(places=TWO))
     assert (found.levels, found.pairs, found.p) == ((0.1,), 8, 2 / 256)
     assert found.verdict == "not separated"
-    assert found.because == "cocuring, the better side, lost trials (1), so that its mean is one over survivors"
+    assert found.because.startswith("trials of cocuring, the better side, diverged or failed (1): means are over")
     assert f"cocuring: 1 of 8 {state} at noise 0.4" in found.words
     assert "trials of cocuring that diverged or failed: 1" in found.words
     assert [(each.levels, each.tried) for each in found.missing] == [((0.4,), True)]
@@ -59,7 +59,7 @@ def test_a_method_that_lost_the_hardest_level_is_not_supported(state) -> None:
 def test_a_level_missing_for_one_side_caps_the_verdict(method, state, why) -> None:
     found = only(hardest(method, state), claim(places=TWO))
     assert found.verdict == "direction only"
-    assert found.because == "a noise level that was tried is missing"
+    assert found.because == "a noise level that was run is incomplete"
     assert why in found.words
 
 
@@ -102,7 +102,7 @@ def test_a_larger_lead_on_real_noise() -> None:
     assert found.difference == pytest.approx(1.75)
     assert found.printed == pytest.approx(4 - 2.5)
     assert (found.protocol, found.beside) == ("affectnet-auto", "affectnet7-sym")
-    assert "tried on affectnet-auto beside affectnet7-sym, paper profile, real faces; noise 0.1, 0.3" in found.words
+    assert "affectnet-auto compared with affectnet7-sym, paper profile, real faces; noise 0.1, 0.3" in found.words
     assert only(growth(EIGHT, [2 * each for each in EIGHT]), made).verdict == "contradicted"
 
 
@@ -110,7 +110,7 @@ def test_real_and_synthetic_noise_are_compared_at_one_profile() -> None:
     made = claim(GAINS, places=BESIDE)
     assert only(ahead(EIGHT, protocol="affectnet-auto"), made).words == "Not run: no records of affectnet7-sym."
     apart = growth(EIGHT, EIGHT, profile="small")[:16] + growth(EIGHT, EIGHT)[16:]
-    words = "Not run: no records of affectnet-auto beside affectnet7-sym of one kind."
+    words = "Not run: no records of affectnet-auto compared with affectnet7-sym at one setting."
     assert only(apart, made).words == words
     assert only(growth(EIGHT, EIGHT, profile="small")[:16] + growth(EIGHT, EIGHT), made).profile == "paper"
 
@@ -127,4 +127,4 @@ def test_trials_lost_on_either_side_count_between_levels(method) -> None:
     lost = record(method=method, protocol="affectnet7-sym", level=0.3, seed=8, state="diverged")
     found = only([*growth([2 * each for each in EIGHT], EIGHT), lost], claim(GAINS, places=BESIDE))
     assert found.verdict == "not separated"
-    assert found.because == "a side lost trials (1), so that its mean is one over survivors"
+    assert found.because == "trials of the two sides diverged or failed (1): means are over finished trials only"

@@ -204,12 +204,12 @@ def test_why_there_is_no_sample() -> None:
     done, running = left([0.5]), [record(state="running", method="nct"), lost_at(None, 1, method="nct")]
     assert sample(">", LEFT, RIGHT, right([0.5])) == "cocuring was not run"
     found = sample(">", LEFT, RIGHT, [*done, *running])
-    assert found == "no trial of nct is done (1 running, 1 diverged)"
+    assert found == "no trial of nct is finished (1 running, 1 diverged)"
     found = sample(">", LEFT, RIGHT, [*done, record(seed=5, method="nct")])
-    assert found == "no (seed, draw) pair is done on both sides"
+    assert found == "no (seed, draw) pair is finished on both sides"
     memorised = Side("cocuring", "memorised"), Side("nct", "memorised")
     found = sample(">", *memorised, [*done, *right([0.5])])
-    assert found == "the trials of cocuring have no memorised"
+    assert found == "the trials of cocuring did not record 'memorised'"
 
 
 def test_trials_that_were_lost_are_counted() -> None:
@@ -252,4 +252,4 @@ def _au2(records):
 
 def test_subjects_that_differ_are_not_compared() -> None:
     found = sample(">", *AUS, [*au_runs(0.9), *au_runs(0.8, people=9, method="mixup")])
-    assert found == "the trials tested different subjects"
+    assert found == "the trials were tested on different subjects"

@@ -34,16 +34,16 @@ def test_lines_name_the_words_the_verdict_and_what_was_not_run(found) -> None:
     lines = claims_text(found)
     assert lines[0] == "A paper"
     assert lines.count("  “ours is better” (Table 1)") == 1, "though another statement stands between"
-    assert lines.index("  By the order of Table 2") > lines.index("  “ours is better” (Table 1)")
+    assert lines.index("  Ranking in Table 2") > lines.index("  “ours is better” (Table 1)")
     (supported,) = [line for line in lines if line.strip().startswith("supported")]
     assert "cocuring > nct" in supported
     assert "+2.35 [+2.13, +2.57]" in supported
-    assert "p 0.008  8 pairs  printed +1.50  rafdb-sym (small, real faces)" in supported
+    assert "p 0.008  8 pairs  reported +1.50  rafdb-sym (small, real faces)" in supported
     assert "    not run         gce was not run on rafdb-sym, small profile, real faces." in lines
-    assert "  By the order of Table 2" in lines
+    assert "  Ranking in Table 2" in lines
     assert "    not run         no records of ferplus-sym." in lines
     assert lines.count(f"    ! {REMARK}") == 1
-    assert "4 claims, 1 tried; verdicts by protocol: 1 supported, 3 not run" in lines
+    assert "4 claims, 1 tested; verdicts by protocol: 1 supported, 3 not run" in lines
 
 
 @pytest.mark.parametrize("width", [44, 60, 80, 120, 200])
@@ -51,7 +51,7 @@ def test_lines_keep_to_the_width(found, width) -> None:
     lines = claims_text(found, width)
     assert max(map(len, lines)) <= width
     together = " ".join(" ".join(lines).split())
-    assert "+2.35 [+2.13, +2.57] p 0.008 8 pairs printed +1.50 rafdb-sym (small, real faces)" in together
+    assert "+2.35 [+2.13, +2.57] p 0.008 8 pairs reported +1.50 rafdb-sym (small, real faces)" in together
 
 
 def test_a_row_a_verdict(found) -> None:
@@ -100,16 +100,16 @@ def open_level():
     return verdicts(records, [claim(places=(Place("rafdb-sym", (0.1, 0.4)),))])
 
 
-def test_a_missing_level_is_told_in_every_form(open_level) -> None:
+def test_a_missing_level_is_named_in_every_form(open_level) -> None:
     why = "nct: 1 of 8 diverged at noise 0.4"
     (line,) = [line for line in claims_text(open_level) if line.strip().startswith("direction only")]
-    assert line.endswith(f"rafdb-sym 0.1 (paper, real faces)  a noise level that was tried is missing  {why}")
+    assert line.endswith(f"rafdb-sym 0.1 (paper, real faces)  a noise level that was run is incomplete  {why}")
     (row,) = rows(open_level)
     assert row["noise"].text == f"0.1 ({why})"
-    assert row["because"].text == "a noise level that was tried is missing"
+    assert row["reason"].text == "a noise level that was run is incomplete"
     (plain,) = claims_json(open_level)["verdicts"]
     assert plain["missing"] == [{"levels": (0.4,), "why": why, "tried": True}]
-    assert plain["because"] == "a noise level that was tried is missing"
+    assert plain["because"] == "a noise level that was run is incomplete"
 
 
 def test_one_quote_stands_once_with_all_its_places() -> None:
@@ -123,7 +123,7 @@ def test_one_quote_stands_once_with_all_its_places() -> None:
 
 
 def test_intervals_are_said_to_be_of_one_comparison(found) -> None:
-    words = "The intervals are not: each is for its comparison alone"
+    words = "Intervals are not corrected: one may exclude zero"
     assert words in claims_text(found)[-1]
     assert words in claims_table(found).notes[0]
     assert claims_json(found)["interval"] == {"coverage": 0.95, "comparisons": 1, "adjusted": False}
@@ -144,4 +144,4 @@ def test_plain_data_has_everything(found) -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert summary([]) == "0 claims, 0 tried; verdicts by protocol: none"
+    assert summary([]) == "0 claims, 0 tested; verdicts by protocol: none"

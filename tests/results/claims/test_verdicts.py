@@ -22,8 +22,8 @@ def test_supported_with_its_figures() -> None:
     assert (found.p, found.pairs, found.family, found.subjects) == (2 / 256, 8, 1, 0)
     assert found.printed == pytest.approx(1.5)
     assert not found.stand_in
-    assert found.words.startswith("71.75 against 70.00: +1.75 [+1.00, +2.50], p = 0.008, 8 pairs; tried on")
-    assert "p = 0.008, 8 pairs; tried on rafdb-sym, paper profile, real faces." in found.words
+    assert found.words.startswith("71.75 against 70.00: +1.75 [+1.00, +2.50], p = 0.008, 8 pairs; tested on")
+    assert "p = 0.008, 8 pairs; tested on rafdb-sym, paper profile, real faces." in found.words
 
 
 def test_contradicted() -> None:
@@ -45,7 +45,7 @@ def test_underpowered_says_how_many_pairs_are_needed() -> None:
     assert (found.verdict, found.p) == ("underpowered", 0.0625)
     assert (found.low, found.high) == (None, None)
     assert "no 95% interval" in found.words
-    assert "6 pairs are needed for one comparison" in found.words
+    assert "at least 6 pairs are needed for one comparison" in found.words
 
 
 def test_not_run_says_why() -> None:
@@ -55,7 +55,7 @@ def test_not_run_says_why() -> None:
     assert half.words == "Not run: nct was not run on rafdb-sym, paper profile, real faces."
     assert (half.difference, half.p, half.pairs, half.profile) == (None, None, 0, "")
     reported = only(ahead(EIGHT), claim(right=None, unmeasured=("GACNN",)))
-    assert reported.words == "Not run: the others are only reported: this harness does not have them."
+    assert reported.words == "Not run: the compared methods are only reported, not implemented here."
 
 
 def test_direction_only_where_the_size_is_excluded() -> None:
@@ -63,7 +63,7 @@ def test_direction_only_where_the_size_is_excluded() -> None:
     for size in (5.0, 2.0, 1.76):
         found = only(ahead(EIGHT), claim("by at least", at_least={"rafdb-sym": size}))
         assert found.verdict == "direction only"
-        assert f"the difference is below the {size:g} points of the paper's words" in found.words
+        assert f"the difference is below the {size:g} points that the paper states" in found.words
         assert found.because in found.words
     assert only(ahead(EIGHT), claim("by at least", at_least={"rafdb-sym": 1.74})).verdict == "supported"
 
@@ -80,14 +80,14 @@ def test_direction_only_where_a_level_says_otherwise() -> None:
     assert found.difference > 0
     assert found.p < 0.05
     assert found.verdict == "direction only"
-    assert "not so at noise 0.4" in found.words
+    assert "does not hold at noise 0.4" in found.words
 
 
 def test_comparable_is_tested_against_minus_one_point() -> None:
     a_little_below = [-each / 4 for each in EIGHT]
     found = only(ahead(a_little_below), claim(">="))
     assert (found.verdict, found.p) == ("supported", 2 / 256)
-    assert "p = 0.008 against −1 point" in found.words
+    assert "p = 0.008 (against −1 point)" in found.words
     assert only(ahead([-2 * each for each in EIGHT]), claim(">=")).verdict == "contradicted"
     below_zero_alone = [-0.002, -0.005, -0.006, -0.007, -0.009, -0.008, -0.012, -0.016]
     found = only(ahead(below_zero_alone), claim(">="))
@@ -96,7 +96,7 @@ def test_comparable_is_tested_against_minus_one_point() -> None:
     lost = [*ahead(EIGHT), record(method="cocuring", seed=8, state="diverged"), record(method="nct", seed=8)]
     assert only(lost, claim(">=")).verdict == "not separated"
     below = [*ahead(a_little_below), record(method="cocuring", seed=8, state="diverged"), record(method="nct", seed=8)]
-    assert only(below, claim(">=")).verdict == "not separated", "comparable among survivors"
+    assert only(below, claim(">=")).verdict == "not separated", "comparable among finished trials"
     wide = [0.04, -0.04, 0.03, -0.05, 0.01, -0.02, 0.03, -0.01]
     assert only(ahead(wide), claim(">=")).verdict == "not separated"
     assert only(ahead(EIGHT[:5]), claim(">=")).verdict == "underpowered"
@@ -107,10 +107,10 @@ def test_a_winner_that_lost_trials_is_no_winner() -> None:
     found = only([*ahead(EIGHT), lost, record(method="nct", seed=8)], claim())
     assert found.verdict == "not separated"
     assert "trials of cocuring that diverged or failed: 1" in found.words
-    assert "mean is one over survivors" in found.words
+    assert "means are over finished trials only" in found.words
     loser = record(method="nct", seed=8, state="diverged")
     found = only([*ahead(EIGHT), loser, record(method="cocuring", seed=8)], claim())
-    assert found.verdict == "supported", "the loser's survivors only flatter it"
+    assert found.verdict == "supported", "lost trials can only raise the loser's mean"
     assert "trials of nct that diverged or failed: 1" in found.words
 
 
@@ -129,10 +129,10 @@ def test_holm_runs_over_the_claims_of_one_statement_on_one_protocol() -> None:
     found = verdicts(*rivals(6, EIGHT))
     assert {(verdict.verdict, verdict.family) for verdict in found} == {("supported", 6)}
     assert all(verdict.p == pytest.approx(6 * 2 / 256) for verdict in found)
-    assert "(Holm over 6)" in found[0].words
+    assert "(Holm over 6 comparisons)" in found[0].words
     crowded = verdicts(*rivals(7, EIGHT))
     assert {verdict.verdict for verdict in crowded} == {"underpowered"}
-    assert "9 pairs are needed for 7 comparisons together" in crowded[0].words
+    assert "9 pairs are needed for 7 comparisons to reach p < 0.05" in crowded[0].words
 
 
 def test_a_rival_with_fewer_pairs_may_be_rejected_at_a_later_step_of_holms() -> None:
@@ -213,7 +213,7 @@ def test_other_noise_on_the_same_protocol_is_a_stand_in_too() -> None:
 REAL = (Place("affectnet-auto", (None,)), Place("fer2013-real", (None,), stand_in=True))
 
 
-def test_an_unknown_rate_is_not_judged_by_a_method_that_is_told_it() -> None:
+def test_an_unknown_rate_is_not_judged_by_a_method_that_uses_it() -> None:
     guessing = claim(right="co_teaching:estimated-rate", places=REAL, unknown_rate=True)
     told = runs([0.7] * 8, method="co_teaching", protocol="fer2013-real", oracle_knowledge=("noise_rate",))
     ours = runs([0.7 + each for each in EIGHT], method="cocuring", protocol="fer2013-real")
@@ -221,19 +221,19 @@ def test_an_unknown_rate_is_not_judged_by_a_method_that_is_told_it() -> None:
     assert own.verdict == "not run"
     assert (stand_in.verdict, stand_in.stand_in, stand_in.p) == ("not run", True, None)
     assert stand_in.words == (
-        "Not run: co_teaching:estimated-rate was not run; co_teaching, which was, is told the noise rate, and the "
+        "Not run: co_teaching:estimated-rate was not run; co_teaching, which was, uses the true noise rate, and the "
         "claim is about an unknown one (on fer2013-real, paper profile, real faces)."
     )
     untold = runs([0.7] * 8, method="co_teaching:estimated-rate", protocol="fer2013-real")
     _, stand_in = verdicts([*ours, *told, *untold], [guessing])
     assert (stand_in.verdict, stand_in.claim.right.method) == ("supported", "co_teaching:estimated-rate")
-    assert stand_in.told == ()
+    assert stand_in.oracle_knowledge == ()
 
 
-def test_a_method_whose_own_trials_were_told_is_refused_too() -> None:
+def test_a_method_whose_own_trials_used_it_is_refused_too() -> None:
     made = claim(places=REAL[1:], unknown_rate=True)
     found = only(ahead(EIGHT, protocol="fer2013-real", oracle_knowledge=("noise_rate",)), made)
-    assert found.words.startswith("Not run: cocuring is told the noise rate")
+    assert found.words.startswith("Not run: cocuring uses the true noise rate")
     assert only(ahead(EIGHT, protocol="fer2013-real"), made).verdict == "supported"
 
 
@@ -243,13 +243,13 @@ def test_the_reason_is_that_of_the_nearest_setting() -> None:
     assert only([*far, *near], claim()).words == "Not run: nct was not run on rafdb-sym, paper profile, real faces."
 
 
-def test_oracle_knowledge_and_versions_are_told() -> None:
+def test_oracle_knowledge_and_versions_are_named() -> None:
     told = ahead(EIGHT, oracle_knowledge=("noise_rate",))
     older = runs([0.1] * 3, method="cocuring", digest="beef")
     found = only([*told, *older], claim())
-    assert found.told == ("cocuring is told: noise rate", "nct is told: noise rate")
-    assert found.words.endswith("; ".join(found.told) + ".")
-    assert "of several versions of cocuring, the one with most trials" in found.words
+    assert found.oracle_knowledge == tuple(f"{each} uses oracle knowledge: noise rate" for each in ("cocuring", "nct"))
+    assert found.words.endswith("; ".join(found.oracle_knowledge) + ".")
+    assert "cocuring has several versions: the one with the most trials is used" in found.words
     assert found.left == pytest.approx(71.75)
 
 
@@ -272,7 +272,7 @@ def test_audit_gap_and_recall() -> None:
 
 @pytest.mark.parametrize("method", ["cocuring", "ensemble"])
 def test_lost_trials_of_either_side_count_under_a_measure_that_is_no_score(method) -> None:
-    """Co-curing's survivors lose less after their best epoch: the claim in its favour is not supported by them."""
+    """Co-curing's finished trials lose less after their best epoch, but its diverged trials are not counted in that."""
     gaps = {"cocuring": 0.52, "ensemble": 0.6}
     records = [
         record(0.5, method=name, seed=seed, rules={"oracle": oracle + seed / 1000 * (name == "ensemble")})
@@ -282,17 +282,17 @@ def test_lost_trials_of_either_side_count_under_a_measure_that_is_no_score(metho
     assert only(records, made).verdict == "supported"
     found = only([*records, record(method=method, seed=8, state="diverged")], made)
     assert found.verdict == "not separated"
-    assert found.because == "a side lost trials (1), so that its mean is one over survivors"
+    assert found.because == "trials of the two sides diverged or failed (1): means are over finished trials only"
 
 
-def test_a_method_beside_itself_lost_its_trials_once() -> None:
+def test_lost_trials_of_a_method_compared_with_itself_count_once() -> None:
     confusion = [[6, 0, 3, 1], [0, 9, 1, 0], [1, 1, 8, 0], [0, 0, 5, 5]]
     records = [
         record(method="cocuring", seed=seed, per_label=(0.6, 0.9, 0.8, 0.5), confusion=confusion) for seed in range(8)
     ]
     records.append(record(method="cocuring", seed=8, state="failed"))
     found = only(records, recalls("lowest recall of happiness", "highest recall except happiness"))
-    assert found.because == "cocuring lost trials (1), so that its mean is one over survivors"
+    assert found.because == "trials of cocuring diverged or failed (1): means are over finished trials only"
 
 
 def recalls(left, right):
@@ -311,7 +311,7 @@ def test_recalls_and_confusions_of_classes() -> None:
     found = only(records, recalls("neutral taken for surprise", "neutral taken for except surprise"))
     assert (found.left, found.right) == (pytest.approx(30), pytest.approx(10))
     found = only(records, recalls("lowest recall of fear", "highest recall except fear"))
-    assert found.words.startswith("Not run: the trials of cocuring have no lowest recall of fear")
+    assert found.words.startswith("Not run: the trials of cocuring did not record 'lowest recall of fear'")
 
 
 # --- AUs
@@ -334,7 +334,7 @@ def test_aus_are_tested_by_subject() -> None:
 def test_few_subjects_or_one_training_are_underpowered() -> None:
     one = only([*au_runs(0.9, seeds=1), *au_runs(0.8, seeds=1, method="mixup")], claim(**AUS))
     assert one.verdict == "underpowered"
-    assert "one training of each says nothing of another" in one.words
+    assert "one pair does not show how much trainings vary" in one.words
     few = only([*au_runs(0.9, people=1), *au_runs(0.7, people=1, method="mixup")], claim(**AUS))
     assert few.verdict == "underpowered"
     assert "6 subjects are needed for one comparison" in few.words
@@ -342,7 +342,7 @@ def test_few_subjects_or_one_training_are_underpowered() -> None:
 
 def test_a_fold_that_is_missing_keeps_a_pair_out() -> None:
     records = [*au_runs(0.9, folds=("part1", "part2")), *au_runs(0.8, method="mixup")]
-    assert only(records, claim(**AUS)).words.startswith("Not run: no (seed, draw) pair is done on both sides")
+    assert only(records, claim(**AUS)).words.startswith("Not run: no (seed, draw) pair is finished on both sides")
 
 
 # --- the claims there are

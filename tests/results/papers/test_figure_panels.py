@@ -58,7 +58,7 @@ def test_the_figures_are_those_of_the_papers():
 
 
 def test_a_drawing_shows_no_measurement():
-    with pytest.raises(BadInput, match=r"a drawing of the method: there is nothing to measure; .*: cocuring-fig2, "):
+    with pytest.raises(BadInput, match=r"illustration of the method: there is nothing to measure; .*: cocuring-fig2, "):
         find_figure("cocuring-fig1")
     with pytest.raises(BadInput, match="did you mean cocuring-fig"):
         find_figure("cocuring-fig9")
@@ -148,7 +148,7 @@ def test_the_beta_sweep_has_a_line_a_beta_over_levels(tmp_path):
     assert panels.remarks[0] == ("Means over 2 (seed, draw) pairs; bands: ± standard deviation (n − 1) over pairs.")
 
 
-def test_a_mean_over_survivors_says_so(tmp_path):
+def test_a_mean_over_finished_trials_only_says_so(tmp_path):
     trials = [
         Trial(method="cocuring", protocol="rafdb-sym", level=level, seed=seed, state=state)
         for level, seed, state in ((0.0, 0, "done"), (0.0, 1, "done"), (0.4, 0, "done"), (0.4, 1, "failed"))
@@ -161,9 +161,9 @@ def test_a_mean_over_survivors_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "counts", "words"),
     [
-        ("confusion", {3}, "All trials of 3 (seed, draw) pairs together."),
-        ("confusion", {1}, "All trials of 1 (seed, draw) pair together."),
-        ("rates", {3}, "Test labels of one (seed, draw) pair, all folds together: the others test the same."),
+        ("confusion", {3}, "All trials of 3 (seed, draw) pairs pooled."),
+        ("confusion", {1}, "All trials of 1 (seed, draw) pair pooled."),
+        ("rates", {3}, "Test labels of one (seed, draw) pair, all folds pooled: they are the same for every pair."),
         ("epochs", {1}, "One (seed, draw) pair, the mean over its folds: no bands."),
         ("epochs", {8}, "Means over 8 (seed, draw) pairs, each"),
     ],
@@ -197,7 +197,7 @@ def test_the_methods_own_recipes_are_drawn_when_asked_for(tmp_path):
     panels, missing = drawn(loaded(tmp_path, trials), "cocuring-fig5", recipe="native")
     assert [line.label for line in panels.panels[0].lines] == ["Baseline", "Co-curing"]
     assert "native recipe" in panels.title
-    assert "Each method under its own paper's recipe: not comparable to each other." in panels.remarks
+    assert "Each method uses its own paper's recipe: methods are not comparable with each other." in panels.remarks
     assert missing == ()
 
 
@@ -285,7 +285,7 @@ def test_confidences_and_corrections(tmp_path):
     assert panel.lines[1].y == pytest.approx([0.1 * n for n in range(6)])
     panels, _ = drawn([record], "ulcag-fig6")
     assert [line.y[0] for line in panels.panels[0].lines] == pytest.approx([10.0, 80.0, 100 / 80])
-    assert "neither pictures nor a face's own confidence" in panels.remarks[1]
+    assert "neither images nor the confidence of each face" in panels.remarks[1]
 
 
 def test_settings_are_not_mixed(tmp_path):

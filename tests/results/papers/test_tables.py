@@ -87,7 +87,7 @@ def test_the_papers_marks_are_kept():
     assert row(table, "ReCoT*")["1"].best
     assert row(table, "NR*")["1"].text == "[61.7]"
     assert row(table, "MT")["Avg."].text == "63.7 §"
-    assert "§ MT, column Avg. (mean): the twelve AUs give 63.78." in table.notes
+    assert "§ MT, column Avg. (mean): the mean of the twelve AUs is 63.78." in table.notes
     (table,) = paper_table([], "cocuring-2")
     assert [cells[0].text for cells in table.rows if not cells[0].repeats] == ["10", "20", "30", "40"]
     assert all(cells[0].text for cells in table.rows), "each row names its group"
@@ -163,7 +163,7 @@ def test_a_trial_that_failed_stays_in_the_table():
     assert "Cells: 0 measured, 1 with pairs missing, 6 not run, 0 reported only." in table.notes
 
 
-def test_pairs_are_counted_and_survivors_are_told():
+def test_pairs_are_counted_and_missing_ones_are_named():
     (table,) = paper_table(trained("nct"), "cocuring-3")
     assert any("over 3 (seed, draw) pairs." in note for note in table.notes)
     (table,) = paper_table(trained("nct", seeds=1), "cocuring-3")
@@ -191,14 +191,14 @@ def test_bold_of_what_is_measured_is_explained():
     both = [made(method=method, protocol="rafdb-sym", level=0.1) for method in ("nct", "cocuring")]
     (table,) = paper_table(both, "cocuring-2")
     (note,) = bold(table)
-    assert note.startswith("Bold: best of what is measured in a column, cells without missing pairs alone")
+    assert note.startswith("Bold: best measured cell of a column, separately and only where no pair is missing")
     (table,) = paper_table([], "recot-1")
     assert bold(table) == ["Bold: best; brackets: second best, among the rows the paper compares."]
 
 
 def test_oracle_knowledge_is_marked_at_the_papers_own_row():
-    told = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
-    (table,) = paper_table(told, "cocuring-2")
+    found = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
+    (table,) = paper_table(found, "cocuring-2")
     names = [cells[1].text for cells in table.rows]
     assert names.count("Coteaching †") == 4
     assert "NCT" in names
@@ -206,7 +206,7 @@ def test_oracle_knowledge_is_marked_at_the_papers_own_row():
     own = runs((0.5,), method="ulc_ag", protocol="rafdb-sym", level=0.0, oracle_knowledge=("noise_rate",))
     table = paper_table(own, "ulcag-5")[0]
     assert any(cells[0].text == "ULC-AG†‡ †" for cells in table.rows)
-    assert any("behind a space; one without is the paper's own" in note for note in table.notes)
+    assert any("after a space; else it is the paper's own" in note for note in table.notes)
 
 
 def test_the_selection_rule_is_named():
@@ -262,18 +262,18 @@ def test_records_of_several_settings_are_refused_or_kept_apart():
     assert row(paper, "Co-curing", "88")["RAF-DB measured"].text == "50.00"
     assert row(paper, "Co-curing", "88")["FERPlus measured"].text == ""
     assert row(small, "Co-curing", "88")["FERPlus measured"].text == "60.00"
-    assert any("the differences say nothing about the paper" in note for note in small.notes)
+    assert any("the differences do not test the paper's numbers" in note for note in small.notes)
     assert not any("say nothing" in note for note in paper.notes)
     assert small.notes[-1].endswith("fernoise-bench run --table cocuring-2 --synthetic --seeds 1")
 
 
-@pytest.mark.parametrize(("weights", "told"), [("none", True), ("imagenet", False)])
-def test_a_small_table_says_when_nothing_was_pre_trained(weights: str, told: bool):
+@pytest.mark.parametrize(("weights", "found"), [("none", True), ("imagenet", False)])
+def test_a_small_table_says_when_nothing_was_pre_trained(weights: str, found: bool):
     settings = {"recipe": {"batch_size": 32}, "weights": weights}
     records = runs((0.5,), method="cocuring", protocol="rafdb-sym", level=0.1, profile="small", settings=settings)
     (table,) = paper_table(records, "cocuring-2")
-    note = next(note for note in table.notes if "say nothing about the paper" in note)
-    assert ("from scratch throughout" in note) == told
+    note = next(note for note in table.notes if "do not test the paper's numbers" in note)
+    assert ("all networks trained from scratch" in note) == found
 
 
 def test_the_command_that_fills_a_table_adds_to_the_records_there_are():
@@ -309,7 +309,7 @@ def test_versions_of_a_method_stand_in_rows_of_their_own():
     versions = [cells for cells in table.rows if cells[0].text.startswith("Co-curing #")]
     assert [cells[2].text for cells in versions] == ["50.00", "60.00"]
     assert [cells[1].text for cells in versions] == ["56.70", ""]
-    assert any(note.startswith("#: trials of more than one version") for note in table.notes)
+    assert any(note.startswith("#: several versions") for note in table.notes)
 
 
 def test_csv_and_json_have_the_numbers():

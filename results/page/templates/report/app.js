@@ -1,4 +1,4 @@
-// Navigation: the overview, a tab for each protocol, the claims, how to read the page. The address keeps the place.
+// Navigation: the overview, a tab for each protocol, the claims, how to read the page. The address holds page, view and selection rule.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const TITLE = document.title;
@@ -47,13 +47,13 @@ function readAddress() {
   if (DATA.rules.some((rule) => rule.name === words.get("rule"))) state.rule = words.get("rule");
 }
 
-// --- the overview: a column for each block, none shares numbers with another
+// --- the overview: a column for each block; columns are not comparable with each other
 
 function drawOverview(panel) {
   const columns = DATA.protocols.flatMap((protocol, at) => protocol.blocks.map((block, place) => ({ protocol, block, at, place })));
   const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
-  const told = (method) => [...new Set(columns.flatMap(({ block }) => knownOf(block, method)))];
-  const rows = methods.map((method) => ({ name: method, oracle: told(method), cells: [{ text: method, known: told(method) }, ...columns.map((column) => overviewCell(column, method))] }));
+  const knownBy = (method) => [...new Set(columns.flatMap(({ block }) => knownOf(block, method)))];
+  const rows = methods.map((method) => ({ name: method, oracle: knownBy(method), cells: [{ text: method, known: knownBy(method) }, ...columns.map((column) => overviewCell(column, method))] }));
   const able = columns.some(({ block }) => rankable(block, hardest(block)));
   const table = dataTable({
     caption: "Last epoch, in %, at each protocol's highest noise level", rows, sort: fullest(columns), ranked: able, class: "heat overview",
@@ -65,18 +65,18 @@ function drawOverview(panel) {
     ...DATA.about.map((sentence) => el("p", { class: "statement" }, sentence)),
     ...DATA.remarks.map((remark) => el("p", { class: "remark" }, remark)),
     links, toolbar([filterField(table), csvButton(table, "overview")]), table.node,
-    notes(["Each column has its own data, noise, recipe and metric: compare down a column, never across.",
-      `${able ? "Sort by a column to rank the methods in it." : "One seed: no ranking."} Depth of colour: place between its lowest and highest mean.`,
+    notes(["Each column has its own data, noise, recipe and metric: compare methods within a column, not across columns.",
+      `${able ? "Sort by a column to rank the methods in it." : "One seed: no ranking."} Colour: the darker, the higher, on a scale from the lowest to the highest mean of the column.`,
       rows.some((row) => row.oracle.length) ? `${DAGGER} uses oracle knowledge: ${rows.filter((row) => row.oracle.length).map((row) => `${row.name} (${row.oracle.join(", ")})`).join("; ")}.` : null].filter(Boolean)));
 }
 
-// The column with the most methods among those that rank them, counted after the column of names.
+// The position of the column with the most methods among those with a ranking; the column of names is position 0.
 function fullest(columns) {
   const counts = columns.map(({ block }) => (rankable(block, hardest(block)) ? block.rows.length : 0));
   return Math.max(...counts) ? 1 + counts.indexOf(Math.max(...counts)) : null;
 }
 
-// The protocol, and below it what sets the column apart from its others.
+// The protocol, and below it what distinguishes this column from the protocol's other columns.
 function overviewColumn({ protocol, block }) {
   const place = hardest(block);
   const shared = (part) => protocol.blocks.every((each) => each.words.split(", ").includes(part));
@@ -101,7 +101,7 @@ function protocolCard({ protocol, block, at, place }) {
   const go = () => { state.blocks[protocol.key] = place; TABS.choose(`p${at}`); openPage(`p${at}`, true); };
   return el("button", { type: "button", class: "tile", onclick: go },
     el("strong", {}, protocol.key), el("span", {}, protocol.title), el("small", {}, block.words),
-    el("span", { class: "first" }, !best ? "nothing finished" : rankable(block, hardest(block)) ? [named(best.row.label, best.row.oracle), ` ${best.cell.text}`] : ONE_SEED));
+    el("span", { class: "first" }, !best ? "no finished trials" : rankable(block, hardest(block)) ? [named(best.row.label, best.row.oracle), ` ${best.cell.text}`] : ONE_SEED));
 }
 
 // --- a protocol
@@ -121,7 +121,7 @@ function drawProtocol(panel, protocol) {
     el("p", { class: "chips" }, chip(`${block.profile} profile`, block.profile === "paper" ? "" : "caution"), chip(`${block.source} faces`, block.source === "real" ? "" : "caution"),
       block.partial ? chip("partial copy of the data", "caution") : null, block.recipe === "protocol" ? null : chip(`${block.recipe} recipe`, "caution"),
       chip(plural(block.rows.length, "method")), chip(plural(Math.max(...block.levels.map((level) => level.pairs)), "(seed, draw) pair")), lone(block) ? chip(ONE_SEED, "caution") : null),
-    protocol.blocks.length > 1 ? selection("Setting (never mixed in one table)", protocol.blocks.map((each, at) => ({ value: String(at), words: each.words })), String(place),
+    protocol.blocks.length > 1 ? selection("Setting (each has its own tables)", protocol.blocks.map((each, at) => ({ value: String(at), words: each.words })), String(place),
       (value) => { state.blocks[protocol.key] = Number(value); openPage(state.page, false); }) : "",
     tabList({ label: `Views of ${protocol.key}`, prefix: "view", class: "views", controls: "view", items: names, chosen: state.view, onchoose: choose }).node,
     bar, content);
@@ -149,7 +149,7 @@ function drawView({ protocol, block, content, bar, keep }) {
   bindTable(bar, drawn.table, `${protocol.key}-${view.id}`);
 }
 
-// Until asked: where the numbers can be compared, or take little room.
+// By default the papers' numbers are shown where they can be compared with the measured ones, or take little room.
 function showsPrinted(block) {
   return block.profile === "paper" || block.levels.length < 3;
 }
@@ -167,7 +167,7 @@ function controls(view, context, key) {
   const { block } = context;
   const parts = [];
   if (view.rule) parts.push(choice("Selection rule", "rule", DATA.rules.map((rule) => ({ value: rule.name, words: rule.words.replace(" epochs", "").replace("epoch best on ", "best on "), brief: RULE_BRIEF[rule.name] })), state.rule,
-    (value) => { state.rule = value; redraw(true); keepAddress(); announce(`ranked by ${value}`); }));
+    (value) => { state.rule = value; redraw(true); keepAddress(); announce(`ranked by ${RULE_BRIEF[value]}`); }));
   if (["labels", "training", "compute"].includes(view.id) && block.levels.length > 1) {
     parts.push(selection("Noise", block.levels.map((level, at) => ({ value: String(at), words: level.words })), String(context.place()), (value) => { state.levels[key] = Number(value); redraw(true); }));
   }

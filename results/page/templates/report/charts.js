@@ -100,7 +100,7 @@ function endNames(strong, size, x, y) {
   });
 }
 
-// However short, a name keeps its mark.
+// A shortened name keeps its dagger.
 function shortened(text, most) {
   const mark = text.endsWith(` ${DAGGER}`) ? ` ${DAGGER}` : "";
   const name = text.slice(0, text.length - mark.length);
@@ -121,7 +121,7 @@ function scatter(options) {
   return el("figure", {}, figure, el("figcaption", {}, options.title));
 }
 
-// Each name as near to its point as there is room, over no other name and, where that can be, no point.
+// Places each name as near to its point as possible, without covering other names or, if avoidable, other points.
 function pointNodes(points, x, y, size) {
   const spots = points.map((point) => ({ point, x: x.at(point.x), y: y.at(point.y), words: shortened(point.label, 24) })).sort((a, b) => a.y - b.y);
   const dots = spots.map((spot) => boxAt(spot.x - 6, spot.y, 12));
@@ -154,7 +154,7 @@ function boxAt(x, y, wide) {
   return { x, y, wide };
 }
 
-// Boxes whose middles are less than so much apart and that have a place across in common.
+// Whether two boxes overlap: centres less than `high` apart vertically, and a common horizontal range.
 function touch(a, b, high) {
   return Math.abs(a.y - b.y) < high && a.x < b.x + b.wide + 4 && b.x < a.x + a.wide + 4;
 }
@@ -168,13 +168,13 @@ function wideOf(words) {
 
 function pointNode({ point, x, y, words }, name) {
   const near = Math.min(Math.max(x, name.x - 2), name.x + name.wide + 2);
-  return svg("g", {}, svg("title", {}, `${point.label}: ${number(point.y, 2)}, ${number(point.x, 2)} forwards`),
+  return svg("g", {}, svg("title", {}, `${point.label}: ${number(point.y, 2)}, ${number(point.x, 2)} forward passes`),
     svg("line", { x1: x, y1: y, x2: near, y2: name.y, class: "lead" }),
     svg("circle", { cx: x, cy: y, r: 4.5, class: point.front ? "front" : "point" }),
     svg("text", { x: name.x, y: name.y + 4 }, words));
 }
 
-// A mean with its standard deviation on a scale all rows share; the numbers stand beside it.
+// A mean with its standard deviation, on one scale for all rows; decorative, since the numbers are in the row.
 function whisker(cell, low, high) {
   const wide = 128;
   const at = (value) => 4 + ((value - low) / (high - low || 1)) * (wide - 8);
@@ -185,7 +185,7 @@ function whisker(cell, low, high) {
     svg("circle", { cx: at(cell.value), cy: 9, r: 4, class: cell.status ? "open" : "dot" }));
 }
 
-// --- the critical-difference diagram: methods on an axis of mean ranks, bars over those that are not told apart
+// --- the critical-difference diagram: methods on an axis of mean ranks, bars join those that do not differ significantly
 
 const NAME_ROW = 20;
 const BAR_ROW = 9;
@@ -194,7 +194,7 @@ function rankChart({ title, diagram, width }) {
   const wide = Math.max(320, Math.min(width - 34, 860));
   const narrow = wide < 560;
   const methods = diagram.methods;
-  const half = narrow ? methods.length : Math.ceil(methods.length / 2); // the better half is named at the left
+  const half = narrow ? methods.length : Math.ceil(methods.length / 2); // the better half has its names on the left
   const size = { left: narrow ? 174 : 190, right: wide - (narrow ? 14 : 190), top: 66 };
   const x = scale(1, methods.length, size.left + 12, size.right - 12);
   const names = size.top + 14 + BAR_ROW * diagram.bars.length;
@@ -206,11 +206,11 @@ function rankChart({ title, diagram, width }) {
 }
 
 function criticalWords(diagram) {
-  const told = diagram.critical < diagram.methods.length - 1 ? "" : ": none can be told apart";
-  return `Critical difference ${number(diagram.critical, 1)} (Nemenyi, α = .05, ${plural(diagram.pairs, "pair")})${told}`;
+  const remark = diagram.critical < diagram.methods.length - 1 ? "" : ": no two methods differ significantly";
+  return `Critical difference ${number(diagram.critical, 1)} (Nemenyi, α = .05, ${plural(diagram.pairs, "pair")})${remark}`;
 }
 
-// The critical difference as a length; in words alone where it is longer than the axis.
+// The critical difference as a line; only as text where it is longer than the axis.
 function criticalLine(diagram, x, wide, size) {
   const words = svg("text", { x: 8, y: 14 }, criticalWords(diagram));
   if (diagram.critical >= diagram.methods.length - 1) return words;

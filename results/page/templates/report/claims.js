@@ -1,4 +1,4 @@
-// The claims of the papers: a line for each statement (a quote, or the order of a table), with the comparisons it makes below it when it is opened.
+// The claims of the papers: a line for each statement (a quote, or the ranking in a table); opening it shows its comparisons.
 
 const VERDICTS = ["supported", "direction only", "not separated", "contradicted", "underpowered", "not run"];
 
@@ -16,13 +16,13 @@ function drawClaims(panel) {
     for (const each of closed.length ? closed : holder.querySelectorAll("details.statement-of")) each.open = closed.length > 0;
   } }, "Open or close all");
   panel.append(el("h2", {}, "Claims"),
-    el("p", { class: "about" }, "What the papers say in words or by the order of their tables, tried on the records of this page. Open a statement for its comparisons."),
+    el("p", { class: "about" }, "Claims that the papers make in their text or by the ranking in their tables, tested on the results of this page. Open a statement to see its comparisons."),
     toolbar([el("fieldset", { class: "choice" }, el("legend", {}, "Verdicts shown"), el("div", { class: "toggles" }, toggles)),
       filterField({ filter: () => { draw(); return { shown: claimsShown(shown, state.filter).length, all: claimsShown(shown, "").length }; } }, "Filter claims", "filter by words"), every, csvButton({ csv: () => claimsCsv(claimsShown(shown, state.filter)) }, "claims")]),
     holder,
-    notes(["A stand-in is a protocol anybody can run in the place of the paper's own. A verdict from it, from a smaller profile or from generated faces is about this setting, not about the paper.",
-      "Supported: of the claim's sign at every level, p < .05, and as large as the words say. Direction only: significant, but smaller, or not at every level. Contradicted: significant, the other way. What is called comparable (>=) is tested against −1 point instead of 0. Not separated: the design could have decided and did not. Underpowered: no outcome of so few pairs could have decided.",
-      `${DAGGER} a side of the comparison uses oracle knowledge.`]));
+    notes(["A stand-in is a freely available protocol used in place of the paper's own. A verdict from a stand-in, from a profile smaller than the paper's or from generated faces applies to that setting, not to the paper's own numbers.",
+      "Supported: significant (p < .05), in the claimed direction at every noise level, and at least as large as claimed. Direction only: significant in the claimed direction, but smaller than claimed, not at every noise level, or with a noise level missing. Contradicted: significant in the opposite direction. Not separated: not significant, or trials that diverged or failed may explain the difference. Underpowered: too few pairs or subjects for any result to be significant. Claims that a method is comparable (>=) are tested against a difference of −1 point instead of 0.",
+      `${DAGGER} one of the compared methods uses oracle knowledge.`]));
   draw();
 }
 
@@ -39,13 +39,13 @@ function grouped(claims, key) {
 }
 
 function claimNodes(claims, options) {
-  if (!claims.length) return [el("p", { class: "empty" }, "No claim fits.")];
+  if (!claims.length) return [el("p", { class: "empty" }, "No claim matches the filter.")];
   return grouped(claims, (claim) => claim.paper).flatMap(([paper, members]) => [
     el("h3", {}, paper, " ", el("small", {}, plural(members.length, "comparison"))),
     ...grouped(members, (claim) => (claim.quote ? `${claim.quote} ${claim.where}` : claim.statement)).map(([statement, group]) => statementNode(`${paper} ${statement}`, group, options))]);
 }
 
-// Its table is made when it is first opened.
+// The table is built when the statement is first opened.
 function statementNode(key, claims, { opened, all }) {
   const body = el("div", {});
   const fillIt = () => { if (!body.childNodes.length) body.append(claimTable(claims).node); };
@@ -59,10 +59,10 @@ function statementNode(key, claims, { opened, all }) {
 }
 
 function claimTable(claims) {
-  const columns = [{ label: "Claim" }, { label: "Verdict" }, { label: "Tried on" }, { label: "Difference", number: true, title: "points; positive where the claim holds" }, { label: "95% interval" },
-    { label: "p", number: true, title: "Holm's over the claims of one statement" }, { label: "In the paper", number: true, title: "the paper's own difference in points" }, { label: "Pairs", number: true }];
+  const columns = [{ label: "Claim" }, { label: "Verdict" }, { label: "Tested on" }, { label: "Difference", number: true, title: "points; positive where the claim holds" }, { label: "95% interval" },
+    { label: "p", number: true, title: "two-sided, with Holm's correction over the claims of one statement" }, { label: "In the paper", number: true, title: "the paper's own difference in points" }, { label: "Pairs", number: true }];
   const rows = claims.map((claim) => ({ name: claim.words, cells: [
-    { text: claim.words, mark: claim.told.length ? ["\u00a0", sign(DAGGER, "oracle", claim.told.join("; "))] : null, node: el("details", {}, el("summary", {}, "Figures"), [claim.figures, ...claim.remarks].map((text) => el("p", {}, text))) },
+    { text: claim.words, mark: claim.oracle_knowledge.length ? ["\u00a0", sign(DAGGER, "oracle", claim.oracle_knowledge.join("; "))] : null, node: el("details", {}, el("summary", {}, "Details"), [claim.figures, ...claim.remarks].map((text) => el("p", {}, text))) },
     { text: claim.verdict, class: `verdict ${claim.verdict.replaceAll(" ", "-")}` },
     { text: claim.protocol, class: "tried", node: [" ", el("small", { class: "where" }, claim.profile ? `${claim.profile} profile, ${claim.source} faces` : "no records"), claim.stand_in ? chip("stand-in", "caution") : null] },
     difference(claim.difference), { text: interval(claim), class: "interval" },
@@ -81,7 +81,7 @@ function difference(value) {
 }
 
 function claimsCsv(claims) {
-  const heading = ["paper", "where", "quote", "claim", "verdict", "protocol", "profile", "faces", "stand-in", "difference", "low", "high", "p (Holm)", "difference in the paper", "pairs", "subjects", ORACLE, "figures", "remarks"];
+  const heading = ["paper", "where", "quote", "claim", "verdict", "protocol", "profile", "faces", "stand-in", "difference", "low", "high", "p (Holm)", "difference in the paper", "pairs", "subjects", ORACLE, "details", "remarks"];
   return csvText([heading, ...claims.map((claim) => [claim.paper, claim.where, claim.quote, claim.words, claim.verdict, claim.protocol, claim.profile, claim.source, claim.stand_in ? "yes" : "no",
-    claim.difference, claim.low, claim.high, claim.p, claim.printed, claim.pairs, claim.subjects, claim.told.join("; ") || "none", claim.figures, claim.remarks.join(" ")])]);
+    claim.difference, claim.low, claim.high, claim.p, claim.printed, claim.pairs, claim.subjects, claim.oracle_knowledge.join("; ") || "none", claim.figures, claim.remarks.join(" ")])]);
 }

@@ -1,4 +1,4 @@
-// Building blocks. Text enters the page as text nodes only: nothing that comes from a record is ever parsed as markup.
+// Helpers that build elements. Text is inserted as text nodes only, so that no content of a record is parsed as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -27,19 +27,19 @@ function hidden(text) {
   return el("span", { class: "hidden" }, text);
 }
 
-// Text for eyes alone, and the same in words for those who listen.
+// A symbol for the screen, with its meaning as text for screen readers.
 function sign(mark, kind, title) {
   return el("span", { class: kind, title }, el("span", { "aria-hidden": "true" }, mark), hidden(` (${title})`));
 }
 
-// A method's name with the mark of oracle knowledge, which stands for one thing on the whole page.
+// A method's name, with a dagger where it uses oracle knowledge; the dagger has no other meaning on the page.
 const DAGGER = "†";
 
 function named(label, known) {
-  return known && known.length ? [breakable(label), "\u00a0", sign(DAGGER, "oracle", `told: ${known.join(", ").replaceAll("_", " ")}`)] : [breakable(label)];
+  return known && known.length ? [breakable(label), "\u00a0", sign(DAGGER, "oracle", `oracle knowledge: ${known.join(", ").replaceAll("_", " ")}`)] : [breakable(label)];
 }
 
-// A narrow column breaks a name where its parts meet.
+// In a narrow column a name may break after _, : or -.
 function breakable(label) {
   return label.split(/(?<=[_:-])/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
 }
@@ -48,7 +48,7 @@ function daggered(label, known) {
   return known && known.length ? `${label} ${DAGGER}` : label;
 }
 
-// One word for wide screens, a shorter one for phones; what is not shown is not read out either.
+// A text for wide screens, a shorter one for phones; screen readers read the visible one only.
 function either(words, brief) {
   return brief ? [el("span", { class: "wide" }, words), el("span", { class: "narrow" }, brief)] : [words];
 }
@@ -70,7 +70,7 @@ function probability(p) {
   return p < 0.001 ? "p < .001" : `p = ${p.toFixed(3).replace(/^0/, "")}`;
 }
 
-// Tabs as the ARIA practices describe them: one tab stop, arrows move, Home and End jump.
+// Tabs following the ARIA Authoring Practices: one tab stop; arrow keys, Home and End move between tabs.
 function tabList(options) {
   const list = el("div", { role: "tablist", "aria-label": options.label, class: options.class });
   if (options.vertical) list.setAttribute("aria-orientation", "vertical");
@@ -139,7 +139,7 @@ function notes(sentences) {
   return sentences.length ? el("ul", { class: "notes" }, sentences.map((each) => el("li", {}, each))) : null;
 }
 
-// A wide thing that scrolls sideways by itself: shadows, and a word, while there is more to see.
+// A container that scrolls horizontally, with shadows and a hint while part of the content is hidden.
 function scrolling(label, content) {
   const region = el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label }, content);
   const hint = el("span", { class: "hint", "aria-hidden": "true" }, "scroll →");
@@ -158,12 +158,12 @@ function scrolling(label, content) {
 
 function csvField(value) {
   let text = value === null || value === undefined ? "" : String(value);
-  // a spreadsheet takes these for formulas; an apostrophe makes them text
+  // spreadsheets would read these as formulas; a leading apostrophe makes them text
   if (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// Four decimals are more than any table prints.
+// Four decimals: more than any table shows.
 function csvNumber(value) {
   return typeof value === "number" ? Number(value.toFixed(4)) : value;
 }

@@ -3,14 +3,14 @@
 function drawReading(panel) {
   const part = (title, ...lines) => [el("h3", {}, title), lines.map((line) => el("p", {}, line))];
   panel.append(el("h2", {}, "How to read this"), el("div", { class: "prose" },
-    part("The headline is the last epoch", "No method may choose its epoch by the test set. The mean of the last five epochs and the epoch best on validation stand beside it; the epoch best on test is an oracle, there to show how much choosing by the test set would flatter."),
-    part("Never two kinds of number in one column", "Records share a table only when data, noise, sizes, recipe, weights, precision and source of the faces are the same: every method of a block saw the same images in the same order with the same wrong labels. Another setting is another block."),
-    part("Spread and what the design can show", "± is the standard deviation (n − 1) over (seed, draw) pairs, each the mean over its test parts. Tests are declared for the last epoch. Each table says how large a difference its pairs could find: no significance does not mean no difference."),
-    part("What is missing stays visible", "Diverged and failed trials are counted in the cell; a mean over the finished ones alone has no rank."),
-    part("Oracle knowledge", `${DAGGER} beside a method: it used what nobody has outside an experiment, such as the true noise rate. The selection rule “best on test (oracle)” is another thing, and marks no method.`),
-    part("One seed ranks nothing", "Where there is a single (seed, draw) pair the page shows numbers, and no places, winners or groups."),
-    part("Reported numbers", "“reported” is what a paper prints; it was made with other data sizes, weights and code, and is not ranked. Marks beside it say what is wrong with it, or where it comes from; select it for the reason."),
-    part("Every cell can be repeated", "Select a number: its trials, their identity and environment, and the command that runs it again.")));
+    part("The main result is the last epoch", "No method may select its epoch on the test set. Other selection rules are shown for comparison: the mean of the last five epochs, the epoch with the best validation score, and the epoch with the best test score. The last is an oracle: it shows how much selection on the test set would overestimate a method."),
+    part("Each table has one setting", "Trials are in one table only if data, label noise, sizes, training recipe, initial weights, numerical precision and source of the faces are the same: every method in the table saw the same images in the same order with the same wrong labels. Trials of another setting have their own tables."),
+    part("Spread and statistical power", "A (seed, draw) pair is one training seed with one realisation (draw) of the label noise; its score is the mean over the test folds. ± is the standard deviation (n − 1) over pairs. Significance tests use the last epoch only. Each table states how large a difference its number of pairs can detect: a difference that is not significant may still exist."),
+    part("Missing trials", "Trials that diverged or failed are counted in the cell. A mean over only the finished trials is shown, but not ranked."),
+    part("Oracle knowledge", `${DAGGER} beside a method: it used information that is not available in practice, such as the true noise rate. This mark is independent of the selection rule “best on test (oracle)”.`),
+    part("No ranking from one seed", "Where there is only one (seed, draw) pair, the page shows scores without ranks, best marks or groups."),
+    part("Reported numbers", "“reported” marks numbers from a paper; they were obtained with other data sizes, weights and code, and are not ranked. Marks beside a reported number point out errors in the paper or numbers copied from another paper; select the number for the explanation."),
+    part("Reproducing a number", "Select a number to see its trials, their settings and software environment, and the command that reproduces it.")));
   if (DATA.about.length + DATA.remarks.length) panel.append(notes([...DATA.about, ...DATA.remarks]));
 }
 

@@ -1,4 +1,4 @@
-// Where a number comes from: its trials, what is hashed, the environment, the command that repeats it.
+// Where a number comes from: its trials, their identity and environment, the command that reproduces it.
 
 function openProvenance(protocol, block, row, place, rule) {
   const level = block.levels[place];
@@ -12,10 +12,10 @@ function openProvenance(protocol, block, row, place, rule) {
       ["Setting", block.words],
       ["Method", methodWords(row)],
       ["Oracle knowledge", row.oracle.join(", ") || "none"],
-      ["Unstated by paper and code", row.unstated.join(", ") || "nothing"],
+      ["Hyper-parameters stated by neither paper nor code", row.unstated.join(", ") || "none"],
     ]),
     printedSection(cell.printed, cell.rules[rule], block),
-    el("h3", {}, "Repeat it"), commandBox(cell.command),
+    el("h3", {}, "Command that reproduces it"), commandBox(cell.command),
     el("h3", {}, `Trials (${cell.trials.length})`), trialTable(cell.trials, block),
     cell.trials.length ? identitySection(block, row, level, cell.trials) : null,
   ]);
@@ -51,7 +51,7 @@ async function copyText(text, node, button) {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(node); // no clipboard here: what is selected can be copied by hand
+    getSelection().selectAllChildren(node); // the clipboard is not available: the selected text can be copied by hand
     button.textContent = "Selected";
   }
   announce(button.textContent);
@@ -60,7 +60,7 @@ async function copyText(text, node, button) {
 function trialTable(trials, block) {
   if (!trials.length) return el("p", { class: "empty" }, "Not run.");
   const folds = trials.some((trial) => trial.fold !== null);
-  const heading = ["Seed", "Draw", folds ? "Test part" : null, "State", ...DATA.rules.map((rule) => rule.words), "Noise realised", "Seconds", "Trial"];
+  const heading = ["Seed", "Draw", folds ? "Test fold" : null, "State", ...DATA.rules.map((rule) => rule.words), "Realised noise rate", "Seconds", "Trial"];
   const inOrder = [...trials].sort((a, b) => a.seed - b.seed || a.draw - b.draw || String(a.fold).localeCompare(String(b.fold)));
   const rows = inOrder.map((trial) => el("tr", {},
     el("th", { scope: "row" }, `seed ${trial.seed}`),
@@ -78,7 +78,7 @@ function identitySection(block, row, level, trials) {
   };
   const places = [...new Set(trials.map((each) => each.environment))];
   return [
-    el("details", {}, el("summary", {}, "Identity of the first trial (what its name is the hash of)"), jsonBox(identity)),
+    el("details", {}, el("summary", {}, "Identity of the first trial (hashed to form its name)"), jsonBox(identity)),
     el("details", {}, el("summary", {}, places.length === 1 ? "Environment" : `Environments (${places.length})`),
       places.map((place) => jsonBox(DATA.environments[place]))),
   ];
@@ -98,10 +98,10 @@ function printedSection(printed, measured, block) {
   el("p", { class: "count" }, caution(block))];
 }
 
-// What a difference from the papers means at this setting.
+// How a difference from the papers' numbers is to be read at this setting.
 function caution(block) {
   const whole = block.profile === "paper" && block.source === "real" && !block.partial;
-  return whole ? "" : `Measured at the ${block.profile} profile on ${block.source} faces${block.partial ? ", a partial copy of the data" : ""}: a difference from a paper says nothing about that paper.`;
+  return whole ? "" : `Measured at the ${block.profile} profile on ${block.source} faces${block.partial ? ", a partial copy of the data" : ""}: a difference from a reported number does not test that number.`;
 }
 
 function openPrinted(title, printed) {

@@ -1,6 +1,6 @@
-// The results of one block: methods by noise levels, what the papers print beside what was measured.
+// The results of one block: methods by noise level, the papers' numbers beside the measured ones.
 
-// --- what a single (seed, draw) pair cannot do
+// --- a single (seed, draw) pair has no ranking
 
 const ONE_SEED = "one seed: no ranking";
 
@@ -44,8 +44,8 @@ function resultNotes({ block, state }, rows, others) {
     sentences.push(`Reported: the papers' numbers; select one for its table and row. ${caution(block)}`);
     sentences.push(...printedLegend([...block.rows, ...others].flatMap((row) => row.cells).map((cell) => wholeOf(cell.printed || cell))));
   }
-  if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter are not told apart (Nemenyi's test of ranks, all methods with all, last epoch${where}: another test than p); ${last.comparison.ranking}. First: how often a method has the highest mean when pairs are resampled (last epoch${where}).`);
-  if (last.comparison.power) sentences.push(`Against supervised: points over the pairs both have (last epoch${where}, whichever rule is chosen). ${last.comparison.test} ${last.comparison.power}`);
+  if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter do not differ significantly (Nemenyi test on mean ranks of all methods, last epoch${where}; not the test that gives p); ${last.comparison.ranking}. First: share of bootstrap resamples of the pairs in which the method has the highest mean (last epoch${where}).`);
+  if (last.comparison.power) sentences.push(`vs supervised: mean difference in points over the pairs that both methods have (last epoch${where}, for every selection rule). ${last.comparison.test} ${last.comparison.power}`);
   return sentences;
 }
 
@@ -55,15 +55,15 @@ function resultColumns(block, state) {
   for (const level of block.levels) {
     const words = level.level === null ? block.metric : level.words;
     columns.push({ label: words, number: true, ranks: level.pairs > 1, title: `mean ± standard deviation over ${plural(level.pairs, "(seed, draw) pair")}` });
-    if (printed) columns.push({ label: "reported", spoken: `beside ${words}`, csv: `${words} reported`, number: true, title: `what the papers print beside ${words}` });
+    if (printed) columns.push({ label: "reported", spoken: `beside ${words}`, csv: `${words} reported`, number: true, title: `number in the papers for ${words}` });
   }
   const last = block.levels[hardest(block)];
   const level = last.level === null ? "" : last.words;
   const headline = ["last epoch", level].filter(Boolean).join(", ");
   columns.push({ label: "Mean ± sd", sub: level || undefined, plot: true });
   if (rankable(block, hardest(block))) {
-    columns.push({ label: "Group", sub: headline, title: "methods that share a letter are not told apart" });
-    columns.push({ label: "First", sub: headline, number: true, title: "how often it has the highest mean when pairs are resampled" });
+    columns.push({ label: "Group", sub: headline, title: "methods that share a letter do not differ significantly" });
+    columns.push({ label: "First", sub: headline, number: true, title: "share of bootstrap resamples of the pairs in which the method has the highest mean" });
   }
   columns.push({ label: "vs supervised", sub: headline, number: true, title: "mean difference in points over pairs" });
   columns.push({ label: "Networks", number: true }, { label: "Unstated", number: true, title: "hyper-parameters that neither paper nor code states" });
@@ -75,7 +75,7 @@ function resultRow(context, row, place) {
   const cells = [{ text: row.label, known: row.oracle }];
   block.levels.forEach((level, at) => {
     const score = scoreCell(block, row, at, state.rule);
-    cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: where this comes from`, best: isBest(block, score, at, state.rule) });
+    cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: trials and command`, best: isBest(block, score, at, state.rule) });
     if (shownPrinted(block, state)) cells.push(printedCell(row.cells[at].printed, `${row.label}, ${level.words}, in the papers`));
   });
   cells.push(whiskerCell(block, scoreCell(block, row, hardest(block), state.rule), state.rule));
@@ -105,7 +105,7 @@ function comparisonCell(sure) {
   return { ...sure.difference, p: sure.p, interval: sure.interval, by_pairs: sure.interval ? sure.p_pairs : "", node: interval, extra: `p ${sure.p_text.startsWith("<") ? sure.p_text : `= ${sure.p_text}`}`, class: sure.separated ? "separated" : null };
 }
 
-// How a method moved against its place under the last epoch, the headline.
+// How many ranks a method gains or loses compared with the last epoch.
 function movement(block, place, rule) {
   if (rule === "last" || !rankable(block, hardest(block))) return null;
   const at = (name) => {
@@ -117,15 +117,15 @@ function movement(block, place, rule) {
   const [before, after] = [at("last"), at(rule)];
   if (before === null || after === null || before === after) return null;
   const up = after < before;
-  const words = `${up ? "up" : "down"} ${Math.abs(before - after)} from the last epoch`;
+  const words = `${up ? "up" : "down"} ${Math.abs(before - after)} compared with the last epoch`;
   return el("span", { class: up ? "up" : "down", title: words }, ` ${up ? "▲" : "▼"}${Math.abs(before - after)}`, hidden(` ${words}`));
 }
 
 // --- what the papers print
 
 const FLAGS = [
-  { kind: "suspect", mark: "§", words: "suspect, it cannot be what it says" },
-  { kind: "misprint", mark: "¶", words: "a misprint, contradicted by the paper or its source" },
+  { kind: "suspect", mark: "§", words: "suspect: cannot be correct as printed" },
+  { kind: "misprint", mark: "¶", words: "misprint: contradicted by the paper itself or by its source" },
   { kind: "mean", mark: "≠", words: "not the mean of its row" },
   { kind: "copied", mark: "c", words: "copied from another paper" },
 ];
@@ -138,19 +138,19 @@ function hasPrinted(block) {
   return block.rows.some((row) => row.cells.some((cell) => wholeOf(cell.printed).length)) || block.printed_only.some((row) => row.cells.some((cell) => wholeOf(cell).length));
 }
 
-// The marks of a printed number, each with its reason.
+// The marks of a reported number, each with its explanation.
 function flagMarks(printed) {
   return FLAGS.filter((flag) => printed.flags.includes(flag.kind)).map((flag) =>
     sign(flag.mark, "flag", printed.remarks.filter((remark) => remark.startsWith(`${flag.kind}:`)).join(". ") || flag.words));
 }
 
-// The marks that stand in cells of printed numbers, in words; none where there is none.
+// The legend of the marks that occur beside reported numbers; empty without marks.
 function printedLegend(cells) {
   const flags = cells.flat().flatMap((each) => each.flags);
   const words = FLAGS.filter((flag) => flags.includes(flag.kind)).map((flag) => `${flag.mark} ${flag.words}`);
   const more = [...new Set(cells.map((cell) => cell.length - 1).filter((count) => count > 0))].sort((a, b) => a - b);
-  if (more.length) words.push(`${more.map((count) => `+${count}`).join(", ")} printed ${String(more) === "1" ? "once more" : "so many times more"}, in another table or row: select to see`);
-  if (cells.some(([first, ...others]) => first && differing(first, others).length)) words.push(`${DIFFERS} with another number there`);
+  if (more.length) words.push(`${more.map((count) => `+${count}`).join(", ")} ${String(more) === "1" ? "one further occurrence" : "number of further occurrences"} in another table or row (select to see)`);
+  if (cells.some(([first, ...others]) => first && differing(first, others).length)) words.push(`${DIFFERS} the values differ`);
   return words.length ? [`Beside a reported number: ${words.join("; ")}.`] : [];
 }
 
@@ -163,7 +163,7 @@ function differing(first, others) {
 function moreMark(first, others) {
   if (!others.length) return null;
   const apart = differing(first, others);
-  return el("small", {}, ` +${others.length}`, apart.length ? sign(DIFFERS, "flag", `another number: ${apart.map((each) => each.text).join(", ")}`) : null, others.map(flagMarks));
+  return el("small", {}, ` +${others.length}`, apart.length ? sign(DIFFERS, "flag", `different value: ${apart.map((each) => each.text).join(", ")}`) : null, others.map(flagMarks));
 }
 
 function printedNumber(printed, others, title, open) {
@@ -186,14 +186,14 @@ function printedRow(row, columns) {
   return { name: [row.label, ...row.printed].join(" "), cells, last: true, class: "reported-only" };
 }
 
-// A method of the harness that was not run here has its own name and the papers'.
+// A method that exists here but was not run shows its own name and the papers' names.
 function printedName(row) {
   const own = row.method !== null;
   const names = own ? row.printed.filter((name) => name !== row.label).join(", ") : "";
   return { text: row.label, known: [], extra: names || null, node: chip(own ? "not run" : "reported only") };
 }
 
-// Printed label by label, a row for each row of the papers, below what is measured.
+// The papers' numbers for each class or AU: one row for each row of a paper, below the measured rows.
 function printedLabels(block, place) {
   const printed = [...block.rows.flatMap((row) => row.cells[place].printed), ...block.printed_only.flatMap((row) => row.cells[place])];
   const places = [...new Set(printed.filter((each) => each.label !== null).map((each) => each.where))];

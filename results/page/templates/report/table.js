@@ -1,10 +1,10 @@
-// A table that sorts by its headings, filters by its first column, and can be downloaded as it stands.
+// A table that sorts by its headings, filters by its first column, and downloads its current state as CSV.
 //
 // columns: [{ label, sub?, csv?, title?, number?, ranks? }]; number: sorts by value, the highest first; sub: a second line;
-//          csv: the heading in the download, else both lines; ranks: by it rows have places
+//          csv: the heading in the download, else both lines; ranks: rows are ranked by it
 // rows:    [{ name, oracle?, class?, last?, cells: [{ text, value?, extra?, mark?, open?, class?, tint? }] }]; the first cell
 //          names the row, `last` keeps a row below the others however it is sorted
-// ranked:  a heading of places is put in front, by the column that is sorted
+// ranked:  a rank column is put in front, by the column that is sorted
 
 function dataTable(options) {
   const state = { column: options.sort, descending: true, filter: "" };
@@ -71,13 +71,13 @@ function sorted(rows, columns, state) {
     const x = comparable(a);
     const y = comparable(b);
     if (x === null || y === null) return (x === null) - (y === null);
-    // a mean over survivors has no place among whole ones
+    // a mean over only the finished trials is listed after complete ones
     if (columns[state.column].ranks && Boolean(a.status) !== Boolean(b.status)) return a.status ? 1 : -1;
     return sign * (x - y) || left.name.localeCompare(right.name);
   });
 }
 
-// Places by a column of scores; a mean over survivors has none.
+// Ranks by a column of scores; a mean over only the finished trials has none.
 function ranks(rows, columns, column) {
   if (column === undefined || !columns[column] || !columns[column].ranks) return new Map();
   const able = rows.filter((row) => !row.last && !row.cells[column].status && comparable(row.cells[column]) !== null);
@@ -111,7 +111,7 @@ function cellContent(cell) {
   return el("button", { type: "button", class: "open", onclick: cell.open }, content, hidden(` ${cell.hint || "details"}`));
 }
 
-// What is missing stands below the number: beside it, it would widen the column of all.
+// The count of missing trials is set below the number: beside it, it would widen the column.
 function withoutStatus(cell) {
   const ending = cell.status ? ` (${cell.status})` : "";
   return ending && cell.text.endsWith(ending) ? [cell.text.slice(0, -ending.length), cell.status] : [cell.text, ""];
@@ -151,8 +151,8 @@ function valueOrText(cell) {
 
 const ORACLE = "oracle knowledge";
 
-// A table of the harness as it was printed: {title, columns, rows, notes}; the method comes first.
-// known: oracle knowledge by method; keep: which of its rows.
+// A table as the command line prints it, {title, columns, rows, notes}, with the method moved to the first column.
+// known: oracle knowledge by method; keep: selects rows.
 function printedTable(table, known, positions, keep) {
   const named = table.columns.indexOf("method");
   const asked = positions || table.columns.map((_, place) => place);
@@ -170,16 +170,16 @@ function printedTable(table, known, positions, keep) {
   return { caption: table.title, columns, rows };
 }
 
-// Whether its rows say nothing: a dash in every cell but those that name them.
+// Whether all cells but the names of the rows hold a dash.
 function isBlank({ columns, rows }) {
   return rows.length > 0 && rows.every((row) => row.cells.every((cell, place) => place === 0 || columns[place].label === "noise" || (cell.value === undefined && cell.text === "–")));
 }
 
-// What all cells of a row lack is said beside its name; the download keeps it in each.
+// A status that all cells of a row share is shown once beside its name; the CSV keeps it in each cell.
 function statusOnce(cells) {
-  const told = [...new Set(cells.map((cell) => cell.status).filter(Boolean))];
-  if (told.length !== 1) return cells;
+  const statuses = [...new Set(cells.map((cell) => cell.status).filter(Boolean))];
+  if (statuses.length !== 1) return cells;
   const [name, ...others] = cells;
-  const rest = others.map((cell) => ({ ...cell, text: withoutStatus(cell)[0].replace(told[0], "–"), csv: cell.value === undefined ? cell.text : undefined }));
-  return [{ ...name, node: el("small", { class: "status" }, ` ${told[0]}`) }, ...rest];
+  const rest = others.map((cell) => ({ ...cell, text: withoutStatus(cell)[0].replace(statuses[0], "–"), csv: cell.value === undefined ? cell.text : undefined }));
+  return [{ ...name, node: el("small", { class: "status" }, ` ${statuses[0]}`) }, ...rest];
 }

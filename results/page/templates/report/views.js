@@ -41,23 +41,23 @@ function drawLabels(context) {
   const columns = [{ label: "Method" }, { label: block.metric === "F1" ? "mean" : "accuracy", number: true }, ...block.names.map((name) => ({ label: name, number: true }))];
   const rows = block.rows.map((row, at) => ({ name: row.label, oracle: row.oracle, cells: [
     { text: row.label, known: row.oracle },
-    { ...scores[at], text: withoutSpread(scores[at], block), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "where this comes from" },
+    { ...scores[at], text: withoutSpread(scores[at], block), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "trials and command" },
     ...shown[at].map((value) => value === null ? { text: "–" } : { text: base ? signed(value, 1) : number(value, 1), value, tint: tint(value) }),
   ] }));
   const printed = state.printed && !base ? printedLabels(block, place) : [];
   rows.push(...printed);
   const table = dataTable({ caption: `${what} in %, ${context.ruleWords}${levelSuffix(block, place)}${base ? ", difference from supervised in points" : ""}`, columns, rows, sort: rankable(block, place) ? 1 : null, class: "heat" });
-  const note = ["Colour: " + (base ? "blue above supervised, orange below." : "the deeper, the higher."), ...printedLegend(printed.flatMap((row) => row.numbers)), "A class without a test face shows –; an undefined F1 counts as 0."];
+  const note = ["Colour: " + (base ? "blue above supervised, orange below." : "the darker, the higher."), ...printedLegend(printed.flatMap((row) => row.numbers)), "A class without test images shows –; an undefined F1 counts as 0."];
   return { node: [table.node, notes([...note, ...oracleNotes(block)])], table };
 }
 
-// A mean alone; what is missing stays beside it, or in its place.
+// The mean without its spread, with the count of missing trials; that count alone where there is no mean.
 function withoutSpread(score, block) {
   if (score.value === undefined) return score.text;
   return number(score.value, block.decimals) + (score.status ? ` (${score.status})` : "");
 }
 
-// The notes that say who was told what.
+// The notes that name the methods with oracle knowledge.
 function oracleNotes(block) {
   return block.notes.filter((note) => note.startsWith(DAGGER));
 }
@@ -108,10 +108,10 @@ function drawLevels(context) {
   }));
   const chart = lineChart({
     title: `${block.metric} in % by noise level, ${context.ruleWords}`, series, width: context.width, xLabel: "noise level", yLabel: `${block.metric} (%)`,
-    xTicks: block.levels.map((level) => level.level).filter((level) => level !== null), xWords: (value) => value, empty: "No method has finished all pairs of a level.",
+    xTicks: block.levels.map((level) => level.level).filter((level) => level !== null), xWords: (value) => value, empty: "No method has finished all pairs of a noise level.",
   });
   const table = resultsTable(context);
-  return { node: [methodPicker(context), chart, el("h4", {}, "The numbers"), table.node], table };
+  return { node: [methodPicker(context), chart, el("h4", {}, "Data"), table.node], table };
 }
 
 function resultsTable(context) {
@@ -123,28 +123,28 @@ function drawTraining(context) {
   const place = context.place();
   const level = block.levels[place];
   const colour = (label) => { const found = chosen.findIndex((name) => label === name || label.startsWith(`${name} (`)); return found < 0 ? null : found; };
-  const told = (label) => knownOf(block, label.replace(/ \(\d+\/\d+\)$/, ""));
+  const knownBy = (label) => knownOf(block, label.replace(/ \(\d+\/\d+\)$/, ""));
   const unmemorised = level.unmemorised ? el("p", { class: "empty" }, level.unmemorised) : null;
   const chart = (key, title) => {
-    const series = level.curves.map((each) => ({ label: daggered(each.label, told(each.label)), strong: colour(each.label),
+    const series = level.curves.map((each) => ({ label: daggered(each.label, knownBy(each.label)), strong: colour(each.label),
       points: each[key].map((value, at) => [at + 1, value]).filter((point) => point[1] !== null) }));
     const longest = Math.max(2, ...level.curves.map((each) => each[key].length));
     const width = context.width > 1000 && !unmemorised ? context.width / 2 - 48 : context.width - 34;
     return lineChart({ title, series, width, xLabel: "epoch", yLabel: key === "test" ? `${block.metric} (%)` : "memorised (%)", xTicks: ticks(1, longest, 8).filter((tick) => tick >= 1 && Number.isInteger(tick)), xWords: (value) => value, empty: level.unmemorised });
   };
-  const columns = [{ label: "Method" }, { label: "test, first epoch", number: true }, { label: "best of the mean curve", number: true }, { label: "test, last epoch", number: true }, ...(unmemorised ? [] : [{ label: "memorised, last epoch", number: true }])];
+  const columns = [{ label: "Method" }, { label: "test, first epoch", number: true }, { label: "test, maximum of the mean curve", number: true }, { label: "test, last epoch", number: true }, ...(unmemorised ? [] : [{ label: "memorised, last epoch", number: true }])];
   const values = (each) => [each.test[0], Math.max(...each.test), each.test.at(-1), ...(unmemorised ? [] : [each.memorised.at(-1)])];
-  const rows = level.curves.map((each) => ({ name: each.label, oracle: told(each.label), cells: [{ text: each.label, known: told(each.label) },
+  const rows = level.curves.map((each) => ({ name: each.label, oracle: knownBy(each.label), cells: [{ text: each.label, known: knownBy(each.label) },
     ...values(each).map((value) => value === null ? { text: "–" } : { text: number(value, 2), value })] }));
   const table = dataTable({ caption: `Training curves in numbers, %${levelSuffix(block, place)}`, columns, rows, sort: rankable(block, place) ? 3 : null, class: "plainly" });
-  const missing = level.without_curve.length ? [`Without a finished pair: ${level.without_curve.join(", ")}.`] : [];
+  const missing = level.without_curve.length ? [`No finished (seed, draw) pair: ${level.without_curve.join(", ")}.`] : [];
   if (!rows.length) return { node: [unmemorised, notes(oracleNotes(block))], table };
   const test = chart("test", `Test ${block.metric} by epoch${levelSuffix(block, place)}`);
   const charts = unmemorised ? [test, unmemorised] : el("div", { class: "pair" }, test, chart("memorised", `Wrong training labels memorised, by epoch${levelSuffix(block, place)}`));
-  return { node: [methodPicker(context), charts, el("h4", {}, "The numbers"), table.node, notes([...missing, ...oracleNotes(block)])], table };
+  return { node: [methodPicker(context), charts, el("h4", {}, "Data"), table.node, notes([...missing, ...oracleNotes(block)])], table };
 }
 
-// --- the harness's own tables
+// --- tables as the command line prints them
 
 function drawRules(context) {
   const { rules } = context.block;
@@ -162,7 +162,7 @@ function drawRanks(context) {
   const keep = (row, table) => (table.columns.includes("mean rank") ? !setting || row[0].text === setting : !table.columns.includes("other setting") || all || row[0].text.endsWith(`, ${setting}`));
   const others = block.diagrams.map((each) => each.setting).filter((each) => each !== setting);
   const tables = block.ranks.map((table) => ({ ...table, notes: table.notes.filter((note) => !others.some((each) => note.toLowerCase().startsWith(`${each}:`))) }));
-  const chart = diagram ? rankChart({ title: `Mean ranks${diagram.setting ? `, ${diagram.setting}` : ""}, last epoch: a bar joins methods that are not told apart`, diagram, width: context.width }) : null;
+  const chart = diagram ? rankChart({ title: `Mean ranks${diagram.setting ? `, ${diagram.setting}` : ""}, last epoch: bars join methods that do not differ significantly`, diagram, width: context.width }) : null;
   const drawn = ownTables(block, tables, { keep, without: "setting", about: setting, own: context.protocol.name });
   return { node: [lone(block) ? oneSeed() : null, chart, drawn.node], table: drawn.table };
 }
@@ -172,13 +172,13 @@ function drawAudit(context) {
   const keep = (row, table) => level === null || !table.columns.includes("noise") || row[table.columns.indexOf("noise")].value === level;
   const about = level === null || context.block.levels.length < 2 ? "" : `noise ${level}`;
   const levels = context.block.levels.filter((each) => level === null || each.level === level);
-  const blank = [...new Set(levels.map((each) => each.unmemorised))].filter(Boolean).join(" ") || "Nothing was counted.";
+  const blank = [...new Set(levels.map((each) => each.unmemorised))].filter(Boolean).join(" ") || "No label audit was recorded for these trials.";
   return ownTables(context.block, context.block.audit, { keep, without: about && "noise", about, blank });
 }
 
-// Tables of the harness one below the other, to filter and download together; a note is said once.
-// about: what the rows kept are of, without: the column that says it; own: the protocol whose name is not repeated.
-// blank: the sentence in the place of a table without any number.
+// Tables one below the other, filtered and downloaded together; repeated notes are shown once.
+// about: the setting of the rows that are kept, without: its column, which is left out; own: protocol name to leave out.
+// blank: the sentence shown instead of a table without numbers.
 function ownTables(block, tables, { sortBy, positions, keep, without, about, own, blank }) {
   const known = new Map(block.rows.map((row) => [row.label, row.oracle]));
   const said = new Set();
@@ -217,11 +217,11 @@ function drawCompute(context) {
   const fronts = rankable(block, place);
   for (const point of points) point.front = fronts && point.whole && !points.some((each) => each.whole && each.y > point.y && each.x <= point.x);
   const chart = scatter({
-    title: `${block.metric} in % against compute${levelSuffix(block, place)}${fronts ? "; filled: nothing cheaper is better" : ""}`, points, width: context.width,
+    title: `${block.metric} in % against compute${levelSuffix(block, place)}${fronts ? "; filled: no method at the same or lower cost scores higher" : ""}`, points, width: context.width,
     xLabel: "forward passes for each training sample and epoch (doubling)", yLabel: `${block.metric} (%)`, xWords: (value) => value, empty: "No finished trial.",
   });
   const drawn = ownTables(block, [block.compute], {});
-  return { node: [chart, el("h4", {}, "The numbers"), drawn.node], table: drawn.table };
+  return { node: [chart, el("h4", {}, "Data"), drawn.node], table: drawn.table };
 }
 
 // --- the card
@@ -232,7 +232,7 @@ function drawCard(context) {
   const table = rows.length ? scrolling("Protocol card", el("table", { class: "card" },
     el("caption", {}, `${block.card.title}; every value with its source`),
     el("thead", {}, el("tr", {}, ["What", "Value", "Source"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows)))
-    : el("p", { class: "empty" }, `The catalog of this version has no ${protocol.key}: its card is with the version that ran it.`);
+    : el("p", { class: "empty" }, `This version of fernoise-bench does not define ${protocol.key}, so its protocol card is not available.`);
   const reasons = [...new Set(Object.values(block.not_applicable))];
   const refused = reasons.map((reason) => [reason, Object.keys(block.not_applicable).filter((name) => block.not_applicable[name] === reason)]);
   return { node: [
