@@ -89,7 +89,7 @@ def _is_audited(curve: Curve) -> bool:
 
 
 def _why_unmemorised(view: View, level: float | None) -> str:
-    """What keeps all methods of a level from having memorised a wrong label that is known."""
+    """Why no method of a level has a share of memorised labels."""
     done = [record for entry in view.rows for pair in view.paired(entry, level).complete for record in pair]
     audits = [audit_of(line) for record in done for line in record.epochs]
     if not done:
@@ -98,7 +98,7 @@ def _why_unmemorised(view: View, level: float | None) -> str:
         return "Not audited: no reference labels."
     if not any(audit.wrong for audit in audits):
         return "No wrong training labels: there is nothing to memorise."
-    return "Not audited: no method tells what it predicts in training."
+    return "Not audited: no method reports its predictions on training faces."
 
 
 def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:

@@ -1,6 +1,6 @@
 """Trials of a protocol that ended as one compact file, for results that are shipped: `<name>.zip`.
 
-Those that diverged are there too, without predictions: a mean over the others is one over survivors.
+Those that diverged are included, without predictions: without them means would cover successful trials only.
 Probabilities become bytes (of the validation-best and test-best epochs only what they predict), what all trials share
 is kept once. Expanding one gives ordinary trial folders, from which every number of a table comes out the same.
 """
@@ -94,7 +94,7 @@ def expand(bundle: Path, folder: Path) -> None:
                     write_atomic(folder / name, archive.read(name))
     except UNREADABLE as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise BadInput(f"{bundle} is damaged or no bundle of trials ({error}): fetch it again") from error
+        raise BadInput(f"{bundle} is damaged or not a bundle of trials ({error}): fetch it again") from error
 
 
 def _refuse_half_trials(archive: zipfile.ZipFile) -> None:

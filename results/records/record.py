@@ -105,7 +105,7 @@ class Record:
 
     @property
     def lost(self) -> bool:
-        """Whether it ended without a score, so that a mean over the others is one over survivors."""
+        """Whether it ended without a score, so that a mean over the other trials is biased."""
         return self.status.state in ("diverged", "failed")
 
     def headline(self, rule: str = "last") -> float | None:
@@ -168,7 +168,7 @@ def _load(root: Path, folder: Path) -> Record:
     """`load_record`, raising nearly anything for what a file lacks."""
     identity = read_part(folder, Identity)
     if trial_folder(root, identity.content) != folder:
-        raise BadInput(f"{folder} does not carry the name of its identity.json: remove it and run the trial again")
+        raise BadInput(f"{folder} is not named by the hash of its identity.json: remove it and run the trial again")
 
     def there(name: str) -> bool:
         return os.path.lexists(folder / name)
@@ -295,7 +295,7 @@ def _check_predictions(folder: Path, record: Record, predictions: Mapping[str, N
     chosen = {"last": len(epochs) - 1, "validation": best.validation, "oracle": best.oracle}
     for rule, epoch in chosen.items():
         probabilities = predictions[rule]
-        _require((epoch is None) == (len(probabilities) == 0), folder, f"predictions.npz and status.json: {rule}")
+        _require((epoch is None) == (len(probabilities) == 0), folder, f"predictions.npz, status.json differ: {rule}")
         if epoch is not None:
             _require(epoch < len(epochs), folder, f"status.json: best.{rule} is no epoch of epochs.jsonl")
             agree = np.array_equal(_counts(kind, probabilities, labels), recorded[epoch])

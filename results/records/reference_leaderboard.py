@@ -61,7 +61,7 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
     for trial in find_trials(runs):
         state = read_part(trial, Status).state if (trial / "status.json").is_file() else "not run"
         if state == "failed":
-            raise BadInput(f"{trial} failed: run it again, since without it the others would be survivors")
+            raise BadInput(f"{trial} failed: run it again, since means without failed trials would be biased")
         if state in ("done", "diverged"):
             groups.setdefault(_bundle_name(read_part(trial, Identity)), []).append(trial)
     folder.mkdir(exist_ok=True)
@@ -111,8 +111,8 @@ def statement(records: Sequence[Record]) -> list[str]:
         f"{words[:1].upper()}{words[1:]}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()
     ]
     return [
-        "This is the reference leaderboard that ships with fernoise-bench: small numbers from a small network, on data "
-        "that anybody can have. They show what wrong labels do, not what the methods reach.",
+        "This is the reference leaderboard that ships with fernoise-bench: results of a small network on "
+        "freely available data. They show the effect of wrong labels, not the best results the methods can reach.",
         *told,
     ]
 

@@ -90,7 +90,7 @@ def _read(path: Path, decode: Callable[[bytes], T], *, printed: bool = True) -> 
 
 def damaged(folder: Path, what: str) -> BadInput:
     """The error for a trial whose files do not hold what they must."""
-    return BadInput(f"{folder} is damaged ({what}): run the trial again, which makes it anew")
+    return BadInput(f"{folder} is damaged ({what}): run the trial again to replace it")
 
 
 def _told(error: Exception) -> str:

@@ -116,12 +116,12 @@ def judge(protocol: str, method: str, reference: Reference | None, measured: Mea
     changed = first_change(reference, traces, limits)
     if mean < low:
         status: Status = "broken"
-        reason = f"the score {mean:.4f} is below {low:.4f}, what seeds allow"
+        reason = f"the score {mean:.4f} is below {low:.4f}, unexpected from variation over seeds"
     elif mean > high:
-        status, reason = "drifted", f"the score {mean:.4f} is above {high:.4f}, what seeds allow: too good to be luck"
+        status, reason = "drifted", f"the score {mean:.4f} is above {high:.4f}, unexpected from variation over seeds"
     else:
         status, reason = ("drifted", "") if changed else ("ok", "")
-    same = "" if measured.digest != reference.digest else "; its own source is as it was, so look at what it shares"
+    same = "" if measured.digest != reference.digest else "; its own source is unchanged, so look at shared code"
     reason = "; ".join(filter(None, (reason, changed))) + (same if status != "ok" else "")
     return Finding(protocol, method, status, reason, mean, expected, low, high)
 
