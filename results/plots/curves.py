@@ -40,7 +40,7 @@ class Curves:
 
     Attributes:
         missing: methods without a complete pair.
-        unmemorised: why no curve has a memorised share, a sentence; empty where one has.
+        unmemorised: a sentence that says why no curve has a memorised share; empty where one has.
     """
 
     title: str
@@ -126,7 +126,7 @@ def draw_curves(data: Curves, path: Path) -> None:
 
 
 def _height(data: Curves) -> float:
-    """Inches: room for a label each."""
+    """The height in inches, with room for every label."""
     return max(5.0, 1.5 + 0.27 * len(data.curves))
 
 
@@ -147,7 +147,7 @@ def _fill(figure: Any, data: Curves) -> None:
 
 
 def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
-    """One line a method, named at its end."""
+    """One line for each method, labelled at its end."""
     axes.set_xlabel("epoch")
     axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y", color=PALE, linewidth=0.8)

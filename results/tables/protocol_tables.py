@@ -18,15 +18,7 @@ from .audit_tables import audit_table
 from .cell import Cell, Table, mark_best, mean_cell, percent_cell
 from .comparison_cells import cells_of_test, columns_of_test, difference_cell, words_of_test
 from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
-from .parts import (
-    label_cell,
-    leading_cells,
-    leading_columns,
-    level_words,
-    notes_of,
-    title_of,
-    unstated_cell,
-)
+from .parts import label_cell, leading_cells, leading_columns, level_words, notes_of, title_of, unstated_cell
 
 __all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
 

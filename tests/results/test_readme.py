@@ -11,7 +11,7 @@ from tabulate import tabulate
 from fernoise_bench.results.analysis.comparisons import Comparison, against_supervised, predeclared
 from fernoise_bench.results.analysis.grouping import Block
 from fernoise_bench.results.analysis.view import Expected, View, oracle_knowledge, view_of
-from fernoise_bench.results.records.record import Record, audit_of, audit_share
+from fernoise_bench.results.records.record import Record, audit_of
 from fernoise_bench.results.statistics import pairs_needed
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def last(records: list[Record]) -> float:
 
 def memorised(records: list[Record]) -> str:
     """Of the wrong training labels, those that are predicted as given after the last epoch."""
-    shares = [audit_share(record.epochs[-1], "memorised", "predicted_wrong") for record in records]
+    shares = [record.audit_share("memorised", "predicted_wrong") for record in records]
     known = [100 * share for share in shares if share is not None]
     return f"{fmean(known):.0f} %" if known else "–"
 
