@@ -1,4 +1,4 @@
-"""Paired tests, their correction, and intervals that respect clusters. NumPy, float64."""
+"""Paired tests, Holm's correction, statistical power and cluster-bootstrap intervals. NumPy, float64."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def pairs_needed(family: int) -> int:
 
 
 def what_the_design_can_show(pairs: int, family: int) -> str:
-    """Says in words whether so many pairs can decide a family of comparisons, Holm counted.
+    """Says in words whether a family of comparisons over so many pairs can reach significance after Holm's correction.
 
     Args:
         pairs: (seed, draw) pairs of each comparison, at least 1.
@@ -180,15 +180,15 @@ def what_the_design_can_show(pairs: int, family: int) -> str:
     """
     least = min(1.0, family * minimum_p(pairs))
     counted = f"{pairs} pair{'s' * (pairs != 1)}, {family} comparison{'s' * (family != 1)}: "
-    smallest = f"the smallest two-sided sign-flip p is {minimum_p(pairs):.3g}, {least:.3g} after Holm's correction; "
+    smallest = f"the smallest possible sign-flip p is {minimum_p(pairs):.3g}, {least:.3g} after Holm's correction; "
     if least < SIGNIFICANT:
         return counted + smallest + "a method that wins every pair can reach p < .05"
-    return counted + smallest + f"this design cannot reach p < .05, {pairs_needed(family)} pairs could"
+    return counted + smallest + f"this design cannot reach p < .05, which takes at least {pairs_needed(family)} pairs"
 
 
 @functools.cache
 def detectable_effect(pairs: int, family: int) -> float:
-    """The true difference that a family of comparisons would find four times in five, Holm's first step counted.
+    """The true difference that a comparison of a family detects with 80% power after Holm's first step.
 
     Simulated with a fixed seed on normal differences; good to about a tenth.
 
@@ -197,7 +197,7 @@ def detectable_effect(pairs: int, family: int) -> float:
         family: comparisons made together, at least 1.
 
     Returns:
-        In standard deviations of the paired differences; infinite where the design cannot decide at all.
+        In standard deviations of the paired differences; infinite where no outcome can be significant.
     """
     if family * minimum_p(pairs) >= SIGNIFICANT:
         return math.inf

@@ -1,7 +1,7 @@
 """Methods compared: differences on common (seed, draw) pairs, families of tests, rankings.
 
-One label a face: the sign-flip test over pairs. AUs: subjects resampled within folds decide, since the frames of one
-person are no independent sample; the sign-flip test stands beside it.
+Protocols with one label per face use the sign-flip test over pairs. Protocols of AUs resample subjects within folds,
+since frames of one person are not independent samples; the sign-flip test is given in addition.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .ranking import cliques, critical_difference, first_probability, ranks_of
 from .view import View, at_level
 
 REFERENCE = "supervised"  # what every method is compared with
-FAMILY_REFERENCE = "ensemble"  # two networks, predictions averaged: what the papers' methods must beat
-# The pre-declared family: each paper's method, or the variant that stands in where the whole of it cannot run.
+FAMILY_REFERENCE = "ensemble"  # two networks with averaged predictions: what the papers' methods must beat
+# The pre-declared family: each paper's method, or the variant that replaces it where the full method cannot run.
 FAMILY: tuple[tuple[str, ...], ...] = (
     ("recot",),
     ("cocuring",),
@@ -32,7 +32,7 @@ FAMILY: tuple[tuple[str, ...], ...] = (
 )
 
 RESAMPLES = 10_000
-LEAST_PAIRS = 2  # that rank anything: resampled, a single pair only repeats itself
+LEAST_PAIRS = 2  # needed to rank: resamples of a single pair are all the same
 _SEED = 20_240_229
 _BY_SUBJECT = "last"  # the selection rule whose counts are kept by subject
 
@@ -41,13 +41,13 @@ Levels = Sequence[float | None]
 
 @dataclass(frozen=True)
 class BySubject:
-    """A difference between AU methods on resampled subjects, trainings averaged over; as shares in [-1, 1].
+    """A difference between AU methods on resampled subjects, averaged over training runs; in [-1, 1].
 
     Attributes:
         subjects: resampled, over all folds.
-        low, high: 95% interval of this one difference.
+        low, high: 95% interval of this difference, not corrected for multiple comparisons.
         error: standard deviation of the resampled differences.
-        p: two-sided; adjusted: Holm's over the family it was made in.
+        p: two-sided; adjusted: corrected by Holm's method over its family of comparisons.
     """
 
     subjects: int
@@ -64,13 +64,13 @@ class Comparison:
 
     Attributes:
         label, against: the method and its reference.
-        differences: one a pair, the mean over folds and levels.
+        differences: one for each pair, the mean over folds and levels.
         asked: pairs there should be.
         p: of the two-sided sign-flip test; NaN without a pair.
-        adjusted: Holm's p over the family it was made in.
-        by_subject: AUs: the test that decides; None for one label a face, or where trials tested different subjects.
-        family: comparisons made together that have a pair.
-        least: Holm's p were every pair of every comparison of the family won; NaN without a pair.
+        adjusted: p corrected by Holm's method over its family of comparisons.
+        by_subject: AUs: the test that decides; None for one label per face, or where trials tested different subjects.
+        family: how many comparisons of the family have a pair.
+        least: the corrected p if every comparison of the family won all its pairs; NaN without a pair.
     """
 
     label: str
@@ -105,14 +105,14 @@ class Comparison:
 
     @property
     def can_decide(self) -> bool:
-        """Whether any outcome of the test that decides could be significant; one training says nothing of another."""
+        """Whether any outcome of the test that decides could be significant; never with a single training run."""
         if self.by_subject is None:
             return self.least < SIGNIFICANT
         return len(self.differences) >= LEAST_PAIRS and self.by_subject.subjects >= pairs_needed(self.family)
 
     @property
     def separated(self) -> bool:
-        """Whether the test that decides tells the two apart."""
+        """Whether the difference is significant in the test that decides."""
         return self.can_decide and self.deciding < SIGNIFICANT
 
 
@@ -121,14 +121,14 @@ class Ranking:
     """Methods ranked over (seed, draw) pairs, best first.
 
     Attributes:
-        labels: methods that finished all of `ranked_pairs` at every level; by name where a single pair ranks nothing.
+        labels: methods that finished all of `ranked_pairs` at every level; in order of names for a single pair.
         mean_ranks: within a pair the mean over levels, then the mean over pairs; 1 is best. NaN for a single pair.
         first: bootstrap probability of having the highest mean score; NaN for a single pair.
-        groups: positions of methods that Nemenyi's test does not tell apart, best first; none for a single pair.
+        groups: positions of methods that do not differ in Nemenyi's test, best first; none for a single pair.
         critical: its critical difference; NaN for a single method or pair.
         pairs: how many.
-        left_out: methods that lack one of them.
-        set_aside: pairs that most methods were not tried on.
+        left_out: methods that lack one of these pairs.
+        set_aside: number of pairs not counted, since most methods have no trial of them.
     """
 
     labels: tuple[str, ...]
@@ -144,13 +144,13 @@ class Ranking:
 def compare(
     view: View, entries: Sequence[Entry], reference: Entry, levels: Levels, rule: str = "last"
 ) -> tuple[Comparison, ...]:
-    """Each method against one reference, as one family. A pair enters when both have it at every level.
+    """Each method against one reference, as one family. A pair counts when both have it at every level.
 
     Args:
-        view: where the records stand.
+        view: of the records.
         entries: the methods; one without a common pair is in the result, and not in the family.
-        reference: what they are compared with.
-        levels: noise levels a pair is blocked over.
+        reference: the method they are compared with.
+        levels: noise levels that the difference of a pair is averaged over.
         rule: the selection rule.
     """
     base = scores_by_pair(view, reference, levels, rule)
@@ -180,7 +180,7 @@ def compare(
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's p of those that are there, NaN for the others."""
+    """p values corrected by Holm's method; NaN stays NaN and does not count."""
     adjusted = iter(holm([p for p in p_values if not math.isnan(p)]))
     return [math.nan if math.isnan(p) else float(next(adjusted)) for p in p_values]
 
@@ -226,7 +226,7 @@ def against_supervised(view: View, level: float | None, rule: str = "last") -> M
 
 
 def predeclared(view: View, rule: str = "last") -> tuple[Comparison, ...]:
-    """The pre-declared family: each paper's method against the two-network ensemble, blocked over the levels of all.
+    """The pre-declared family: each paper's method against the two-network ensemble, averaged over their common levels.
 
     Empty without the ensemble, without any paper's method, or without a level that all have.
     """
@@ -245,9 +245,9 @@ def main_entry(view: View, method: str) -> Entry | None:
 
 
 def ranked_pairs(view: View, levels: Levels) -> tuple[Pair, ...]:
-    """The pairs that methods are ranked over: those expected, else those most methods were tried on at all levels.
+    """The pairs that methods are ranked over: those expected, else those that most methods have at all levels.
 
-    What a few methods alone were tried on says nothing of the others, and a method that lacks a pair is not ranked.
+    A method that lacks one of these pairs is not ranked, so pairs that only a few methods have are not used.
     """
     pairs = _asked(view, levels)
     if view.expected_pairs:
@@ -285,7 +285,7 @@ def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
 def ranked_scores(view: View, levels: Levels, rule: str, pairs: Sequence[Pair]) -> dict[str, list[dict[Pair, float]]]:
     """By label, a method's headlines by pair at each level, of the methods that can be ranked over some pairs.
 
-    They finished every one of these at every level and lost no other one there, by diverging or failing.
+    They finished all these pairs at every level and have no trial there that diverged or failed.
     """
     found = {}
     for entry in view.rows:
@@ -304,6 +304,6 @@ def scores_by_pair(view: View, entry: Entry, levels: Levels, rule: str) -> dict[
 
 
 def _asked(view: View, levels: Levels) -> tuple[Pair, ...]:
-    """The pairs there should be at all of the levels."""
+    """The pairs expected at all levels."""
     first, *others = (view.pairs(level) for level in levels)
     return tuple(pair for pair in first if all(pair in each for each in others))

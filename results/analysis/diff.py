@@ -1,4 +1,4 @@
-"""Two sets of records cell by cell: what is new, missing, the same to the byte, and changed within or beyond noise."""
+"""Two sets of records compared cell by cell: new, missing, the same bytes, changed within or beyond chance."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DiffVerdict = Literal["same bytes", "within", "beyond", "unjudged", "new", "miss
 
 VERDICTS: tuple[DiffVerdict, ...] = ("beyond", "unjudged", "missing", "new", "within", "same bytes")
 
-_CHANCE = 0.05  # of calling any cell beyond noise where all changes are noise
-_ENOUGH = 6  # degrees of freedom with which a method's spread is its own: four seeds on either side
+_CHANCE = 0.05  # of a false alarm: of any cell being "beyond" where all changes are random
+_ENOUGH = 6  # degrees of freedom from which on a method's own spread is used: four seeds in both sets
 
 
 class Key(NamedTuple):
-    """What makes two trials the same cell, whatever the version of the code: all but seed and draw."""
+    """What two trials of the same cell share, whatever the version of the code: all but seed and draw."""
 
     protocol: str
     profile: str
@@ -35,12 +35,12 @@ class Key(NamedTuple):
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """Cells whose spread over seeds is pooled where a method's own are too few to tell."""
+        """Cells whose spread over seeds is pooled where a method has too few seeds."""
         return self.protocol, self.profile, self.source
 
     @property
     def own_group(self) -> tuple[str, str, str, str]:
-        """Those of one method, at all its levels and folds."""
+        """The cells of one method, at all its levels and folds."""
         return *self.group, self.method
 
 
@@ -52,8 +52,8 @@ class Difference:
         key: the cell.
         verdict: one of VERDICTS.
         metric: "accuracy" or "f1".
-        left, right: mean over the trials both have, or over each one's own where they share none; NaN for none.
-        limit: how far apart the means may lie by chance; NaN where nothing tells.
+        left, right: mean over the pairs both have, or over all of each where they share none; NaN for none.
+        limit: the largest difference of the means that chance explains; NaN where no spread is known.
         pairs: finished (seed, draw) pairs left and right.
         lost, gained: pairs that are finished on the left alone, on the right alone.
         fields: names of the identity's fields that differ between the trials of the two.
@@ -72,7 +72,7 @@ class Difference:
 
     @property
     def alarming(self) -> bool:
-        """Whether it must be looked at: gone, beyond noise, not to be judged, or with fewer finished trials."""
+        """Whether it needs attention: missing, beyond chance, unjudged, or with fewer finished trials."""
         return self.verdict in ("beyond", "unjudged", "missing") or bool(self.lost)
 
 
@@ -92,19 +92,19 @@ def differences(
 ) -> tuple[Difference, ...]:
     """What changed from one set of records to the other, cell by cell, in order of protocol and method.
 
-    A cell has changed beyond noise when its means lie further apart than two draws of that many seeds would in one of
-    twenty comparisons of as many changed cells. The spread over seeds is pooled over a method's levels and folds, both
-    sides, or where those are too few over all methods of the protocol; Student's t.
+    A cell has changed beyond chance when its means differ by more than a t test allows at the 5% level, Bonferroni
+    corrected over all changed cells. The spread over seeds is pooled over a method's levels and folds in both sets, or
+    over all methods of the protocol where a method has too few seeds.
 
     Args:
-        left, right: the records; unfinished ones count as not there, of several versions of one the newest counts.
+        left, right: the records; unfinished ones do not count; of several versions of a trial the newest counts.
         bytes_of: a digest of each finished trial's predictions, by ("left" or "right", folder).
     """
     sides = [_by_cell(left), _by_cell(right)]
     keys = sorted({*sides[0], *sides[1]})
     before, after = ({key: side.get(key, _Side({})) for key in keys} for side in sides)
     changed = [key for key in keys if _is_changed(before[key], after[key], bytes_of)]
-    # trials that are the same on both sides tell of a spread once
+    # trials that are the same on both sides count once for the spread
     once = {key: before[key] if key in changed else _Side({**before[key].trials, **after[key].trials}) for key in keys}
     again = {key: after[key] for key in changed}
     own, shared = (_pooled(group, once, again) for group in (lambda key: key.own_group, lambda key: key.group))
@@ -142,7 +142,7 @@ def _key(record: Record) -> Key:
 
 
 def _is_changed(before: _Side, after: _Side, bytes_of: Mapping[tuple[str, str], str]) -> bool:
-    """Whether both have trials, and not the same ones to the byte."""
+    """Whether both have trials, and of other pairs or with other predictions."""
     if not before.trials or not after.trials:
         return False
     common = before.trials.keys() & after.trials.keys()
@@ -197,7 +197,7 @@ def _difference(key: Key, before: _Side, after: _Side, changed: bool, reach: flo
 
 
 def _alone(one: _Side, other: _Side) -> tuple[Pair, ...]:
-    """Pairs finished on one side alone; none where the other has nothing to compare with."""
+    """Pairs finished on one side only; none where the other side has no finished trial."""
     return tuple(sorted(one.trials.keys() - other.trials.keys())) if other.trials else ()
 
 
@@ -214,7 +214,7 @@ def _verdict(before: _Side, after: _Side, changed: bool, difference: float, limi
 
 
 def _fields(before: _Side, after: _Side, common: Sequence[Pair]) -> list[str]:
-    """What differs in the identities of one trial of both, seed and draw aside."""
+    """The fields that differ between the identities of a trial of each side, except seed and draw."""
     if not before.trials or not after.trials:
         return []
     pair = common[0] if common else None

@@ -24,13 +24,13 @@ K = TypeVar("K", bound=Hashable)
 # the option that chooses among the values of a field of the comparability key
 _CHOSEN_BY = {"profile": "--profile", "recipe": "--recipe", "source": "--synthetic or --real"}
 
-# what a pair is called that lacks a fold, the gravest first
-_GRAVEST = ("diverged", "failed", "interrupted", "running")
+# the states that a pair without all its folds can have, the most serious first
+_MOST_SERIOUS = ("diverged", "failed", "interrupted", "running")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Records of one comparability key, and what tells the key from the other blocks' ("" when alone)."""
+    """Records of one comparability key, and how the key differs from those of other blocks ("" for one block)."""
 
     records: tuple[Record, ...]
     distinction: str = ""
@@ -56,7 +56,7 @@ def blocks(records: Sequence[Record], *, allow_mixed: bool = False, what: str = 
     Args:
         records: at least one.
         allow_mixed: return a block for each key instead of refusing.
-        what: they cannot share; a table can be printed with --allow-mixed, anything else cannot.
+        what: the name of what is made ("table", "figure"); only for a table the message offers --allow-mixed.
 
     Raises:
         BadInput: no records; or more than one key, naming the fields that differ.
@@ -102,7 +102,7 @@ def field_of(key: Any, dotted: str) -> str:
 
 
 def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Entry, ...]:
-    """Records by method, the named methods first, then the others by name; a named one without records is there too.
+    """Records by method, the named methods first, then the others by name; a named one without records is included.
 
     A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
     """
@@ -119,8 +119,8 @@ def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Ent
 
 
 def most_tried(found: Sequence[Entry]) -> dict[str, Entry]:
-    """By method, the entry that counts where only one can: of several versions that with most trials, the first of
-    those. Methods without records are absent.
+    """By method, the version with the most trials, or the first of several such; for where only one version can be
+    shown. Methods without records are absent.
     """
     chosen: dict[str, Entry] = {}
     for entry in found:
@@ -183,7 +183,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Paired:
-    """Trials of one method at one level by (seed, draw) pair, ready for any number to be taken of them.
+    """Trials of one method at one level by (seed, draw) pair.
 
     Attributes:
         pairs: the complete ones.
@@ -221,7 +221,7 @@ class Paired:
 
     @cached_property
     def _alone(self) -> tuple[Record, ...]:
-        """The trial of each pair where that is one; empty where pairs have folds."""
+        """The trial of each pair; empty where pairs have several folds."""
         return tuple(done[0] for done in self.complete) if all(len(done) == 1 for done in self.complete) else ()
 
 
@@ -254,7 +254,7 @@ def pair_up(records: Sequence[Record], pairs: Sequence[Pair], folds: Collection[
 
 def _pair_state(members: Sequence[Record | None]) -> str:
     states = {record.state for record in members if record is not None}
-    for state in _GRAVEST:
+    for state in _MOST_SERIOUS:
         if state in states:
             return state
     return "incomplete" if states else "not run"

@@ -1,4 +1,4 @@
-"""Ranks of methods: how sure the first place is, which methods a design cannot tell apart, how settings agree."""
+"""Ranks of methods: probability of the first place, significance groups, rank correlation between settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GRID = np.linspace(-9.0, 9.0, 3_601)
 
 
 def ranks_of(scores: ArrayLike) -> Floats:
-    """Ranks within each block, 1 for the highest score, equal scores sharing the mean of their places.
+    """Ranks within each block, 1 for the highest score, equal scores sharing their mean rank.
 
     Args:
         scores: [N, K], finite: blocks by methods.
@@ -52,7 +52,7 @@ def first_probability(scores: ArrayLike, n: int, seed: int) -> Floats:
     if n < 1:
         raise ValueError("n must be at least 1")
     means = _times_drawn(len(values), n, seed) @ values / len(values)
-    # sums in another order differ in the last bits: what rounding alone tells apart is equal
+    # sums in another order differ in the last bits: differences of that size count as equal
     first = means >= means.max(axis=1, keepdims=True) - 1e-12 * np.abs(values).max()
     share: Floats = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     return share
@@ -131,7 +131,7 @@ def cliques(mean_ranks: Sequence[float], difference: float) -> tuple[tuple[int, 
 
 
 def group_letters(groups: Sequence[Sequence[int]], methods: int) -> tuple[str, ...]:
-    """The groups of each method as group_letters, "a" the best: methods that share a letter are not told apart."""
+    """The groups of each method as letters, "a" the best: methods that share a letter do not differ significantly."""
     return tuple("".join(_letter(g) for g, group in enumerate(groups) if i in group) for i in range(methods))
 
 
@@ -168,8 +168,8 @@ def kendall_interval(
 ) -> tuple[float, float]:
     """Percentile 95% interval of Kendall's τ over methods: would other methods be ranked alike too?
 
-    Whole families are resampled, since the variants of a method stand and fall together. Pairs of a method with its own
-    copy are equal in both rankings and do not count.
+    Whole families are resampled, since variants of a method score alike. A method drawn twice is equal to its copy in
+    both rankings; such pairs do not count.
 
     Args:
         left: [K] scores in one setting.
@@ -185,7 +185,7 @@ def kendall_interval(
     names = sorted(set(families))
     if len(names) < 4:
         return math.nan, math.nan
-    # a resample is how often each method is in it: with the signs of all pairs, τ of every resample at once
+    # a resample is a count for each method; with the signs of all pairs it gives τ of every resample at once
     counts = _times_drawn(len(names), n, seed)[:, np.searchsorted(names, families)]
     dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
     shared, of_x, of_y = (((counts @ signs) * counts).sum(axis=1) for signs in (dx * dy, dx * dx, dy * dy))

@@ -1,4 +1,4 @@
-"""AU results by subject: the true sample of an AU experiment is its people, not its frames. NumPy, float64."""
+"""Bootstrap of AU results over subjects, since frames of one subject are not independent. NumPy, float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables share: what was expected of a block of records, its rows, title and notes."""
+"""A block of records as its tables show it: rows, levels, folds, metric, and what was expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DECIMALS = {"accuracy": 2, "f1": 1}  # of the metric in percent, as the papers p
 
 @dataclass(frozen=True)
 class Expected:
-    """What a table should hold; what is missing shows as not run. Empty: whatever there is.
+    """What a table should hold; missing trials show as "not run". An empty field means whatever the records have.
 
     Attributes:
         methods: rows, in this order; methods found beyond them follow.
@@ -45,7 +45,7 @@ class View:
         rows: methods, or their versions.
         levels, folds: shown and needed.
         not_applicable: methods that have no records here, with the reason.
-        metric: "accuracy" or "f1"; "score" while no trial has come far enough to say.
+        metric: "accuracy" or "f1"; "score" while no trial has written its environment.json.
         names: the classes or AUs.
     """
 
@@ -96,7 +96,7 @@ class View:
 
     @cached_property
     def _paired(self) -> dict[tuple[str, float | None], Paired]:
-        """What was paired up so far."""
+        """The trials that were paired up so far, by method and level."""
         return {}
 
     @property
@@ -139,7 +139,7 @@ def at_level(entry: Entry, level: float | None) -> tuple[Record, ...]:
 
 
 def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
-    """What the trials knew that no one has outside an experiment, by name."""
+    """Names of what the trials used that is unknown outside an experiment, such as the noise rate."""
     return tuple(sorted({known for record in records for known in record.environment.oracle_knowledge}))
 
 

@@ -40,7 +40,7 @@ class Curves:
 
     Attributes:
         missing: methods without a complete pair.
-        unmemorised: why no curve has a memorised share, a sentence; empty where one has.
+        unmemorised: a sentence that says why no curve has a memorised share; empty where one has.
     """
 
     title: str
@@ -89,7 +89,7 @@ def _is_audited(curve: Curve) -> bool:
 
 
 def _why_unmemorised(view: View, level: float | None) -> str:
-    """What keeps all methods of a level from having memorised a wrong label that is known."""
+    """Why no method of a level has a share of memorised labels."""
     done = [record for entry in view.rows for pair in view.paired(entry, level).complete for record in pair]
     audits = [audit_of(line) for record in done for line in record.epochs]
     if not done:
@@ -98,7 +98,7 @@ def _why_unmemorised(view: View, level: float | None) -> str:
         return "Not audited: no reference labels."
     if not any(audit.wrong for audit in audits):
         return "No wrong training labels: there is nothing to memorise."
-    return "Not audited: no method tells what it predicts in training."
+    return "Not audited: no method reports its predictions on training faces."
 
 
 def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
@@ -126,7 +126,7 @@ def draw_curves(data: Curves, path: Path) -> None:
 
 
 def _height(data: Curves) -> float:
-    """Inches: room for a label each."""
+    """The height in inches, with room for every label."""
     return max(5.0, 1.5 + 0.27 * len(data.curves))
 
 
@@ -147,7 +147,7 @@ def _fill(figure: Any, data: Curves) -> None:
 
 
 def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
-    """One line a method, named at its end."""
+    """One line for each method, labelled at its end."""
     axes.set_xlabel("epoch")
     axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y", color=PALE, linewidth=0.8)

@@ -1,4 +1,4 @@
-"""The critical-difference diagram: methods on an axis of mean ranks, bars over those that are not told apart."""
+"""The critical-difference diagram: methods on an axis of mean ranks, bars join those that do not differ."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ranking_of(
     if len(ranking.labels) < 2:
         raise BadInput("there is nothing to rank: fewer than two methods have finished every (seed, draw) pair")
     if ranking.pairs < LEAST_PAIRS:
-        raise BadInput(f"one seed: no ranking; a diagram takes {LEAST_PAIRS} (seed, draw) pairs: run with --seeds 2")
+        raise BadInput(f"one seed: no ranking; a diagram needs {LEAST_PAIRS} (seed, draw) pairs: run with --seeds 2")
     several = "all levels" if len(levels) > 1 else "" if levels == (None,) else level_words(levels[0])
     what = ", ".join(filter(None, [f"mean ranks by {view.metric_words}", RULE_WORDS[rule], several]))
     drawn = {entry.label: marked(entry, entry.label) for entry in view.rows}
@@ -101,7 +101,7 @@ def _critical(axes: Any, ranking: Ranking, count: int) -> None:
     pairs = f"{ranking.pairs} pair{'s' * (ranking.pairs != 1)}"
     words = f"critical difference {ranking.critical:.1f} (Nemenyi, α = .05, {pairs})"
     if ranking.critical >= count - 1:
-        axes.text(1, -0.5, f"{words}: none of these methods can be told apart", va="center", size=9)
+        axes.text(1, -0.5, f"{words}: no two of these methods differ significantly", va="center", size=9)
         return
     axes.plot([1, 1 + ranking.critical], [-0.5, -0.5], color="black", linewidth=1.5, marker="|")
     axes.text(1 + ranking.critical, -0.5, f"  {words}", va="center", size=9)

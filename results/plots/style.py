@@ -1,4 +1,4 @@
-"""What all figures share: colours, the style, and a file whose bytes follow from what is drawn."""
+"""What all figures share: colours, the style, and how they are saved reproducibly."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stored trials: what their files hold, how they are written, read, cached and shipped."""
+"""Stored trials: the content of their files, and how these are written, read, cached and shipped."""

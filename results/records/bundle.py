@@ -1,8 +1,8 @@
-"""Trials of a protocol that ended as one compact file, for results that are shipped: `<name>.zip`.
+"""Finished and diverged trials of a protocol in one compact file, `<name>.zip`, for results that are shipped.
 
-Those that diverged are there too, without predictions: a mean over the others is one over survivors.
-Probabilities become bytes (of the validation-best and test-best epochs only what they predict), what all trials share
-is kept once. Expanding one gives ordinary trial folders, from which every number of a table comes out the same.
+Those that diverged are included, without predictions: without them means would cover successful trials only.
+Probabilities are stored as bytes (of the epochs best on validation and test only the predicted labels), and what all
+trials share is stored once. Expanding gives ordinary trial folders, which give the same number in every table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def write_bundle(root: Path, folders: Iterable[Path], target: Path) -> None:
-    """Writes trials that ended as a bundle, atomically; the same trials give the same bytes.
+    """Writes finished and diverged trials as a bundle, atomically; the same trials give the same bytes.
 
     Args:
         root: the output folder.
@@ -72,7 +72,7 @@ def expand(bundle: Path, folder: Path) -> None:
     """Makes ordinary trial folders of a bundle below `folder`, which must not hold others.
 
     Raises:
-        BadInput: damaged, or an entry that no bundle has; nothing is left behind then.
+        BadInput: the bundle is damaged or has an unknown entry; no file is left behind then.
     """
     try:
         with zipfile.ZipFile(bundle) as archive:
@@ -94,7 +94,7 @@ def expand(bundle: Path, folder: Path) -> None:
                     write_atomic(folder / name, archive.read(name))
     except UNREADABLE as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise BadInput(f"{bundle} is damaged or no bundle of trials ({error}): fetch it again") from error
+        raise BadInput(f"{bundle} is damaged or not a bundle of trials ({error}): fetch it again") from error
 
 
 def _refuse_half_trials(archive: zipfile.ZipFile) -> None:
@@ -128,9 +128,9 @@ def expanded(bundle: Path, cache: Path) -> Path:
 
 
 def _compact(predictions: Arrays) -> dict[str, NDArray[Any]]:
-    """Bytes for the last epoch's probabilities, decisions for the others': a class [N], or each AU's presence [N, L].
+    """The last epoch's probabilities as bytes, of the other epochs predictions: a class [N], or AUs present [N, L].
 
-    `rows` tells which shared rows they are of.
+    `rows` identifies the shared rows they belong to.
     """
     single = predictions["labels"].ndim == 1
     packed: dict[str, NDArray[Any]] = {
@@ -144,19 +144,19 @@ def _compact(predictions: Arrays) -> dict[str, NDArray[Any]]:
 
 
 def _decided(probabilities: NDArray[Any], *, single: bool) -> NDArray[np.uint8]:
-    """What probabilities predict; of no epoch nothing."""
+    """The labels that probabilities predict; empty where there is no such epoch."""
     if not single:
         return (probabilities >= THRESHOLD).astype(np.uint8)
     return probabilities.argmax(1).astype(np.uint8) if len(probabilities) else np.zeros(0, np.uint8)
 
 
 def _as_halves(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
-    """Probabilities times 255, rounded; 127.5 becomes 128, so whatever reaches one half still does."""
+    """Probabilities times 255, rounded; 127.5 becomes 128, so that probabilities of at least 0.5 stay so."""
     return np.rint(np.asarray(probabilities, np.float64) * 255).astype(np.uint8)
 
 
 def _as_bytes(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
-    """Probabilities times 255; where rounding would move the highest class, the others give way."""
+    """Probabilities times 255; where rounding would change the most probable class, the others are lowered."""
     found = np.rint(np.asarray(probabilities, np.float64) * 255).astype(np.int64)
     best = probabilities.argmax(1)
     rows = np.arange(len(found))
@@ -177,7 +177,7 @@ def _expanded(compact: Arrays) -> dict[str, NDArray[Any]]:
 
 
 def _rows_of(shared: Mapping[str, Arrays], compact: Arrays) -> Arrays:
-    """The shared rows a trial's predictions are of."""
+    """The shared rows that a trial's predictions belong to."""
     for rows in shared.values():
         if hashlib.sha256(rows["sample_id"].tobytes()).digest()[:8] == compact["rows"].tobytes():
             return rows
@@ -185,7 +185,7 @@ def _rows_of(shared: Mapping[str, Arrays], compact: Arrays) -> Arrays:
 
 
 def _plain(path: Path) -> bytes:
-    """A text of a trial, in the fewest bytes."""
+    """A text file of a trial as compact JSON."""
     lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
     return "".join(f"{canonical_json(json.loads(line))}\n" for line in lines).encode()
 

@@ -1,8 +1,8 @@
-"""Numbers of finished trials, remembered: a table of thousands of records need not read their predictions again.
+"""A cache of the numbers of finished trials, so that tables need not read all predictions again.
 
 An entry is found by the SHA-256 of what it was made from: the predictions, the other files of the trial, and the code
-that reads them. While size and time of the files stay as they were, they are not even hashed. It is kept in a file of
-the user's own, which may be deleted at any time; without it everything is read anew.
+that reads them. Files whose size and time have not changed are not hashed again. The cache is a file in the user's
+cache folder, which may be deleted at any time; then all trials are read again.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ create index if not exists by_root on records (root);
 
 
 def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], list[str]]:
-    """`load_records`, with the numbers of trials that were read before. Their epochs are read when first asked for.
+    """`load_records` with a cache of trials that were read before; their epochs are read when first accessed.
 
     Args:
         root: the output folder.
-        folder: where the numbers are kept; None: the user's cache folder. One that cannot be used changes nothing.
+        folder: where the numbers are kept; None: the user's cache folder. One that cannot be used is ignored.
     """
     place = (cache_folder() if folder is None else folder) / _NAME
     try:
@@ -60,7 +60,7 @@ def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], l
 
 
 def cache_folder(name: str = "") -> Path:
-    """A folder of the user's own that may be deleted at any time; it is made. A private one where there is no home."""
+    """A folder of the user's own that may be deleted at any time; it is made. A temporary one without a home folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fernoise-bench" / name
     with contextlib.suppress(OSError):
         base.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def cache_folder(name: str = "") -> Path:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile: going through millions of small objects, none of them garbage, is most of it."""
+    """Without garbage collection, which would take most of the time for millions of live small objects."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -84,7 +84,7 @@ def uncollected() -> Iterator[None]:
 
 
 class StoredEpochs(Sequence[EpochLine]):
-    """A trial's epochs, read when one is asked for; the last one, which most tables need alone, is at hand.
+    """A trial's epochs, read when first accessed; the last one, which is all most tables need, is already there.
 
     Args:
         folder: the trial's.
@@ -124,14 +124,14 @@ class StoredEpochs(Sequence[EpochLine]):
 
 @dataclass
 class _Reader:
-    """Reads trials of one output folder, from what is known where it still holds; notes what is new.
+    """Reads trials of one output folder, from the cache where it is up to date; collects new entries.
 
     Attributes:
         where: the folder's full name.
         known: by the name of a trial's folder, its stamp and value.
-        found: name, stamp, digest and value of what is new.
-        seen: names that were asked for.
-        shared: parts of records by their bytes: what many trials have in common is decoded, and kept, once.
+        found: name, stamp, digest and value of new entries.
+        seen: names that were loaded.
+        shared: parts of records by their bytes: what many trials have in common is decoded and kept once.
     """
 
     connection: sqlite3.Connection
@@ -146,7 +146,7 @@ class _Reader:
         name = f"{self.where}/{inside}"
         self.seen.add(name)
         stamp = _stamp(str(folder))
-        if stamp is None:  # not finished: little to read, and it will change
+        if stamp is None:  # not finished: quick to read, and it will change
             return load_record(root, folder)
         if name in self.known and self.known[name][0] == stamp:
             with contextlib.suppress(*_DAMAGED):
@@ -162,7 +162,7 @@ class _Reader:
         return record
 
     def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:
-        """The record of the same files elsewhere, or of before they were touched; None in a folder of another name."""
+        """The record of the same files before they were moved or touched; None in a folder of another name."""
         row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
         with contextlib.suppress(*_DAMAGED):
             record = None if row is None else _decoded(inside, folder, row[0], self.shared)
@@ -178,7 +178,7 @@ def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], lis
     result = load_records(root, reader.load)
     gone = [(name,) for name in reader.known if name not in reader.seen]
     if reader.found or gone:
-        with contextlib.suppress(sqlite3.Error), connection:  # a full disk loses the numbers, not the answer
+        with contextlib.suppress(sqlite3.Error), connection:  # on a full disk only the cache entries are lost
             new = [(name, where, stamp, digest, value) for name, stamp, digest, value in reader.found]
             connection.executemany("insert or replace into records values (?, ?, ?, ?, ?)", new)
             connection.executemany("delete from records where folder = ?", gone)
@@ -201,7 +201,7 @@ def _digest(folder: Path) -> str:
 
 @cache
 def _version() -> str:
-    """Of the code that turns files into numbers: what other code made is never used."""
+    """A digest of the code that turns files into numbers: entries of other versions are not used."""
     readers = (records, schema, trial_files, metrics, store, files, subject_counts)
     sources = (*(str(module.__file__) for module in readers), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
@@ -211,10 +211,10 @@ def _version() -> str:
 
 
 class _Entry(Struct, array_like=True):
-    """A finished record. What many trials have in common comes first, encoded: it is decoded, and kept, once.
+    """A finished record. What many trials have in common is encoded first, to be decoded and kept once.
 
     Attributes:
-        own: of the identity, what belongs to the trial alone.
+        own: the fields of the identity that differ between trials.
         subjects: names, and type, shape and bytes of their counts.
     """
 

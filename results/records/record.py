@@ -51,12 +51,12 @@ class Record:
     Attributes:
         folder: the trial's folder below the output folder, with slashes.
         identity, status: as stored.
-        environment: as stored; NOT_WRITTEN where a trial that is not done did not come so far.
-        epochs: one line an epoch, in order.
+        environment: as stored; NOT_WRITTEN where an unfinished trial has not written it.
+        epochs: one line for each epoch, in order.
         scores: by selection rule; None where the protocol has no validation set. Empty unless done. "last_five" is the
             mean of each value over the last five epochs, or over all of fewer.
         scores_without_copies: the same over test rows that are no exact copy of a training image; empty without copies.
-        subjects: AUs: the last epoch's counts apart for each subject; None for one label a face.
+        subjects: AUs: the last epoch's counts for each subject; None for one label per face.
     """
 
     folder: str
@@ -90,7 +90,7 @@ class Record:
 
     @property
     def pair(self) -> tuple[int, int]:
-        """(seed, draw): what two methods have in common when they are compared."""
+        """(seed, draw), by which the trials of two methods are paired."""
         return self.identity.seed, self.identity.draw
 
     @property
@@ -105,7 +105,7 @@ class Record:
 
     @property
     def lost(self) -> bool:
-        """Whether it ended without a score, so that a mean over the others is one over survivors."""
+        """Whether it ended without a score, so that a mean over the other trials is biased."""
         return self.status.state in ("diverged", "failed")
 
     def headline(self, rule: str = "last") -> float | None:
@@ -119,7 +119,7 @@ class Record:
         return None if score is None else score.per_label[position]
 
     def audit_share(self, part: str, whole: str, epoch: int = -1) -> float | None:
-        """One audit count of an epoch as a share of another, in [0, 1]; None where there is nothing to share."""
+        """One audit count of an epoch as a share of another, in [0, 1]; None if one is missing or 0 is divided by."""
         audit = audit_of(self.epochs[epoch])
         share, total = getattr(audit, part), getattr(audit, whole)
         return None if share is None or not total else float(share / total)
@@ -137,13 +137,15 @@ def load_records(root: Path, load: Callable[[Path, Path], Record] | None = None)
         load: reads one trial, given the root and its folder; None: `load_record`.
 
     Returns:
-        The records, and one message naming each trial that is damaged: such a trial is in no record.
+        The records, and one message for each damaged trial, which has no record.
     """
     records, messages = [], []
     read = load_record if load is None else load
     for folder in find_trials(root):
         try:
-            if any(not path.name.startswith(".") for path in folder.iterdir()):  # else killed before it wrote anything
+            if any(
+                not path.name.startswith(".") for path in folder.iterdir()
+            ):  # an empty folder: stopped before it wrote anything
                 records.append(read(root, folder))
         except (BadInput, OSError) as error:
             messages.append(printable(str(error)))
@@ -165,10 +167,10 @@ def load_record(root: Path, folder: Path) -> Record:
 
 
 def _load(root: Path, folder: Path) -> Record:
-    """`load_record`, raising nearly anything for what a file lacks."""
+    """`load_record`, which may raise other errors for missing or wrong content."""
     identity = read_part(folder, Identity)
     if trial_folder(root, identity.content) != folder:
-        raise BadInput(f"{folder} does not carry the name of its identity.json: remove it and run the trial again")
+        raise BadInput(f"{folder} is not named by the hash of its identity.json: remove it and run the trial again")
 
     def there(name: str) -> bool:
         return os.path.lexists(folder / name)
@@ -203,7 +205,7 @@ def score_of(kind: Kind, counts: Counts | NDArray[np.int64]) -> Score:
 
 
 def headline_of(kind: Kind, counts: Counts | NDArray[np.int64]) -> float:
-    """The headline of `score_of`, alone: tables of epochs need no more."""
+    """The headline of `score_of` alone, for curves over epochs."""
     return metrics.accuracy_of(counts) if kind == "single" else metrics.mean_f1_of(counts)
 
 
@@ -218,12 +220,12 @@ def mean_score(scores: Sequence[Score]) -> Score:
 
 
 def audit_of(line: EpochLine) -> Audit[int]:
-    """The audit counts of an epoch; those that are not there are None."""
+    """The audit counts of an epoch; missing ones are None."""
     return line.audit or Audit()
 
 
 def differing_fields(keys: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The dotted names of the fields that are not equal in all keys, sorted; a field some lack counts as differing."""
+    """The dotted names of the fields that are not equal in all keys, sorted; a field that some lack differs."""
     flat = [dict(_flatten(key)) for key in keys]
     names = {name for key in flat for name in key}
     return sorted(name for name in names if len({key.get(name) for key in flat}) > 1)
@@ -256,7 +258,7 @@ def _scores(
 
 
 def _check_together(folder: Path, record: Record) -> None:
-    """What is right by itself must fit together."""
+    """Checks that environment, status and epochs agree with each other."""
     task, epochs = record.environment.task, record.epochs
     numbered = [line.epoch for line in epochs] == list(range(len(epochs)))
     _require(numbered, folder, "epochs.jsonl skips an epoch")
@@ -271,7 +273,7 @@ def _check_together(folder: Path, record: Record) -> None:
 
 
 def _wrong_shape(line: EpochLine, task: Task) -> str:
-    """Which counts of an epoch are not of so many classes or AUs; an empty string where none is."""
+    """Which counts of an epoch do not fit the number of classes or AUs; an empty string where all fit."""
     rows = len(task.names)
     columns = rows if task.kind == "single" else 4
     for name, counts in asdict(line.test).items():
@@ -284,7 +286,7 @@ def _wrong_shape(line: EpochLine, task: Task) -> str:
 
 
 def _check_predictions(folder: Path, record: Record, predictions: Mapping[str, NDArray[Any]]) -> None:
-    """Predictions must give the very counts that their epochs recorded, and the oracle must be the best epoch."""
+    """Predictions must give the counts that their epochs recorded, and the oracle must be the best epoch."""
     kind, best, epochs = record.environment.task.kind, record.status.best, record.epochs
     labels = predictions["labels"]
     _require(len(labels) > 0, folder, "predictions.npz holds no rows")
@@ -295,7 +297,7 @@ def _check_predictions(folder: Path, record: Record, predictions: Mapping[str, N
     chosen = {"last": len(epochs) - 1, "validation": best.validation, "oracle": best.oracle}
     for rule, epoch in chosen.items():
         probabilities = predictions[rule]
-        _require((epoch is None) == (len(probabilities) == 0), folder, f"predictions.npz and status.json: {rule}")
+        _require((epoch is None) == (len(probabilities) == 0), folder, f"predictions.npz, status.json differ: {rule}")
         if epoch is not None:
             _require(epoch < len(epochs), folder, f"status.json: best.{rule} is no epoch of epochs.jsonl")
             agree = np.array_equal(_counts(kind, probabilities, labels), recorded[epoch])

@@ -1,4 +1,4 @@
-"""The reference leaderboard that ships with the package: `results/reference/*.zip`, a bundle a protocol and seed."""
+"""The reference leaderboard that ships with the package: `results/reference/*.zip`, a bundle per protocol and seed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_predictions(record: Record, runs: Path) -> dict[str, NDArray[Any]]:
     Raises:
         BadInput: they are missing or damaged.
     """
-    folders = (root / record.folder for root in chain([runs], _expanded(FOLDER)))  # own trials expand no bundle
+    folders = (root / record.folder for root in chain([runs], _expanded(FOLDER)))  # bundles are expanded only if needed
     folder = next((folder for folder in folders if folder.is_dir()), runs / record.folder)
     return read_arrays(folder / "predictions.npz")
 
@@ -49,7 +49,7 @@ def _expanded(folder: Path) -> Iterator[Path]:
 
 
 def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
-    """Writes the trials of an output folder that are done or diverged as bundles that ship, one a protocol and seed.
+    """Writes the trials of an output folder that are done or diverged as bundles, one for each protocol and seed.
 
     Returns:
         The bundles written.
@@ -61,7 +61,7 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
     for trial in find_trials(runs):
         state = read_part(trial, Status).state if (trial / "status.json").is_file() else "not run"
         if state == "failed":
-            raise BadInput(f"{trial} failed: run it again, since without it the others would be survivors")
+            raise BadInput(f"{trial} failed: run it again, since means without failed trials would be biased")
         if state in ("done", "diverged"):
             groups.setdefault(_bundle_name(read_part(trial, Identity)), []).append(trial)
     folder.mkdir(exist_ok=True)
@@ -82,16 +82,16 @@ def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record]
 
     Args:
         runs: the folder.
-        named: the user asked for this folder: what ships is not what is meant.
+        named: the user named this folder, so the shipped records do not replace it.
 
     Returns:
-        Records, a message for each damaged trial, and what to tell at the command line ("" for the user's own).
+        Records, a message for each damaged trial, and a notice for the command line ("" for the user's own trials).
     """
     records, damaged = load_cached(runs)
     if named or records or damaged or find_trials(runs):
         return records, damaged, ""
     records, damaged = shipped_records()
-    # for the command line; what the records are, for whoever reads a page of them, is `statement`
+    # a notice for the command line; a page describes the records with `statement`
     told = (
         f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench; "
         "trials of your own take its place"
@@ -111,8 +111,8 @@ def statement(records: Sequence[Record]) -> list[str]:
         f"{words[:1].upper()}{words[1:]}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()
     ]
     return [
-        "This is the reference leaderboard that ships with fernoise-bench: small numbers from a small network, on data "
-        "that anybody can have. They show what wrong labels do, not what the methods reach.",
+        "This is the reference leaderboard that ships with fernoise-bench: results of a small network on "
+        "freely available data. They show the effect of wrong labels, not the best results the methods can reach.",
         *told,
     ]
 
@@ -140,11 +140,11 @@ def _encoder_words(record: Record) -> str:
 
 def _device_words(record: Record) -> str:
     device = record.environment.device or "an unknown device"
-    return "a CPU" if device.partition(",")[0].lower() == "cpu" else device  # with what it vectorises with, or without
+    return "a CPU" if device.partition(",")[0].lower() == "cpu" else device  # with or without its vector instructions
 
 
 def _seeds(records: Sequence[Record]) -> str:
-    """Seeds a method; fewer than two rank nothing."""
+    """The number of seeds of each method; one seed gives no ranking."""
     by_method: dict[str, set[int]] = {}
     for record in records:
         by_method.setdefault(record.method, set()).add(record.identity.seed)

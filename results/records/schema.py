@@ -1,6 +1,6 @@
-"""What the files of a trial hold: identity, environment, status and epochs; `trial_files` reads and writes them.
+"""The content of a trial's files: identity, environment, status and epochs; `trial_files` reads and writes them.
 
-Fields that are not named here may hold anything. A field that may be None is None where it is not there, too.
+Further fields are allowed and not checked. A missing field that may be None is None.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _WITHIN_KEY = ("method", "fold", "level", "draw", "seed", "teachers", "aux")
 
 
 class Augmentation(Struct, frozen=True):
-    """Of a recipe's augmentation, what tables tell: the side of the pictures in pixels."""
+    """The part of a recipe's augmentation that tables show: the side of the pictures in pixels."""
 
     crop: Positive | None = None
 
 
 class Recipe(Struct, frozen=True):
-    """Of a recipe, what tables tell."""
+    """The part of a recipe that tables show."""
 
     epochs: Positive | None = None
     encoder: Name = "unknown"
@@ -48,7 +48,7 @@ class Recipe(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """Of the settings that all methods share, what tables tell."""
+    """The part of the settings shared by all methods that tables show."""
 
     recipe: Recipe = Recipe()
     precision: str = "fp32"
@@ -57,7 +57,7 @@ class Settings(Struct, frozen=True):
 
 
 class ProtocolIdentity(Struct, frozen=True):
-    """The protocol and its version, with the fingerprint of all it measures at the profile."""
+    """The protocol, its version, and the fingerprint of its definition at the profile."""
 
     name: Name
     version: Count
@@ -85,7 +85,7 @@ class DataIdentity(Struct, frozen=True):
 
 
 class Setting(NamedTuple):
-    """How a protocol was run: what must be alike before trials of several protocols are put beside each other."""
+    """How a protocol was run: what must be equal to compare trials of several protocols."""
 
     profile: ProfileName
     source: Source
@@ -94,17 +94,17 @@ class Setting(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Such as ("small profile", "real faces"), and what is unusual."""
+        """Such as ("small profile", "real faces"), and what differs from the default."""
         partial = ("partial copy of the data",) * self.partial
         recipe = () if self.recipe == "protocol" else (f"{self.recipe} recipe",)
         return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe
 
 
 class Identity(Struct, frozen=True):
-    """What makes a trial the one it is.
+    """What identifies a trial.
 
     Attributes:
-        content: all of identity.json as it stands, which is what is hashed.
+        content: all of identity.json, which is hashed into the trial's id.
         key, version: IDs of its comparability key, of the method's source and parameters.
     """
 
@@ -134,16 +134,16 @@ class Identity(Struct, frozen=True):
 
 
 def identity_of(content: Mapping[str, Any]) -> Identity:
-    """The identity that content of identity.json tells; ValueError naming the field that is not as it must be."""
+    """The identity in the content of identity.json; ValueError naming a field that is invalid."""
     found = msgspec.convert(content, Identity)
     key = trial_id(comparability_key(content))
     return replace(found, content=content, key=key, version=trial_id(content["method"]))
 
 
 def comparability_key(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for two trials to share a table: an identity's content without what tells its trials apart.
+    """What must be equal for two trials to share a table: an identity's content without the fields below.
 
-    That is method, fold, level, draw and seed, and the teachers and auxiliary labels that follow from them.
+    Left out are method, fold, level, draw and seed, and the teachers and auxiliary labels that follow from them.
     """
     return {name: value for name, value in content.items() if name not in _WITHIN_KEY}
 
@@ -152,7 +152,7 @@ def comparability_key(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Task(Struct, frozen=True):
-    """One label a face or AUs, their names, and the protocol's metric."""
+    """One label per face or AUs, their names, and the protocol's metric."""
 
     kind: Kind
     names: Annotated[tuple[Name, ...], Meta(min_length=1)]
@@ -160,7 +160,7 @@ class Task(Struct, frozen=True):
 
 
 class Noise(Struct, frozen=True):
-    """The noise of the training labels: the rate asked for, the rate there is, the hash of the changed labels."""
+    """The noise of the training labels: the nominal and the realised rate, the hash of the changed labels."""
 
     kind: str = ""
     mask: str = ""
@@ -169,7 +169,7 @@ class Noise(Struct, frozen=True):
 
 
 class TeacherCost(Struct, frozen=True):
-    """What it took to train a teacher."""
+    """Time and passes it took to train a teacher."""
 
     name: Name
     id: Name
@@ -211,7 +211,7 @@ class Environment(Struct, frozen=True):
 
     @property
     def known(self) -> bool:
-        """Whether the trial came as far as writing it."""
+        """Whether the trial has written it."""
         return bool(self.task.names)
 
 
@@ -228,7 +228,7 @@ class Best(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How far a trial came. One that is done has its epochs, seconds and best epochs."""
+    """The state of a trial. A finished one has its epochs, seconds and best epochs."""
 
     state: State
     reason: str | None = None
@@ -256,7 +256,7 @@ class TeacherStatus(Struct, frozen=True):
 
 # --- epochs.jsonl
 
-# Audit counts that are shares of one another: the first never without the second.
+# Pairs of audit counts: the first is never there without the second.
 _TOGETHER = (
     ("entries", "wrong"), ("kept", "kept_right"), ("targets", "targets_right"), ("targets", "changed"),
     ("targets_right", "damaged"), ("changed", "changed_right"),
@@ -264,7 +264,7 @@ _TOGETHER = (
 
 
 class Audit(Struct, Generic[T], frozen=True, gc=False):
-    """What a method did with wrong labels in an epoch; None where its steps did not tell.
+    """What a method did with wrong labels in an epoch; None where its steps did not report it.
 
     Attributes:
         entries: label entries seen that have a reference; wrong: of those, given label differs from the reference.

@@ -1,4 +1,4 @@
-"""The trial store: files that appear whole or not at all, trial identities, folders and locks.
+"""Ids and folders of trials.
 
 A trial is the folder `OUT/<protocol>@<version>/<method>/<trial_id>/`; its id is a hash of what is in identity.json.
 """
@@ -21,9 +21,9 @@ def trial_id(identity: Mapping[str, Any]) -> str:
 
 
 def trial_folder(out: Path, identity: Mapping[str, Any]) -> Path:
-    """Where a trial lives: `out/<protocol>@<version>/<method>/<trial_id>`. Nothing is made.
+    """The folder of a trial: `out/<protocol>@<version>/<method>/<trial_id>`. It is not created.
 
-    A colon in a name becomes a full stop, any other character that is awkward in a path an underscore.
+    A colon in a name becomes a full stop, any other special character an underscore.
     """
     protocol, method = identity["protocol"], identity["method"]
     return out / _slug(f"{protocol['name']}@{protocol['version']}") / _slug(method["name"]) / trial_id(identity)

@@ -1,4 +1,4 @@
-"""Counts of a trial apart for each subject."""
+"""Confusion counts of a trial for each subject."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True, eq=False)
 class Subjects:
-    """Confusion counts of a trial's test rows, apart for each subject. Equal only to itself.
+    """Confusion counts of a trial's test rows for each subject. Instances compare by identity.
 
     Attributes:
         names: the subjects, sorted.

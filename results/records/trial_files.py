@@ -1,4 +1,4 @@
-"""A trial's files, read and written by their one definition, `schema`: what cannot be read again is not written."""
+"""Reads and writes a trial's files as `schema` defines them; content that could not be read is not written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_part(folder: Path, kind: type[Part]) -> Part:
     """identity.json, environment.json or status.json of a trial's folder.
 
     Raises:
-        BadInput: the file is missing or damaged, or a field is not as it must be; the message names it.
+        BadInput: the file is missing or damaged, or a field is invalid; the message names it.
     """
     found: Part = _read(folder / _FILE_OF[kind], _DECODE[kind])
     return found
@@ -44,7 +44,7 @@ def write_part(folder: Path, part: Identity | Environment | Status | TeacherStat
     """Writes identity.json, environment.json or status.json, atomically. Returns its content.
 
     Raises:
-        ValueError: a field is not as it must be; the message names it. Nothing is written then.
+        ValueError: a field is invalid; the message names it. Nothing is written then.
     """
     content: dict[str, Any] = part.content if isinstance(part, Identity) else msgspec.to_builtins(part)
     _check(content, _DECODE[type(part)])
@@ -77,7 +77,7 @@ def _check(content: Mapping[str, Any], decode: Callable[[bytes], object]) -> Non
 
 
 def _read(path: Path, decode: Callable[[bytes], T], *, printed: bool = True) -> T:
-    """A file's content; what tables print of it must not steer a terminal."""
+    """A file's content; control characters are refused, since tables print it in a terminal."""
     raw = read_content(path)
     try:
         text, found = raw.decode(), decode(raw)
@@ -89,12 +89,12 @@ def _read(path: Path, decode: Callable[[bytes], T], *, printed: bool = True) -> 
 
 
 def damaged(folder: Path, what: str) -> BadInput:
-    """The error for a trial whose files do not hold what they must."""
-    return BadInput(f"{folder} is damaged ({what}): run the trial again, which makes it anew")
+    """The error for a trial whose files are damaged."""
+    return BadInput(f"{folder} is damaged ({what}): run the trial again to replace it")
 
 
 def _told(error: Exception) -> str:
-    """What is wrong, after the dotted name of the field."""
+    """The error message after the dotted name of the field."""
     found = _PLACE.fullmatch(str(error))
     what, place = found.groups() if found else (str(error) or type(error).__name__, "")
     what = what.replace("`str` matching regex '\\\\S'", "`str` that is not blank")

@@ -1,10 +1,10 @@
-"""Regression checks: what was measured, held against references. Pure functions of numbers.
+"""Regression checks: measurements compared with references. Pure functions of numbers.
 
-Two questions about a method on a protocol. Does it learn as well as before: is its score inside the range of the
-reference's seeds, widened by that range on either side? And does it compute the same: is every number of every epoch
-of the same seeds as it was, as far as rounding lets it be? How far that is, is measured when references are written:
-echoes repeat a seed with a learning rate that differs by a millionth, and how far their numbers come apart from the
-seed's is what rounding may do: little in the first epochs, more in later ones.
+A method on a protocol is checked in two ways. Does it learn as well as before: is its score inside the range of the
+reference's seeds, widened by that range on either side? And does it compute the same: does every number of every epoch
+of the same seeds agree up to rounding? The effect of rounding is measured when references are written: echoes repeat a
+seed with a learning rate that differs by a millionth, and the differences of their numbers from the seed's, small in
+the first epochs and larger in later ones, are what rounding can cause.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Status = Literal["ok", "drifted", "broken", "new", "missing"]
 
 STATUSES: tuple[Status, ...] = ("broken", "drifted", "missing", "new", "ok")
 REGRESSIONS = frozenset({"broken", "drifted", "missing"})
-SAFETY = 4.0  # how often the reach of the echoes a number may differ: they are few, and other machines round otherwise
-DIGITS = 7  # references keep as many
+SAFETY = 4.0  # allowed differences are this multiple of those of echoes: these are few, and machines round differently
+DIGITS = 7  # significant digits of stored references
 PRECISION = 1e-5  # relative; what float32 sums differ by from machine to machine before a step is taken
 SCORE = "right"
 CHECKED = (0, 1)  # seeds that a check runs
@@ -32,12 +32,12 @@ CHECKED = (0, 1)  # seeds that a check runs
 
 @dataclass(frozen=True)
 class Reference:
-    """What a method did on a protocol when the reference was written.
+    """The numbers of a method on a protocol when the reference was written.
 
     Attributes:
         digest: of the method's source, to tell a changed method from a changed harness.
         seeds: the trace of each seed from 0 on.
-        reach: by name and epoch, how far echoes came apart from their seed; never falling.
+        reach: by name and epoch, the largest difference of an echo from its seed so far.
     """
 
     digest: str
@@ -52,7 +52,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a method did just now.
+    """The numbers of a method as it is now.
 
     Attributes:
         digest: of the method's source.
@@ -71,10 +71,10 @@ class Finding:
         protocol, method: names.
         status: "ok", "drifted" (other numbers), "broken" (no result, or a worse one), "new" (no reference) or "missing"
             (only a reference).
-        reason: one line; empty where all is well.
+        reason: one line; empty for "ok".
         score: mean over the seeds measured, or None.
         expected: mean of the same seeds in the reference, or None.
-        lowest, highest: what the score may be.
+        lowest, highest: the allowed range of the score.
     """
 
     protocol: str
@@ -88,7 +88,7 @@ class Finding:
 
 
 def score(trace: Trace) -> float:
-    """What a trace is ranked by: the mean probability of the right label after the last epoch."""
+    """The score of a trace: the mean probability of the right label after the last epoch."""
     return float(trace[SCORE][-1] or 0.0)
 
 
@@ -116,12 +116,12 @@ def judge(protocol: str, method: str, reference: Reference | None, measured: Mea
     changed = first_change(reference, traces, limits)
     if mean < low:
         status: Status = "broken"
-        reason = f"the score {mean:.4f} is below {low:.4f}, what seeds allow"
+        reason = f"the score {mean:.4f} is below {low:.4f}, unexpected from variation over seeds"
     elif mean > high:
-        status, reason = "drifted", f"the score {mean:.4f} is above {high:.4f}, what seeds allow: too good to be luck"
+        status, reason = "drifted", f"the score {mean:.4f} is above {high:.4f}, unexpected from variation over seeds"
     else:
         status, reason = ("drifted", "") if changed else ("ok", "")
-    same = "" if measured.digest != reference.digest else "; its own source is as it was, so look at what it shares"
+    same = "" if measured.digest != reference.digest else "; its own source is unchanged, so look at shared code"
     reason = "; ".join(filter(None, (reason, changed))) + (same if status != "ok" else "")
     return Finding(protocol, method, status, reason, mean, expected, low, high)
 

@@ -1,4 +1,4 @@
-"""References of regression checks on disk: one JSON file a suite, the reasons for its numbers included."""
+"""References of regression checks on disk: one JSON file for each suite, with the reasons for its updates."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class References:
         gone: frozenset[EntryName],
         note: Mapping[str, Any],
     ) -> References:
-        """The references with some written anew and some taken out, and the note on why."""
+        """The references with some replaced and some removed, and a note with the reason."""
         kept = {pair: entry for pair, entry in self.entries.items() if pair not in gone}
         return References(
             {**self.protocols, **protocols}, dict(sorted({**kept, **entries}.items())), (*self.history, note)
@@ -76,7 +76,7 @@ def load(folder: Path, suite: str) -> References:
         why = f"{type(error).__name__}: {printable(str(error))}"
         raise BadInput(f"{path}: not references of a check ({why}); restore the file") from error
     if format != FORMAT:
-        raise BadInput(f"{path}: format {format}, this version reads {FORMAT}; write it anew with --update")
+        raise BadInput(f"{path}: format {format}, this version reads {FORMAT}; write it again with --update")
     entries = {_pair(name): entry for name, entry in found.entries.items()}
     return References(found.protocols, entries, found.history)
 
@@ -97,7 +97,7 @@ class _File(Struct):
 
 
 def _check(raw: bytes, found: _File) -> None:
-    """ValueError where the numbers of an entry do not fit together, or text says more than it shows."""
+    """ValueError where the numbers of an entry do not fit together, or text holds control characters."""
     if not is_printable(raw.decode()):
         raise ValueError("a name holds control characters")
     msgspec.convert(found.history, tuple[_Note, ...])
@@ -115,7 +115,7 @@ def _check(raw: bytes, found: _File) -> None:
 
 
 def save(folder: Path, suite: str, references: References) -> None:
-    """Writes the references of a suite, one series a line, so that a change of one reads as such."""
+    """Writes the references of a suite, one series per line, so that diffs show which series changed."""
     entries = {"/".join(pair): _plain(entry) for pair, entry in references.entries.items()}
     content = {"format": FORMAT, "history": references.history, "protocols": references.protocols, "entries": entries}
     write_atomic(path_of(folder, suite), (_lines(content) + "\n").encode())

@@ -12,12 +12,12 @@ from ..tables.cell import Cell, Table
 from ..tables.render import render
 from .compare import REGRESSIONS, STATUSES, Finding
 
-# What XML has no place for: most control characters, halves of pairs, and two that are no characters.
+# What XML 1.0 does not allow: most control characters, surrogates, and two noncharacters.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def counts(findings: Sequence[Finding]) -> str:
-    """How many of each status, the gravest first: "1 broken, 55 ok"."""
+    """How many of each status, the most serious first: "1 broken, 55 ok"."""
     number = Counter(finding.status for finding in findings)
     return ", ".join(f"{number[status]} {status}" for status in STATUSES if number[status])
 
@@ -28,7 +28,7 @@ def failed(findings: Sequence[Finding]) -> bool:
 
 
 def table(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> Table:
-    """One row a method and protocol, the gravest status first."""
+    """One row for each method and protocol, the most serious status first."""
     ordered = sorted(findings, key=lambda finding: STATUSES.index(finding.status))
     rows = tuple(
         (
@@ -48,12 +48,12 @@ def table(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) 
     )
     title = f"check {suite}: {counts(findings)}"
     return Table(
-        title, ("protocol", "method", "status", "score", "reference", "seeds allow", "what is other"), rows, notes
+        title, ("protocol", "method", "status", "score", "reference", "allowed range", "what differs"), rows, notes
     )
 
 
 def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> str:
-    """A summary for the page of a CI run: the verdict, what is not as it was, and the rest folded away."""
+    """A summary for the page of a CI run: the verdict, what changed, and all findings folded away."""
     notable = [finding for finding in findings if finding.status != "ok"]
     verdict = "regressions" if failed(findings) else "no regression"
     parts = [f"## fernoise-bench check, {suite}: {verdict}", f"{counts(findings)}."]
@@ -64,7 +64,7 @@ def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = (
 
 
 def junit(suite: str, findings: Sequence[Finding], seconds: float) -> str:
-    """JUnit XML: a test case a method and protocol; regressions fail, what is new is skipped."""
+    """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped."""
     regressions = sum(finding.status in REGRESSIONS for finding in findings)
     new = sum(finding.status == "new" for finding in findings)
     attributes = {

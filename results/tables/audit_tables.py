@@ -1,6 +1,6 @@
-"""The audit page of a protocol: what became of wrong labels, when they were memorised, by class, and what it cost.
+"""The audit of a protocol: wrong labels memorised, corrected or left out, in all and by class, and compute.
 
-Counts come from each epoch's line: the auditor's, which no method can reach.
+Counts are those the harness's auditor wrote into each epoch's line; methods have no access to them.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _SHARES = {
     "kept, precision": ("kept_right", "kept"),
     "kept, recall": ("kept_right", "right"),
     "relabelled, precision": ("changed_right", "changed"),
-    "damaged": ("damaged", "targets_right"),
+    "right labels changed": ("damaged", "targets_right"),
 }
 _LABELS_NOTES = (
-    "In %. Memorised, recovered: of the wrong training labels, those predicted as given, as the reference says. "
-    "Kept: what was trained on with its given label; precision: the share of it that is right; recall: the share of "
-    "what is right that it holds. Damaged: of the right labels, those changed to a wrong one. Mended: of the wrong "
-    "labels, those changed to the reference. Selective learning (ReCoT, MLCR, -selective) leaves labels out at random, "
-    "right ones too, to balance an AU, which lowers its recall.",
-    "Noise: the share of wrong labels given, and left in what the last epoch trained on (a changed label counts as "
-    "trained on; soft targets count as their most probable label). A method that neither selects nor relabels trains "
-    "on what is given.",
+    "In %. Memorised, recovered: of the wrong training labels, those predicted as given, as the reference label. Kept: "
+    "labels trained on as given; precision: the share of them that is right; recall: the share of the right labels "
+    "that is kept. Right labels changed: of the right labels, those changed to a wrong one. Corrected: of the wrong "
+    "labels, those changed to the reference label. Selective learning (ReCoT, MLCR, -selective) leaves out labels at "
+    "random, right ones too, to balance an AU, which lowers its recall.",
+    "Noise: the share of wrong labels, given: in the training set, left: in what the last epoch trained on (changed "
+    "labels count as trained on; soft targets count as their most probable label). A method that neither selects nor "
+    "relabels trains on the labels as given.",
 )
 _BY_CLASS = {
     "right labels kept": ("kept_right", "right"),
-    "right labels damaged": ("damaged", "targets_right"),
+    "right labels changed": ("damaged", "targets_right"),
     "wrong labels memorised": ("memorised", "predicted_wrong"),
 }
 
@@ -52,7 +52,7 @@ _BY_CLASS = {
 def audit_table(
     records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False
 ) -> tuple[Table, ...]:
-    """What became of the training labels at the last epoch: memorised, recovered, kept, relabelled, damaged, left.
+    """The training labels at the last epoch: memorised, recovered, kept, relabelled, wrongly changed, corrected.
 
     Args:
         records: at least one.
@@ -68,10 +68,10 @@ def audit_table(
 def audit_page(
     records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False, blank: bool = False
 ) -> tuple[Table, ...]:
-    """The whole page: the audit of labels, in all and by class, memorisation by epoch, test recall by class, compute.
+    """All audit tables: training labels in all and by class, memorisation by epoch, test recall by class, compute.
 
     Arguments and errors as for `audit_table`. All but the first and the last are there only where records have them;
-    with `blank`, that of memorisation also where no label was wrong, for a reader that says so in its place.
+    with `blank`, that of memorisation also where no label was wrong, for a page that says so in its place.
     """
     return tuple(table for view in views_of(records, expected, allow_mixed=allow_mixed) for table in _page(view, blank))
 
@@ -100,7 +100,7 @@ def _rows(view: View, cells: Callable[[Entry, float | None], Sequence[Cell]]) ->
 
 def _labels_table(view: View) -> Table:
     numbers: dict[str, Number] = {name: _share(*parts) for name, parts in _SHARES.items()}
-    numbers["mended"] = lambda record: _mended(audit_of(record.epochs[-1]))
+    numbers["corrected"] = lambda record: _corrected(audit_of(record.epochs[-1]))
     numbers["noise given"] = lambda record: record.audit_share("wrong", "entries")
     numbers["noise left"] = lambda record: noise_left(audit_of(record.epochs[-1]))
     rows = _rows(view, partial(_percents, view, list(numbers.values()), brief=False))
@@ -111,8 +111,8 @@ def _labels_table(view: View) -> Table:
 def noise_left(audit: Audit[int]) -> float | None:
     """The share of wrong labels among those an epoch trained on, from its audit counts; None where it had none.
 
-    A label counts when it was kept, or changed; a network each where there are several. Without counts of what was
-    kept all are; without counts of what was changed none is; without either it is the noise given.
+    A label counts when it was kept or changed, once for each network. Without counts of kept labels, all count as
+    kept; without counts of changed labels, none counts as changed; without either it is the noise given.
     """
     audit = with_kept(audit)
     if audit.kept is None or audit.kept_right is None:
@@ -122,9 +122,9 @@ def noise_left(audit: Audit[int]) -> float | None:
 
 
 def with_kept(audit: Audit[int]) -> Audit[int]:
-    """Audit counts, of all labels or of a class, with those of steps without weights, which keep all that is known.
+    """Audit counts, of all labels or of a class; steps that report no weights count as keeping every known label.
 
-    Where a method reports the labels it trained on, what it kept are those it did not change.
+    Where a method reports the labels it trained on, those it did not change count as kept.
     """
     if audit.kept_right is not None:
         return audit
@@ -151,7 +151,7 @@ def _share(part: str, whole: str) -> Number:
     return number
 
 
-def _mended(audit: Audit[int]) -> float | None:
+def _corrected(audit: Audit[int]) -> float | None:
     if audit.targets is None or audit.targets_right is None:
         return None
     return _ratio(audit.changed_right, audit.targets - audit.targets_right)
@@ -173,7 +173,7 @@ def _memorised_table(view: View) -> Table:
     numbers = [partial(share, epoch=epoch) for epoch in epochs]
     rows = _rows(view, partial(_percents, view, numbers))
     notes = [
-        "In %: of the wrong training labels, those predicted as given. The whole curves: fernoise-bench figure "
+        "In % of the wrong training labels: those predicted as given. Curves over all epochs: fernoise-bench figure "
         f"{view.protocol}.",
     ]
     columns = (*leading_columns(view), *(f"epoch {epoch + 1}" for epoch in epochs))
@@ -191,7 +191,7 @@ def shown_epochs(count: int) -> tuple[int, ...]:
 
 
 def _class_tables(view: View) -> Iterator[Table]:
-    """What became of labels at the last epoch, by reference class or AU, over the records that counted so."""
+    """The labels at the last epoch by reference class or AU, over the records that have counts by class."""
     counted = [replace(entry, records=tuple(filter(_counted_by_class, entry.records))) for entry in view.rows]
     view = replace(view, rows=tuple(counted))
     word = "class" if view.metric == "accuracy" else "AU"
@@ -200,7 +200,7 @@ def _class_tables(view: View) -> Iterator[Table]:
         rows = _rows(view, partial(_percents, view, numbers))
         if any(cell.value is not None for row in rows for cell in row[len(leading_columns(view)) :]):
             notes = [
-                f"In % of the {' '.join(what.split()[:2])} of each {word} that training saw; – where there is none."
+                f"In % of the {' '.join(what.split()[:2])} of each {word} seen in training; – where there is none."
             ]
             title = title_of(view, f"{what}, by {word}, last epoch")
             yield Table(title, (*leading_columns(view), *view.names), rows, notes_of(view, notes, rows))
@@ -225,7 +225,7 @@ def _class_share(part: str, whole: str, at: int) -> Number:
 def _recall_table(view: View) -> Table:
     numbers = [partial(Record.label_score, position=at) for at in range(len(view.names))]
     rows = _rows(view, partial(_percents, view, numbers))
-    notes = ["In %: of the test faces of each class, those predicted as such; – for a class without a test face."]
+    notes = ["In % of the test faces of each class: those predicted as that class; – for a class without a test face."]
     title = title_of(view, "test recall by class, last epoch")
     return Table(title, (*leading_columns(view), *view.names), rows, notes_of(view, notes, rows))
 
@@ -237,15 +237,15 @@ def _compute_table(view: View) -> Table:
     devices = devices_of(view)
     columns = (
         *leading_columns(view),
-        *("networks", "views", "forwards a sample", "backwards a sample"),
+        *("networks", "views", "forwards per sample", "backwards per sample"),
         *(f"{what} ({device})" for device in devices for what in ("seconds", "peak MB")),
-        *("teachers, seconds", "oracle knowledge"),
+        *("seconds of teachers", "oracle knowledge"),
     )
     rows = _rows(view, lambda entry, level: _compute_cells(entry, level, devices))
     notes = [
-        "Means over finished trials. Forwards and backwards: of one encoder on one image, per training row and epoch. "
-        "Seconds: training, on the processor of a CPU trial. Teachers: what it took to make the ones a trial learns "
-        "from, not in its seconds; several trials share one.",
+        "Means over finished trials. Forwards and backwards: passes of one image through one encoder, per training "
+        "sample and epoch. Seconds: of training; on a CPU, processor time. Teachers: training time of those a trial "
+        "learns from, not included in its seconds; several trials share a teacher.",
         *notes_on_seconds(view),
         *_teacher_notes(view),
     ]
@@ -280,11 +280,11 @@ def _teacher_cell(records: Sequence[Record]) -> Cell:
 
 
 def _teacher_notes(view: View) -> list[str]:
-    """Each teacher by name: how many were made, what they took in all, how many trials shared them."""
+    """Each teacher by name: how many were trained, in how many seconds together, and how many trials share them."""
     found = [each for record in view.block.records if record.done for each in record.environment.teachers]
     notes = []
     for name, uses in grouped(found, lambda teacher: teacher.name).items():
         made = {teacher.id: teacher.seconds for teacher in uses}
         seconds = math.fsum(made.values())
-        notes.append(f"Teacher {name}: {len(made)} made in {seconds:.0f} seconds, shared by {len(uses)} trials.")
+        notes.append(f"Teacher {name}: {len(made)} trained in {seconds:.0f} seconds, shared by {len(uses)} trials.")
     return notes

@@ -17,18 +17,18 @@ class Cell:
 
     Attributes:
         text: what is printed.
-        value: the number behind it in the column's unit, full precision; None for words and for nothing.
+        value: its number in the column's unit, full precision; None for words and empty cells.
         spread: standard deviation (n - 1) over pairs, in the same unit; None for fewer than two.
-        n_ok: pairs that are complete and entered; None where the cell is no mean over pairs.
-        n_all: pairs there should be.
-        status: what the missing pairs are ("2/3, 1 diverged"), "not run" or "reported only"; empty where all are there.
+        n_ok: complete pairs in the mean; None where the cell is not a mean over pairs.
+        n_all: expected pairs.
+        status: the state of missing pairs ("2/3, 1 diverged"), "not run" or "reported only"; empty if none is.
         best: the highest value of its column among cells without missing pairs.
         printed: the number as a paper prints it ("59.70", "84.86*"), or a name without its dagger, for what is read by
             programs; empty: value or text is.
         mark: "best" or "second" where a paper's table marks its cells, as words; bold and brackets show it to people.
         flags: what is wrong with a printed number or where it comes from, or oracle knowledge behind a name: kinds of
             flags, with semicolons between.
-        repeats: the same as in the row above, which people need not read again.
+        repeats: the same as in the row above, so that it is not printed again.
     """
 
     text: str
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to render. Every row has a cell for each column; notes are sentences; so many columns name a row."""
+    """A table to render. Rows have a cell for each column; notes are sentences; `headers` columns name a row."""
 
     title: str
     columns: tuple[str, ...]
@@ -56,7 +56,7 @@ class Table:
 
 
 def minus(text: str) -> str:
-    """Numbers with the sign people read."""
+    """The text with minus signs instead of hyphens."""
     return text.replace("-", "−")
 
 

@@ -9,28 +9,29 @@ from ..analysis.comparisons import BySubject, Comparison
 from ..analysis.grouping import MISSING
 from .cell import Cell, minus
 
-SMALLEST_P = 0.001  # that is printed as a number
+SMALLEST_P = 0.001  # smaller ones are printed as "<0.001"
 
 
 def words_of_test(comparisons: Sequence[Comparison], metric: str, family: str) -> str:
-    """Which test decides, a sentence or two.
+    """Which test decides about significance, in one or two sentences.
 
     Args:
         comparisons: made together.
         metric: of the view, "f1" for AUs.
-        family: what Holm's correction is over ("the methods of a level").
+        family: the comparisons that Holm's correction covers ("all methods at a noise level").
     """
     if any(each.by_subject is not None for each in comparisons):
         return (
-            f"AUs: the test by subjects decides. It resamples whole subjects within folds, with trainings averaged "
-            f"over; 95%: of each difference by itself; p: two-sided, Holm's over {family}. Beside it p by pairs, the "
-            "sign-flip test over (seed, draw) pairs: it speaks of other trainings, not of other people."
+            "AUs: the test by subjects decides. It resamples whole subjects within folds and averages over training "
+            "runs; 95%: the interval of each difference, not corrected for multiple comparisons; p: two-sided, "
+            f"Holm-corrected over {family}. p by pairs: the sign-flip test over (seed, draw) pairs, which tells "
+            "whether a difference would recur in new training runs, not whether it would recur on new subjects."
         )
-    words = f"p: two-sided sign-flip test over (seed, draw) pairs; Holm's over {family}."
+    words = f"p: two-sided sign-flip test over (seed, draw) pairs, Holm-corrected over {family}."
     if metric == "f1":
         words += (
-            " For AUs a test by subjects should decide; it needs the last epoch's counts by subject, the same subjects "
-            "in all trials: here there is none."
+            " For AUs a test by subjects should decide, but it needs counts by subject at the last epoch, of the same "
+            "subjects in all trials, which these trials do not have."
         )
     return words
 
@@ -41,7 +42,7 @@ def columns_of_test(by_subject: bool) -> tuple[str, ...]:
 
 
 def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
-    """The p that decides and, for AUs, the interval before it and the sign-flip p behind it."""
+    """The p that decides; for AUs the interval of the difference before it and the sign-flip p after it."""
     pairs = Cell(MISSING) if found is None else p_cell(found.adjusted)
     if not by_subject:
         return [pairs]
@@ -51,12 +52,12 @@ def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
 
 
 def interval_words(found: BySubject) -> str:
-    """The interval in points: "−0.40 to +2.10"."""
+    """The interval in percentage points: "−0.40 to +2.10"."""
     return minus(f"{100 * found.low:+.2f} to {100 * found.high:+.2f}")
 
 
 def difference_cell(found: Comparison) -> Cell:
-    """Points of difference with their spread: "+1.20 ± 0.40", with "(6/8)" where pairs are missing."""
+    """The difference in points with its standard deviation: "+1.20 ± 0.40", with "(6/8)" where pairs are missing."""
     if not found.differences:
         return Cell(MISSING)
     mean, deviation, n = 100 * found.mean, 100 * found.spread, len(found.differences)

@@ -1,4 +1,4 @@
-"""What trials cost and what they knew, as cells and a note."""
+"""Compute and oracle knowledge of trials, as cells and a note."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def seconds_cell(records: Sequence[Record], device: str) -> Cell:
 
 
 def notes_on_seconds(view: View) -> list[str]:
-    """How seconds were measured, where not all in the same way: then they are not comparable."""
+    """Says that seconds may not be comparable where trials ran under different engines or numbers of workers."""
     places = [record.environment for record in view.block.records if record.done]
     ways = unique(sorted(f"{place.engine} × {place.workers}" for place in places))
     if len(ways) < 2:
         return []
-    return [f"Seconds were measured under different engines and numbers of workers: {', '.join(ways)}."]
+    return [f"Seconds may not be comparable: engines and numbers of workers differ ({', '.join(ways)})."]
 
 
 def per_sample(record: Record, what: str) -> float:
-    """The "forwards" or "backwards" of a finished trial, a training row and epoch."""
+    """The "forwards" or "backwards" of a finished trial, per training row and epoch."""
     total = sum(getattr(line.compute, what) for line in record.epochs)
     return float(total / (record.environment.rows_per_epoch * len(record.epochs)))
 
@@ -44,6 +44,6 @@ def most_cell(counts: Iterable[int]) -> Cell:
 
 
 def oracle_cell(records: Sequence[Record]) -> Cell:
-    """What trials knew that no one has outside an experiment."""
+    """What trials used that is unknown outside an experiment, such as the noise rate."""
     done = any(record.done for record in records)
     return Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING))

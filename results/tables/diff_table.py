@@ -6,48 +6,47 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ..analysis.diff import VERDICTS, Difference, Key
+from ..analysis.diff import VERDICTS, Difference, DiffVerdict, Key
 from ..analysis.grouping import MISSING
 from ..analysis.view import DECIMALS
 from .cell import Cell, Table, minus
 
 
 def difference_table(found: Sequence[Difference], names: tuple[str, str]) -> Table:
-    """The cells that are not the same to the byte or have other trials, what needs looking at first; how many of each.
+    """The cells that changed or have other trials, those that need attention first, and the number of each verdict.
 
     Args:
         found: as `differences` returns them.
         names: of the two sets of records.
     """
-    shown = sorted((e for e in found if e.verdict != "same bytes" or e.lost or e.gained), key=_gravity)
+    shown = sorted((e for e in found if e.verdict != "same bytes" or e.lost or e.gained), key=_severity)
     counts = Counter(each.verdict for each in found)
     notes = [
-        "Cells: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]) + ".",
-        "In %, means over the (seed, draw) pairs both have. Limit: what chance alone keeps all changed cells within, "
-        "19 times in 20; from the spread over seeds of the method, or where those are few of the protocol's cells. "
-        "Unjudged: no cell of the protocol has two seeds.",
+        "Cells: " + ", ".join(f"{counts[verdict]} {_words(verdict)}" for verdict in VERDICTS if counts[verdict]) + ".",
+        "In %, means over the (seed, draw) pairs both have. Limit: the largest difference that chance explains, at the "
+        "95% level over all changed cells together; from the standard deviation over seeds, of the method or, if it "
+        "has few seeds, of the protocol. Unjudged: no limit, since no cell of the protocol has two seeds.",
     ]
-    columns = ("verdict", "protocol", "method", "cell", *names, "difference", "limit", "trials", "identity differs in")
+    columns = ("verdict", "protocol", "method", "cell", *names, "difference", "limit", "trials", "changed settings")
     return Table(f"From {names[0]} to {names[1]}", columns, tuple(map(_row, shown)), tuple(notes))
 
 
-def _gravity(found: Difference) -> tuple[bool, int, Key]:
+def _words(verdict: DiffVerdict) -> str:
+    return f"{verdict} chance" if verdict in ("beyond", "within") else verdict
+
+
+def _severity(found: Difference) -> tuple[bool, int, Key]:
     return not found.alarming, VERDICTS.index(found.verdict), found.key
 
 
 def _row(found: Difference) -> tuple[Cell, ...]:
     key, decimals = found.key, DECIMALS.get(found.metric, 2)
-    setting = [
-        key.profile,
-        key.source,
-        "partial" if key.partial else "",
-        "" if key.recipe == "protocol" else key.recipe,
-    ]
+    setting = [key.profile, key.source, "partial" * key.partial, "" if key.recipe == "protocol" else key.recipe]
     place = [key.fold, "" if key.level < 0 else f"noise {key.level:g}"]
     trials = f"{found.pairs[0]} → {found.pairs[1]}"
     trials += "".join(f", {len(of)} {what}" for of, what in ((found.lost, "lost"), (found.gained, "gained")) if of)
     return (
-        Cell(found.verdict),
+        Cell(_words(found.verdict)),
         Cell(f"{key.protocol}, {', '.join(filter(None, setting))}"),
         Cell(key.method),
         Cell(", ".join(filter(None, place)) or MISSING),

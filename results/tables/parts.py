@@ -50,7 +50,7 @@ def title_of(view: View, what: str) -> str:
 
 
 def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
-    """The table's notes: those given, then what its marks mean and what is not in it.
+    """The table's notes: those given, then what its marks mean and which methods it leaves out.
 
     Args:
         view: what the table shows.
@@ -60,21 +60,21 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     notes = list(first)
     folds = [fold for fold in view.folds if fold is not None]
     if folds:
-        notes.append(f"Folds: {', '.join(folds)}; a pair enters only when all of them are there.")
+        notes.append(f"Folds: {', '.join(folds)}; a (seed, draw) pair counts only when all of them have finished.")
     counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
     if counts:
         spread = any("±" in cell.text for row in cells for cell in row)
         notes.append(_pairs_note(counts, spread=spread, folds=bool(folds)))
     if any(cell.status and cell.value is not None for row in cells for cell in row):
-        notes.append("Where pairs are missing (counts, or ‡), the mean is over the finished ones only: not comparable.")
+        notes.append("Where pairs are missing (counts, or ‡), the mean is over finished pairs only: not comparable.")
     known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
-    notes.extend(_at_rest(view))
+    notes.extend(_without_updates(view))
     versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
     if versions:
-        notes.append(f"#: trials of more than one version (source or parameters) of {', '.join(versions)}, kept apart.")
+        notes.append(f"#: a row for each version (source code or hyper-parameters) of {', '.join(versions)}.")
     if view.not_applicable:
         notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)
@@ -86,14 +86,14 @@ def _by_reason(refused: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(members)}: {reason}" for reason, members in names.items())
 
 
-def _at_rest(view: View) -> list[str]:
-    """Methods with trials that their last epoch trained no more, as where two networks agree on everything."""
+def _without_updates(view: View) -> list[str]:
+    """Methods with trials whose last epoch updated no weights, as when two networks agree on every sample."""
     found = []
     for entry in view.rows:
         done = [record for record in entry.records if record.done]
         idle = sum(record.epochs[-1].compute.backwards == 0 for record in done)
         if idle:
-            found.append(f"{entry.label}: the last epoch trained nothing any more in {idle} of {len(done)} trials.")
+            found.append(f"{entry.label}: the last epoch updated no weights in {idle} of {len(done)} trials.")
     return found
 
 

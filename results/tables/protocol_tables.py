@@ -18,15 +18,7 @@ from .audit_tables import audit_table
 from .cell import Cell, Table, mark_best, mean_cell, percent_cell
 from .comparison_cells import cells_of_test, columns_of_test, difference_cell, words_of_test
 from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
-from .parts import (
-    label_cell,
-    leading_cells,
-    leading_columns,
-    level_words,
-    notes_of,
-    title_of,
-    unstated_cell,
-)
+from .parts import label_cell, leading_cells, leading_columns, level_words, notes_of, title_of, unstated_cell
 
 __all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
 
@@ -121,7 +113,7 @@ def _long_table(view: View) -> Table:
         *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
         *("without copies", "− supervised", *columns_of_test(by_subject)),
         *(f"seconds a trial ({device})" for device in devices),
-        *("forwards a training sample", "networks", "oracle knowledge", "unstated", "trials"),
+        *("forwards per training sample", "networks", "oracle knowledge", "unstated", "trials"),
     )
     start = columns.index("last")
     scores = [*range(start, start + 4), start + 6, start + 7]
@@ -138,9 +130,11 @@ def _long_table(view: View) -> Table:
         ]
         marked.extend(mark_best(rows, scores))
     notes = [
-        "Last is the headline. Last five: mean of the metric over the last five epochs, or all of fewer. Oracle: the "
-        "epoch best on test. Oracle gap: oracle − last; selection leak: oracle − validation. Without copies: last, "
-        "over test images that are no copy of a training image.",
+        "Last: the last epoch, the main result. Last five: mean over the last five epochs, or over all if fewer. "
+        "Validation, oracle: the epoch best on validation, on test. Oracle gap: oracle − last; selection leak: oracle "
+        "− validation. Without copies: the last epoch, without test images that are copies of a training image. "
+        "Forwards: passes of one image through one encoder. Unstated: hyper-parameters whose value neither the paper "
+        "nor its authors' code states.",
         *_comparison_notes(view, families),
     ]
     notes += notes_on_seconds(view)
@@ -167,15 +161,15 @@ def _comparison_cells(found: Comparison | None, by_subject: bool) -> list[Cell]:
 
 
 def _comparison_notes(view: View, families: Mapping[float | None, Mapping[str, Comparison]]) -> list[str]:
-    """What the comparisons are, and once for each size of design what it can show."""
+    """How methods are compared, and the statistical power of each different number of pairs and comparisons."""
     powers = unique([power_words(list(family.values())) for family in families.values()])
     told = [power for power in powers if power]
     if not told:
         return []
     made = [each for family in families.values() for each in family.values()]
     return [
-        "− supervised: points of the last epoch over the pairs both have finished. "
-        + words_of_test(made, view.metric, "the methods of a level"),
+        "− supervised: difference in percentage points at the last epoch, over the pairs both have finished. "
+        + words_of_test(made, view.metric, "all methods at a noise level"),
         *told,
     ]
 

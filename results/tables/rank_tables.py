@@ -1,4 +1,4 @@
-"""Who is first, and how sure that is: ranks, the pre-declared family, and whether settings rank methods alike."""
+"""Ranks of methods with their significance, the pre-declared comparisons, and rank correlations between settings."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from .parts import label_cell, level_words, notes_of, title_of
 from .protocol_tables import RULE_WORDS
 
 RESAMPLES = 2_000
-LEAST_METHODS = 4  # in common, for a correlation to say anything
-LEAST_TO_TELL = 5  # of one order in both settings: by chance 2 in 5!, below .05
+LEAST_METHODS = 4  # in common, for a correlation to be meaningful
+LEAST_TO_TELL = 5  # methods: the chance that 5 have the same or the reversed order is 2 in 5!, below .05
 
 AGREEMENT_COLUMNS = ("setting", "other setting", "methods", "Kendall τ", "95% interval", "Spearman ρ")
 AGREEMENT_NOTE = (
-    "Does one kind of noise rank methods as another does? 1: the same order, 0: unrelated, −1: reversed. Interval: "
-    "95%, methods resampled (variants with their method), so about new methods too; fewer than four methods have "
-    "none. Scores are means over pairs: their own noise pulls the correlation towards 0."
+    "Do two settings rank the methods alike? 1: the same order, 0: unrelated, −1: reversed. 95% interval: methods "
+    "resampled (variants together with their method), so it covers new methods too; none for fewer than four "
+    "methods. Random variation of the mean scores pulls the correlation towards 0."
 )
 
 _SEED = 20_240_229
-# what protocols call the noise that people and coders made, not we
+# kinds of noise that come from annotators or automatic coders, as protocols name them
 _REAL = ("votes", "fer2013", "annotators", "automatic annotation", "automatic coder")
 
 Means = Mapping[str, float]
@@ -56,8 +56,8 @@ class RankSetting:
         metric: "accuracy" or "f1".
         means: by label.
         kind: "synthetic", "real", or "" for what is neither (no noise, labels of a model).
-        noise: the kind of noise in words, "synthetic noise at 0.4".
-        pairs: (seed, draw) pairs the means are over; 0: not said.
+        noise: the kind of noise in words, such as "synthetic noise at 0.4".
+        pairs: (seed, draw) pairs the means are over; 0: unknown.
     """
 
     words: str
@@ -77,8 +77,8 @@ class Agreement:
         methods: how many they have in common.
         tau: Kendall's τ-b; low, high: its 95% interval over methods, NaN where there are too few.
         rho: Spearman's ρ.
-        made, level, real: of synthetic against real noise, what is compared: the protocol of the one and its level, the
-            other in words; else "".
+        made, level, real: where synthetic noise is compared with real noise, the protocol and the level of the
+            synthetic noise, and the real noise in words; else "".
         families: how many methods, a method and its variants counted once.
         pairs: the fewer of the two settings' (seed, draw) pairs.
     """
@@ -98,12 +98,12 @@ class Agreement:
 
     @property
     def question(self) -> str:
-        """What is asked of synthetic against real noise; "" between settings of other kinds."""
+        """The two settings in words where synthetic noise is compared with real noise; else ""."""
         return _asks(self.level, self) if self.real else ""
 
     @property
     def answer(self) -> str:
-        """Whether the two agree: "agree", "are reversed", or that it cannot be told, and from what."""
+        """Whether the two agree: "agree", "are reversed", or "cannot tell" with the number of methods or seeds."""
         if self.pairs < LEAST_PAIRS:
             return "cannot tell from one seed"
         if self.families < LEAST_TO_TELL or math.isnan(self.low) or self.low <= 0 <= self.high:
@@ -163,12 +163,12 @@ def _ranking_table(view: View, rule: str) -> Table:
     found = rankings(view, rule)
     rows = tuple(row for words, ranking in found for row in _ranking_rows(words, ranking, entries))
     notes = [
-        "Rank 1 is best, the mean over (seed, draw) pairs, each the mean over levels. First: how often the method has "
-        "the highest mean when pairs are resampled. Methods that share a letter are not told apart (Nemenyi, α = .05, "
-        "pairs as blocks).",
+        "Mean rank: 1 is best; the mean over noise levels and (seed, draw) pairs. First: how often the method has the "
+        "highest mean score when pairs are resampled. Group: methods that share a letter do not differ significantly "
+        "(Nemenyi's test, α = .05, pairs as blocks).",
     ]
     if view.metric == "f1":
-        notes.append("Pairs are trainings: these ranks say nothing of other people. By subjects: the comparisons.")
+        notes.append("These ranks cover variation over training runs, not over subjects, which the comparisons do.")
     for words, ranking in found:
         where = f"{words}: " if len(found) > 1 else ""
         notes += [f"{where}{told}"[:1].upper() + f"{where}{told}"[1:] for told in _ranking_notes(ranking)]
@@ -178,17 +178,17 @@ def _ranking_table(view: View, rule: str) -> Table:
 
 
 def _ranking_notes(ranking: Ranking) -> list[str]:
-    """What so many pairs tell, and who is not ranked."""
+    """Which differences of ranks are significant with so many pairs, and which methods are not ranked."""
     notes = []
     if ranking.pairs < LEAST_PAIRS:
-        notes.append(f"one seed: no ranking; it takes {LEAST_PAIRS} (seed, draw) pairs, here is {ranking.pairs}.")
+        notes.append(f"one seed: no ranking; {LEAST_PAIRS} (seed, draw) pairs are needed, found {ranking.pairs}.")
     elif ranking.critical >= len(ranking.labels) - 1:
-        notes.append(f"{_pairs(ranking)} cannot tell any two of so many methods apart.")
+        notes.append(f"{_pairs(ranking)} are too few for any two of these methods to differ significantly.")
     elif not math.isnan(ranking.critical):
-        notes.append(f"ranks {ranking.critical:.1f} apart differ; {_pairs(ranking)}.")
+        notes.append(f"mean ranks differ significantly if over {ranking.critical:.1f} apart; {_pairs(ranking)}.")
     if ranking.set_aside:
         more = f"{ranking.set_aside} more pair{'s' * (ranking.set_aside != 1)}"
-        notes.append(f"{more} that most methods were not tried on: set aside.")
+        notes.append(f"{more} not counted, since most methods have no trial of them.")
     if ranking.left_out:
         notes.append(f"not ranked, pairs are missing: {', '.join(ranking.left_out)}.")
     return notes
@@ -213,13 +213,13 @@ def _family_table(view: View, family: Sequence[Comparison], rule: str) -> Table:
     by_subject = any(found.by_subject is not None for found in family)
     rows = tuple(_comparison_row(found, by_subject) for found in family)
     notes = [
-        f"Points of {view.metric_words} against {FAMILY_REFERENCE}, two networks whose predictions are averaged; "
-        f"blocked over the levels all of these have. {words_of_test(family, view.metric, 'this family')}",
+        f"Difference of {view.metric_words} in points from {FAMILY_REFERENCE}, two networks with averaged predictions; "
+        f"mean over the noise levels that all have. {words_of_test(family, view.metric, 'this family')}",
         power_words(family),
     ]
     title = title_of(view, f"pre-declared comparisons, {RULE_WORDS[rule]}")
-    first = "p by subjects" if by_subject else "p"
-    columns = ("method", f"− {FAMILY_REFERENCE}", "ahead in", first, *columns_of_test(by_subject))
+    first = f"p{' by subjects' * by_subject} (uncorrected)"
+    columns = ("method", f"− {FAMILY_REFERENCE}", "pairs ahead", first, *columns_of_test(by_subject))
     return Table(title, columns, rows, notes_of(view, [note for note in notes if note], rows))
 
 
@@ -293,11 +293,11 @@ def _question(left: RankSetting, right: RankSetting) -> tuple[str, str, str]:
 
 
 def answers(found: Sequence[Agreement]) -> tuple[str, ...]:
-    """Does synthetic noise predict real noise? A sentence for each two protocols and each answer."""
+    """Does synthetic noise predict real noise? A sentence for each pair of protocols and each answer."""
     real = [each for each in found if each.real]
     groups = grouped(real, lambda each: (each.made, each.real, each.answer, each.methods))
     return tuple(map(_answer, groups.values())) or (
-        "No two of these settings are of synthetic and of real noise: whether one predicts the other cannot be told.",
+        "These settings do not include both synthetic and real noise, so one cannot be compared with the other.",
     )
 
 
@@ -325,7 +325,7 @@ def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[Ra
     for records in grouped(fits, lambda record: record.protocol).values():
         try:
             (other,) = views_of(records)
-        except BadInput:  # several keys: no one setting to compare with
+        except BadInput:  # several comparability keys: not one setting
             continue
         found.extend(settings_of(other, rule))
     return tuple(found)

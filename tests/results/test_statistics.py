@@ -190,16 +190,16 @@ def test_what_a_design_can_show():
     assert statistics.minimum_p(1) == statistics.minimum_p(0) == 1
     assert [statistics.pairs_needed(family) for family in (1, 5, 12)] == [6, 8, 9]
     assert statistics.what_the_design_can_show(5, 1) == (
-        "5 pairs, 1 comparison: the smallest two-sided sign-flip p is 0.0625, 0.0625 after Holm's correction; "
-        "this design cannot reach p < .05, 6 pairs could"
+        "5 pairs, 1 comparison: the smallest possible sign-flip p is 0.0625, 0.0625 after Holm's correction; "
+        "this design cannot reach p < .05, which takes at least 6 pairs"
     )
     assert statistics.what_the_design_can_show(8, 5) == (
-        "8 pairs, 5 comparisons: the smallest two-sided sign-flip p is 0.00781, 0.0391 after Holm's correction; "
+        "8 pairs, 5 comparisons: the smallest possible sign-flip p is 0.00781, 0.0391 after Holm's correction; "
         "a method that wins every pair can reach p < .05"
     )
     assert statistics.what_the_design_can_show(1, 2) == (
-        "1 pair, 2 comparisons: the smallest two-sided sign-flip p is 1, 1 after Holm's correction; "
-        "this design cannot reach p < .05, 7 pairs could"
+        "1 pair, 2 comparisons: the smallest possible sign-flip p is 1, 1 after Holm's correction; "
+        "this design cannot reach p < .05, which takes at least 7 pairs"
     )
 
 

@@ -34,12 +34,12 @@ def test_the_same_bytes(folders: Path) -> None:
     assert "Cells: 4 same bytes." in done.output
 
 
-def test_beyond_noise_is_exit_code_1(folders: Path) -> None:
+def test_beyond_chance_is_exit_code_1(folders: Path) -> None:
     (folders / "new").rename(folders / "newer")
     done = ran("diff", "old", "newer")
     assert done.exit_code == 1
-    assert "| beyond " in done.output
-    assert "Cells: 1 beyond, 3 same bytes." in done.output
+    assert "| beyond chance |" in done.output
+    assert "Cells: 1 beyond chance, 3 same bytes." in done.output
 
 
 def test_json_has_every_cell(folders: Path) -> None:

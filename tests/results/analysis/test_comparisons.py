@@ -117,7 +117,7 @@ def test_fewer_pairs_decide_where_holms_later_steps_let_them():
     found = against_supervised(view(scores | {("f", 0.4): three}), 0.4)
     assert [each.can_decide for each in found.values()] == [True] * 5 + [False]
     words = power_words(list(found.values()))
-    assert "a method that wins every pair can reach p < .05. With fewer pairs, which cannot: f." in words
+    assert "a method that wins every pair can reach p < .05. With fewer pairs, too few for that: f." in words
 
 
 def test_ranks_are_means_over_levels_and_pairs():
@@ -239,7 +239,7 @@ def test_one_training_of_each_separates_nothing():
     one = against_supervised(found, None)["recot"]
     assert one.deciding < 0.05
     assert not one.separated
-    assert "one training of each says nothing of another: 2 pairs are needed" in power_words([one])
+    assert "variation over training runs is unknown from one run: 2 pairs are needed" in power_words([one])
 
 
 def test_other_subjects_are_not_compared_by_subject():
@@ -248,7 +248,7 @@ def test_other_subjects_are_not_compared_by_subject():
     assert one.by_subject is None
     assert one.deciding == one.adjusted == 0.5
     assert not one.separated
-    assert "here there is none" in words_of_test([one], "f1", "these")
+    assert "which these trials do not have" in words_of_test([one], "f1", "these")
 
 
 def test_holm_is_over_those_compared_by_subject_and_resamples_suffice_for_it():
@@ -270,13 +270,13 @@ def test_power_speaks_of_the_test_that_decides():
     seen = au_view(au_runs(0.7, seeds=5, method="recot"), au_runs(0.65, seeds=5, method="supervised"))
     found = list(against_supervised(seen, None).values())
     words = power_words(found)
-    assert words.startswith("Power: 24 subjects decide, 1 comparison, Holm counted. With the spread seen here")
+    assert words.startswith("Power: 24 subjects decide, 1 comparison, Holm-corrected. With the standard deviation seen")
     # normal approximation: (1.960 + 0.842) standard errors
     assert f"about {100 * 2.8016 * found[0].by_subject.error:.1f} points" in words
     assert "sign-flip" not in words
-    assert words_of_test(found, "f1", "the methods of a level").startswith("AUs: the test by subjects decides.")
+    assert words_of_test(found, "f1", "all methods at a noise level").startswith("AUs: the test by subjects decides.")
     few = au_view(au_runs(0.7, method="recot", people=1), au_runs(0.65, method="supervised", people=1))
-    assert "this design cannot reach p < .05, 6 subjects could" in power_words(
+    assert "this design cannot reach p < .05, which takes at least 6 subjects" in power_words(
         list(against_supervised(few, None).values())
     )
 

@@ -140,10 +140,10 @@ def test_the_table_shows_what_needs_looking_at_first():
         same=("s",),
     )
     table = difference_table(list(found.values()), ("old", "new"))
-    assert [cell.text for cell in column(table, "verdict")] == ["beyond", "missing", "new", "within"]
+    assert [cell.text for cell in column(table, "verdict")] == ["beyond chance", "missing", "new", "within chance"]
     row = texts(table)[0]
     assert row[1:7] == ["ferplus-sym@1, small, real", "b", "noise 0.2", "50.00", "90.00", "+40.00"]
-    assert table.notes[0] == "Cells: 1 beyond, 1 missing, 1 new, 1 within, 1 same bytes."
+    assert table.notes[0] == "Cells: 1 beyond chance, 1 missing, 1 new, 1 within chance, 1 same bytes."
 
 
 def test_a_folder_against_itself_shows_nothing():

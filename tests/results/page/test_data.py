@@ -172,7 +172,7 @@ def test_curves_audit_and_compute(page):
     assert len(curve["test"]) == len(curve["memorised"]) == 6
     assert curve["test"][-1] == pytest.approx(row_of(block, "nct")["cells"][0]["rules"]["last"]["value"], abs=1e-3)
     assert "memorised" in block["audit"][0]["columns"]
-    assert "forwards a sample" in block["compute"]["columns"]
+    assert "forwards per sample" in block["compute"]["columns"]
     # the page finds a method's compute by its place
     names = [row[0]["text"].removesuffix(" †") for row in block["compute"]["rows"]]
     assert names == [row["label"] for row in block["rows"]] * 2

@@ -102,7 +102,7 @@ def test_a_copy_under_another_name_is_damaged_each_time(runs, kept):
     for _ in range(2):
         records, (message,) = load_cached(runs, kept)
         assert [record.folder for record in records] == [record.folder for record in (first, *others)]
-        assert "0123456789abcdef does not carry the name of its identity.json" in message
+        assert "0123456789abcdef is not named by the hash of its identity.json" in message
 
 
 def test_numbers_made_by_other_code_are_not_used(runs, kept, monkeypatch):

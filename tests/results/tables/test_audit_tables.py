@@ -47,13 +47,13 @@ def test_the_audit_worked_by_hand():
         "kept, precision",
         "kept, recall",
         "relabelled, precision",
-        "damaged",
-        "mended",
+        "right labels changed",
+        "corrected",
         "noise given",
         "noise left",
     )
     assert texts(table) == [
-        # mended 6 of 10 wrong targets; left (38 - 33) of 38 kept or changed
+        # corrected 6 of 10 wrong targets; left (38 - 33) of 38 kept or changed
         ["a", "0.2", "40.0", "50.0", "90.0", "67.5", "75.0", "5.0", "60.0", "20.0", "13.2"],
         ["b", "0.2", *["–"] * 9],
     ]
@@ -115,7 +115,7 @@ def test_labels_by_class_worked_by_hand():
         ({"entries": 0, "wrong": 0}, None),
         ({"entries": 10, "wrong": 4}, 0.4),
         ({"entries": 10, "wrong": 4, "kept": 5, "kept_right": 4}, 0.2),
-        # all ten trained on: four wrong, two mended, one of the six right ones damaged
+        # all ten trained on: four wrong, two corrected, one of the six right ones changed
         ({"targets": 10, "targets_right": 6, "changed": 4, "changed_right": 2, "damaged": 1}, 0.3),
         ({"kept": 6, "kept_right": 5, "changed": 4, "changed_right": 2}, 0.3),
         ({"kept": 0, "kept_right": 0}, None),
@@ -127,14 +127,14 @@ def test_noise_left(counts, left):
 
 @given(st.integers(0, 10), st.integers(0, 10), st.data())
 def test_keeping_all_leaves_what_the_targets_hold(right, wrong, data):
-    mended = data.draw(st.integers(0, wrong))
-    still_wrong = data.draw(st.integers(0, wrong - mended))
+    corrected = data.draw(st.integers(0, wrong))
+    still_wrong = data.draw(st.integers(0, wrong - corrected))
     damaged = data.draw(st.integers(0, right))
     targets = {
         "targets": right + wrong,
         "targets_right": right,
-        "changed": mended + still_wrong + damaged,
-        "changed_right": mended,
+        "changed": corrected + still_wrong + damaged,
+        "changed_right": corrected,
         "damaged": damaged,
     }
     kept = {"kept": right + wrong - targets["changed"], "kept_right": right - damaged}
@@ -172,9 +172,9 @@ def test_teachers_are_counted_once_and_their_cost_is_shown():
         return replace(record, environment=structs.replace(record.environment, teachers=(teacher,)))
 
     *_, compute = audit_page([taught(method, seed) for method in ("a", "b") for seed in (0, 1)])
-    assert [cell.text for cell in column(compute, "teachers, seconds")] == ["30.0", "30.0"]
+    assert [cell.text for cell in column(compute, "seconds of teachers")] == ["30.0", "30.0"]
     assert [cell.text for cell in column(compute, "oracle knowledge")] == ["noise_rate", "noise_rate"]
-    assert "Teacher supervised:clean: 2 made in 60 seconds, shared by 4 trials." in compute.notes
+    assert "Teacher supervised:clean: 2 trained in 60 seconds, shared by 4 trials." in compute.notes
 
 
 def test_without_reference_labels_the_page_says_what_is_known(tmp_path):

@@ -43,7 +43,7 @@ def test_a_method_that_has_come_to_rest_is_named():
     idle = made(Trial(method="decoupling", seed=0))
     idle = replace(idle, epochs=(epoch_line(compute={"forwards": 250, "backwards": 0}),))
     (table,) = protocol_table([idle, made(Trial(method="decoupling", seed=1)), made(Trial(method="a"))])
-    assert "decoupling: the last epoch trained nothing any more in 1 of 2 trials." in table.notes
+    assert "decoupling: the last epoch updated no weights in 1 of 2 trials." in table.notes
     assert not any(note.startswith("a:") for note in table.notes)
 
 
@@ -190,7 +190,7 @@ def test_versions_of_a_method_are_not_averaged():
     assert len(table.rows) == 2
     assert all(row[0].text.startswith("supervised #") for row in table.rows)
     assert {row[1].text for row in table.rows} == {"10.00 (1/2, 1 not run)", "90.00 (1/2, 1 not run)"}
-    assert any("more than one version" in note for note in table.notes)
+    assert any("a row for each version" in note for note in table.notes)
 
 
 MIXED = [
@@ -252,7 +252,7 @@ def test_the_long_table_worked_by_hand():
         "− supervised": "–",
         "p (Holm)": "–",
         "seconds a trial (cpu)": "10.0",
-        "forwards a training sample": "2.50",
+        "forwards per training sample": "2.50",
         "networks": "2",
         "oracle knowledge": "none",
         "unstated": "0",

@@ -30,7 +30,7 @@ def test_ranks_by_level_and_over_all():
     ranks, family, agreement = rank_tables(trials())
     assert [cell.text for cell in column(ranks, "setting")][::5] == ["noise 0.2", "noise 0.4", "all levels"]
     assert texts(ranks)[0] == ["noise 0.2", "elr", "1.0", "1.00", "a"]
-    assert "Noise 0.2: ranks 3.0 apart differ; 4 (seed, draw) pairs." in ranks.notes
+    assert "Noise 0.2: mean ranks differ significantly if over 3.0 apart; 4 (seed, draw) pairs." in ranks.notes
     assert texts(ranks)[4][4] == "b"
     assert texts(family) == [["cocuring", "+5.00 ± 0.00", "4 of 4", "0.125", "0.125"]]
     assert any("cannot reach p < .05" in note for note in family.notes)
@@ -42,20 +42,20 @@ def test_ranks_by_level_and_over_all():
 def test_too_few_pairs_are_said_to_tell_nothing():
     ranks, *_ = rank_tables(trials(seeds=2, levels=(0.2,)))
     assert {cell.text for cell in column(ranks, "group")} == {"a"}
-    assert "2 (seed, draw) pairs cannot tell any two of so many methods apart." in ranks.notes
+    assert "2 (seed, draw) pairs are too few for any two of these methods to differ significantly." in ranks.notes
 
 
 def test_a_note_starts_with_a_capital():
     ranks, *_ = rank_tables(trials(seeds=4, levels=(0.2,)))
     # Nemenyi: 2.728 · √(5 · 6 / (6 · 4)) = 3.05
-    assert "Ranks 3.0 apart differ; 4 (seed, draw) pairs." in ranks.notes
+    assert "Mean ranks differ significantly if over 3.0 apart; 4 (seed, draw) pairs." in ranks.notes
 
 
 def test_one_seed_ranks_nothing():
     ranks, *_ = rank_tables(trials(seeds=1, levels=(0.2,)))
     assert [row[1:] for row in texts(ranks)] == [[method, "–", "–", "–"] for method in sorted(METHODS)]
     assert all(cell.value is None for name in ("mean rank", "first") for cell in column(ranks, name))
-    assert "One seed: no ranking; it takes 2 (seed, draw) pairs, here is 1." in ranks.notes
+    assert "One seed: no ranking; 2 (seed, draw) pairs are needed, found 1." in ranks.notes
 
 
 def test_other_protocols_are_correlated_where_they_are_of_the_same_setting():
@@ -80,7 +80,7 @@ def test_synthetic_against_real_noise_comes_first_and_is_answered():
         "τ −1.00 [−1.00, −1.00] over 5 methods."
     )
     *_, alone = rank_tables(own)
-    assert alone.notes[0].startswith("No two of these settings are of synthetic and of real noise")
+    assert alone.notes[0].startswith("These settings do not include both synthetic and real noise")
 
 
 def test_the_answer_is_cannot_tell_where_the_interval_or_the_seeds_do_not_tell():
@@ -105,7 +105,7 @@ def test_the_answer_is_cannot_tell_where_the_interval_or_the_seeds_do_not_tell()
         RankSetting("a, noise 0.2", "accuracy", six, "synthetic"),
         RankSetting("a, noise 0.4", "accuracy", six, "synthetic"),
     ]
-    assert answers(agreements(own, []))[0].startswith("No two of these settings")
+    assert answers(agreements(own, []))[0].startswith("These settings do not include")
 
 
 def test_answers_are_one_sentence_for_the_levels_that_have_one():
@@ -179,7 +179,7 @@ def test_what_cannot_be_ranked_is_refused():
         ranking_of(trials(), level=0.3)
     with pytest.raises(BadInput, match="fewer than two methods"):
         ranking_of([record for record in trials() if record.method == "elr"])
-    with pytest.raises(BadInput, match=r"^one seed: no ranking; a diagram takes 2"):
+    with pytest.raises(BadInput, match=r"^one seed: no ranking; a diagram needs 2"):
         ranking_of(trials(seeds=1))
 
 
@@ -192,4 +192,4 @@ def test_the_diagram_names_every_method_once(tmp_path, seeds):
     assert drawn == (tmp_path / "two.svg").read_text()
     for label in METHODS:
         assert drawn.count(label) == 1
-    assert ("none of these methods can be told apart" in drawn) == (seeds == 2)
+    assert ("no two of these methods differ significantly" in drawn) == (seeds == 2)

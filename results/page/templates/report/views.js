@@ -209,7 +209,7 @@ function withoutOwn(cell, own) {
 function drawCompute(context) {
   const { block } = context;
   const place = context.place();
-  const at = block.compute.columns.indexOf("forwards a sample");
+  const at = block.compute.columns.indexOf("forwards per sample");
   // the table has a row for each level and method, in the order of both
   const cost = (row) => block.compute.rows[place * block.rows.length + row][at].value;
   const points = block.rows.map((row, number) => ({ label: daggered(row.label, row.oracle), x: cost(number), y: row.cells[place].rules.last.value, whole: !row.cells[place].rules.last.status }))
