@@ -176,7 +176,7 @@ def all_base() -> Iterator[MethodSpec]:
 
 def _specification(name: str, target: str, variant: str) -> MethodSpec:
     digest = _loaded_digest(target)
-    return _of_files(name, target, variant, digest, (*file_hashes(target), _digest_of_rules()))
+    return replace(_of_files(name, target, variant, digest, (*file_hashes(target), _digest_of_rules())))
 
 
 @functools.lru_cache(maxsize=512)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -66,7 +66,7 @@ class PaperFigure:
 
 
 def _read() -> tuple[Mapping[str, PaperFigure], Mapping[str, str]]:
-    content = tomllib.loads((files(__package__) / "figures.toml").read_text(encoding="utf-8"))
+    content = tomllib.loads(Path(__file__).with_name("figures.toml").read_text(encoding="utf-8"))
     drawings: dict[str, str] = content.pop("drawings")
     figures = {name: convert({"id": name, **fields}, PaperFigure) for name, fields in content.items()}
     return MappingProxyType(figures), MappingProxyType(drawings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,8 +87,9 @@ def test_status_has_a_line_for_every_data_set(tmp_path: Path) -> None:
 def test_the_name_that_status_had_before_still_works_and_is_in_no_help(tmp_path: Path) -> None:
     words = ("--data-root", str(tmp_path), "--json")
     assert (run("where", *words).exit_code, run("where", *words).output) == (0, run("status", *words).output)
-    assert "status " in run("--help").output
-    assert "where " not in run("--help").output
+    help_text = run("--help").output
+    assert re.search(r"^  status ", help_text, re.MULTILINE)
+    assert not re.search(r"^  where ", help_text, re.MULTILINE)
 
 
 def test_prepare_packs_a_miniature_once_and_continues(tmp_path: Path) -> None:
