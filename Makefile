@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test test-cluster coverage lint types check faults mutants mutation fuzz bench speed gates reference clean
+.PHONY: help demo test test-weekly test-cluster coverage lint types check faults mutants mutation fuzz bench speed gates reference clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -22,7 +22,10 @@ demo: $(BIN)/fernoise-bench  ## set up, run every applicable method on generated
 	$(BIN)/fernoise-bench run --protocol bp4d-3fold --fold 1 --all-methods --synthetic --profile smoke --out demo-runs
 
 test: $(VENV)/.dev  ## set up a development environment, run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not weekly"
+
+test-weekly: $(VENV)/.dev  ## the tests that are too slow for every push
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m weekly -p no:xdist -v
 
 test-cluster: $(VENV)/.dev  ## install Slurm (as root, on Debian), Ray and submitit, run the tests of clusters
 	tests/cluster-install $(BIN)/python

@@ -133,6 +133,11 @@ def is_small(line: str) -> bool:
     return words[1] == "run" and "--synthetic --profile smoke" in line and "--all-methods" not in words
 
 
+def how_often(line: str) -> tuple[pytest.MarkDecorator, ...]:
+    """The README's commands run with every push, those of the other documents once a week."""
+    return () if line in shown(ROOT / "README.md") else (pytest.mark.weekly,)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the results that ship are unpacked, once for all commands."""
@@ -158,7 +163,7 @@ def test_there_are_quick_commands_of_every_kind() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [line for line in commands() if is_small(line)])
+@pytest.mark.parametrize("line", [pytest.param(line, marks=how_often(line)) for line in commands() if is_small(line)])
 def test_a_small_command_runs(line: str, tmp_path: Path) -> None:
     """From the repository, since a document names a method's file as it lies there."""
     words = [*shlex.split(line)[1:], "--out", str(tmp_path / "runs")]

@@ -96,6 +96,7 @@ def measured(root: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.weekly
 def test_training_on_frames_of_bp4ds_number_and_size(tmp_path: Path) -> None:
     large, small = (measured(write(tmp_path / str(frames), frames)) for frames in (BP4D, BP4D // 10))
     print(f"\n{BP4D:,} frames: {large}\n{BP4D // 10:,} frames: {small}")
