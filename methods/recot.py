@@ -46,7 +46,9 @@ class ReCoTParams:
     selective: Literal["none", "mlcr", "hand"] = sourced(
         "mlcr", "unstated: ours, MLCR's code; eq. (2) only cites selective learning"
     )
-    reduction: Literal["mean", "sum"] = sourced("mean", "paper eq. (2): 1/L; MLCR's code sums over AUs")
+    reduction: Literal["mean", "sum"] = sourced(
+        "sum", "first author's later code, JackYFL/EMMA_CoTEX_ABAW4, utils/loss.py, as in MLCR's; paper eq. (2): 1/L"
+    )
     predicts: Literal["both", "view1", "view2"] = sourced(
         "both", "paper §3.4: mean of the views; the appendix also reports each view"
     )
@@ -174,6 +176,10 @@ class ReCoT(Method):
     noisy labels", BMVC 2023, and its appendix. L = mean over views of (L_clean + λ_n L_noisy) + λ_cons L_cons (eq. 1).
     Each step first updates the fused probabilities of its rows, then reads them; refined labels are used from epoch K
     on, for rows that were in an earlier batch. Prediction: mean of the clean heads' probabilities.
+
+    L_clean is summed over AUs, as the first author's later public code does beside a consistency of weight 100: only so
+    are λ_n = 1 and λ_cons = 100 in proportion to it. With the mean that eq. (2) prints (variant "printed") the clean
+    labels are the weakest term of the loss.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"multi", "verified"})
@@ -193,9 +199,7 @@ class ReCoT(Method):
             "a1-b0.5-g0.9": Variant("Table 4(c): α = 1, β = 0.5, γ = 0.9", {"neg_weight": 0.5}),
             "no-tlr": Variant("the full method without temporal label refinement", {"refinement": False}),
             "additive": Variant("appendix: noise added to the clean logits, the method itself", {}),
-            "sum": Variant(
-                "clean loss summed over AUs, as in MLCR's code; the others as they are", {"reduction": "sum"}
-            ),
+            "printed": Variant("clean loss averaged over AUs, as eq. (2) prints it", {"reduction": "mean"}),
             "no-selective": Variant("clean loss without selective learning", {"selective": "none"}),
             "hand": Variant("selective learning as Hand et al. state it", {"selective": "hand"}),
             "hidden": Variant("the two-layer perceptron of §4.2: 512 units between", {"head_hidden": 512}),

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...protocols import catalog
 from ...protocols.base import Protocol, Recipe
 from ...protocols.definitions.native_recipes import native_recipe
-from ...protocols.definitions.recipes import AT_PROFILE
+from ...protocols.definitions.recipes import at_profile
 from ...protocols.errors import BadInput
 from ...protocols.loading import Data, DataIdentity, offered, open_data, places_read
 from ...protocols.rows import Origin, Source
@@ -140,7 +140,8 @@ def _job_of(method: MethodSpec, job: Job, request: RunRequest) -> Job:
         return job
     recipe = native_recipe(method.name, job.protocol)
     assert recipe is not None  # methods without one were not chosen
-    settings, weights = _settings(request, AT_PROFILE[job.profile](recipe))
+    epochs = job.protocol.profile(job.profile).recipe.epochs
+    settings, weights = _settings(request, at_profile(recipe, job.profile, epochs))
     return replace(job, settings=settings, weights=weights, recipe="native", shared=job)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 from ..base import Augmentation, Recipe, Sources
 
@@ -187,10 +186,11 @@ def _with_ours(sources: Sources, changed: tuple[str, ...]) -> Sources:
 
 
 SMALL_SIDE = 48
+SMALL_EPOCHS = 15
 
 
-def at_small(recipe: Recipe) -> Recipe:
-    """The recipe at the small profile: a narrow ResNet without pre-training on 48 px, 15 epochs of 4,000 rows.
+def at_small(recipe: Recipe, epochs: int = SMALL_EPOCHS) -> Recipe:
+    """The recipe at the small profile: a narrow ResNet without pre-training on 48 px, epochs of some 4,000 rows.
 
     Of the augmentation only the flip and, where the paper crops, the shift of the crop are kept, so that a network of
     this size can fit wrong labels in 15 epochs, as a full-size one does in its own training. Small batches compensate
@@ -213,16 +213,17 @@ def at_small(recipe: Recipe) -> Recipe:
         recipe,
         encoder="small",
         weights="none",
-        epochs=15,
+        epochs=epochs,
         batch_size=32,
         verified_per_batch=16 if recipe.sampler == "fixed" else 0,
         learning_rate=recipe.learning_rate if recipe.optimizer == "sgd" else 3e-3,
-        milestones=_scaled_milestones(recipe, 15),
+        milestones=_scaled_milestones(recipe, epochs),
         head_factor=1.0,
         max_steps=None,
         neck="",
         neck_factors=(),
-        decay=recipe.decay ** (1 / 14) if recipe.neck else recipe.decay,  # the same total decay as in RHLS's 2 epochs
+        # the same total decay as in RHLS's 2 epochs
+        decay=recipe.decay ** (1 / (epochs - 1)) if recipe.neck else recipe.decay,
         augmentation=Augmentation(crop=SMALL_SIDE, pad=pad, flip=paper.flip),
         sources=_with_ours(recipe.sources, changed),
     )
@@ -238,9 +239,8 @@ def _scaled_milestones(recipe: Recipe, epochs: int) -> tuple[int, ...]:
     return tuple(round(milestone * epochs / recipe.epochs) for milestone in recipe.milestones)
 
 
-def as_published(recipe: Recipe) -> Recipe:
-    """The recipe unchanged."""
-    return recipe
-
-
-AT_PROFILE = MappingProxyType({"paper": as_published, "small": at_small, "smoke": at_smoke})
+def at_profile(recipe: Recipe, profile: str, epochs: int) -> Recipe:
+    """The recipe of a method's own paper at a profile, where small trains for as many epochs as the protocol does."""
+    if profile == "paper":
+        return recipe
+    return at_smoke(recipe) if profile == "smoke" else at_small(recipe, epochs)

@@ -29,11 +29,12 @@ STATED = {
     "mlcr:no-selective": {"selective": "none"},
     "recot": {
         **{"pos_weight": 1.0, "neg_weight": 0.1, "keep_ratio": 0.9, "fusion_ratio": 0.9, "momentum": 0.9},
-        **{"noisy_factor": 1.0, "consistency_factor": 100.0, "reduction": "mean", "selective": "mlcr"},
+        **{"noisy_factor": 1.0, "consistency_factor": 100.0, "reduction": "sum", "selective": "mlcr"},
     },
     "recot:hand": {"selective": "hand"},
     "recot:hidden": {"head_hidden": 512},
     "recot:no-selective": {"selective": "none"},
+    "recot:printed": {"reduction": "mean"},
     "rhls": {"rhls_beta": 0.25},
 }
 

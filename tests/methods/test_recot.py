@@ -384,7 +384,7 @@ def test_state_resumes_and_randomness_is_the_batch_generator() -> None:
 
 
 def test_reduction_and_hidden_head_options() -> None:
-    mean, total = make_method(consistency_factor=0.0), make_method(consistency_factor=0.0, variant="sum")
+    mean, total = make_method(consistency_factor=0.0, variant="printed"), make_method(consistency_factor=0.0)
     rows = make_batch([0, 1, 2], LABELS[:3], verified=[True] * 3, views=2)
     again = make_batch([0, 1, 2], LABELS[:3], verified=[True] * 3, views=2)
     first, second = mean.loss(rows).loss, total.loss(again).loss
