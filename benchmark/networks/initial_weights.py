@@ -1,4 +1,4 @@
-"""Initial weights: none, ImageNet's by timm, or a user's checkpoint trained on MS-Celeb-1M or on VGGFace2."""
+"""Initial weights: none, ImageNet's by timm, those of a package, or a checkpoint trained on MS-Celeb-1M or VGGFace2."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ...protocols.errors import BadInput
 from . import safe_load
+from .package_weights import dlib_weights, efficientnet_lite0_weights
 
 MSCELEB_FILES = ("ijba_res18_naive.pth.tar", "res18_naive.pth_MSceleb.tar", "resnet18_msceleb.pth")
 VGGFACE2_STEM = "resnet50_ft_weight"
@@ -40,11 +41,11 @@ class Weights:
     """An encoder's initial weights.
 
     Attributes:
-        kind: "none", "imagenet", "msceleb" or "vggface2".
-        family: "ijba_res18_naive", "resnet18_msceleb" or "resnet50_vggface2" for a checkpoint file, by its keys; timm's
-            tag for ImageNet; else "".
-        sha256: of the checkpoint file, else "".
-        state: its backbone parameters by torchvision's names, else None.
+        kind: "none", "imagenet", "msceleb", "vggface2" or "dlib".
+        family: "ijba_res18_naive", "resnet18_msceleb" or "resnet50_vggface2" for a checkpoint file, by its keys; the
+            network for the weights of a package; timm's tag for ImageNet; else "".
+        sha256: of the checkpoint or the package's file, else "".
+        state: its backbone parameters by the names of the network it fits, else None.
     """
 
     kind: str
@@ -76,7 +77,8 @@ def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
     """The weights that a recipe or `--weights` names.
 
     Args:
-        asked: "none", "imagenet", "msceleb" or "vggface2" (looked for in data_root/weights), or a checkpoint file.
+        asked: "none", "imagenet", "dlib" or "efficientnet_lite0" (of packages), "msceleb" or "vggface2" (looked for in
+            data_root/weights), or a checkpoint file.
         encoder: the recipe's encoder.
         data_root: folder of the data sets.
 
@@ -87,6 +89,12 @@ def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
         return Weights("none")
     if asked == "imagenet":
         return Weights("imagenet", imagenet_tag(encoder))
+    if asked == "dlib":
+        state, digest = dlib_weights()
+        return Weights("dlib", "dlib_face_recognition", digest, state)
+    if asked == "efficientnet_lite0":
+        state, digest = efficientnet_lite0_weights()
+        return Weights("imagenet", "efficientnet_lite0", digest, state)
     if asked == "msceleb":
         what, link = "a ResNet-18 trained on MS-Celeb-1M", "the SCN and RUL repositories link to them"
         return read_checkpoint(_find(data_root / "weights", MSCELEB_FILES, what, link))
@@ -122,7 +130,9 @@ def read_checkpoint(path: Path) -> Weights:
         BadInput: missing, unreadable with `weights_only=True`, or with other keys.
     """
     if not path.is_file():
-        raise BadInput(f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)")
+        raise BadInput(
+            f"--weights {path}: no such file (known words: none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2)"
+        )
     try:
         content, digest = _read(path)
     except BadInput as error:
