@@ -153,7 +153,9 @@ def calibrate(model: Dlib29, images: Tensor) -> None:
     """
 
     def use(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-        assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
         shift = norm.bias - norm.running_mean * scale
         variance, mean = torch.var_mean(inputs[0].double(), dim=(0, 2, 3), correction=0)

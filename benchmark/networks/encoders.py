@@ -228,8 +228,8 @@ class EncoderFactory:
     """Makes the encoders of a trial. Peer 0 of every method has the same initial weights as a single network.
 
     A call also seeds torch's generator for the peer's head, which methods make next. `queries` are those of the neck,
-    one for each AU; `compiled` backbones are compiled by torch.compile. `calibration` are training faces [N, 3, H, W] in
-    [0, 1], on which the fixed affine maps of dlib's network become BatchNorms.
+    one for each AU; `compiled` backbones are compiled by torch.compile. `calibration` are training faces [N, 3, H, W]
+    in [0, 1], on which the fixed affine maps of dlib's network become BatchNorms.
     """
 
     name: str

