@@ -60,10 +60,10 @@ def all_ok(auxiliary: Auxiliary) -> bool:
 @pytest.mark.parametrize(
     ("write", "layout"),
     [
-        (mini.write_named, "rafdb.csv, by file name"),
-        (mini.write_unnamed, "rafdb.csv, in file-name order"),
-        (mini.write_sequence, "rafdb.csv, in file-name order"),
-        (mini.write_folder, "rafdb/, one file per picture"),
+        (mini.write_named, "rafdb.csv, by file name, FaceLandmarkImg"),
+        (mini.write_unnamed, "rafdb.csv, in file-name order, FaceLandmarkImg"),
+        (mini.write_sequence, "rafdb.csv, in file-name order, FeatureExtraction 2.0 or older"),
+        (mini.write_folder, "rafdb/, one file per picture, FaceLandmarkImg"),
     ],
 )
 def test_reads_every_layout(tmp_path: Path, write: Callable[[Path, str, list[str]], Path], layout: str) -> None:
@@ -208,6 +208,61 @@ def test_columns_are_counted(tmp_path: Path) -> None:
     assert (columns.expected, columns.found) == ("17 + 18", "0 + 18")
 
 
+NO_NUMBERS = [
+    "nan",
+    "-nan",
+    "-nan(ind)",
+    "nan(snan)",
+    "1.#QNAN",
+    "-1.#IND00",
+    "inf",
+    "-inf",
+    "1.#INF",
+    "",
+    "NaN",
+    "N/A",
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize("column", ["confidence", "success"])
+def test_a_row_without_a_number_is_unknown_and_counted(tmp_path: Path, column: str, value: str) -> None:
+    mini.write(tmp_path / "rafdb.csv", changed(column, value))
+    found = read(tmp_path, listing())
+    assert found.labels.tolist() == [LABELS[0], UNKNOWN, *LABELS[2:]]
+    odd = check(found, "rows with a value that is no number")
+    assert (odd.found, odd.where) == (1, f"{tmp_path / 'rafdb.csv'}, line 3")
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize("kind", ["c", "r"])
+def test_an_au_without_a_number_is_unknown_and_the_others_are_not(tmp_path: Path, kind: str, value: str) -> None:
+    (tmp_path / "fernoise.toml").write_text('labels = "intensity"\n' if kind == "r" else "")
+    mini.write_named(tmp_path, "rafdb", PATHS)
+    expected = read(tmp_path, listing()).labels
+    mini.write(tmp_path / "rafdb.csv", changed(f"AU12_{kind}", value))
+    found = read(tmp_path, listing())
+    expected[1, mini.AUS.index(12)] = 0
+    assert found.labels.tolist() == expected.tolist()
+    assert check(found, "rows with a value that is no number").found == 1
+
+
+def test_a_row_without_a_name_among_others_is_of_no_picture(tmp_path: Path) -> None:
+    mini.write(tmp_path / "rafdb.csv", changed("file", ""))
+    found = read(tmp_path, listing())
+    assert found.labels.tolist() == [LABELS[0], UNKNOWN, *LABELS[2:]]
+    assert check(found, "rows of pictures that are not listed").found == 1
+
+
+def test_files_of_file_managers_are_no_output(tmp_path: Path) -> None:
+    mini.write_folder(tmp_path, "rafdb", PATHS)
+    for name in ("._train_1_aligned.csv", "__MACOSX/train_1_aligned.csv", "desktop.ini", ".ipynb_checkpoints/a.csv"):
+        path = tmp_path / "rafdb" / Path(PATHS[0]).parent / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\0")
+    assert read(tmp_path, listing()).labels.tolist() == LABELS
+
+
 # --- choices
 
 
@@ -270,6 +325,21 @@ def test_a_missing_frame_is_refused(tmp_path: Path) -> None:
     assert "rafdb.csv, line 4: frame 4 where 3 should follow" in refusal(tmp_path, listing(["a", "b", "c"]))
 
 
+@pytest.mark.parametrize("write", [mini.write_unnamed, mini.write_sequence])
+def test_rows_without_names_are_refused_where_pictures_lie_in_several_folders(
+    tmp_path: Path, write: Callable[[Path, str, list[str]], Path]
+) -> None:
+    """As many rows as pictures prove nothing: rows of one flat folder are in another order than class folders."""
+    paths = [f"train/{code}/{Path(path).name}" for code, path in enumerate(PATHS, 1)]
+    message = refusal(write(tmp_path, "rafdb", [Path(path).name for path in PATHS]), listing(paths))
+    assert (
+        "rafdb.csv: rows without file names, and the pictures of rafdb lie in 5 folders (train/1, train/2, …)"
+        in message
+    )
+    assert "add a column of file names" in message
+    assert read(mini.write_named(tmp_path, "rafdb", paths), listing(paths)).labels.tolist() == LABELS
+
+
 def test_several_faces_without_names_are_refused(tmp_path: Path) -> None:
     rows = [mini.image_row(0), mini.image_row(1, face=1), mini.image_row(2)]
     mini.write(tmp_path / "rafdb.csv", [mini.image_header(), *rows])
@@ -317,12 +387,10 @@ def changed(column: str, value: str) -> list[list[str]]:
         ("AU12_c", "2", "AU12_c is '2', not 0 or 1"),
         ("AU12_c", "0.50", "AU12_c is '0.50', not 0 or 1"),
         ("AU28_c", "-1", "AU28_c is '-1', not 0 or 1"),
-        ("AU01_c", "", "AU01_c is '', not 0 or 1"),
-        ("AU01_c", "nan", "AU01_c is 'nan', not 0 or 1"),
+        ("AU01_c", "none", "AU01_c is 'none', not 0 or 1"),
         ("confidence", "98", "confidence is '98', not a number from 0 to 1"),
-        ("confidence", "-nan", "confidence is '-nan', not a number from 0 to 1"),
+        ("confidence", "nano", "confidence is 'nano', not a number from 0 to 1"),
         ("success", "2", "success is '2', not 0 or 1"),
-        ("file", "", "no file name"),
     ],
 )
 def test_impossible_values_are_refused(tmp_path: Path, column: str, value: str, message: str) -> None:
