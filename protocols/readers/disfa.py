@@ -1,7 +1,8 @@
 """DISFA as it is distributed: videos of 27 subjects, with the intensity of twelve action units in each frame.
 
 Labels are `ActionUnit_Labels/SN001/SN001_au1.txt`, without a header, one line "frame,intensity" per frame. Frames are
-matched by line, not by the written number: line t (from 0) belongs to picture t. An action unit is present from
+matched by line: line t (from 0) belongs to picture t. The written numbers must count from 1 (in some copies from 0) in
+all files of a subject. An action unit is present from
 intensity 2 on. Of the twelve action units the eight of DISFA_AUS are used as labels; all twelve are checked.
 
 Pictures, searched on disk in this order (or as set in `fernoise.toml`):
@@ -13,7 +14,8 @@ Pictures, searched on disk in this order (or as set in `fernoise.toml`):
 - "subjects": extracted frames in `SN001/`.
 
 The number at the end of a picture's name is its frame, counted from the smallest number found in any folder, which must
-be 0 (lists of JAA-Net and ME-GraphAU) or 1 (ffmpeg, OpenFace).
+be 0 (lists of JAA-Net and ME-GraphAU) or 1 (ffmpeg, OpenFace). If it is 1, some subject must have as large a number as
+label lines; otherwise picture 0 may only be missing, and `image_base` must be set.
 
 Settings in `fernoise.toml` beside the data:
 
@@ -134,6 +136,7 @@ def _subject(name: str, folder: Path) -> _Subject:
         files[int(match[2])] = folder / file
     read_files = {au: _intensities(files[au]) for au in _CODED if au in files}
     _check_same_length({files[au]: len(values) for au, (_, values) in read_files.items()})
+    _check_same_start({files[au]: start for au, (start, _) in read_files.items()})
     size = max((len(values) for _, values in read_files.values()), default=0)
     columns = [read_files[au][1] if au in files else [-1] * size for au in _CODED]
     numbered_from = {au: start for au, (start, _) in read_files.items()}
@@ -165,6 +168,15 @@ def _check_same_length(lengths: Mapping[Path, int]) -> None:
         short, long = min(lengths, key=lambda path: lengths[path]), max(lengths, key=lambda path: lengths[path])
         what = f"the file ends, but {long.name} has {lengths[long]:,} lines and both are of the same frames"
         raise BadInput(f"{short}, line {lengths[short] + 1}: {what}; {_FETCH}")
+
+
+def _check_same_start(starts: Mapping[Path, int]) -> None:
+    """Raises BadInput if the label files of a subject start at different frames, or later than at frame 1."""
+    for path, start in starts.items():
+        other, least = min(starts.items(), key=lambda item: item[1])
+        if start > 1 or start != least:
+            what = f"frame {start}" if start > 1 else f"frame {start}, but {other.name} starts at frame {least}"
+            raise BadInput(f"{path}, line 1: {what}, so lines do not follow the pictures; {_FETCH}")
 
 
 def _clip(subject: _Subject, pictures: Pictures, threshold: int) -> Clip:

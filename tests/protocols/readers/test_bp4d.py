@@ -127,6 +127,45 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path, seed: int) -> None:
     assert same(read(tmp_path / "straight"), read(tmp_path / "shuffled"))
 
 
+def with_row_numbers(folder: Path, header: list[str]) -> None:
+    """Rewrites label files as pandas saves a table: a column of row numbers in front for each cell of a header."""
+    for file in folder.iterdir():
+        first, *rows = file.read_text().splitlines()
+        rows = [",".join([*[str(n)] * len(header), row]) for n, row in enumerate(rows)]
+        file.write_text("\n".join([",".join([*header, first]), *rows, ""]))
+
+
+@pytest.mark.parametrize(
+    "header", [[""], ["Unnamed: 0"], ["index"], ["", "Unnamed: 0"], ["Unnamed: 0.1", "Unnamed: 0"]]
+)
+@pytest.mark.parametrize("own", ["plain", "quoted"])
+def test_row_numbers_in_front_are_no_frame_numbers(complete: Path, own: str, header: list[str]) -> None:
+    miniature.write_labels(complete / "AUCoding/AU_OCC", header=own)
+    before = read(complete)
+    with_row_numbers(complete / "AUCoding/AU_OCC", header)
+    after = read(complete)
+    assert np.array_equal(after.labels, expected_labels())
+    assert np.array_equal(after.path, before.path)
+    assert not after.partial
+    found = check(after, "label files with row numbers in front, left out")
+    assert (found.found, found.where) == (10, "AUCoding/AU_OCC/F001_T1.csv")
+
+
+def test_columns_in_front_that_may_be_the_frame_number_are_refused(complete: Path) -> None:
+    with_row_numbers(complete / "AUCoding/AU_OCC", ["second"])
+    message = refusal(complete)
+    assert "line 1: 2 columns before the first action unit ('second', '0')" in message
+    assert "remove the columns that are not the frame number" in message
+
+
+def test_row_numbers_in_place_of_frame_numbers_are_refused(complete: Path) -> None:
+    file = complete / FILE
+    first, *rows = file.read_text().splitlines()
+    rows = [",".join([str(n), *row.split(",")[1:]]) for n, row in enumerate(rows)]
+    file.write_text("\n".join([",".join(["", *first.split(",")[1:]]), *rows, ""]))
+    assert f"{file}: the column '' counts rows from 0, and there is no column of frame numbers" in refusal(complete)
+
+
 # --- a copy against what was published
 
 
