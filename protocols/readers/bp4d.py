@@ -4,8 +4,9 @@ Layouts (the first one found on disk, or the one set in `fernoise.toml`):
 
 - labels `F001_T1.csv` in `AUCoding/AU_OCC/`, in `AUCoding/AUCoding/` (FERA 2015) or in `AUCoding/` itself: in the
   header the first cell stands for the frame number, and the others name action units by number ("1", "01", "AU 1"),
-  so that with the plain header 0 to 99 column k is action unit k. 0 is absent, 1 present, 9 unknown. A column of row
-  numbers that pandas wrote in front, named "", "index" or "Unnamed: 0", is left out.
+  so that with the plain header 0 to 99 column k is action unit k. 0 is absent, 1 present, 9 unknown; so is a cell
+  without a number ("nan"). A column of row numbers that pandas wrote in front, named "", "index" or "Unnamed: 0", is
+  left out.
 - pictures `F001/T1/2440.jpg` in `Sequences/`, in `Sequences(2D+3D)/` or in the data set's folder itself, the number
   with any number of leading zeros.
 
@@ -45,7 +46,8 @@ _FETCH = f"unpack the label files again, or ask for them at {HOME}"
 _LABEL_FILE = re.compile(r"([FM][0-9]+)_(T[0-9]+)\.csv", re.IGNORECASE)
 _AU = re.compile(r"(?:AU)? *0*([0-9]+)", re.IGNORECASE)
 _ROW_NUMBERS = re.compile(r"|index|Unnamed: [0-9.]+", re.IGNORECASE)
-_VALUES = {"0": -1, "1": 1, "9": 0}
+# pandas writes whole numbers with a decimal where a column lacks some.
+_VALUES = {"0": -1, "1": 1, "9": 0, "0.0": -1, "1.0": 1, "9.0": 0}
 _PART = {subject: part for part, subjects in BP4D_PARTS for subject in subjects}
 
 
@@ -57,20 +59,22 @@ class _Sequence:
         subject, task: such as "F001", "T1".
         frames: int64 [n], the coded frames, ascending.
         labels: int8 [n, 12].
+        indexed: whether the label file has a column of row numbers in front.
+        empty: the number of labels without a number, which are unknown.
         folder: the folder of the pictures, relative to the data set's folder.
         pictures: names of the pictures by number.
         offset: difference of picture number and frame number.
-        indexed: whether the label file has a column of row numbers in front.
     """
 
     subject: str
     task: str
     frames: Array
     labels: Array
+    indexed: bool
+    empty: int
     folder: str
     pictures: Mapping[int, str]
     offset: int
-    indexed: bool
 
     @property
     def file(self) -> str:
@@ -157,19 +161,19 @@ def _picture_folder(root: Path, chosen: str) -> str:
 
 def _sequence(root: Path, picture_folder: str, key: tuple[str, str], file: Path, offset: int) -> _Sequence:
     subject, task = key
-    frames, labels, indexed = _occurrence(file)
     folder = (Path(picture_folder) / subject / task).as_posix()
-    return _Sequence(subject, task, frames, labels, folder, numbered_pictures(root / folder), offset, indexed)
+    return _Sequence(subject, task, *_occurrence(file), folder, numbered_pictures(root / folder), offset)
 
 
-def _occurrence(path: Path) -> tuple[Array, Array, bool]:
-    """The coded frames of a label file, ascending, int64 [n]; their labels, int8 [n, 12]; whether rows are numbered."""
+def _occurrence(path: Path) -> tuple[Array, Array, bool, int]:
+    """The frames, labels, `indexed` and `empty` of a sequence, from its label file."""
     lines = read_lines(path, _FETCH)
     line = next(lines)
     header = line.fields()
     frame_column = _frame_column(line, header)
     au_cells = itemgetter(*_columns(line, header))
     found: dict[int, list[int]] = {}
+    empty = 0
     for line in lines:
         cells = line.fields(len(header))
         frame = cells[frame_column]
@@ -177,19 +181,19 @@ def _occurrence(path: Path) -> tuple[Array, Array, bool]:
             raise line.error(f"frame {shown(frame)} is no frame number")
         if int(frame) in found:
             raise line.error(f"frame {int(frame)} is also coded in an earlier line")
-        try:
-            found[int(frame)] = [_VALUES[cell] for cell in au_cells(cells)]
-        except KeyError as error:
-            au = BP4D_AUS[au_cells(cells).index(error.args[0])]
-            what = f"{au} is {shown(error.args[0])}, not 0 (absent), 1 (present) or 9 (unknown)"
-            raise line.error(what) from error
+        values = [_VALUES.get(cell) for cell in au_cells(cells)]
+        for au, value, cell in zip(BP4D_AUS, values, au_cells(cells), strict=True) if None in values else ():
+            if value is None and not line.no_number(cell):
+                raise line.error(f"{au} is {shown(cell)}, not 0 (absent), 1 (present) or 9 (unknown)")
+        empty += values.count(None)
+        found[int(frame)] = [value or 0 for value in values]
     if not found:
         raise BadInput(f"{line}: a header, but no coded frame after it; {_FETCH}")
     if 0 in found and _ROW_NUMBERS.fullmatch(header[frame_column]):
         what = f"the column {shown(header[frame_column])} counts rows from 0, and there is no column of frame numbers"
         raise BadInput(f"{path}: {what}; {_FETCH}")
     frames = np.array(sorted(found), np.int64)
-    return frames, np.array([found[frame] for frame in frames.tolist()], np.int8), frame_column > 0
+    return frames, np.array([found[frame] for frame in frames.tolist()], np.int8), frame_column > 0, empty
 
 
 def _frame_column(line: Line, header: Sequence[str]) -> int:
@@ -238,6 +242,8 @@ def _checks(sequences: Sequence[_Sequence], label_folder: str, offset: int) -> I
         yield Check(f"coded frames, {part}", expected, counted)
     if indexed := [f"{label_folder}/{one.file}" for one in sequences if one.indexed]:
         yield Check("label files with row numbers in front, left out", len(indexed), len(indexed), indexed[0])
+    if empty := [f"{label_folder}/{one.file}" for one in sequences if one.empty]:
+        yield Check("labels without a number, unknown", 0, sum(one.empty for one in sequences), empty[0])
     missing = _ends_without_picture(sequences, offset)
     # A neighbouring offset at which no first or last frame lacks its picture is probably the right one.
     better = next((other for other in (offset - 1, offset + 1) if not _ends_without_picture(sequences, other)), None)

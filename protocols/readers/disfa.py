@@ -69,7 +69,7 @@ class _Subject:
     Attributes:
         name: such as "SN001".
         files: the label files, by action unit.
-        intensities: int8 [n, 12], -1 for a missing file.
+        intensities: int8 [n, 12], -1 for a missing file or number.
         numbered_from: the frame number in the first line of each file, by action unit.
     """
 
@@ -144,21 +144,22 @@ def _subject(name: str, folder: Path) -> _Subject:
 
 
 def _intensities(path: Path) -> tuple[int, list[int]]:
-    """The frame number of the first line, and the intensity of each line."""
+    """The frame number of the first line, and the intensity of each line, -1 for none."""
     start = 0
     values: list[int] = []
     for line in read_lines(path, _FETCH):
-        frame, _, intensity = (word.strip() for word in line.text.partition(b","))
-        if not frame.isdigit() or len(frame) > 9:
+        frame, comma, intensity = (word.strip() for word in line.text.partition(b","))
+        if not comma or not frame.isdigit() or len(frame) > 9:
             raise line.error(f"{shown(line.text.strip())} is no 'frame,intensity'")
-        if intensity not in _INTENSITIES:
+        value = -1 if line.no_number(intensity.decode()) else _INTENSITIES.get(intensity)
+        if value is None:
             raise line.error(f"intensity {shown(intensity)} is none of 0 to 5")
         if not values:
             start = int(frame)
         elif int(frame) != start + len(values):
             before = start + len(values) - 1
             raise line.error(f"frame {int(frame)} after frame {before}, so lines do not follow the pictures")
-        values.append(_INTENSITIES[intensity])
+        values.append(value)
     return start, values
 
 
@@ -224,3 +225,12 @@ def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
         if start != 1
     ]
     yield Check.all("label files numbered from 1", files, other)
+    empty = [
+        f"{LABELS}/{one.name}/{one.files[au].name}, line {line + 1}"
+        for one in subjects
+        for column, au in enumerate(_CODED)
+        if au in one.files
+        for line in np.flatnonzero(one.intensities[:, column] < 0).tolist()
+    ]
+    if empty:
+        yield Check.none("intensities without a number, unknown", empty)

@@ -19,8 +19,6 @@ _WITHOUT_INTENSITY = 28
 _LARGEST = 5.0
 _AU_COLUMN = re.compile(r"AU\d\d_([rc])")
 _UNKNOWN = (0,) * len(AUS)
-# No number as C runtimes and pandas write it: nan, -nan, -nan(ind), 1.#QNAN, -1.#IND, inf, an empty cell.
-_NO_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(QNAN|SNAN|IND|INF)0*)|n/?a|null", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def _signed(value: float | None, threshold: float) -> int | None:
 
 def _number(line: Line, name: str, text: str, high: float) -> float | None:
     """A number from 0 to `high`; None for a cell that has no number."""
-    if _is_missing(text):
+    if line.no_number(text):
         return None
     try:
         value = float(text)
@@ -175,13 +173,7 @@ def _number(line: Line, name: str, text: str, high: float) -> float | None:
 
 def _whole(line: Line, name: str, text: str) -> int | None:
     """0 or 1; None for a cell that has no number."""
-    return None if _is_missing(text) else _integer(line, name, text, 0, 1)
-
-
-def _is_missing(text: str) -> bool:
-    """Whether a cell has no number."""
-    plain = text[:1].isdigit() and "#" not in text  # spares most cells the slower comparison
-    return not plain and _NO_NUMBER.fullmatch(text) is not None
+    return None if line.no_number(text) else _integer(line, name, text, 0, 1)
 
 
 def _integer(line: Line, name: str, text: str, low: int, high: int | None = None) -> int:

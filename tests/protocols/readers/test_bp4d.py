@@ -302,7 +302,7 @@ def cell(column: int, word: str) -> Callable[[list[str]], list[str]]:
     ("number", "edit", "what"),
     [
         (3, cell(10, "7"), "AU10 is '7', not 0 (absent), 1 (present) or 9 (unknown)"),
-        (3, cell(24, ""), "AU24 is '', not 0"),
+        (3, cell(24, "1.5"), "AU24 is '1.5', not 0"),
         (4, cell(1, "-1"), "AU1 is '-1', not 0"),
         (4, cell(1, '"7"'), "AU1 is '7', not 0"),
         (3, cell(0, "x"), "frame 'x' is no frame number"),
@@ -319,6 +319,22 @@ def test_a_line_that_cannot_be(tmp_path: Path, number: int, edit: Callable[[list
     assert f"{tmp_path / FILE}, line {number}: " in message
     assert what in message
     assert "unpack the label files again" in message
+
+
+@pytest.mark.parametrize("word", ["", "nan", "-nan(ind)", "NaN"])
+def test_a_label_without_a_number_is_unknown_and_counted(tmp_path: Path, word: str) -> None:
+    """The other cells of the column are as pandas writes them beside it, with a decimal."""
+    expected = expected_labels()
+    expected[1, miniature.AUS.index(24)] = 0
+    change(tmp_path, 3, cell(24, word))
+    lines = [line.split(",") for line in (tmp_path / FILE).read_text().splitlines()]
+    for line in [*lines[1:2], *lines[3:]]:
+        line[24] += ".0"
+    (tmp_path / FILE).write_text("".join(",".join(line) + "\n" for line in lines))
+    listing = read(tmp_path)
+    assert np.array_equal(listing.labels, expected)
+    found = check(listing, "labels without a number, unknown")
+    assert (found.expected, found.found, found.where) == (0, 1, FILE)
 
 
 def test_a_file_cut_within_a_line(tmp_path: Path) -> None:

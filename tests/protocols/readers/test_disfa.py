@@ -146,49 +146,6 @@ def test_a_base_that_cannot_be_seen(tmp_path: Path) -> None:
     assert "image_base = 7 must be one of 0, 1" in refusal(choose(tmp_path, "image_base = 7"))
 
 
-def test_pictures_from_0_without_picture_0_are_not_taken_for_pictures_from_1(tmp_path: Path) -> None:
-    """Pictures 1 to 5 of 6 lines: the first of pictures 0 to 5 is missing, or the last of pictures 1 to 6."""
-    miniature.write_img(tmp_path)
-    for subject in miniature.SOME:
-        (tmp_path / f"img/{subject}/0.png").unlink()
-    message = refusal(tmp_path)
-    assert (
-        f"{tmp_path / 'img/SN001'}: the smallest picture number is 1 and the largest is 5, for 6 label lines" in message
-    )
-    assert "write image_base = 0 (or 1) into" in message
-    listing = read(choose(tmp_path, "image_base = 0"))
-    assert np.array_equal(listing.labels, expected_labels()[[line > 0 for _, line in ROWS]])
-    assert listing.path[0] == "img/SN001/1.png"
-
-
-def test_one_complete_subject_shows_that_numbers_start_at_1(tmp_path: Path) -> None:
-    miniature.write_images(tmp_path)
-    for subject in [subject for subject in miniature.SOME if subject != "SN003"]:
-        last = f"LeftVideo{subject}_comp_{miniature.SOME[subject]:04d}.png"
-        (tmp_path / f"images/LeftVideo{subject}_comp" / last).unlink()
-    kept = [subject == "SN003" or line < miniature.SOME[subject] - 1 for subject, line in ROWS]
-    assert np.array_equal(read(tmp_path).labels, expected_labels()[kept])
-
-
-def test_subjects_numbered_from_0_and_from_1_are_refused(tmp_path: Path) -> None:
-    folder = miniature.write_img(tmp_path) / "img/SN006"
-    for number in range(5, -1, -1):
-        (folder / f"{number}.png").rename(folder / f"{number + 1}.png")
-    assert "the smallest picture number is 0, but img/SN006 has pictures 1 to 6" in refusal(tmp_path)
-    assert len(read(choose(tmp_path, "image_base = 0"))) == len(ROWS) - 1
-
-
-@pytest.mark.parametrize(
-    ("start", "what"), [(2, "frame 2, so lines do not"), (0, "frame 1, but SN003_au1.txt starts at")]
-)
-def test_label_files_that_start_elsewhere_are_refused(tmp_path: Path, start: int, what: str) -> None:
-    file = miniature.write_img(tmp_path) / "ActionUnit_Labels/SN003/SN003_au1.txt"
-    file.write_text("".join(f"{start + line},0\n" for line in range(6)))
-    message = refusal(tmp_path)
-    assert ", line 1: " in message
-    assert what in message
-
-
 def test_the_threshold(tmp_path: Path) -> None:
     miniature.write_img(tmp_path)
     listing = read(choose(tmp_path, "threshold = 1"))
@@ -321,6 +278,19 @@ def test_lines_count_whatever_number_is_printed(tmp_path: Path) -> None:
     assert check(listing, "label files numbered from 1") == Check("label files numbered from 1", 84, 72, where)
 
 
+@pytest.mark.parametrize("word", ["", "nan", "-nan(ind)"])
+def test_an_intensity_without_a_number_is_unknown_and_counted(tmp_path: Path, word: str) -> None:
+    file = miniature.write_img(tmp_path) / "ActionUnit_Labels/SN006/SN006_au12.txt"
+    lines = file.read_text().splitlines()
+    file.write_text("".join(line + "\n" for line in [*lines[:3], f"4,{word}", *lines[4:]]))
+    listing = read(tmp_path)
+    expected = expected_labels()
+    expected[ROWS.index(("SN006", 3)), DISFA_AUS.index("AU12")] = 0
+    assert np.array_equal(listing.labels, expected)
+    found = check(listing, "intensities without a number, unknown")
+    assert (found.found, found.where) == (1, "ActionUnit_Labels/SN006/SN006_au12.txt, line 4")
+
+
 # --- nothing usable
 
 
@@ -350,9 +320,8 @@ FILE = "ActionUnit_Labels/SN001/SN001_au4.txt"
         ("1,0\n2,9\n3,0\n", 2, "intensity '9' is none of 0 to 5"),
         ("1,0\n2,6\n", 2, "intensity '6' is none of 0 to 5"),
         ("1,0\n2,-1\n", 2, "intensity '-1' is none of 0 to 5"),
-        ("1,0\n2,\n", 2, "intensity '' is none of 0 to 5"),
         ("frame,intensity\n1,0\n", 1, "'frame,intensity' is no 'frame,intensity'"),
-        ("1,0\n2\n", 2, "intensity '' is none of 0 to 5"),
+        ("1,0\n2\n", 2, "'2' is no 'frame,intensity'"),
         ("9" * 5000 + ",1\n", 1, "is no 'frame,intensity'"),
         ("1,0\n2,0\n2,0\n", 3, "frame 2 after frame 2, so lines do not follow the pictures"),
         ("1,0\n3,0\n", 2, "frame 3 after frame 1"),
