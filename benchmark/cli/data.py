@@ -103,7 +103,7 @@ def _check_rows(checks: Sequence[Check]) -> list[dict[str, object]]:
 def _table(rows: Sequence[Mapping[str, object]]) -> str:
     from tabulate import tabulate
 
-    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True)
+    return str(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True))
 
 
 def _print_checks(found: Inspection, quick: bool) -> None:

@@ -47,7 +47,7 @@ _COUNTS = {"train": (1290, 281, 717, 4772, 1982, 705, 2524), "test": (329, 74, 1
 _LAYOUTS = ("list", "two-lists", "folders")
 # The owners' name, and as others spell it.
 _LIST = ("list_patition_label.txt", "list_partition_label.txt")
-_TWO_LISTS = {"train": ("train_label.txt",), "test": ("test_label.txt",)}
+_TWO_LISTS: dict[str, tuple[str, ...]] = {"train": ("train_label.txt",), "test": ("test_label.txt",)}
 _TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
 _IMAGES = ("Image/aligned", "aligned", "images", "Image", ".")
 # Parts whose pictures a folder may contain: "valid" is the test part in some copies, in others split from training.
@@ -126,7 +126,7 @@ def _read_base(root: Path, base: Path, choices: dict[str, Any]) -> _Copy | None:
         if layout == "folders":
             copy = _from_folders(root, base)
         else:
-            files = {"": _LIST} if layout == "list" else _TWO_LISTS
+            files: dict[str, tuple[str, ...]] = {"": _LIST} if layout == "list" else _TWO_LISTS
             copy = _from_lists(root, base, files, choices.get("images"))
         if copy is not None:
             return copy
