@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +70,9 @@ class FerPlus:
     layout: str
 
     def picture_paths(self) -> list[str]:
-        """FER+'s folder and name of each picture; empty without a name, and for a name that two pictures have."""
-        paths = [f"{FOLDERS[code]}/{name}" for code, name in zip(self.usage.tolist(), self.names.tolist(), strict=True)]
-        pictures = Counter(self.names.tolist())
-        return [path if pictures[name] == 1 and name else "" for path, name in zip(paths, self.names, strict=True)]
+        """FER+'s folder and name of each picture; empty for one without a name."""
+        named = zip(self.usage.tolist(), self.names.tolist(), strict=True)
+        return [f"{FOLDERS[code]}/{name}" if name else "" for code, name in named]
 
     def digest(self) -> str:
         """ "published" for the published tables or folders, else 16 hex digits of the SHA-256 of the content."""

@@ -23,7 +23,8 @@ Settings in `fernoise.toml` in `openface/`:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,7 +109,8 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     Args:
         root: the `openface` folder under the data root.
         dataset: the data set's folder name.
-        paths: the pictures, N paths with slashes; an empty one is a picture without a name.
+        paths: the pictures, N paths with slashes; an empty one, or one that is listed twice, is a picture without a
+            name of its own, whose labels are unknown.
 
     Raises:
         BadInput: no output for this data set, a damaged file, a missing column, an invalid value, two rows for one
@@ -116,6 +118,8 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
             another number of rows than of pictures.
     """
     root = Path(root)
+    pictures = Counter(paths)
+    paths = [path if pictures[path] == 1 else "" for path in paths]
     kinds = ("presence", "intensity")
     allowed: dict[str, Allowed] = {"file_column": str, "labels": kinds, "threshold": float, "confidence": float}
     reader = Reader(Choices(**read_choices(root, allowed)))
@@ -151,14 +155,21 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
-    """The picture of each face, by name; -1 for a face of no listed picture, or without a name."""
+    """The picture of each face, by name; -1 for a face of no listed picture, or without a name.
+
+    Folders of another machine do not matter, but a folder of the data set does: val/7.png is not train/7.png.
+    """
     rows: dict[str, int] = {}
     for row, path in enumerate(paths):
         for ending in _endings(path) if path else ():
             rows[ending] = _AMBIGUOUS if ending in rows else row
+    folders = {path[:at] for path in paths for at, letter in enumerate(path) if letter == "/"}
     found = []
     for face in faces:
-        row = next((rows[ending] for ending in _endings(face.picture) if ending in rows), _NONE)
+        ending = next((ending for ending in _endings(face.picture) if ending in rows), "")
+        row = rows[ending] if ending else _NONE
+        if row >= 0 and _is_elsewhere(ending, paths[row], face.picture, folders):
+            row = _NONE
         if row == _AMBIGUOUS:
             what = f"several pictures of {dataset} are called {shown(face.picture)}"
             raise BadInput(f"{face.place}: {what}; write their folders before the file names")
@@ -178,6 +189,13 @@ def _endings(path: str) -> Iterator[str]:
     """A path without extension, then without its first folder and so on, finally the name alone."""
     parts = _EXTENSION.sub("", path.replace("\\", "/")).split("/")
     return ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str]) -> bool:
+    """Whether the folder before the common ending of a picture's path and a file name is a sibling of the path's."""
+    depth = ending.count("/") + 1
+    own, other = path.split("/")[:-depth], name.replace("\\", "/").split("/")[:-depth]
+    return bool(own and other) and own[-1] != other[-1] and "/".join([*own[:-1], other[-1]]) in folders
 
 
 def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
@@ -235,10 +253,12 @@ def _checks(
     further: dict[int, Face],
 ) -> tuple[Check, ...]:
     differing = (columns.counts for columns in reader.headers.values() if columns.counts != _COUNTS)
+    without = [path or f"row {row + 1:,}, which has no name of its own" for row, path in enumerate(paths)]
+    without = [name for row, name in enumerate(without) if row not in chosen]
     unmatched = [face.place for face, row in zip(faces, rows, strict=True) if row == _NONE]
     return (
         Check("intensity + presence columns", _COUNTS, first(differing) or _COUNTS),
-        Check.all("pictures with a row", len(paths), [path for row, path in enumerate(paths) if row not in chosen]),
+        Check.all("pictures with a row", len(paths), without),
         Check.none("rows with success 0 or confidence 0", [face.place for face in faces if not face.known]),
         Check.none("rows with a value that is no number", [face.place for face in faces if face.odd]),
         Check.none("rows of pictures that are not listed", unmatched),

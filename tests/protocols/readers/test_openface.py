@@ -90,6 +90,7 @@ def test_names_of_the_file_column_and_blanks(tmp_path: Path, column: str, comma:
         lambda path: f"/home/someone/{path}",
         lambda path: "C:\\data\\" + path.replace("/", "\\"),
         lambda path: f"../../elsewhere/{Path(path).name}",
+        lambda path: f"Image/{Path(path).name}",
         lambda path: f'"{path}"',
     ],
 )
@@ -111,6 +112,25 @@ def test_equal_names_in_two_folders_are_told_apart(
     paths = ["train_set/images/0.jpg", "train_set/images/1.jpg", "val_set/images/0.jpg", "val_set/images/1.jpg"]
     found = read(write(tmp_path, "affectnet", paths), listing(paths, "affectnet"))
     assert found.labels.tolist() == LABELS[:4]
+
+
+def test_a_row_of_another_folder_of_the_data_set_is_not_of_the_picture_of_equal_name(tmp_path: Path) -> None:
+    """As where a picture was left out of the pack: its row must not fall to the other folder's picture."""
+    paths = ["train_set/images/0.jpg", "train_set/images/1.jpg", "val_set/images/0.jpg"]
+    written = ["C:\\data\\train_set\\images\\0.jpg", "val_set/images/1.jpg", "elsewhere/val_set/images/0.jpg"]
+    found = read(mini.write_named(tmp_path, "affectnet", written), listing(paths, "affectnet"))
+    assert found.labels.tolist() == [LABELS[0], UNKNOWN, LABELS[2]]
+    assert check(found, "rows of pictures that are not listed").found == 1
+
+
+def test_a_picture_that_is_listed_twice_is_unknown_and_the_others_are_not(tmp_path: Path) -> None:
+    """Two faces in one picture of AffectNet: nobody knows which of them OpenFace found."""
+    found = read(
+        mini.write_named(tmp_path, "rafdb", ["a/1.jpg", "a/2.jpg"]), listing(["a/1.jpg", "a/2.jpg", "a/1.jpg"])
+    )
+    assert found.labels.tolist() == [UNKNOWN, LABELS[1], UNKNOWN]
+    without = check(found, "pictures with a row")
+    assert (without.found, without.where) == (1, "row 1, which has no name of its own")
 
 
 def test_equal_names_without_folders_are_refused(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.readers.fer2013 import FerPlus, read
 from fernoise_bench.protocols.readers.openface import auxiliary_of_ferplus
 
+from ..miniatures import ferplus as miniature_ferplus
 from ..miniatures import openface as mini
 
 ROOT = Path(os.environ.get("FERNOISE_DATA", "")) / "ferplus"
@@ -72,6 +75,22 @@ def test_rows_in_the_order_of_three_folders_are_refused(tmp_path: Path) -> None:
     mini.write(tmp_path / "openface/ferplus.csv", [mini.image_header(), coded(0), coded(1)])
     with pytest.raises(BadInput, match=r"lie in 2 folders \(FER2013Test, FER2013Train\)"):
         auxiliary_of_ferplus(tmp_path, faces(["fer0000000.png", "fer0000001.png"], [0, 2]))
+
+
+def test_rows_of_a_protocol_have_the_labels_of_their_own_face(tmp_path: Path) -> None:
+    """FER+ names every second face of a miniature from 0 on."""
+    table = miniature_ferplus.write_tables(tmp_path / "ferplus") / "fer2013new.csv"
+    header, *lines = [line.split(",") for line in table.read_text().splitlines()]
+    for row, line in enumerate(lines):
+        line[1] = "" if row % 2 else f"fer{row // 2:07d}.png"
+    table.write_text("".join(",".join(line) + "\n" for line in [header, *lines]))
+    write(tmp_path, {line[1]: row + 1 for row, line in enumerate(lines) if line[1]})
+    cell = open_data(find("ferplus-sym"), "paper", "real", tmp_path, partial=True).cell(None, 0.0, 0)
+    for part in (cell.train, cell.validation, cell.test):
+        assert part is not None
+        rows = part.sample_id.tolist()
+        assert {row % 2 for row in rows} == {0, 1}
+        assert decoded(part.aux) == [-1 if row % 2 else row + 1 for row in rows]
 
 
 @pytest.fixture(scope="module")
