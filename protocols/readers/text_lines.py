@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BadInput
+
+# nan, -nan, -nan(ind), 1.#QNAN, -1.#IND, inf, an empty cell.
+_NO_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(QNAN|SNAN|IND|INF)0*)|n/?a|null", re.IGNORECASE)
 
 
 class Line(NamedTuple):
@@ -66,6 +70,15 @@ class Line(NamedTuple):
         if missing := [name for name in wanted if name not in names]:
             raise self.missing_columns(missing)
         return [names.index(name) for name in wanted]
+
+    def no_number(self, cell: str) -> bool:
+        """Whether a cell of a column of numbers says that there is none, as C runtimes and pandas write it.
+
+        An empty cell does not in a last line without a line end, which may have been cut.
+        """
+        if cell[:1].isdigit() and "#" not in cell:  # spares most cells the slower comparison
+            return False
+        return _NO_NUMBER.fullmatch(cell) is not None and (cell != "" or self.text.endswith(b"\n"))
 
     def missing_columns(self, missing: Sequence[str], remedy: str = "") -> BadInput:
         """The error for a header line without some columns."""
