@@ -18,6 +18,7 @@ from .data import data
 from .diff import diff
 from .doctor import doctor
 from .figure import figure
+from .output import spell_out_what_cannot_be_encoded
 from .report import report
 from .results import status, table
 from .run import plan, run
@@ -46,6 +47,7 @@ class Commands(click.Group):
 
     def main(self, *arguments: Any, **more: Any) -> Any:
         """Runs the command line. Click itself ends the program without a message when its output pipe is closed."""
+        spell_out_what_cannot_be_encoded()
         try:
             return super().main(*arguments, **more)
         except OSError as error:

@@ -42,7 +42,7 @@ PICTURE_FOLDERS = ("Sequences", "Sequences(2D+3D)", ".")
 
 _FETCH = f"unpack the label files again, or ask for them at {HOME}"
 _LABEL_FILE = re.compile(r"([FM][0-9]+)_(T[0-9]+)\.csv", re.IGNORECASE)
-_AU = re.compile(r"(?:AU)? *0*([0-9]+)", re.IGNORECASE)
+_AU = re.compile(r"(?:AU)? *0*([0-9]{1,2})", re.IGNORECASE)
 _VALUES = {"0": -1, "1": 1, "9": 0}
 _PART = {subject: part for part, subjects in BP4D_PARTS for subject in subjects}
 

@@ -100,6 +100,10 @@ class Setting(NamedTuple):
         return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe
 
 
+PAPERS_SETTING = Setting("paper", "real", partial=False, recipe="protocol")
+"""That of the papers whose protocol it is."""
+
+
 class Identity(Struct, frozen=True):
     """What identifies a trial.
 

@@ -83,7 +83,7 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         table: several are set apart by a blank line; as JSON they are a list.
         format: one of FORMATS. "github" is Markdown; "latex" names the packages it needs in its first line; "csv" has
             the numbers at full precision, or as a paper prints them, with columns for spread, pairs, marks and flags;
-            "json" has everything.
+            "json" has everything, in ASCII.
 
     Raises:
         BadInput: an unknown format.
@@ -92,7 +92,7 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         raise unknown("format", format, FORMATS)
     if format == "json":
         content = _plain(table) if isinstance(table, Table) else [_plain(each) for each in table]
-        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
     tables = [table] if isinstance(table, Table) else table
     head = f"{_PREAMBLE}\n" if format == "latex" else ""
     return head + "\n".join(map(_WRITERS[format], tables))
