@@ -11,7 +11,7 @@ _HANDLER = "fernoise-spelled-out"
 _BY_DEFAULT = ("strict", "surrogateescape", "backslashreplace")  # another handler was asked for in PYTHONIOENCODING
 _SPELLINGS = {
     **{"−": "-", "–": "-", "—": "-", "±": "+/-", "×": "x", "·": "-", "°": " degrees", "→": "->", "∞": "infinity"},
-    **{"≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "✓": "yes", "§": "(S)", "†": "(+)", "‡": "(++)", "↑": "(^)"},
+    **{"≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "✓": "yes", "§": "(S)", "†": "(+)", "‡": "(++)", "↗": "(^)"},
     **{"“": '"', "”": '"', "‘": "'", "’": "'", "ł": "l", "Ł": "L", "ı": "i", "œ": "oe"},
 }
 

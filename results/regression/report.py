@@ -76,7 +76,7 @@ def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = (
 
 
 def junit(suite: str, findings: Sequence[Finding], seconds: float, strict: bool = False) -> str:
-    """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped or (strict) fail."""
+    """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped (strict: fail)."""
     failures = sum(failed([finding], strict) for finding in findings)
     skipped = 0 if strict else sum(finding.status == "new" for finding in findings)
     attributes = {

@@ -60,10 +60,20 @@ _LATEX = {
 }
 _MATHS = {
     **{"±": r"\pm", "−": "-", "×": r"\times", "÷": r"\div", "≤": r"\leq", "≥": r"\geq", "≠": r"\neq"},
-    **{"≈": r"\approx", "·": r"\cdot", "✓": r"\surd", "→": r"\rightarrow", "∞": r"\infty", "°": r"^\circ", "²": "^2"},
+    **{
+        "≈": r"\approx",
+        "·": r"\cdot",
+        "✓": r"\surd",
+        "→": r"\rightarrow",
+        "↗": r"\nearrow",
+        "∞": r"\infty",
+        "°": r"^\circ",
+        "²": "^2",
+    },
     **{"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\varepsilon", "θ": r"\theta"},
     **{"κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "µ": r"\mu", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma"},
     **{"τ": r"\tau", "φ": r"\varphi", "ω": r"\omega", "Δ": r"\Delta", "Σ": r"\Sigma", "Φ": r"\Phi", "Ω": r"\Omega"},
+    "↗": r"\nearrow",
 }
 # combining marks, by their code points
 _ACCENTS = {0x300: "`", 0x301: "'", 0x302: "^", 0x303: "~", 0x304: "=", 0x306: "u", 0x307: ".", 0x308: '"', 0x30A: "r"}
