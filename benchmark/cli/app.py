@@ -24,6 +24,7 @@ from .results import status, table
 from .run import plan, run
 from .show import list_everything, show
 
+_LONGEST = 4_000  # letters of an error message, which may quote a name or a user's own code
 _TEMPORARY = re.compile(r"\.([^/]+)\.[0-9a-f]{16}\.tmp$")  # name of a file that is being written
 
 
@@ -39,7 +40,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            click.echo(f"fernoise-bench: {printable(str(error))}", err=True)
+            click.echo(f"fernoise-bench: {printable(str(error)[:_LONGEST])}", err=True)
             sys.exit(2)
         except KeyboardInterrupt as error:
             click.echo("interrupted: run it again to continue where it stopped", err=True)
