@@ -117,7 +117,7 @@ def read_choices(root: Path, known: Mapping[str, Allowed]) -> dict[str, Any]:
         kind = type(allowed[0]) if isinstance(allowed, tuple) else str if allowed is Path else allowed
         if type(value) is not kind:
             raise BadInput(f"{file}: {name} = {_short(value)} must be of type {kind.__name__}")
-        if kind is int and abs(value) > _LARGEST_CHOICE:
+        if isinstance(value, int) and abs(value) > _LARGEST_CHOICE:
             raise BadInput(f"{file}: {name} = {_short(value)} must be at most {_LARGEST_CHOICE:,}")
         if isinstance(allowed, tuple) and value not in allowed:
             raise BadInput(f"{file}: {name} = {_short(value)} must be one of {', '.join(map(repr, allowed))}")
