@@ -45,7 +45,11 @@ function marksOf(row) {
 function named(label, marks) {
   return [breakable(label),
     marks.oracle.length ? ["\u00a0", sign(DAGGER, "oracle", `oracle knowledge: ${marks.oracle.join(", ").replaceAll("_", " ")}`)] : null,
-    marks.rising ? ["\u00a0", sign(RISING, "rising", "still rising")] : null];
+    marks.rising ? risingSign() : null];
+}
+
+function risingSign() {
+  return ["\u00a0", sign(RISING, "rising", "still rising")];
 }
 
 // In a narrow column a name may break after _, : or -.
