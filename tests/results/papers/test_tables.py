@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import subprocess
-from dataclasses import replace
 
 import pytest
 
@@ -195,32 +194,6 @@ def test_bold_of_what_is_measured_is_explained():
     assert note.startswith("Bold: best measured cell of a column, separately and only where no pair is missing")
     (table,) = paper_table([], "recot-1")
     assert bold(table) == ["Bold: best; brackets: second best, among the rows the paper compares."]
-
-
-def test_oracle_knowledge_is_marked_at_the_papers_own_row():
-    found = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
-    (table,) = paper_table(found, "cocuring-2")
-    names = [cells[1].text for cells in table.rows]
-    assert names.count("Coteaching †") == 4
-    assert "NCT" in names
-    assert "† uses oracle knowledge where measured: Coteaching (noise_rate)." in table.notes
-    own = runs((0.5,), method="ulc_ag", protocol="rafdb-sym", level=0.0, oracle_knowledge=("noise_rate",))
-    table = paper_table(own, "ulcag-5")[0]
-    assert any(cells[0].text == "ULC-AG†‡ †" for cells in table.rows)
-    assert any("after a space; else it is the paper's own" in note for note in table.notes)
-
-
-def test_a_method_still_rising_is_marked_at_the_papers_own_row():
-    """1.5 points above the mean of the last five, on one of the protocols of the table's columns."""
-    found = runs((0.5,), method="nct", protocol="rafdb-sym", level=0.1)
-    last_five = Score(0.485, (), None)
-    found = [replace(each, scores={**each.scores, "last_five": last_five}) for each in found]
-    found += runs((0.5,), method="cocuring", protocol="rafdb-sym", level=0.1)
-    (table,) = paper_table(found, "cocuring-2")
-    names = [cells[1].text for cells in table.rows]
-    assert names.count("NCT ↗") == 4
-    assert "Coteaching" in names
-    assert next(note for note in table.notes if note.startswith("↗ still rising")).endswith(": NCT.")
 
 
 def test_the_selection_rule_is_named():
