@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -244,7 +245,7 @@ def _from_file(name: str) -> MethodSpec:
         raise BadInput(f"--method {name}: add the name of the class, as in {file}:MyMethod")
     class_name, _, variant = rest[1:].partition(":")
     if not name.isprintable():
-        raise BadInput(f"--method {name}: control characters in the name; rename the file")
+        raise BadInput(f"--method {name}: control characters, or bytes that are not UTF-8, in the path; rename it")
     full = f"{file.stem}.{class_name}" + (f":{variant}" if variant else "")
     return _specification(full, f"{file.resolve()}:{class_name}", variant)
 
@@ -311,7 +312,7 @@ def _modules_beside(path: Path) -> list[str]:
 def _import_errors(place: str) -> contextlib.AbstractContextManager[None]:
     """`_as_bad_input` for the import of a method's module or file."""
     if place.endswith(".py"):
-        return _as_bad_input(f"--method {place}: does not import:", f"to see where: python {place}")
+        return _as_bad_input(f"--method {place}: does not import:", f"to see where: python {shlex.quote(place)}")
     remedy = "repair or uninstall the package it comes with"
     return _as_bad_input(f"{place}, a method's module, does not import:", remedy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -221,9 +222,10 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
     from ...results.tables.render import render
 
     grid, out = grids[0], grids[0].job.out
+    runs = shlex.quote(str(out))
     if table is not None:
         click.echo(render(paper_table(records, table, runs=unless_default(out)), form), nl=False)
-        click.echo(f"to print it again: fernoise-bench table {table} --runs {out}", err=True)
+        click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}", err=True)
     elif records:
         expected = Expected(
             methods=grid.methods,
@@ -233,5 +235,5 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             not_applicable=grid.not_applicable,
         )
         click.echo(render(protocol_table(records, expected), form), nl=False)
-        command = f"fernoise-bench table {grid.job.protocol.name} --runs {out}"
+        command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)

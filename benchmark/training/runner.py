@@ -31,6 +31,7 @@ from .evaluator import Diverged
 from .state import Training
 
 # errors of the output folder, which would make every other trial fail too
+_LONGEST_REASON = 1_000  # letters
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -148,12 +149,17 @@ def ended(trial: Trial, state: State, reason: str) -> Mapping[str, Any]:
     """Records a trial that did not finish; the epochs that it finished stay readable."""
     lines = trial.folder / "epochs.jsonl"
     done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
-    status = Status(state, printable(reason), done, trial.job.settings.recipe.epochs, updated=_now())
+    status = Status(state, printable(_shortened(reason)), done, trial.job.settings.recipe.epochs, updated=_now())
     write_part(trial.folder, identity_of(trial.identity))
     content = write_part(trial.folder, status)
     if state == "diverged":
         checkpoint.remove(trial.folder)
     return content
+
+
+def _shortened(reason: str) -> str:
+    """Start and end of a reason, which may be all that a method put into its error."""
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 100]} … {reason[-97:]}"
 
 
 def _environment(

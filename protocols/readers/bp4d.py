@@ -44,7 +44,7 @@ PICTURE_FOLDERS = ("Sequences", "Sequences(2D+3D)", ".")
 
 _FETCH = f"unpack the label files again, or ask for them at {HOME}"
 _LABEL_FILE = re.compile(r"([FM][0-9]+)_(T[0-9]+)\.csv", re.IGNORECASE)
-_AU = re.compile(r"(?:AU)? *0*([0-9]+)", re.IGNORECASE)
+_AU = re.compile(r"(?:AU)? *0*([0-9]{1,2})", re.IGNORECASE)
 _ROW_NUMBERS = re.compile(r"|index|Unnamed: [0-9.]+", re.IGNORECASE)
 # pandas writes whole numbers with a decimal where a column lacks some.
 _VALUES = {"0": -1, "1": 1, "9": 0, "0.0": -1, "1.0": 1, "9.0": 0}

@@ -21,7 +21,7 @@ AUS = tuple(int(name.removeprefix("AU")) for name in EMOTIONET_AUS)
 _CODED = 60  # AU columns of a dataFile_NNNN.txt
 _VALUES = {"0": -1, "1": 1, "999": 0}
 _QUOTES_AND_BLANKS = " '\"\t"
-_AU = re.compile(r"au\s*0*(\d+)")
+_AU = re.compile(r"au\s*0*(\d{1,2})")
 
 
 @dataclass(frozen=True, eq=False)

@@ -179,7 +179,13 @@ def _whole(line: Line, name: str, text: str) -> int | None:
 def _integer(line: Line, name: str, text: str, low: int, high: int | None = None) -> int:
     """An integer from `low` to `high`, which versions of OpenFace write as 1, 1.0 or 1.00."""
     digits, _, rest = text.partition(".")
-    if not digits.isdecimal() or rest.strip("0") or int(digits) < low or (high is not None and int(digits) > high):
+    if (
+        not digits.isdecimal()
+        or len(digits) > 9
+        or rest.strip("0")
+        or int(digits) < low
+        or (high is not None and int(digits) > high)
+    ):
         allowed = f"{low} or {high}" if high is not None else f"a whole number from {low}"
         raise line.error(f"{name} is {shown(text)}, not {allowed}")
     return int(digits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from ..errors import BadInput
 
 # nan, -nan, -nan(ind), 1.#QNAN, -1.#IND, inf, an empty cell.
 _NO_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(QNAN|SNAN|IND|INF)0*)|n/?a|null", re.IGNORECASE)
+_LONGEST = 1 << 16  # bytes of a line; the longest known, of fer2013.csv and OpenFace, have about ten thousand
 
 
 class Line(NamedTuple):
@@ -109,14 +111,19 @@ def read_lines(path: Path, remedy: str, to_ascii: Callable[[Line], bytes] = plai
         to_ascii: converts the content of a line to ASCII, or raises BadInput.
 
     Raises:
-        BadInput: an unreadable or empty file, an encoding that `to_ascii` refuses, an empty line between others.
+        BadInput: an unreadable or empty file, an encoding that `to_ascii` refuses, an empty line between others, or a
+            line of more than 65,536 bytes.
     """
     number = empty = 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
-            for number, content in enumerate(file, 1):
+            for number, content in enumerate(iter(partial(file.readline, _LONGEST + 1), b""), 1):
                 raw = content.removeprefix(b"\xef\xbb\xbf") if number == 1 else content
                 line = Line(path, number, raw, remedy)
+                if len(raw) > _LONGEST:
+                    raise BadInput(
+                        f"{line}: more than {_LONGEST:,} bytes in one line, so this is no such file; {remedy}"
+                    )
                 text = to_ascii(line)
                 if not text.strip():
                     empty = empty or number

@@ -68,6 +68,15 @@ class MeasuredBlock:
         """The oracle knowledge that a method's trials used."""
         return oracle_knowledge(self._by_method.get(method or "", ()))
 
+    def is_rising(self, method: str | None, version: str) -> bool:
+        """Whether a method, or this version of it, is still rising on one of the table's protocols."""
+        return any(
+            entry.label in view.rising
+            for view in self.views.values()
+            for entry in view.rows
+            if entry.method == method and version in ("", *(record.identity.version for record in entry.records))
+        )
+
     def summary(self, row: ReportedRow, target: Target, version: str, rule: str) -> Summary | None:
         """A row's number in a column over (seed, draw) pairs; None when it was not run."""
         key = (target.protocol, row.method or "", row.level)

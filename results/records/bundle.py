@@ -186,7 +186,8 @@ def _rows_of(shared: Mapping[str, Arrays], compact: Arrays) -> Arrays:
 
 def _plain(path: Path) -> bytes:
     """A text file of a trial as compact JSON."""
-    lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines() if path.suffix == ".jsonl" else [text]
     return "".join(f"{canonical_json(json.loads(line))}\n" for line in lines).encode()
 
 

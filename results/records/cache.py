@@ -55,7 +55,7 @@ def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], l
     try:
         with uncollected(), contextlib.closing(sqlite3.connect(place, timeout=_BUSY)) as connection:
             return _load(root, connection)
-    except (sqlite3.Error, OSError):  # damaged, locked for long, or no place for it
+    except (sqlite3.Error, OSError, UnicodeEncodeError):  # damaged, locked, no place, or a folder's name is not UTF-8
         return load_records(root)
 
 

@@ -21,7 +21,8 @@ Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Positive = Annotated[int, Meta(gt=0, lt=2**53)]
 Amount = Annotated[float, Meta(ge=0, lt=2**53)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Name = Annotated[str, Meta(pattern=r"\S")]
+Name = Annotated[str, Meta(pattern=r"\S", max_length=1_000)]
+Reason = Annotated[str, Meta(max_length=10_000)]
 Counts = tuple[tuple[Count, ...], ...]
 RecipeName = Literal["protocol", "native"]
 State = Literal["running", "done", "failed", "diverged", "interrupted"]
@@ -98,6 +99,10 @@ class Setting(NamedTuple):
         partial = ("partial copy of the data",) * self.partial
         recipe = () if self.recipe == "protocol" else (f"{self.recipe} recipe",)
         return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe
+
+
+PAPERS_SETTING = Setting("paper", "real", partial=False, recipe="protocol")
+"""That of the papers whose protocol it is."""
 
 
 class Identity(Struct, frozen=True):
@@ -231,7 +236,7 @@ class Status(Struct, frozen=True):
     """The state of a trial. A finished one has its epochs, seconds and best epochs."""
 
     state: State
-    reason: str | None = None
+    reason: Reason | None = None
     epochs_done: Count = 0
     epochs: Count = 0
     seconds: Amount | None = None

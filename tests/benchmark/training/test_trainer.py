@@ -57,6 +57,11 @@ class RaisesInEpochOne(Plain):
         return super().loss(batch)
 
 
+class RaisesMegabytes(Plain):
+    def loss(self, batch: Batch) -> Step:
+        raise ValueError("x" * 5_000_000)
+
+
 class NeverUpdates(Plain):
     def loss(self, batch: Batch) -> Step:
         return Step(None)
@@ -114,6 +119,13 @@ def test_an_exception_in_a_method_fails_its_trial_with_the_reason(tmp_path: Path
     assert status["state"] == "failed"
     assert status["reason"].startswith("ZeroDivisionError: no such thing (test_trainer.py:")
     assert (folder / "checkpoint.pt").exists()  # epoch 0 is not lost
+
+
+def test_a_reason_of_megabytes_keeps_its_start_and_end(tmp_path: Path) -> None:
+    status, _ = run(RaisesMegabytes, tmp_path)
+    assert len(status["reason"]) == 1_000
+    assert status["reason"].startswith("ValueError: xxxx")
+    assert "xxx (test_trainer.py:" in status["reason"]
 
 
 def test_no_loss_skips_the_update(tmp_path: Path) -> None:

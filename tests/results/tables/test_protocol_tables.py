@@ -14,6 +14,7 @@ from fernoise_bench.results.records.record import Score
 from fernoise_bench.results.records.schema import NOT_WRITTEN
 from fernoise_bench.results.tables import protocol_tables as tables
 from fernoise_bench.results.tables.protocol_tables import Expected, audit_table, long_table, protocol_table
+from fernoise_bench.results.tables.render import render
 
 from ..claimed import au_runs
 from ..fabricate import Trial, epoch_line, fabricate_all, record_of
@@ -45,6 +46,47 @@ def test_a_method_that_has_come_to_rest_is_named():
     (table,) = protocol_table([idle, made(Trial(method="decoupling", seed=1)), made(Trial(method="a"))])
     assert "decoupling: the last epoch updated no weights in 1 of 2 trials." in table.notes
     assert not any(note.startswith("a:") for note in table.notes)
+
+
+def rising(by, method="a", headline=0.5, **trial):
+    """A record whose last epoch is this far above the mean of its last five."""
+    record = made(Trial(method=method, **trial), headline)
+    last_five = Score(headline - by, (0.1, 0.2, 0.3), 0.4)
+    return replace(record, scores={**record.scores, "last_five": last_five} if record.done else {})
+
+
+def test_a_method_still_rising_is_marked_by_the_mean_over_its_pairs():
+    """a: (0.4 + 2.0) / 2 = 1.2 points; b: one point, which is not more; c falls at another level, 0.5 on average."""
+    found = [rising(0.004, seed=0), rising(0.02, seed=1)]
+    found += [rising(0.01, "b", seed=seed) for seed in (0, 1)]
+    found += [rising(0.02, "c", seed=0), rising(-0.01, "c", seed=0, level=0.4)]
+    table, other = protocol_table(found, allow_mixed=True)[0], long_table(found)[0]
+    assert [row[0].text for row in table.rows] == ["a ↗", "b", "c"]
+    assert (table.rows[0][0].printed, table.rows[0][0].flags) == ("a", "still rising")
+    (note,) = [note for note in table.notes if note.startswith("↗")]
+    assert note.startswith("↗ still rising (last epoch more than one point above the mean of the last five)")
+    assert note.endswith(": a.")
+    assert {row[0].text for row in other.rows} == {"a ↗", "b", "c"}
+    assert not any("↗" in note for note in protocol_table(found[2:4])[0].notes), "explained only where it occurs"
+
+
+def test_pairs_that_lack_a_fold_do_not_count_as_rising():
+    folds = {"protocol": "bp4d-3fold", "kind": "multi", "level": None}
+    found = [rising(0.0, seed=0, fold=fold, **folds) for fold in ("part1", "part2")]
+    found += [rising(0.9, seed=1, fold="part1", **folds), rising(0.9, seed=1, fold="part2", state="failed", **folds)]
+    assert protocol_table(found)[0].rows[0][0].text == "a"
+
+
+def test_both_marks_stand_side_by_side():
+    (table,) = protocol_table([rising(0.02, oracle_knowledge=("noise_rate",))])
+    assert table.rows[0][0].text == "a † ↗"
+    assert table.rows[0][0].flags == "oracle knowledge; still rising"
+    assert "a $\\nearrow$" in tables_of(rising(0.02), "latex")
+    assert tables_of(rising(0.02), "csv").splitlines()[1].split(",")[4:6] == ["a", "still rising"]
+
+
+def tables_of(record, form):
+    return render(protocol_table([record]), form)
 
 
 def test_methods_by_levels_worked_by_hand():
