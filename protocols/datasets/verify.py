@@ -1,4 +1,4 @@
-"""Checks of a data set that need its pictures or subjects: decodable pictures, pictures and subjects in two parts.
+"""Checks of a data set that need its pictures or subjects: decodable, of the published size, distinct, in one part.
 
 Pictures are compared by the SHA-1 of their size and decoded RGB pixels, so that file format and metadata do not matter.
 """
@@ -6,12 +6,14 @@ Pictures are compared by the SHA-1 of their size and decoded RGB pixels, so that
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -26,6 +28,14 @@ Parts = Sequence[tuple[str, Sequence[str]]]
 
 # Data set -> its published subjects of each part.
 FOLDS: Mapping[str, Parts] = {"bp4d": BP4D_PARTS, "disfa": DISFA_PARTS}
+# Data set -> the beginning of paths -> the published width and height of such pictures, in pixels.
+SIZES: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "rafdb": {"": (100, 100)},
+    "affectnet": {"train_set/": (224, 224), "val_set/": (224, 224)},
+}
+# Least share of distinct pictures. Sets from the web have a few copies (FER2013 5 %), and neighbouring frames of a
+# recording may be equal; a placeholder or a picture under many names leaves far fewer.
+_DISTINCT, _DISTINCT_FRAMES = 0.9, 0.5
 _SHOWN = 5
 
 
@@ -35,10 +45,12 @@ class Decoded:
 
     Attributes:
         digests: 20 bytes for each row; None for one that cannot be decoded.
+        sizes: width and height of each row's whole picture; None for one that cannot be decoded.
         bad: the pictures or frames that cannot be decoded, each with the reason, in the order of the rows.
     """
 
     digests: tuple[bytes | None, ...]
+    sizes: tuple[tuple[int, int] | None, ...]
     bad: tuple[str, ...]
 
 
@@ -54,9 +66,9 @@ def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
         BadInput: PyAV is missing, or a worker process was killed.
     """
     check_video_support(listing)
-    found: dict[int, bytes | str] = {}
+    found: dict[int, _Picture | str] = {}
 
-    def update(results: dict[int, bytes | str]) -> None:
+    def update(results: dict[int, _Picture | str]) -> None:
         found.update(results)
         report(len(found), len(listing))
 
@@ -67,14 +79,23 @@ def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
         what = "a worker process was killed, perhaps because memory was full"
         raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
     results = [found[row] for row in range(len(listing))]
-    digests = tuple(result if isinstance(result, bytes) else None for result in results)
-    return Decoded(digests, tuple(result for result in results if isinstance(result, str)))
+    good = [None if isinstance(result, str) else result for result in results]
+    return Decoded(
+        digests=tuple(picture and picture.digest for picture in good),
+        sizes=tuple(picture and picture.size for picture in good),
+        bad=tuple(result for result in results if isinstance(result, str)),
+    )
 
 
-def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, bytes | str]:
-    """The digest of each row of a chunk, or the reason why it cannot be decoded."""
-    results: dict[int, bytes | str] = {}
-    for position, result in decode_rows(root, chunk.path, chunk.frame, chunk.box, _digest_in_box):
+class _Picture(NamedTuple):
+    digest: bytes
+    size: tuple[int, int]
+
+
+def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, _Picture | str]:
+    """Digest and size of each picture of a chunk, or the reason why it cannot be decoded."""
+    results: dict[int, _Picture | str] = {}
+    for position, result in decode_rows(root, chunk.path, chunk.frame, chunk.box, _picture_in_box):
         if isinstance(result, BadInput):
             path = chunk.path[position]
             reason = str(result).removeprefix(f"{root / path}: ")
@@ -84,10 +105,10 @@ def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, bytes | str]:
     return results
 
 
-def _digest_in_box(path: Path, picture: Image.Image, box: Box) -> bytes:
-    """The digest of a whole picture; BadInput if its face box is outside it."""
+def _picture_in_box(path: Path, picture: Image.Image, box: Box) -> _Picture:
+    """Digest and size of a whole picture; BadInput if its face box is outside it."""
     corners(path, picture, box)
-    return picture_digest(*picture.size, picture.tobytes())
+    return _Picture(picture_digest(*picture.size, picture.tobytes()), picture.size)
 
 
 def picture_digest(width: int, height: int, pixels: bytes) -> bytes:
@@ -96,12 +117,43 @@ def picture_digest(width: int, height: int, pixels: bytes) -> bytes:
 
 
 def picture_checks(listing: Listing, decoded: Decoded) -> Iterator[Check]:
-    """The checks that every picture can be decoded and that none is in two parts."""
+    """The checks that every picture can be decoded, has the published size, is distinct, and is in one part only."""
     yield Check.all("pictures that can be decoded", len(listing), decoded.bad)
     parts = listing.part.tolist()
     order = [name for name, _ in FOLDS.get(listing.dataset, ())] or list(dict.fromkeys(parts))
     places = list(map(place_of, listing.path.tolist(), listing.frame.tolist()))
+    yield from _sizes(listing, decoded)
+    boxes = [None if math.isnan(box[0]) else tuple(box) for box in listing.box.tolist()]  # of several faces in one
+    least = _DISTINCT_FRAMES if listing.dataset in FOLDS else _DISTINCT
+    yield _distinct(list(zip(decoded.digests, boxes, strict=True)), places, least)
     yield from copies(decoded.digests, parts, places, order)
+
+
+def _sizes(listing: Listing, decoded: Decoded) -> Iterator[Check]:
+    """The comparison of the pictures' sizes with the published ones, for sets that have one size."""
+    for start, size in SIZES.get(listing.dataset, {}).items():
+        rows = [
+            (path, at)
+            for path, at in zip(listing.path.tolist(), decoded.sizes, strict=True)
+            if at is not None and path.startswith(start)
+        ]
+        if rows:
+            others = [f"{path}: {' x '.join(map(str, at))}" for path, at in rows if at != size]
+            where = f" in {start}" if start else ""
+            yield Check.all(f"pictures of {' x '.join(map(str, size))} pixels{where}", len(rows), others)
+
+
+def _distinct(contents: Sequence[tuple[bytes | None, object]], places: Sequence[str], least: float) -> Check:
+    """The check that most pictures, or faces of one picture, are no copies of another."""
+    rows: dict[tuple[bytes | None, object], int] = {}
+    copied = ""
+    for row, content in enumerate(contents):
+        if content[0] is not None and rows.setdefault(content, row) != row:
+            copied = copied or f"{places[row]} is {places[rows[content]]}"
+    usable = sum(digest is not None for digest, _ in contents)
+    enough = f"{100 * least:g} % of {usable:,} or more"
+    found = len(rows)
+    return Check("distinct pictures", enough, enough if found >= least * usable else f"{found:,}", copied)
 
 
 def copies(

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..files import Array
+from .look_around import Signs, look_around
 
 Allowed = type | tuple[object, ...]
 CHOICES_FILE = "fernoise.toml"
@@ -127,9 +128,17 @@ def read_choices(root: Path, known: Mapping[str, Allowed]) -> dict[str, Any]:
     return found
 
 
-def absent(dataset: str, root: Path, ask: str, what: str) -> BadInput:
-    """The error for a missing data set: its name, where it was looked for, where to ask for it, and `--synthetic`."""
-    return BadInput(
-        f"{dataset}: nothing usable in {root} ({what}); ask for it at {ask}, or run protocols on generated "
-        "faces, with --synthetic"
-    )
+def absent(dataset: str, root: Path, ask: str, what: str, *wanted: Signs) -> BadInput:
+    """The error for a missing data set: its name, where it was looked for, and how to go on.
+
+    Args:
+        dataset: its name in the message.
+        root: its folder.
+        ask: where to ask for it.
+        what: what was looked for, or what is missing.
+        wanted: by what that is known, if it lies elsewhere.
+    """
+    missing = f"{dataset}: nothing usable in {root} ({what})"
+    if near := look_around(root, *wanted):
+        return BadInput(f"{missing}, but {near}")
+    return BadInput(f"{missing}; ask for it at {ask}, or run protocols on generated faces, with --synthetic")
