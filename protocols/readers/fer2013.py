@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from .fer2013_csv import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, read_faces, read_votes
 from .fer2013_folders import FOLDERS, is_first_release, read_folders
-from .look_around import Signs, look_around
+from .look_around import Signs, absence
 
 UNKNOWN = 8
 
@@ -146,13 +146,10 @@ def to_ferplus(codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
 
 
 def _missing(dataset: str, files: str, root: Path, marks: tuple[str, ...]) -> BadInput:
-    missing = f"{dataset}: no {files} in {root}"
-    if near := look_around(root, Signs(marks, _NAMES)):
-        return BadInput(f"{missing}, but {near}")
-    return BadInput(
-        f"{missing}; ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, or run with --synthetic, "
-        "which needs no data"
+    ask = (
+        f"ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, or run with --synthetic, which needs "
     )
+    return absence(f"{dataset}: no {files} in {root}", root, f"{ask}no data", Signs(marks, _NAMES))
 
 
 def _from_tables(table: Path, votes_table: Path) -> FerPlus:

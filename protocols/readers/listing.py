@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..files import Array
-from .look_around import Signs, look_around
+from .look_around import Signs, absence
 
 Allowed = type | tuple[object, ...]
 CHOICES_FILE = "fernoise.toml"
@@ -138,7 +138,5 @@ def absent(dataset: str, root: Path, ask: str, what: str, *wanted: Signs) -> Bad
         what: what was looked for, or what is missing.
         wanted: by what that is known, if it lies elsewhere.
     """
-    missing = f"{dataset}: nothing usable in {root} ({what})"
-    if near := look_around(root, *wanted):
-        return BadInput(f"{missing}, but {near}")
-    return BadInput(f"{missing}; ask for it at {ask}, or run protocols on generated faces, with --synthetic")
+    go_on = f"ask for it at {ask}, or run protocols on generated faces, with --synthetic"
+    return absence(f"{dataset}: nothing usable in {root} ({what})", root, go_on, *wanted)

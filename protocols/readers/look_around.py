@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from shlex import quote
 
+from ..errors import BadInput
 from .archives import ending_of, unpack
 
 _ENTRIES, _FOLDERS, _DEPTH = 1_000, 200, 4
@@ -46,7 +47,21 @@ def look_around(root: Path, *wanted: Signs) -> str:
         return f"{root} is a file, not a folder"
     ways = [way(root, signs) for signs in wanted for way in (_below, _beside)]
     ways += [_archive(root, signs) for signs in wanted]
-    return next(filter(None, ways), "") or _class_folders(root)
+    return next(filter(None, ways), "")
+
+
+def absence(missing: str, root: Path, ask: str, *wanted: Signs) -> BadInput:
+    """The error for something that is missing in a data set's folder.
+
+    Args:
+        missing: what is missing, and where.
+        root: the data set's folder.
+        ask: what to do if nothing like it is near.
+        wanted: as `look_around`.
+    """
+    if near := look_around(root, *wanted):
+        return BadInput(f"{missing}, but {near}")
+    return BadInput(f"{missing}{_class_folders(root)}; {ask}")
 
 
 def _plain(name: str) -> str:
@@ -152,7 +167,7 @@ def _class_folders(root: Path) -> str:
     for folder in _folders(root):
         named = [name for name in _entries(folder)[1] if _plain(name) in _EXPRESSIONS]
         if len(named) > 1:
-            return f"{folder / named[0]} and the like are class folders of a copy, which replace no list of the owners'"
+            return f", only class folders such as {folder / named[0]}, which hold no list"
     return ""
 
 

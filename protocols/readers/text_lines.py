@@ -141,10 +141,9 @@ def read_lines(
     number = empty = 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
+            _check_kind(path, file.peek(64))
             for number, content in enumerate(file, 1):
                 raw = content.removeprefix(b"\xef\xbb\xbf") if number == 1 else content
-                if number == 1:
-                    _check_kind(path, raw)
                 line = Line(path, number, raw, remedy, separator)
                 text = to_ascii(line)
                 if not text.strip():
