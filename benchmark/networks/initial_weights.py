@@ -111,7 +111,7 @@ def _published(word: str, folder: Path) -> Weights:
     path = _find(folder, names, what, link)
     found = read_checkpoint(path)
     if found.kind != word:
-        why = word == "msceleb" and found.doubt or f"its keys are those of {found.family}"
+        why = (word == "msceleb" and found.doubt) or f"its keys are those of {found.family}"
         remedy = f"put the published file there ({link}), or start from this one with --weights {quote(str(path))}"
         raise BadInput(f"{path}: not {what}: {why}; {remedy}")
     return found

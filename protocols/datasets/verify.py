@@ -21,21 +21,22 @@ from PIL import Image
 from ..errors import BadInput
 from ..images.decoding import Box, corners, decode_rows
 from ..labels import BP4D_PARTS, DISFA_PARTS
+from ..packs.file_format import least_distinct
 from ..packs.workers import Chunk, OnProgress, check_video_support, chunks, place_of, run
+from ..readers import rafdb
+from ..readers.affectnet import npy_labels
 from ..readers.listing import Check, Listing, first
+from ..readers.picture_sizes import Size, all_of_size
 
 Parts = Sequence[tuple[str, Sequence[str]]]
 
 # Data set -> its published subjects of each part.
 FOLDS: Mapping[str, Parts] = {"bp4d": BP4D_PARTS, "disfa": DISFA_PARTS}
 # Data set -> the beginning of paths -> the published width and height of such pictures, in pixels.
-SIZES: Mapping[str, Mapping[str, tuple[int, int]]] = {
-    "rafdb": {"": (100, 100)},
-    "affectnet": {"train_set/": (224, 224), "val_set/": (224, 224)},
+SIZES: Mapping[str, Mapping[str, Size]] = {
+    "rafdb": {"": rafdb.SIZE},
+    "affectnet": {f"{folder}/": npy_labels.SIZE for folder in npy_labels.FOLDERS.values()},
 }
-# Least share of distinct pictures. Sets from the web have a few copies (FER2013 5 %), and neighbouring frames of a
-# recording may be equal; a placeholder or a picture under many names leaves far fewer.
-_DISTINCT, _DISTINCT_FRAMES = 0.9, 0.5
 _SHOWN = 5
 
 
@@ -124,26 +125,19 @@ def picture_checks(listing: Listing, decoded: Decoded) -> Iterator[Check]:
     places = list(map(place_of, listing.path.tolist(), listing.frame.tolist()))
     yield from _sizes(listing, decoded)
     boxes = [None if math.isnan(box[0]) else tuple(box) for box in listing.box.tolist()]  # of several faces in one
-    least = _DISTINCT_FRAMES if listing.dataset in FOLDS else _DISTINCT
-    yield _distinct(list(zip(decoded.digests, boxes, strict=True)), places, least)
+    yield _distinct(listing.dataset, list(zip(decoded.digests, boxes, strict=True)), places)
     yield from copies(decoded.digests, parts, places, order)
 
 
 def _sizes(listing: Listing, decoded: Decoded) -> Iterator[Check]:
     """The comparison of the pictures' sizes with the published ones, for sets that have one size."""
+    sizes = dict(zip(listing.path.tolist(), decoded.sizes, strict=True))
     for start, size in SIZES.get(listing.dataset, {}).items():
-        rows = [
-            (path, at)
-            for path, at in zip(listing.path.tolist(), decoded.sizes, strict=True)
-            if at is not None and path.startswith(start)
-        ]
-        if rows:
-            others = [f"{path}: {' x '.join(map(str, at))}" for path, at in rows if at != size]
-            where = f" in {start}" if start else ""
-            yield Check.all(f"pictures of {' x '.join(map(str, size))} pixels{where}", len(rows), others)
+        if chosen := {path: at for path, at in sizes.items() if path.startswith(start)}:
+            yield all_of_size(chosen, size, f" in {start}" if start else "")
 
 
-def _distinct(contents: Sequence[tuple[bytes | None, object]], places: Sequence[str], least: float) -> Check:
+def _distinct(dataset: str, contents: Sequence[tuple[bytes | None, object]], places: Sequence[str]) -> Check:
     """The check that most pictures, or faces of one picture, are no copies of another."""
     rows: dict[tuple[bytes | None, object], int] = {}
     copied = ""
@@ -151,9 +145,7 @@ def _distinct(contents: Sequence[tuple[bytes | None, object]], places: Sequence[
         if content[0] is not None and rows.setdefault(content, row) != row:
             copied = copied or f"{places[row]} is {places[rows[content]]}"
     usable = sum(digest is not None for digest, _ in contents)
-    enough = f"{100 * least:g} % of {usable:,} or more"
-    found = len(rows)
-    return Check("distinct pictures", enough, enough if found >= least * usable else f"{found:,}", copied)
+    return Check.most("distinct pictures", usable, least_distinct(dataset), len(rows), copied)
 
 
 def copies(

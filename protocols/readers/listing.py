@@ -42,6 +42,12 @@ class Check:
         return cls(what, 0, len(places), first(places))
 
     @classmethod
+    def most(cls, what: str, total: int, least: float, found: int, where: str = "") -> Check:
+        """The check that something holds for a share of `total` items or more."""
+        enough = f"{100 * least:g} % of {total:,} or more"
+        return cls(what, enough, enough if found >= least * total else f"{found:,}", where)
+
+    @classmethod
     def all(cls, what: str, total: int, exceptions: Sequence[str]) -> Check:
         """The check that something holds for all of `total` items, from the exceptions."""
         return cls(what, total, total - len(exceptions), first(exceptions))

@@ -36,11 +36,14 @@ from ..labels import RAFDB_CLASSES
 from .folders import contents
 from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
 from .look_around import Signs, first_picture
+from .picture_sizes import sampled_sizes
 from .rafdb_noise_lists import NoisyList, read_noisy_list
 from .text_lines import Line, read_lines, read_table, shown
 
 __all__ = ["NoisyList", "read", "read_noisy_list"]
 
+SIZE = 100, 100
+"""Width and height of the aligned pictures."""
 ASK = "whdeng.cn/RAF/model1.html"
 
 _WORD = {"train": "training", "test": "test"}
@@ -107,18 +110,19 @@ def read(root: Path) -> Listing:
         raise _without_pictures(root, copy)
     labels = np.array([copy.labels[name] for name in names], np.int64)
     parts = np.array([_part(name) for name in names])
+    paths = [copy.pictures[name].relative_to(root).as_posix() for name in names]
     return Listing(
         dataset="rafdb",
         layout=copy.layout,
         root=root,
         names=RAFDB_CLASSES,
-        path=np.array([copy.pictures[name].relative_to(root).as_posix() for name in names]),
+        path=np.array(paths),
         frame=np.full(len(names), -1, np.int64),
         box=np.full((len(names), 4), np.nan),
         labels=labels,
         group=np.array(names),
         part=parts,
-        checks=tuple(_checks(copy, labels, parts)),
+        checks=(*_checks(copy, labels, parts), sampled_sizes(root, paths, SIZE)),
     )
 
 

@@ -28,9 +28,10 @@ from ...errors import BadInput, unknown
 from ...labels import AFFECTNET_CLASSES
 from ..listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
 from ..look_around import Signs, first_picture
+from ..picture_sizes import sampled_sizes
 from .csv_lists import TABLES, Places, find_places, read_table_part
 from .labels import ASK, TRAIN_COUNTS, PartRows, check_class_order
-from .npy_labels import FOLDERS, is_release, read_folder_part
+from .npy_labels import FOLDERS, SIZE, is_release, read_folder_part
 
 __all__ = ["AFFECTNET_CLASSES", "PARTS", "read"]
 
@@ -76,6 +77,9 @@ def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
     rows = [_read_part(root, part, releases[part], places, choices) for part in found]
     _check_disjoint(rows)
     checks = [check for part_rows in rows for check in _checks(part_rows, releases[part_rows.part])]
+    for part_rows in rows:
+        if releases[part_rows.part] == "2021":
+            checks.append(sampled_sizes(root, part_rows.path.tolist(), SIZE, f", {_WORD[part_rows.part]}"))
     if parts is None:
         checks += [Check(f"{_WORD[part]} part", "there", "missing") for part in PARTS[:2] if part not in found]
     return _listing(root, rows, [releases[part] for part in found], tuple(checks), choices.get("box", "face"))
