@@ -50,7 +50,8 @@ def doubt(family: str, state: Mapping[str, Tensor], name: str, sha256: str) -> s
 def _imagenet_tag(sha256: str) -> str:
     """timm's name of the ImageNet weights with a SHA-256, whose first digits are in the names of their files."""
     for name in timm.list_pretrained("resnet18.*"):
-        found = _DIGEST.search(str(timm.get_pretrained_cfg(name).url or ""))
+        about = timm.get_pretrained_cfg(name)
+        found = _DIGEST.search(str(about.url or "") if about else "")
         if found and sha256.startswith(found[1]):
             return str(name)
     return ""

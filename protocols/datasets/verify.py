@@ -182,7 +182,12 @@ def copies(
 
 
 def subject_checks(listing: Listing) -> Iterator[Check]:
-    """The comparison of subjects with the published parts, if there are such lists; and that no subject is in two."""
+    """The comparison of subjects with the published parts, if there are such lists; and that no subject is in two.
+
+    None for sets whose subjects are not known, where every row is its own group.
+    """
+    if len(set(listing.group.tolist())) == len(listing):
+        return
     parts: dict[str, set[str]] = {}
     for subject, part in zip(listing.group.tolist(), listing.part.tolist(), strict=True):
         parts.setdefault(part, set()).add(subject)

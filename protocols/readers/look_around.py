@@ -19,6 +19,7 @@ from .archives import ending_of, unpack
 _ENTRIES, _FOLDERS, _DEPTH = 1_000, 200, 4
 _PICTURE = re.compile(r".*\.(?:jpe?g|png|bmp|tiff?|avi|mp4)", re.IGNORECASE)
 _EXPRESSIONS = ("anger", "angry", "happiness", "happy", "sadness", "sad", "surprise", "surprised", "fear", "disgust")
+_CODES = ("0", "1", "2", "3", "4", "5", "6", "7", "8")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def look_around(root: Path, *wanted: Signs) -> str:
         root: the folder, which may be absent.
         wanted: by what the data set, or each missing part of it, is known.
     """
-    if root.is_file():
+    if os.path.isfile(root):
         return f"{root} is a file, not a folder"
     ways = [way(root, signs) for signs in wanted for way in (_below, _beside)]
     ways += [_archive(root, signs) for signs in wanted]
@@ -87,6 +88,10 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(files), sorted(name for name in folders if not name.startswith("."))
 
 
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # unlike Path.exists, also where a folder may not be searched
+
+
 def _folders(root: Path) -> Iterator[Path]:
     """A folder and those inside it, the upper ones first."""
     waiting = [(root, 0)]
@@ -102,7 +107,7 @@ def _folders(root: Path) -> Iterator[Path]:
 def _mark(folder: Path, signs: Signs) -> str:
     """The first mark that a folder has, in any case, or ""."""
     here = {name.lower(): name for names in _entries(folder) for name in names}
-    found = (mark if (folder / mark).exists() else here.get(mark.lower(), "") for mark in signs.marks)
+    found = (mark if _exists(folder / mark) else here.get(mark.lower(), "") for mark in signs.marks)
     return next(filter(None, found), "")
 
 
@@ -122,7 +127,7 @@ def _below(root: Path, signs: Signs) -> str:
 def _all_of(folder: Path, target: Path) -> str:
     """The command that moves the content of a folder to another; of a doubled folder, to the outer one."""
     outer = folder.parent if folder.name == folder.parent.name else target
-    return f"{'' if outer.is_dir() else f'mkdir -p {_words(outer)} && '}mv {_words(folder)}/* {_words(outer)}/"
+    return f"{'' if os.path.isdir(outer) else f'mkdir -p {_words(outer)} && '}mv {_words(folder)}/* {_words(outer)}/"
 
 
 def _words(*paths: Path) -> str:
@@ -134,17 +139,17 @@ def _beside(root: Path, signs: Signs) -> str:
     home = root.parent if root.parent.name else root.parent.absolute()
     if not signs.names:
         return ""
-    if not root.exists() and (mark := _mark(home, signs)):
+    if not _exists(root) and (mark := _mark(home, signs)):
         renamed = home.parent / root.name
         move = "" if home == renamed else f"mv {_words(home, renamed)}, and "
         if not move or _is_named(home.name, signs):
             return f"{home / mark} is there: {move}use --data-root {_words(home.parent)}"
-        parts = [home / name for name in signs.marks if (home / name).exists()] or [home / mark]
+        parts = [home / name for name in signs.marks if _exists(home / name)] or [home / mark]
         return f"{home / mark} is there: mkdir -p {_words(root)} && mv {_words(*parts)} {_words(root)}/"
     for name in _entries(home)[1]:
         other = home / name
         if name != root.name and _is_named(name, signs) and any(_entries(other)):
-            return f"{other} is there: {_all_of(other, root) if root.exists() else f'mv {_words(other, root)}'}"
+            return f"{other} is there: {_all_of(other, root) if _exists(root) else f'mv {_words(other, root)}'}"
     return ""
 
 
@@ -163,10 +168,11 @@ def _archive(root: Path, signs: Signs) -> str:
 
 
 def _class_folders(root: Path) -> str:
-    """Folders named by expressions, which some copies have instead of the owners' lists."""
+    """Folders named by expressions or their codes, which some copies have instead of the owners' lists."""
     for folder in _folders(root):
-        named = [name for name in _entries(folder)[1] if _plain(name) in _EXPRESSIONS]
-        if len(named) > 1:
+        names = _entries(folder)[1]
+        named = [name for name in names if _plain(name) in _EXPRESSIONS]
+        if len(named) > 1 or (len(names) >= len(_CODES) - 3 and set(named := names) <= set(_CODES)):
             return f", only class folders such as {folder / named[0]}, which hold no list"
     return ""
 

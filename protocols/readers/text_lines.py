@@ -141,7 +141,8 @@ def read_lines(
     number = empty = 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
-            _check_kind(path, file.peek(64))
+            _check_kind(path, file.read(64))
+            file.seek(0)
             for number, content in enumerate(file, 1):
                 raw = content.removeprefix(b"\xef\xbb\xbf") if number == 1 else content
                 line = Line(path, number, raw, remedy, separator)

@@ -19,6 +19,7 @@ table) and `manual_images`, `automatic_images` (the folder with the numbered fol
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
     if not found or (parts is not None and len(found) < len(wanted)):
         missing = ", ".join(part for part in wanted if part not in releases)
         what = f"no {missing}: neither {TABLES['train']} and the like nor train_set/"
-        raise absent("affectnet", root, ASK, what, _SIGNS)
+        annotations = tuple(f"{folder}/annotations" for part, folder in FOLDERS.items() if part not in releases)
+        raise absent("affectnet", root, ASK, what, replace(_SIGNS, marks=annotations) if root.is_dir() else _SIGNS)
     rows = [_read_part(root, part, releases[part], places, choices) for part in found]
     _check_disjoint(rows)
     checks = [check for part_rows in rows for check in _checks(part_rows, releases[part_rows.part])]

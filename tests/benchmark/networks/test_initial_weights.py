@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from fernoise_bench.benchmark.networks.encoders import build_model
-from fernoise_bench.benchmark.networks.initial_weights import EXPECTED, MSCELEB_FILES, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.networks.initial_weights import EXPECTED, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.networks.provenance import MSCELEB_FILES
 from fernoise_bench.protocols.errors import BadInput
 
 State = dict[str, Tensor]

@@ -67,8 +67,9 @@ class TestSubjects:
         assert checks["subjects in more than one part"].where == "F002"
 
     def test_sets_without_lists(self) -> None:
-        (check,) = subject_checks(listing([("a", "train"), ("b", "test")], dataset="rafdb"))
+        (check,) = subject_checks(listing([("a", "train"), ("b", "test"), ("b", "test")], dataset="other"))
         assert (check.what, check.ok) == ("subjects in more than one part", True)
+        assert not list(subject_checks(listing([("a", "train"), ("b", "test")], dataset="rafdb")))  # none is known
 
 
 class TestCopies:

@@ -297,6 +297,22 @@ def test_class_folders_where_a_list_was_meant(tmp_path: Path) -> None:
     assert f"only class folders such as {tmp_path}/affectnet/Train/Angry, which hold no list; ask for it at" in message
 
 
+@pytest.mark.parametrize("names", [range(7), range(1, 8), range(8)])
+def test_class_folders_named_by_codes(names: range, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / "ferplus" / "train" / str(name)).mkdir(parents=True)
+    first = tmp_path / "ferplus" / "train" / str(names[0])
+    assert f", only class folders such as {first}, which hold no list; ask" in refusal(ferplus, tmp_path / "ferplus")
+    (tmp_path / "ferplus" / "train" / "12").mkdir()  # as AffectNet's folders of pictures
+    assert "class folders" not in refusal(ferplus, tmp_path / "ferplus")
+
+
+def test_the_part_of_affectnet_that_is_there_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
+    root = mini_affectnet.write_csv(tmp_path / "affectnet")
+    message = refusal(lambda root: affectnet.read(root, ["train", "automatic"]), root)
+    assert "(no automatic: neither training.csv and the like nor train_set/); ask for it at" in message
+
+
 def test_a_list_with_class_folders_beside_it(tmp_path: Path) -> None:
     root = mini_rafdb.write_class_folders(tmp_path / "rafdb")
     mini_rafdb.write_list(root / "EmoLabel/list_patition_label.txt", mini_rafdb.SOME)
