@@ -186,7 +186,7 @@ def subject_checks(listing: Listing) -> Iterator[Check]:
 
     None for sets whose subjects are not known, where every row is its own group.
     """
-    if len(set(listing.group.tolist())) == len(listing):
+    if listing.dataset not in FOLDS and len(set(listing.group.tolist())) == len(listing):
         return
     parts: dict[str, set[str]] = {}
     for subject, part in zip(listing.group.tolist(), listing.part.tolist(), strict=True):

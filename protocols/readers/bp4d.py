@@ -125,7 +125,7 @@ def read(root: Path) -> Listing:
     if not any(clip.path for clip in clips):
         one = sequences[0]
         tried = f"{len(files):,} label files, but none of their frames in {picture_folder}/F001/T1 and so on"
-        tried += f" with frame_offset = {offset}, not even {one.folder}/{one.frames[0] + offset}.jpg"
+        tried += f" with frame_offset = {offset}, not even {one.folder}/{int(one.frames[0]) + offset}.jpg"
         other = first_picture(root, [picture_folder])
         tried += f"; pictures there have names such as {other}" if other else ""
         raise absent("BP4D", root, HOME, tried)
