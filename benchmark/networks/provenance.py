@@ -20,6 +20,7 @@ MSCELEB_FILES = ("ijba_res18_naive.pth.tar", "res18_naive.pth_MSceleb.tar", "res
 _IJBA_HEAD, _IJBA_FEATURE = (87_020, 256), (256, 512)
 # DAN, EAC and others load the file strictly into torchvision's ResNet-18 of 1,000 outputs.
 _MSCELEB_HEAD = (1_000, 512)
+_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 _DIGEST = re.compile(r"-([0-9a-f]{8})\.(?:pth|pt)$")
 
 
@@ -28,11 +29,11 @@ def doubt(family: str, state: Mapping[str, Tensor], name: str, sha256: str) -> s
 
     Args:
         family: "ijba_res18_naive" or "resnet18_msceleb", the layout of its keys.
-        state: its parameters by torchvision's names, with or without "module." before them.
+        state: its parameters by torchvision's names, with or without the prefixes of PyTorch's wrappers.
         name: of the file.
         sha256: of the file.
     """
-    shapes = {key.removeprefix("module."): tuple(value.shape) for key, value in state.items()}
+    shapes = {_WRAPPERS.sub("", key): tuple(value.shape) for key, value in state.items()}
     expected = {"fc.weight": _MSCELEB_HEAD}
     if family == "ijba_res18_naive":
         expected = {"fc.weight": _IJBA_HEAD, "feature.weight": _IJBA_FEATURE}
