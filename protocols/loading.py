@@ -10,6 +10,7 @@ from typing import Any
 
 from .base import Protocol
 from .designs import action_units, ferplus, packed_expressions, regression
+from .readers.rafdb_noise_lists import places_of
 from .rows import GENERATED, CellData, Origin, Source
 
 DESIGNS: dict[str, ModuleType] = {
@@ -76,7 +77,7 @@ def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
         here, listed = data_root / dataset, protocol.option("list")
         packs = sorted((data_root / "packs").glob(f"{dataset}-*"))
         found += [here] if protocol.design == "ferplus" else [*packs, here / "fernoise.toml"]
-        found += [here / listed] if listed else []
+        found += places_of(here, listed) if listed else []
         found += [openface / dataset, openface / f"{dataset}.csv"]
     return found
 

@@ -159,7 +159,8 @@ def _row_checks(part: str, files: Sequence[str], rows: LabelRows) -> list[Check]
     count = len(rows.names) + len(rows.incomplete)
     if part == AUTOMATIC:
         enough = f"{ROWS_AUTOMATIC:,} or more"
-        return [Check("automatic rows", enough, enough if count >= ROWS_AUTOMATIC else f"{count:,}")]
+        counted = Check("automatic rows", enough, enough if count >= ROWS_AUTOMATIC else f"{count:,}")
+        return [counted, *([Check.none("automatic rows with an empty AU", rows.incomplete)] if rows.incomplete else [])]
     name = files[0].rpartition("/")[2] if files else "none"
     checks = [Check("manual label file", FILE_2020, name)]
     if name in (FILE_2020, "none"):

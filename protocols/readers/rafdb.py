@@ -11,8 +11,9 @@ Layouts, recognised by the content of the folder (or of `basic/`, `raf-basic/` o
 | kaggle | train_labels.csv, test_labels.csv (image,label) and folders | train/1..7/*_aligned.jpg, test/1..7 |
 | class-folders | train/1..7 and test/1..7 or valid/1..7 | the same |
 
-Codes are 1 to 7 in all layouts: surprise, fear, disgust, happiness, sadness, anger, neutral; here 0 to 6. Lists with
-other codes come from other authors and are read by `rafdb_noise_lists.read_noisy_list`.
+The list may also be named list_partition_label.txt. Codes are 1 to 7 in all layouts: surprise, fear, disgust,
+happiness, sadness, anger, neutral; here 0 to 6. Lists with other codes come from other authors and are read by
+`rafdb_noise_lists.read_noisy_list`.
 
 Settings in fernoise.toml: `layout`, "list", "two-lists" or "folders", by default the first of these that is found;
 `images`, the folder with the pictures of a list, by default the first of Image/aligned, aligned, images, Image and the
@@ -37,7 +38,7 @@ from .folders import contents
 from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
 from .look_around import Signs, first_picture
 from .picture_sizes import sampled_sizes
-from .rafdb_noise_lists import NoisyList, read_noisy_list
+from .rafdb_noise_lists import BASES, NoisyList, read_noisy_list
 from .text_lines import Line, read_lines, read_table, shown
 
 __all__ = ["NoisyList", "read", "read_noisy_list"]
@@ -48,19 +49,19 @@ ASK = "whdeng.cn/RAF/model1.html"
 
 _WORD = {"train": "training", "test": "test"}
 _COUNTS = {"train": (1290, 281, 717, 4772, 1982, 705, 2524), "test": (329, 74, 160, 1185, 478, 162, 680)}
-_BASES = (".", "basic", "raf-basic", "DATASET")
 _LAYOUTS = ("list", "two-lists", "folders")
-_LIST = "list_patition_label.txt"
-_TWO_LISTS = {"train": "train_label.txt", "test": "test_label.txt"}
+# The owners' name, and as others spell it.
+_LIST = ("list_patition_label.txt", "list_partition_label.txt")
+_TWO_LISTS: dict[str, tuple[str, ...]] = {"train": ("train_label.txt",), "test": ("test_label.txt",)}
 _TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
 _IMAGES = ("Image/aligned", "aligned", "images", "Image", ".")
 # Parts whose pictures a folder may contain: "valid" is the test part in some copies, in others split from training.
 _FOLDERS = {"train": ("train",), "valid": ("train", "test"), "test": ("test",)}
-_OWN_FILES = (CHOICES_FILE, _LIST, *_TWO_LISTS.values())
+_OWN_FILES = (CHOICES_FILE, *_LIST, *_TWO_LISTS["train"], *_TWO_LISTS["test"])
 _CODES = {str(code): code - 1 for code in range(1, 8)}
 _NAME = re.compile(r"((train)_\d{5}|(test)_\d{4})(_aligned)?\.(?:jpe?g|png|bmp)", re.IGNORECASE)
 _FETCH = f"fetch the file again from {ASK}"
-_SIGNS = Signs(("EmoLabel", _LIST, _TWO_LISTS["train"], _TABLES["train"], "train/1"), ("rafdb", "rafbasic"))
+_SIGNS = Signs(("EmoLabel", *_LIST, *_TWO_LISTS["train"], _TABLES["train"], "train/1"), ("rafdb", "rafbasic"))
 
 
 @dataclass
@@ -100,10 +101,10 @@ def read(root: Path) -> Listing:
     """
     root = Path(root)
     choices = read_choices(root, {"layout": _LAYOUTS, "images": Path})
-    bases = [base for name in _BASES if (base := root / name).is_dir()]
+    bases = [base for name in BASES if (base := root / name).is_dir()]
     copy = next((copy for base in bases if (copy := _read_base(root, base, choices))), None)
     if copy is None:
-        what = f"EmoLabel/{_LIST} with Image/aligned/, or folders train/1 to train/7"
+        what = f"EmoLabel/{_LIST[0]} with Image/aligned/, or folders train/1 to train/7"
         raise absent("rafdb", root, ASK, what, _SIGNS)
     names = sorted(copy.pictures, key=lambda name: (_part(name) != "train", name))
     if not names:
@@ -132,7 +133,7 @@ def _without_pictures(root: Path, copy: _Copy) -> BadInput:
     base = (root / place.partition(", line ")[0]).parent
     base = base.parent if base.name == "EmoLabel" else base
     what = f"{len(copy.labels):,} rows but none of their pictures, the first {place}"
-    if any((root / inside / "train" / code).is_dir() for inside in _BASES for code in _CODES):
+    if any((root / inside / "train" / code).is_dir() for inside in BASES for code in _CODES):
         choice = f"""echo 'layout = "folders"' >> {quote(str(root / CHOICES_FILE))}"""
         return BadInput(f"rafdb: nothing usable in {root} ({what}), but class folders are there: {choice}")
     wanted = Signs((f"{name}_aligned.jpg", f"{name}.jpg"), into=(base / _IMAGES[0]).relative_to(root).as_posix())
@@ -147,7 +148,7 @@ def _read_base(root: Path, base: Path, choices: dict[str, Any]) -> _Copy | None:
         if layout == "folders":
             copy = _from_folders(root, base)
         else:
-            files = {"": _LIST} if layout == "list" else _TWO_LISTS
+            files: dict[str, tuple[str, ...]] = {"": _LIST} if layout == "list" else _TWO_LISTS
             copy = _from_lists(root, base, files, choices.get("images"))
         if copy is not None:
             return copy
@@ -173,12 +174,13 @@ def _checks(copy: _Copy, labels: Array, parts: Array) -> Iterator[Check]:
 # --- lists
 
 
-def _from_lists(root: Path, base: Path, files: dict[str, str], images: str | None) -> _Copy | None:
+def _from_lists(root: Path, base: Path, files: dict[str, tuple[str, ...]], images: str | None) -> _Copy | None:
     """The layouts with one list of all rows (part ""), or with one list per part, and the pictures in one folder."""
     kind = "" if "" in files else "two-lists"
     found = {}
-    for part, name in files.items():
-        if path := next((path for path in (base / "EmoLabel" / name, base / name) if path.is_file()), None):
+    for part, names in files.items():
+        places = (folder / name for name in names for folder in (base / "EmoLabel", base))
+        if path := next((path for path in places if path.is_file()), None):
             found[part] = path
     if not found:
         return None

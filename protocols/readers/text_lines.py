@@ -16,6 +16,9 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 # What separates fields -> the edits of sed that make it so. Files with semicolons may have decimal commas.
 _EDITS = {",": "s/,/./g; s/;/,/g; s/\\t/,/g", " ": "s/[;,]/ /g", "\t": "s/[;,]/\\t/g"}
 
+# nan, -nan, -nan(ind), 1.#QNAN, -1.#IND, inf, an empty cell.
+_NO_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(QNAN|SNAN|IND|INF)0*)|n/?a|null", re.IGNORECASE)
+
 
 class Line(NamedTuple):
     """A line of a text file.
@@ -76,6 +79,15 @@ class Line(NamedTuple):
         if missing := [name for name in wanted if name not in names]:
             raise self.missing_columns(missing)
         return [names.index(name) for name in wanted]
+
+    def no_number(self, cell: str) -> bool:
+        """Whether a cell of a column of numbers says that there is none, as C runtimes and pandas write it.
+
+        An empty cell does not in a last line without a line end, which may have been cut.
+        """
+        if cell[:1].isdigit() and "#" not in cell:  # spares most cells the slower comparison
+            return False
+        return _NO_NUMBER.fullmatch(cell) is not None and (cell != "" or self.text.endswith(b"\n"))
 
     def missing_columns(self, missing: Sequence[str], remedy: str = "") -> BadInput:
         """The error for a header line without some columns."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import pickle
+import shlex
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -68,13 +73,25 @@ def refusal(work: Callable[[], Any]) -> str:
     return message
 
 
+def unwrapped(backbone: State) -> dict[str, Any]:
+    """ijba_res18_naive.pth.tar without the prefix of torch's DataParallel, as some users save it again."""
+    state = wrapped(backbone)["state_dict"]
+    return {"state_dict": {name.removeprefix("module."): value for name, value in state.items()}}
+
+
+def wrapped_twice(backbone: State) -> dict[str, Any]:
+    return {"state_dict": {f"_orig_mod.module.{name}": value for name, value in plain(backbone)["state_dict"].items()}}
+
+
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
 @pytest.mark.parametrize(
     ("layout", "kind", "family"),
     [
         (wrapped, "msceleb", "ijba_res18_naive"),
+        (unwrapped, "msceleb", "ijba_res18_naive"),
         (plain, "msceleb", "resnet18_msceleb"),
         (bare, "user's own", "resnet18"),
+        (wrapped_twice, "msceleb", "resnet18_msceleb"),
     ],
 )
 def test_both_families_are_recognised_and_loaded_whole(
@@ -126,6 +143,11 @@ def test_a_checkpoint_of_a_deeper_resnet_is_refused(name: str, tmp_path: Path) -
     assert message.startswith("deep.pth: its keys are neither a ResNet-18's nor a ResNet-50's (first: module.conv1")
 
 
+def test_two_networks_in_one_checkpoint_are_refused(backbone: State, tmp_path: Path) -> None:
+    path = saved({**backbone, "module.conv1.weight": backbone["conv1.weight"]}, tmp_path / "two.pth")
+    assert "conv1.weight is there with and without a wrapper's prefix" in refusal(lambda: read_checkpoint(path))
+
+
 class Code:
     """A pickle that would make a file when loaded."""
 
@@ -143,6 +165,31 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     saved({"state_dict": Code(trace)}, path)
     assert refusal(lambda: read_checkpoint(path)).startswith("evil.pth: not a checkpoint that can be loaded safely")
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("layout", [wrapped, plain])
+def test_the_command_for_a_checkpoint_with_other_objects_keeps_its_parameters_and_runs_no_code(
+    layout: Callable[[State], dict[str, Any]], legacy: bool, backbone: State, tmp_path: Path
+) -> None:
+    trace = tmp_path / "ran"
+    others = {"best_acc": np.float64(88.2), "args": argparse.Namespace(lr=0.1), "hook": Code(trace)}
+    path = saved({**others, **layout(backbone)}, tmp_path / "my weights.pth.tar", legacy=legacy)
+    message = refusal(lambda: read_checkpoint(path))
+    assert message.startswith(
+        "my weights.pth.tar: not a checkpoint that can be loaded safely, since it also holds numpy"
+    )
+    said, _, command = message.partition(": python -c ")
+    assert said.endswith(f"then use '{tmp_path / 'my weights-parameters.pth'}'")
+    subprocess.run([sys.executable, *shlex.split(f"-c {command}")], check=True, cwd=tmp_path)
+    assert not trace.exists()
+    expected = read_checkpoint(saved(layout(backbone), tmp_path / "clean.pth", legacy=legacy))
+    found = read_checkpoint(tmp_path / "my weights-parameters.pth")
+    assert found.family == expected.family
+    assert found.state is not None
+    assert expected.state is not None
+    assert found.state.keys() == expected.state.keys()
+    assert all(torch.equal(value, expected.state[name]) for name, value in found.state.items())
 
 
 @pytest.mark.parametrize(
@@ -244,7 +291,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.pth", tmp_path):
         message = refusal(lambda path=path: resolve(str(path), "resnet18", tmp_path))  # type: ignore[misc]
-        assert message == f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)"
+        words = "none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2"
+        assert message == f"--weights {path}: no such file (known words: {words})"
 
 
 def test_words_need_no_file_and_imagenet_is_named_by_its_training(tmp_path: Path) -> None:
