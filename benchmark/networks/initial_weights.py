@@ -1,4 +1,4 @@
-"""Initial weights: none, ImageNet's by timm, those of a package, or a checkpoint trained on MS-Celeb-1M or VGGFace2."""
+"""Initial weights: none, of a package, ImageNet's by timm, MS-Celeb-1M's or VGGFace2's checkpoints, or a user's own."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ from torch import Tensor, nn
 from ...protocols.errors import BadInput
 from . import safe_load
 from .package_weights import dlib_weights, efficientnet_lite0_weights
+from .provenance import MSCELEB_FILES, OWN, doubt
 
-MSCELEB_FILES = ("ijba_res18_naive.pth.tar", "res18_naive.pth_MSceleb.tar", "resnet18_msceleb.pth")
 VGGFACE2_STEM = "resnet50_ft_weight"
 VGGFACE2_FILES = tuple(VGGFACE2_STEM + ending for ending in (".safetensors", ".pth", ".pt"))
 VGGFACE2_IDENTITIES = 8631
 LAST_STAGE = "layer4."
 REDUCED = 256  # dimensions of the layer before the classifier of ijba_res18_naive
+# Word -> what it stands for, names of its file, who links to it.
+_PUBLISHED = {
+    "msceleb": (
+        "a ResNet-18 trained on MS-Celeb-1M", MSCELEB_FILES, "the SCN and RUL repositories link to them",
+    ),
+    "vggface2": (
+        "a ResNet-50 trained on VGGFace2", VGGFACE2_FILES, "the VGGFace2-pytorch repository links to a pickle of it",
+    ),
+}  # fmt: skip
 EXPECTED = "expected a ResNet-18 trained on MS-Celeb-1M or a ResNet-50 trained on VGGFace2"
 # Unpickles NumPy arrays only: it stops at any other name in the pickle, before that name's code runs.
 UNPICKLE = (
@@ -59,17 +68,19 @@ class Weights:
     """An encoder's initial weights.
 
     Attributes:
-        kind: "none", "imagenet", "msceleb", "vggface2" or "dlib".
-        family: "ijba_res18_naive", "resnet18_msceleb" or "resnet50_vggface2" for a checkpoint file, by its keys; the
-            network for the weights of a package; timm's tag for ImageNet; else "".
+        kind: "none", "imagenet", "msceleb", "vggface2", "dlib", or OWN for a checkpoint that is neither of these.
+        family: "ijba_res18_naive", "resnet18_msceleb" or "resnet50_vggface2" for a published checkpoint, "resnet18" for
+            a user's own; the network for the weights of a package; timm's tag for ImageNet; else "".
         sha256: of the checkpoint or the package's file, else "".
         state: its backbone parameters by the names of the network it fits, else None.
+        doubt: why a checkpoint is the user's own, else "".
     """
 
     kind: str
     family: str = ""
     sha256: str = ""
     state: Mapping[str, Tensor] | None = None
+    doubt: str = ""
 
     def load_into(self, model: nn.Module, name: str) -> None:
         """Loads the checkpoint; BadInput where keys or shapes differ, but for a last stage that the model lacks."""
@@ -101,7 +112,7 @@ def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
         data_root: folder of the data sets.
 
     Raises:
-        BadInput: the file is missing, is not a checkpoint, or is of another model.
+        BadInput: the file is missing, is not a checkpoint, is of another model, or is not what a word stands for.
     """
     if asked == "none":
         return Weights("none")
@@ -113,15 +124,23 @@ def resolve(asked: str, encoder: str, data_root: Path) -> Weights:
     if asked == "efficientnet_lite0":
         state, digest = efficientnet_lite0_weights()
         return Weights("imagenet", "efficientnet_lite0", digest, state)
-    if asked == "msceleb":
-        what, link = "a ResNet-18 trained on MS-Celeb-1M", "the SCN and RUL repositories link to them"
-        return read_checkpoint(_find(data_root / "weights", MSCELEB_FILES, what, link))
-    if asked == "vggface2":
-        pickled = data_root / "weights" / f"{VGGFACE2_STEM}.pkl"
-        what, link = "a ResNet-50 trained on VGGFace2", "the VGGFace2-pytorch repository links to a pickle of it"
-        names = VGGFACE2_FILES + (pickled.name,) * pickled.is_file()  # a pickle is refused, with how to convert it
-        return read_checkpoint(_find(data_root / "weights", names, what, link))
+    if asked in _PUBLISHED:
+        return _published(asked, data_root / "weights")
     return read_checkpoint(Path(asked))
+
+
+def _published(word: str, folder: Path) -> Weights:
+    """The published checkpoint that a word stands for; BadInput where it is missing or another one has its name."""
+    what, files, link = _PUBLISHED[word]
+    pickled = f"{VGGFACE2_STEM}.pkl"  # refused, with how to convert it
+    names = files + (pickled,) * (word == "vggface2" and (folder / pickled).is_file())
+    path = _find(folder, names, what, link)
+    found = read_checkpoint(path)
+    if found.kind != word:
+        why = (word == "msceleb" and found.doubt) or f"its keys are those of {found.family}"
+        remedy = f"put the published file there ({link}), or start from this one with --weights {quote(str(path))}"
+        raise BadInput(f"{path}: not {what}: {why}; {remedy}")
+    return found
 
 
 def _find(folder: Path, names: tuple[str, ...], what: str, link: str) -> Path:
@@ -142,6 +161,7 @@ def read_checkpoint(path: Path) -> Weights:
     Prefixes of PyTorch's wrappers (`module.`, `_orig_mod.`) are removed; without them keys are torchvision's names.
     `ijba_res18_naive`: with a 256-d `feature`; it and `fc` are dropped.
     `resnet18_msceleb`: a classifier `fc` is dropped.
+    A ResNet-18 in one of these layouts that is not the published network (see `provenance`) is the user's own.
     `resnet50_vggface2`: `fc` and `feature` are dropped, the last stage may be missing. The published networks read BGR;
     the first convolution's channels are reversed, to read RGB.
 
@@ -166,7 +186,10 @@ def read_checkpoint(path: Path) -> Weights:
     ):
         raise BadInput(f"{path.name}: holds no parameters (state_dict); {EXPECTED}")
     family, backbone = _recognise(state, path.name)
-    return Weights("vggface2" if family == "resnet50_vggface2" else "msceleb", family, digest, backbone)
+    if family == "resnet50_vggface2":
+        return Weights("vggface2", family, digest, backbone)
+    why = doubt(family, state, path.name, digest)
+    return Weights(OWN, "resnet18", digest, backbone, why) if why else Weights("msceleb", family, digest, backbone)
 
 
 def _unreadable(path: Path, error: Exception) -> BadInput:
@@ -221,6 +244,11 @@ def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, T
 def _vggface2(plain: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The backbone of VGGFace2's published ResNet-50, changed to read RGB instead of BGR."""
     outputs = len(plain["fc.weight"]) if "fc.weight" in plain and plain["fc.weight"].ndim else VGGFACE2_IDENTITIES
+    if "fc.weight" not in plain and name not in VGGFACE2_FILES:
+        raise BadInput(
+            f"{name}: a ResNet-50 without its classifier could be any, and VGGFace2's reads BGR; if it is VGGFace2's, "
+            f"name it {VGGFACE2_FILES[1]}"
+        )
     if outputs != VGGFACE2_IDENTITIES:
         raise BadInput(
             f"{name}: a ResNet-50 with {outputs} classes is not the published one for VGGFace2's {VGGFACE2_IDENTITIES} "

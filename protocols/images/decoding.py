@@ -34,10 +34,10 @@ Make = Callable[[Path, Image.Image, Box], T]
 """A function of a decoded RGB picture and its face box; the path is for error messages (BadInput)."""
 
 # Only these formats, since Pillow decodes some others with external programs.
-_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 # The exceptions that decoders raise for damaged files.
-_DAMAGED = (
+DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError, MemoryError,
     RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
@@ -61,14 +61,14 @@ def load(path: Path, make: Make[T], box: Box = None) -> T:
         with warnings.catch_warnings():
             # Pillow warns about unusual metadata, and about sizes that are checked below.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 _check(path, picture)
                 decoded = picture.convert("RGB")
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise BadInput(f"{path}: {_reason(path, error)}; {_REMEDY}") from error
     return make(path, decoded, box)
 

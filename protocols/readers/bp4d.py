@@ -36,6 +36,7 @@ from .bp4d_coded_frames import SPANS
 from .clips import Clip, listing_of, numbered_pictures
 from .folders import files_of
 from .listing import Check, Listing, absent, first, read_choices
+from .look_around import Signs, first_picture
 from .text_lines import Line, read_lines, shown
 
 HOME = "Binghamton University, www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html (BP4D-Spontaneous)"
@@ -49,6 +50,8 @@ _ROW_NUMBERS = re.compile(r"|index|Unnamed: [0-9.]+", re.IGNORECASE)
 # pandas writes whole numbers with a decimal where a column lacks some.
 _VALUES = {"0": -1, "1": 1, "9": 0, "0.0": -1, "1.0": 1, "9.0": 0}
 _PART = {subject: part for part, subjects in BP4D_PARTS for subject in subjects}
+_SIGNS = Signs(("AUCoding",), ("bp4d",))
+_LABEL_FILES = tuple(f"{subject}_T1.csv" for subject in _PART)
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,18 @@ def read(root: Path) -> Listing:
     folders = (choices["labels"],) if "labels" in choices else LABEL_FOLDERS
     label_folder, files = next(((f, found) for f in folders if (found := _label_files(root / f))), ("", {}))
     if not files:
-        raise absent("BP4D", root, HOME, f"no label file such as F001_T1.csv in {' or '.join(folders)}")
+        what = f"no label file such as F001_T1.csv in {' or '.join(folders)}"
+        raise absent("BP4D", root, HOME, what, _SIGNS, Signs(_LABEL_FILES, into=folders[-1]))
     picture_folder = _picture_folder(root, choices.get("pictures", ""))
     sequences = [_sequence(root, picture_folder, key, files[key], offset) for key in sorted(files)]
     clips = [sequence.clip() for sequence in sequences]
     if not any(clip.path for clip in clips):
+        one = sequences[0]
         tried = f"{len(files):,} label files, but none of their frames in {picture_folder}/F001/T1 and so on"
-        raise absent("BP4D", root, HOME, f"{tried} with frame_offset = {offset}")
+        tried += f" with frame_offset = {offset}, not even {one.folder}/{int(one.frames[0]) + offset}.jpg"
+        other = first_picture(root, [picture_folder])
+        tried += f"; pictures there have names such as {other}" if other else ""
+        raise absent("BP4D", root, HOME, tried)
     layout = f"{label_folder}, {picture_folder}, frame offset {offset}"
     return listing_of("bp4d", layout, root, BP4D_AUS, clips, tuple(_checks(sequences, label_folder, offset)))
 
@@ -156,7 +164,8 @@ def _picture_folder(root: Path, chosen: str) -> str:
         if any((root / folder / subject).is_dir() for subject in _PART):
             return folder
     tried = f"{chosen}/" if chosen else "Sequences/, Sequences(2D+3D)/ or the folder itself"
-    raise absent("BP4D", root, HOME, f"label files, but no folder of pictures such as F001/T1 in {tried}")
+    what = f"label files, but no folder of pictures such as F001/T1 in {tried}"
+    raise absent("BP4D", root, HOME, what, Signs(tuple(_PART), into=chosen or PICTURE_FOLDERS[0]))
 
 
 def _sequence(root: Path, picture_folder: str, key: tuple[str, str], file: Path, offset: int) -> _Sequence:

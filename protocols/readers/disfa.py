@@ -45,6 +45,7 @@ from .clips import Clip, listing_of
 from .disfa_media import KINDS, Pictures, find_pictures
 from .folders import files_of, folders_of
 from .listing import Check, Listing, absent, first, read_choices
+from .look_around import Signs, first_picture
 from .text_lines import read_lines, shown
 
 HOME = "mohammadmahoor.com/disfa"
@@ -103,11 +104,14 @@ def read(root: Path) -> Listing:
     folders = _subject_folders(root / LABELS)
     subjects = [one for name in sorted(folders) if (one := _subject(name, folders[name])).files]
     if not subjects:
-        raise absent("DISFA", root, HOME, f"no label file such as {LABELS}/SN001/SN001_au1.txt")
+        what = f"no label file such as {LABELS}/SN001/SN001_au1.txt"
+        raise absent("DISFA", root, HOME, what, Signs((LABELS,), ("disfa",)))
     sizes = {one.name: len(one.intensities) for one in subjects}
     found = find_pictures(root, sizes, kind, camera, base)
     if found is None:
-        raise absent("DISFA", root, HOME, _without_pictures(root, sizes, kind, camera))
+        videos = tuple(f"{camera.capitalize()}Video{name}_comp.avi" for name in sizes)
+        wanted = Signs(videos, into=f"Videos_{camera.capitalize()}Camera")
+        raise absent("DISFA", root, HOME, _without_pictures(root, sizes, kind, camera), wanted)
     clips = [_clip(one, found, threshold) for one in subjects]
     checks = [*_checks(subjects), *found.checks, Check("intensity from which present", THRESHOLD, threshold)]
     return listing_of("disfa", found.layout, root, DISFA_AUS, clips, checks)
@@ -195,7 +199,8 @@ def _without_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: s
         return f'labels, but pictures of the {other} camera only: camera = "{other}" in fernoise.toml takes them'
     side = camera.capitalize()
     tried = f"Videos_{side}Camera/{side}VideoSN001_comp.avi, images/{side}VideoSN001_comp/, img/SN001/ and SN001/"
-    return f"labels, but none of their frames in {tried}"
+    other = first_picture(root)
+    return f"labels, but none of their frames in {tried}" + (f"; pictures there are such as {other}" if other else "")
 
 
 def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:

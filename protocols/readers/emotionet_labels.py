@@ -91,7 +91,7 @@ _Row = tuple[Line, str, tuple[int, ...] | None]
 def _text_rows(path: Path) -> Iterator[_Row]:
     """Line, picture and labels of a dataFile_NNNN.txt: URL, original URL, AU 1 to AU 60, separated by tabs."""
     known: dict[bytes, tuple[int, ...]] = {}
-    for line in read_lines(path, FETCH, _utf8_to_ascii):
+    for line in read_lines(path, FETCH, _utf8_to_ascii, "\t"):
         url, _, rest = line.text.partition(b"\t")
         coded = rest.partition(b"\t")[2]
         values = known.get(coded)

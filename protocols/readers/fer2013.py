@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from .fer2013_csv import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, read_faces, read_votes
 from .fer2013_folders import FOLDERS, is_first_release, read_folders
+from .look_around import Signs, absence
 
 UNKNOWN = 8
 
 _TABLES = ("fer2013.csv", "icml_face_data.csv")
 _VOTES = "fer2013new.csv"
+_NAMES = ("fer2013", "ferplus", "fer2013plus")  # of the folder elsewhere
 PICTURES, LAST_NUMBER = 35_710, 35_801  # names of FER+, the last of which is fer0035801.png
 _TO_FERPLUS = np.array([4, 5, 6, 1, 3, 2, 0], np.int64)
 # Names of two rows each in fer2013new.csv; copies of the folder form differ in which of the two rows they have.
@@ -100,7 +102,8 @@ def read(root: Path, partial: bool = False) -> FerPlus:
     elif any((root / folder).exists() for folder in FOLDERS):
         data = _from_folders(root)
     else:
-        raise _missing("FER2013 and FER+", f"{_TABLES[0]} (nor {_TABLES[1]}, nor {', '.join(FOLDERS)})", root)
+        what = f"{_TABLES[0]} (nor {_TABLES[1]}, nor {', '.join(FOLDERS)})"
+        raise _missing("FER2013 and FER+", what, root, (*_TABLES, FOLDERS[0], _VOTES))
     if not partial:
         check_published(data, root)
     return data
@@ -152,17 +155,17 @@ def to_ferplus(codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.where(codes < 0, -1, _TO_FERPLUS[codes])
 
 
-def _missing(dataset: str, files: str, root: Path) -> BadInput:
-    return BadInput(
-        f"{dataset}: no {files} in {root}; ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, "
-        "or run with --synthetic, which needs no data"
+def _missing(dataset: str, files: str, root: Path, marks: tuple[str, ...]) -> BadInput:
+    ask = (
+        f"ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, or run with --synthetic, which needs "
     )
+    return absence(f"{dataset}: no {files} in {root}", root, f"{ask}no data", Signs(marks, _NAMES))
 
 
 def _from_tables(table: Path, votes_table: Path) -> FerPlus:
     """Reads the CSV layout, whose two tables are joined by row."""
     if not votes_table.exists():
-        raise _missing("FER+", f"{_VOTES} beside {table.name}", table.parent)
+        raise _missing("FER+", f"{_VOTES} beside {table.name}", table.parent, (_VOTES,))
     votes, names, votes_usage = read_votes(votes_table)
     images, labels, usage = read_faces(table)
     if len(images) != len(votes):

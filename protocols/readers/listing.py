@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import UNREADABLE, BadInput, printable
 from ..files import Array
+from .look_around import Signs, absence
 from .text_lines import shown
 
 Allowed = type | tuple[object, ...]
@@ -42,6 +43,12 @@ class Check:
     def none(cls, what: str, places: Sequence[str]) -> Check:
         """The check that something does not occur, from the places where it does."""
         return cls(what, 0, len(places), first(places))
+
+    @classmethod
+    def most(cls, what: str, total: int, least: float, found: int, where: str = "") -> Check:
+        """The check that something holds for a share of `total` items or more."""
+        enough = f"{100 * least:g} % of {total:,} or more"
+        return cls(what, enough, enough if found >= least * total else f"{found:,}", where)
 
     @classmethod
     def all(cls, what: str, total: int, exceptions: Sequence[str]) -> Check:
@@ -153,9 +160,15 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def absent(dataset: str, root: Path, ask: str, what: str) -> BadInput:
-    """The error for a missing data set: its name, where it was looked for, where to ask for it, and `--synthetic`."""
-    return BadInput(
-        f"{dataset}: nothing usable in {root} ({what}); ask for it at {ask}, or run protocols on generated "
-        "faces, with --synthetic"
-    )
+def absent(dataset: str, root: Path, ask: str, what: str, *wanted: Signs) -> BadInput:
+    """The error for a missing data set: its name, where it was looked for, and how to go on.
+
+    Args:
+        dataset: its name in the message.
+        root: its folder.
+        ask: where to ask for it.
+        what: what was looked for, or what is missing.
+        wanted: by what that is known, if it lies elsewhere.
+    """
+    go_on = f"ask for it at {ask}, or run protocols on generated faces, with --synthetic"
+    return absence(f"{dataset}: nothing usable in {root} ({what})", root, go_on, *wanted)

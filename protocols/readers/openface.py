@@ -35,6 +35,7 @@ from ..errors import BadInput
 from .fer2013 import LAST_NUMBER, PICTURES, FerPlus
 from .folders import files_below
 from .listing import Allowed, Check, Listing, absent, first, read_choices
+from .look_around import Signs
 from .openface_csv import AGAIN, AUS, Choices, Face, Reader
 from .text_lines import shown
 
@@ -129,7 +130,8 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     else:
         source, faces = folder, [face for path, name in _files(folder) for face in reader.faces(path, name)]
     if not reader.headers:
-        raise absent("openface", root, ASK, f"no {table.name}, no folder {folder.name} with one CSV per picture")
+        what = f"no {table.name}, no folder {folder.name} with one CSV per picture"
+        raise absent("openface", root, ASK, what, Signs((table.name,), ("openface",)))
     named = source == folder or any(face.picture for face in faces)
     rows = _by_name(source, faces, dataset, paths) if named else _by_order(table, faces, dataset, paths)
     chosen, further = _one_per_picture(faces, rows)
@@ -176,7 +178,9 @@ def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
         found.append(row)
     matched, unmatched = len(set(found) - {_NONE}), found.count(_NONE)
     if not matched:
-        example = f", not even {shown(faces[0].picture)}" if faces else ""
+        example = (
+            f", not even {shown(faces[0].picture)}; its pictures are named such as {shown(paths[0])}" if faces else ""
+        )
         raise BadInput(f"{source}: no row is of a picture of {dataset}{example}; {AGAIN}")
     if unmatched > matched and matched < _LEAST_MATCHED * len(paths):
         example = shown(faces[found.index(_NONE)].picture)

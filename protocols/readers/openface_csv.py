@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .listing import CHOICES_FILE
-from .text_lines import Line, read_lines, shown
+from .text_lines import Line, decimal_comma, read_lines, shown
 
 AGAIN = "run OpenFace on the pictures again"
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
@@ -167,7 +167,7 @@ def _number(line: Line, name: str, text: str, high: float) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= high:
-        raise line.error(f"{name} is {shown(text)}, not a number from 0 to {high:g}")
+        raise line.error(f"{name} is {shown(text)}, not a number from 0 to {high:g}{decimal_comma(text)}")
     return value
 
 

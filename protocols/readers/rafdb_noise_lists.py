@@ -116,7 +116,7 @@ def _read_codes(path: Path, names: Set[str], partial: bool) -> dict[str, int]:
     """The label of each row as in the list; rows that are not among `names` are refused unless the copy is partial."""
     codes: dict[str, int] = {}
     has_third = None
-    for line in read_lines(path, _REMEDY):
+    for line in read_lines(path, _REMEDY, separator=" "):
         match = _ROW.fullmatch(line.text.decode())
         third = bool(match and match[3])
         if match is None or has_third not in (None, third):

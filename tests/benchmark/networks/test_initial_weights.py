@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from fernoise_bench.benchmark.networks.encoders import build_model
-from fernoise_bench.benchmark.networks.initial_weights import EXPECTED, MSCELEB_FILES, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.networks.initial_weights import EXPECTED, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.networks.provenance import MSCELEB_FILES
 from fernoise_bench.protocols.errors import BadInput
 
 State = dict[str, Tensor]
@@ -34,18 +35,23 @@ def backbone() -> State:
     return {name: torch.rand_like(value) if value.is_floating_point() else value for name, value in state.items()}
 
 
+def wide(*shape: int) -> Tensor:
+    """Zeros of a shape, of which one is stored."""
+    return torch.zeros(1).expand(*shape)
+
+
 def wrapped(backbone: State) -> dict[str, Any]:
     """The layout of ijba_res18_naive.pth.tar: an old one, without num_batches_tracked."""
     kept = {name: value for name, value in backbone.items() if not name.endswith("num_batches_tracked")}
     more = {"feature.weight": torch.rand(256, 512), "feature.bias": torch.rand(256)}
-    more |= {"fc.weight": torch.rand(30, 256), "fc.bias": torch.rand(30)}
+    more |= {"fc.weight": wide(87_020, 256), "fc.bias": wide(87_020)}
     state = {f"module.{name}": value for name, value in {**kept, **more}.items()}
     return {"epoch": 8, "arch": "resnet18", "state_dict": state}
 
 
 def plain(backbone: State) -> dict[str, Any]:
     """The layout of resnet18_msceleb.pth."""
-    return {"state_dict": {**backbone, "fc.weight": torch.rand(30, 512), "fc.bias": torch.rand(30)}}
+    return {"state_dict": {**backbone, "fc.weight": wide(1_000, 512), "fc.bias": wide(1_000)}}
 
 
 def bare(backbone: State) -> dict[str, Any]:
@@ -79,21 +85,21 @@ def wrapped_twice(backbone: State) -> dict[str, Any]:
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
 @pytest.mark.parametrize(
-    ("layout", "family"),
+    ("layout", "kind", "family"),
     [
-        (wrapped, "ijba_res18_naive"),
-        (unwrapped, "ijba_res18_naive"),
-        (plain, "resnet18_msceleb"),
-        (bare, "resnet18_msceleb"),
-        (wrapped_twice, "resnet18_msceleb"),
+        (wrapped, "msceleb", "ijba_res18_naive"),
+        (unwrapped, "msceleb", "ijba_res18_naive"),
+        (plain, "msceleb", "resnet18_msceleb"),
+        (bare, "user's own", "resnet18"),
+        (wrapped_twice, "msceleb", "resnet18_msceleb"),
     ],
 )
 def test_both_families_are_recognised_and_loaded_whole(
-    layout: Callable[[State], dict[str, Any]], family: str, legacy: bool, backbone: State, tmp_path: Path
+    layout: Callable[[State], dict[str, Any]], kind: str, family: str, legacy: bool, backbone: State, tmp_path: Path
 ) -> None:
-    path = saved(layout(backbone), tmp_path / "weights.pth", legacy=legacy)
+    path = saved(layout(backbone), tmp_path / "resnet18_msceleb.pth", legacy=legacy)
     weights = read_checkpoint(path)
-    assert (weights.kind, weights.family) == ("msceleb", family)
+    assert (weights.kind, weights.family) == (kind, family)
     assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     loaded = build_model("resnet18", weights).state_dict()
     for name, value in backbone.items():
@@ -104,7 +110,7 @@ def test_both_families_are_recognised_and_loaded_whole(
 def changed(backbone: State, tmp_path: Path, change: Callable[[State], Any]) -> Weights:
     content = plain(backbone)
     change(content["state_dict"])
-    return read_checkpoint(saved(content, tmp_path / "weights.pth"))
+    return read_checkpoint(saved(content, tmp_path / "resnet18_msceleb.pth"))
 
 
 def test_a_missing_key_is_an_error(backbone: State, tmp_path: Path) -> None:
@@ -126,7 +132,7 @@ def test_a_parameter_of_another_shape_is_an_error(backbone: State, tmp_path: Pat
 
 def test_a_checkpoint_does_not_fit_another_encoder(backbone: State, tmp_path: Path) -> None:
     weights = read_checkpoint(saved(plain(backbone), tmp_path / "weights.pth"))
-    assert refusal(lambda: build_model("resnet34", weights)).startswith("the resnet18_msceleb checkpoint does not fit")
+    assert refusal(lambda: build_model("resnet34", weights)).startswith("the resnet18 checkpoint does not fit resnet34")
 
 
 @pytest.mark.parametrize("name", ["resnet34", "resnet101"])
@@ -285,7 +291,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.pth", tmp_path):
         message = refusal(lambda path=path: resolve(str(path), "resnet18", tmp_path))  # type: ignore[misc]
-        assert message == f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)"
+        words = "none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2"
+        assert message == f"--weights {path}: no such file (known words: {words})"
 
 
 def test_words_need_no_file_and_imagenet_is_named_by_its_training(tmp_path: Path) -> None:
