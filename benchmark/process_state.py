@@ -25,7 +25,10 @@ import torch
 
 # What numbers are computed with: of these modules, and of all below the packages, functions and classes are compared.
 _MODULES = frozenset({"torch", "torch.linalg", "numpy", "builtins", "math", "os", "random", "time"})
-_BELOW = ("torch.nn.", "torch.optim.", "torch.autograd.", "torch.backends.", "numpy.", "timm.layers.", "fernoise_bench.")
+_BELOW = (
+    *("torch.nn.", "torch.optim.", "torch.autograd.", "torch.backends.", "numpy.", "timm.layers."),
+    "fernoise_bench.",
+)
 _JOIN_SECONDS = 1.0  # for threads that are about to end
 _SET_BY_LIBRARIES = ("CUDA_", "KMP_", "TORCHINDUCTOR_", "TRITON_")  # variables that libraries set at first use
 _CHILDREN = Path("/proc/self/task")

@@ -104,6 +104,11 @@ class MethodSpec:
         return cls
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is a method of this package, and not of a user's file or of another package."""
+        return self.target.startswith("fernoise_bench.")
+
+    @property
     def base(self) -> str:
         """The name without the variant; random streams are keyed by it, so that all variants draw the same."""
         return self.name.removesuffix(f":{self.variant}") if self.variant else self.name

@@ -126,7 +126,7 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
 
 def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> Cell:
     """The row's own name, with the version where there are several, and a dagger for oracle knowledge."""
-    name = f"{row.labels[0]} #{version[:6]}" if version else row.labels[0]
+    name = f"{row.labels[0]} #{version}" if version else row.labels[0]
     if not block.knows(row.method):
         return Cell(name)
     return Cell(f"{name} {DAGGER}", printed=name, flags="oracle knowledge")
