@@ -29,6 +29,8 @@ _BELOW = (
     *("torch.nn.", "torch.optim.", "torch.autograd.", "torch.backends.", "numpy.", "timm.layers."),
     "fernoise_bench.",
 )
+THREADS, CHILDREN, ENVIRONMENT = "threads", "child processes", "environment variables"
+GENERATORS = ("NumPy's global generator", "Python's global generator")
 _JOIN_SECONDS = 1.0  # for threads that are about to end
 _SET_BY_LIBRARIES = ("CUDA_", "KMP_", "TORCHINDUCTOR_", "TRITON_")  # variables that libraries set at first use
 _CHILDREN = Path("/proc/self/task")
@@ -87,7 +89,7 @@ def _set_hooks(value: Mapping[str, Mapping[Any, Any]]) -> None:
 
 def _flushes_small_numbers() -> bool:
     """Whether numbers below the smallest normal one are taken for 0."""
-    return bool((torch.tensor([1e-40]) * 0.5 == 0).item())
+    return bool((torch.tensor([1e-40], dtype=torch.float32, device="cpu") * 0.5 == 0).item())
 
 
 def _flag(place: Any, name: str) -> _Setting:
@@ -96,7 +98,7 @@ def _flag(place: Any, name: str) -> _Setting:
 
 _SETTINGS: Mapping[str, _Setting] = {
     "the working directory": _Setting(os.getcwd, os.chdir),
-    "environment variables": _Setting(_environment, _set_environment),
+    ENVIRONMENT: _Setting(_environment, _set_environment),
     "signal handlers": _Setting(_handlers, _set_handlers),
     "garbage collection": _Setting(gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
     "torch's default device": _Setting(
@@ -125,11 +127,11 @@ _SETTINGS: Mapping[str, _Setting] = {
     "cuDNN's benchmark": _flag(torch.backends.cudnn, "benchmark"),
     "cuDNN's deterministic": _flag(torch.backends.cudnn, "deterministic"),
     "NumPy's error handling": _Setting(np.geterr, lambda value: np.seterr(**value)),
-    "NumPy's global generator": _Setting(
+    GENERATORS[0]: _Setting(
         lambda: np.random.get_state(legacy=False)["state"],  # noqa: NPY002 - the global one is what is compared
         lambda value: np.random.set_state({"bit_generator": "MT19937", "state": value}),  # noqa: NPY002
     ),
-    "Python's global generator": _Setting(random.getstate, random.setstate),
+    GENERATORS[1]: _Setting(random.getstate, random.setstate),
 }
 
 
@@ -142,7 +144,7 @@ class ProcessState:
         owners: by id, each module and class with its attributes.
         inner: by id, the code and defaults of functions written in Python.
         threads, children: those that ran.
-        compiled: torch.compile starts threads and processes of its own, which are not the method's.
+        without: names of what is not compared.
     """
 
     settings: Mapping[str, Any]
@@ -150,16 +152,16 @@ class ProcessState:
     inner: Mapping[int, tuple[FunctionType, tuple[Any, ...]]]
     threads: frozenset[threading.Thread]
     children: frozenset[int]
-    compiled: bool = False
+    without: frozenset[str] = frozenset()
 
     @classmethod
-    def now(cls, *, compiled: bool = False) -> ProcessState:
-        """The present state."""
+    def now(cls, without: frozenset[str] = frozenset()) -> ProcessState:
+        """The present state, without settings of some names, THREADS or CHILDREN."""
         owners = {id(owner): (owner, dict(vars(owner))) for owner in _owners()}
         functions = {value for _, found in owners.values() for value in found.values() if type(value) is FunctionType}
         inner = {id(function): (function, _inside(function)) for function in functions}
-        settings = {name: setting.read() for name, setting in _SETTINGS.items()}
-        return cls(settings, owners, inner, frozenset(threading.enumerate()), _child_processes(), compiled)
+        settings = {name: setting.read() for name, setting in _SETTINGS.items() if name not in without}
+        return cls(settings, owners, inner, frozenset(threading.enumerate()), _child_processes(), without)
 
     def changes(self) -> list[str]:
         """What differs now, in words; nothing where all is as it was."""
@@ -167,9 +169,9 @@ class ProcessState:
         names += [f"{owner.__name__}.{name}" for owner, name, _ in self._replaced()]
         names += [function.__qualname__ for function, inside in self.inner.values() if _inside(function) != inside]
         if threads := self._new_threads():
-            names.append(f"threads ({', '.join(sorted(thread.name for thread in threads))})")
+            names.append(f"{THREADS} ({', '.join(sorted(thread.name for thread in threads))})")
         if self._new_children():
-            names.append("child processes")
+            names.append(CHILDREN)
         return names
 
     def check(self) -> None:
@@ -209,11 +211,11 @@ class ProcessState:
 
     def _new_children(self) -> frozenset[int]:
         """Child processes that were started since."""
-        return frozenset() if self.compiled else _child_processes() - self.children
+        return frozenset() if CHILDREN in self.without else _child_processes() - self.children
 
     def _new_threads(self) -> list[threading.Thread]:
         """Threads that were started since and do not end."""
-        if self.compiled:
+        if THREADS in self.without:
             return []
         started = [thread for thread in threading.enumerate() if thread not in self.threads]
         for thread in started:

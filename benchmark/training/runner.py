@@ -23,7 +23,7 @@ from ...results.records.schema import Best, Environment, Noise, Rows, State, Sta
 from ...results.records.trial_files import FILES, TRACEBACK, read_part, write_part
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
-from ..process_state import ProcessState
+from ..process_state import CHILDREN, THREADS, ProcessState
 from ..settings import apply_to_process
 from ..trial import Trial
 from ..trial_state import CHECKPOINT, FINISHED, damage, not_a_place, state_of, why_not_loaded
@@ -107,7 +107,8 @@ def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mappin
     """Trains a trial, and undoes what its method changed of what trials share in this process, which is a failure."""
     cell, weights = context.cell(trial), context.weights(trial)
     apply_to_process(trial.job.settings)
-    process = ProcessState.now(compiled=trial.job.settings.compiled)
+    started_by_torch = frozenset({THREADS, CHILDREN}) if trial.job.settings.compiled else frozenset()
+    process = ProcessState.now(started_by_torch)
 
     def checked(event: Mapping[str, Any]) -> None:
         process.check()
