@@ -28,12 +28,14 @@ def excess(record: Record) -> dict[str, float]:
     is changed to it. What the test rows allow is the recall of the wrong labels' own classes; for action units the
     better of the recalls of presence and absence. A share that the trial does not report is left out.
     """
-    if not record.done or (by_class := record.epochs[-1].audit_by_class) is None or by_class.wrong is None:
+    if not record.done:
         return {}
-    audit, weights = audit_of(record.epochs[-1]), np.asarray(by_class.wrong, np.float64)
-    if not weights.sum():
+    last = record.epochs[-1]
+    audit, wrong = audit_of(last), last.audit_by_class and last.audit_by_class.wrong
+    if not wrong or not any(wrong) or not last.test.confusion:
         return {}
-    recall, rows = _recall(record.environment.task.kind, record.epochs[-1].test.confusion)
+    weights = np.asarray(wrong, np.float64)
+    recall, rows = _recall(record.environment.task.kind, last.test.confusion)
     allowed = float((recall * weights).sum() / weights.sum())
     shares = {"recovered": (audit.recovered, audit.predicted_wrong)}
     if audit.targets is not None and audit.targets_right is not None:
