@@ -94,7 +94,7 @@ def _ask(
 def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStatus]:
     """The probabilities and the cost of a trained teacher; BadInput where they are damaged or of other rows.
 
-    Those stored without a digest, as earlier versions did, count where they are probabilities.
+    Those stored without a checksum, as earlier versions did, count where they are probabilities.
     """
     folder, width = teacher.folder, len(teacher.job.protocol.names)
     said, told = read_arrays(folder / PROBABILITIES), read_part(folder, TeacherStatus)
@@ -106,7 +106,7 @@ def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStat
             raise BadInput(f"{folder / PROBABILITIES} is damaged (not finite numbers of 32 bits, but {array.dtype})")
         if why := not_probabilities(array, array.shape, teacher.job.protocol.kind):
             raise BadInput(f"{folder / PROBABILITIES} is damaged (no probabilities: {why})")
-    if told.digest not in ("", _digest(said, told)):
+    if told.checksum not in ("", _checksum(said, told)):
         raise BadInput(f"{folder / PROBABILITIES} or its cost is not what status.json was written for")
     checkpoint.remove(folder)  # still there if the process was killed just before removing it
     return said, told
@@ -129,12 +129,12 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
     seconds = training.seconds + trainer.clock(training.train_set.device) - began
     passes = (sum(each[kind] for each in computed) for kind in ("forwards", "backwards"))
     status = TeacherStatus("done", seconds, *passes)
-    write_part(teacher.folder, structs.replace(status, digest=_digest(said, status)))
+    write_part(teacher.folder, structs.replace(status, checksum=_checksum(said, status)))
     write_arrays(teacher.folder / PROBABILITIES, said)
     checkpoint.remove(teacher.folder)
 
 
-def _digest(said: Mapping[str, Array], status: TeacherStatus) -> str:
+def _checksum(said: Mapping[str, Array], status: TeacherStatus) -> str:
     """SHA-256, in hex, of a teacher's probabilities and its cost."""
     cost = [status.seconds, status.forwards, status.backwards]
     digest = hashlib.sha256(canonical_json([cost, {name: list(array.shape) for name, array in said.items()}]).encode())

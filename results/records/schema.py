@@ -250,13 +250,13 @@ class Status(Struct, frozen=True):
 
 
 class TeacherStatus(Struct, frozen=True):
-    """The status of a teacher, which is kept apart from the trials, with a digest of its probabilities and cost."""
+    """The status of a teacher, which is kept apart from the trials, with a checksum of its probabilities and cost."""
 
     state: Literal["done"]
     seconds: Amount
     forwards: Count
     backwards: Count
-    digest: str = ""
+    checksum: str = ""
 
 
 # --- epochs.jsonl
