@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -127,10 +128,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "cuDNN's benchmark": _flag(torch.backends.cudnn, "benchmark"),
     "cuDNN's deterministic": _flag(torch.backends.cudnn, "deterministic"),
     "NumPy's error handling": _Setting(np.geterr, lambda value: np.seterr(**value)),
-    GENERATORS[0]: _Setting(
-        lambda: np.random.get_state(legacy=False)["state"],  # noqa: NPY002 - the global one is what is compared
-        lambda value: np.random.set_state({"bit_generator": "MT19937", "state": value}),  # noqa: NPY002
-    ),
+    GENERATORS[0]: _Setting(partial(np.random.get_state, legacy=False), np.random.set_state),  # noqa: NPY002 - compared
     GENERATORS[1]: _Setting(random.getstate, random.setstate),
 }
 
