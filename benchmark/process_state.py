@@ -128,7 +128,7 @@ _SETTINGS: Mapping[str, _Setting] = {
     "cuDNN's benchmark": _flag(torch.backends.cudnn, "benchmark"),
     "cuDNN's deterministic": _flag(torch.backends.cudnn, "deterministic"),
     "NumPy's error handling": _Setting(np.geterr, lambda value: np.seterr(**value)),
-    GENERATORS[0]: _Setting(partial(np.random.get_state, legacy=False), np.random.set_state),  # noqa: NPY002 - compared
+    GENERATORS[0]: _Setting(partial(np.random.get_state, legacy=False), np.random.set_state),
     GENERATORS[1]: _Setting(random.getstate, random.setstate),
 }
 
