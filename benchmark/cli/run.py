@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shlex
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ def _run_request(options: dict[str, Any]) -> RunRequest:
 
     noise = numbers(options.pop("noise"), "--noise")
     folds = tuple(fold for value in options.pop("folds") for fold in value.split(","))
+    salt = secrets.token_hex(8) if options["noise_salt"] == "random" else options["noise_salt"]
+    options = {**options, "noise_salt": salt}
     return RunRequest(levels=noise, folds=folds, protocol=options.pop("protocol") or "", **options)
 
 
@@ -61,7 +64,9 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     Prints the table at the end. Run the same command again to continue: finished trials are kept, interrupted ones go
     on from their last epoch.
     """
+    from ...results.analysis.plausibility import implausible
     from ...results.records.cache import load_cached
+    from ...results.records.trial_files import TRACEBACK
     from ..planning.grid import check_writable
     from ..trial_state import outcome, unfinished
 
@@ -79,10 +84,15 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     trial_of = {trial.folder.relative_to(out).as_posix(): trial for grid in grids for trial in grid.trials}
     mine = [record for record in records if record.folder in trial_of]
     _print_table(table, grids, mine, "json" if as_json else "github")
+    for record in mine:
+        if told := implausible(record):
+            click.echo(f"! {trial_of[record.folder].label}: the method {told}; see SECURITY.md", err=True)
     done = {record.folder for record in mine if record.done}
     failed = [(trial, outcome(trial)) for folder, trial in trial_of.items() if folder not in done]
     for trial, found in failed:
-        click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}", err=True)
+        kept = trial.folder / TRACEBACK
+        where = f" (traceback: {kept})" if found["state"] == "failed" and kept.is_file() else ""
+        click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}{where}", err=True)
     sys.exit(1 if failed else 0)
 
 
@@ -160,6 +170,7 @@ def _plan_suite(
 
     names = ("protocol", "noise", "recipe", "without", "synthetic", "profile", "weights")
     given = {"--table": table, **{f"--{name}": options[name] for name in names}, "--fold": options["folds"]}
+    given["--noise-salt"] = options["noise_salt"]
     given |= {"--method": options["methods"], "--all-methods": options["all_methods"], "--compile": options["compiled"]}
     if excess := [name for name, value in given.items() if value not in (None, "", (), False, "protocol", "paper")]:
         raise BadInput(f"--all plans every paper's table in full; leave out {', '.join(excess)}")
@@ -193,6 +204,8 @@ def _announce(grid: Grid, trials: Sequence[Trial]) -> None:
     click.echo(head, err=True)
     for name, reason in grid.not_applicable.items():
         click.echo(f"  not applicable: {name}: {reason}", err=True)
+    if salt := job.noise_salt:
+        click.echo(f"  noise keyed by a salt; to continue or repeat this run: --noise-salt '{salt}'", err=True)
     finished = len(grid.trials) - len(trials)
     if finished:
         click.echo(f"  {finished} finished before, {len(trials)} to run (results in {job.out})", err=True)

@@ -33,6 +33,7 @@ from .evaluator import Diverged, Evaluator
 from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
+from .step_check import check_gradient, check_step
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -62,6 +63,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     reference = torch.from_numpy(data.train.reference).to(device)
     return Training(
         method=method,
+        task=task,
         optimizer=make_optimizer(method, recipe),
         train_set=train_set,
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
@@ -126,13 +128,14 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
     sums = _Sums(training.train_set.device)
     for batch in training.train_set.batches(epoch, method.views):
         rows = batch.index.clone()  # for the auditor, in case the method changes the batch
-        step = method.loss(batch)
+        step = check_step(method.loss(batch), len(rows), training.task)
         training.auditor.watch(rows, step)
         sums.add(batch.step, step)
         if step.loss is None:
             continue
         optimizer.zero_grad(set_to_none=True)
         step.loss.backward()  # type: ignore[no-untyped-call]
+        check_gradient(optimizer)
         optimizer.step()
         method.after_step()
     loss, logs = sums.close(epoch)

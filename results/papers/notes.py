@@ -100,7 +100,8 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
         notes.append(f"{RISING_WORDS}: {', '.join(rising)}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
-        notes.append(f"#: several versions (source or parameters) of {', '.join(several)}, in separate rows.")
+        what = "source or parameters, their own or their teachers'"
+        notes.append(f"#: several versions ({what}) of {', '.join(several)}, in separate rows.")
     return notes
 
 

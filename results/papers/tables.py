@@ -126,7 +126,7 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
 
 def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> Cell:
     """The row's own name, with the version where there are several, and its marks."""
-    name = f"{row.labels[0]} #{version[:6]}" if version else row.labels[0]
+    name = f"{row.labels[0]} #{version}" if version else row.labels[0]
     marks = {DAGGER: "oracle knowledge"} if block.knows(row.method) else {}
     marks |= {RISING: "still rising"} if block.is_rising(row.method, version) else {}
     return Cell(" ".join((name, *marks)), printed=name, flags="; ".join(marks.values())) if marks else Cell(name)

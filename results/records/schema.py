@@ -92,13 +92,15 @@ class Setting(NamedTuple):
     source: Source
     partial: bool
     recipe: RecipeName
+    noise_salt: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
         """Such as ("small profile", "real faces"), and what differs from the default."""
         partial = ("partial copy of the data",) * self.partial
         recipe = () if self.recipe == "protocol" else (f"{self.recipe} recipe",)
-        return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe
+        salt = (f"noise salt {self.noise_salt}",) if self.noise_salt else ()
+        return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe, *salt
 
 
 PAPERS_SETTING = Setting("paper", "real", partial=False, recipe="protocol")
@@ -128,6 +130,7 @@ class Identity(Struct, frozen=True):
     data: DataIdentity = DataIdentity("", "")
     teachers: dict[str, str] = {}
     aux: str = ""
+    noise_salt: str = ""
     content: dict[str, Any] = msgspec.field(default_factory=dict, name="(content)")
     key: str = msgspec.field(default="", name="(key)")
     version: str = msgspec.field(default="", name="(version)")
@@ -135,7 +138,7 @@ class Identity(Struct, frozen=True):
     @property
     def setting(self) -> Setting:
         """How the protocol was run."""
-        return Setting(self.profile, self.source, self.partial, self.recipe)
+        return Setting(self.profile, self.source, self.partial, self.recipe, self.noise_salt)
 
 
 def identity_of(content: Mapping[str, Any]) -> Identity:
@@ -174,13 +177,14 @@ class Noise(Struct, frozen=True):
 
 
 class TeacherCost(Struct, frozen=True):
-    """Time and passes it took to train a teacher."""
+    """Time and passes it took to train a teacher, and the ID of its source and parameters ("" in older records)."""
 
     name: Name
     id: Name
     seconds: Amount
     forwards: Count = 0
     backwards: Count = 0
+    version: str = ""
 
 
 class Rows(Struct, frozen=True):
@@ -251,12 +255,13 @@ class Status(Struct, frozen=True):
 
 
 class TeacherStatus(Struct, frozen=True):
-    """The status of a teacher, which is kept apart from the trials."""
+    """The status of a teacher, which is kept apart from the trials, with a checksum of its probabilities and cost."""
 
     state: Literal["done"]
     seconds: Amount
     forwards: Count
     backwards: Count
+    checksum: str = ""
 
 
 # --- epochs.jsonl

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..analysis.grouping import MISSING, Entry, grouped, unique
+from ..analysis.plausibility import implausible
 from ..analysis.view import DAGGER_WORDS, RISING_WORDS, View, has_levels, marked, marks_of, oracle_knowledge
 from .cell import Cell
 
@@ -75,9 +76,11 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     if rising := [entry.label for entry in view.rows if entry.label in view.rising]:
         notes.append(f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}.")
     notes.extend(_without_updates(view))
+    notes.extend(_implausible(view))
     versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
     if versions:
-        notes.append(f"#: a row for each version (source code or hyper-parameters) of {', '.join(versions)}.")
+        what = "source code or hyper-parameters, its own or its teachers'"
+        notes.append(f"#: a row for each version ({what}) of {', '.join(versions)}.")
     if view.not_applicable:
         notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)
@@ -98,6 +101,16 @@ def _without_updates(view: View) -> list[str]:
         if idle:
             found.append(f"{entry.label}: the last epoch updated no weights in {idle} of {len(done)} trials.")
     return found
+
+
+def _implausible(view: View) -> list[str]:
+    """Methods that knew reference labels better than their test scores allow."""
+    found = {entry.label: [words for record in entry.records if (words := implausible(record))] for entry in view.rows}
+    return [
+        f"{label}: in {len(words)} trials the method {words[0]}: it may know labels that it was not given."
+        for label, words in found.items()
+        if words
+    ]
 
 
 def _pairs_note(counts: Sequence[int], *, spread: bool, folds: bool) -> str:

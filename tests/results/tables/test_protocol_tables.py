@@ -6,12 +6,13 @@ import sys
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.results.analysis import grouping as cells
 from fernoise_bench.results.records import record as records
 from fernoise_bench.results.records.record import Score
-from fernoise_bench.results.records.schema import NOT_WRITTEN
+from fernoise_bench.results.records.schema import NOT_WRITTEN, TeacherCost, identity_of
 from fernoise_bench.results.tables import protocol_tables as tables
 from fernoise_bench.results.tables.protocol_tables import Expected, audit_table, long_table, protocol_table
 from fernoise_bench.results.tables.render import render
@@ -233,6 +234,51 @@ def test_versions_of_a_method_are_not_averaged():
     assert all(row[0].text.startswith("supervised #") for row in table.rows)
     assert {row[1].text for row in table.rows} == {"10.00 (1/2, 1 not run)", "90.00 (1/2, 1 not run)"}
     assert any("a row for each version" in note for note in table.notes)
+
+
+def learnt_from(record, teacher, version=""):
+    """The record of a trial with this teacher, and of which version, where the record tells."""
+    costs = (TeacherCost("supervised:clean", teacher, 1.0, version=version),)
+    identity = structs.replace(record.identity, teachers={"supervised:clean": teacher})
+    return replace(record, identity=identity, environment=structs.replace(record.environment, teachers=costs))
+
+
+def shares(table):
+    return sorted(row[1].text for row in table.rows)
+
+
+def test_trials_that_learnt_from_other_teachers_are_not_averaged():
+    """IDs differ by seed in any case; the version tells."""
+    runs = [(0, "a0", "v1", 0.1), (1, "a1", "v1", 0.3), (0, "b0", "v2", 0.7)]
+    found = [learnt_from(made(Trial(seed=seed), score), *teacher) for seed, *teacher, score in runs]
+    (table,) = protocol_table(found)
+    assert shares(table) == ["20.00 ± 14.14", "70.00 (1/2, 1 not run)"]
+    names = sorted(row[0].text for row in table.rows)
+    assert names[0].startswith("supervised #")
+    assert names[1] == f"{names[0]}-2"
+    assert any("its own or its teachers'" in note for note in table.notes)
+
+
+def test_records_that_do_not_tell_their_teachers_version_share_a_row_but_no_cell():
+    """As older ones do, and trials that failed before they had a teacher."""
+    older = [learnt_from(made(Trial(seed=seed), 0.1), f"a{seed}") for seed in (0, 1)]
+    (table,) = protocol_table(older)
+    assert shares(table) == ["10.00 ± 0.00"]
+    (table,) = protocol_table([*older, learnt_from(made(Trial(seed=1), 0.9), "b1")])
+    assert shares(table) == ["10.00 ± 0.00", "90.00 (1/2, 1 not run)"]
+    told = [learnt_from(made(Trial(seed=0), 0.1), "a0", "v1"), learnt_from(made(Trial(seed=1), 0.9), "a1")]
+    (table,) = protocol_table(told)
+    assert shares(table) == ["50.00 ± 56.57"]
+
+
+def test_trials_whose_noise_has_a_salt_are_no_others_and_say_so():
+    salted = made(Trial(seed=1))
+    content = {**salted.identity.content, "noise_salt": "pepper"}
+    salted = replace(salted, identity=identity_of(content))
+    with pytest.raises(BadInput, match=r"they differ in: noise_salt"):
+        protocol_table([made(Trial(seed=0)), salted])
+    (table,) = protocol_table([salted])
+    assert table.title.endswith("small profile, real faces, noise salt pepper")
 
 
 MIXED = [
