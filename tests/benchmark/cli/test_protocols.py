@@ -43,6 +43,8 @@ def write(root: Path) -> Path:
     wrong = [(name, code % 7 + 1 if at % 5 == 0 else code) for at, (name, code) in enumerate(listed)]
     for level, style in (("0.1", "scn"), ("0.2", "eac"), ("0.3", "ada-cm")):
         miniature_rafdb.write_noisy_list(root / f"rafdb/EmoLabel/{level}noise_train.txt", style, wrong)
+    for level in ("0.4", "0.5"):
+        miniature_rafdb.write_noisy_list(root / f"rafdb/EmoLabel/{level}noise_train1.txt", "eac", wrong)
     miniature_openface.write_named(root / "openface", "rafdb", listing_of("rafdb", root).path.tolist())
     return root
 
