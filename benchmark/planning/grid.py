@@ -22,7 +22,7 @@ from ..settings import Settings, check_compiler, check_precision, choose_device
 from ..trial import Job, Trial
 
 MOST_SEEDS = 1000
-DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
+DEFAULT_SEEDS = {"paper": 3, "transfer": 3, "small": 3, "smoke": 1}
 
 
 @dataclass(frozen=True)
