@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocols import catalog
-from ..protocols.base import PROFILES, Protocol, Recipe, Size
+from ..protocols.base import Protocol, Recipe, Size
 from ..protocols.definitions.native_recipes import native_recipe
 from ..protocols.designs.action_units import subjects_of
 from ..protocols.loading import open_data
@@ -56,7 +56,7 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
     about = dict(protocol.about)
     rows: CardRows = [
         ("version", str(protocol.version), ""),
-        *((f"fingerprint, {name}", protocol.fingerprint(name), "") for name in PROFILES),
+        *((f"fingerprint, {name}", protocol.fingerprint(name), "") for name in protocol.profiles),
         ("design", protocol.design, KINDS[protocol.kind]),
         ("labels", ", ".join(protocol.names), about.pop("classes", "")),
         ("data", ", ".join(protocol.data), about.pop("training", "")),
@@ -91,7 +91,7 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
             ("seeds", str(protocol.runs), "number of runs in the paper; other profiles have a default of their own")
         )
     remark = about.pop("sizes", "")
-    rows += [(f"size, {name}", _size(protocol, protocol.profile(name).size), remark) for name in PROFILES]
+    rows += [(f"size, {name}", _size(protocol, protocol.profile(name).size), remark) for name in protocol.profiles]
     return rows + [(name, text, "") for name, text in about.items()]
 
 

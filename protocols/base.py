@@ -14,8 +14,8 @@ from typing import Any, Literal
 from .errors import BadInput, unknown
 
 Kind = Literal["single", "multi"]
-ProfileName = Literal["paper", "small", "smoke"]
-PROFILES: tuple[ProfileName, ...] = ("paper", "small", "smoke")
+ProfileName = Literal["paper", "transfer", "small", "smoke"]
+PROFILES: tuple[ProfileName, ...] = ("paper", "transfer", "small", "smoke")
 Sources = tuple[tuple[str, str], ...]
 
 
@@ -155,6 +155,7 @@ class Protocol:
         options: further settings of the design, by name.
         noisy_labels_from: the method whose model, trained on a cell's verified rows, labels its other rows; empty: the
             labels come with the data.
+        paper, small, smoke, transfer: the profiles; only protocols for expressions have the last.
         runs: number of seeds at the paper profile, where the paper states it; 0: the harness's default.
     """
 
@@ -177,16 +178,24 @@ class Protocol:
     rates: tuple[float, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     noisy_labels_from: str = added("")
+    transfer: Profile | None = None
     runs: int = documentation(0)
     title: str = documentation("")
     about: Sources = documentation(())
 
     def profile(self, name: str) -> Profile:
-        """The profile of the given name; BadInput for an unknown name."""
+        """The profile of the given name; BadInput for one that this protocol does not have."""
         if name not in PROFILES:
             raise unknown("profile", name, PROFILES)
-        chosen: Profile = getattr(self, name)
+        chosen: Profile | None = getattr(self, name)
+        if chosen is None:
+            raise BadInput(f"--profile {name}: {self.name} has the profiles {', '.join(self.profiles)}")
         return chosen
+
+    @property
+    def profiles(self) -> tuple[ProfileName, ...]:
+        """The names of the profiles that it has."""
+        return tuple(name for name in PROFILES if getattr(self, name) is not None)
 
     def option(self, name: str) -> str:
         """The design's setting of the given name, or an empty string."""

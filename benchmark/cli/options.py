@@ -12,7 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
-PROFILES = click.Choice(["paper", "small", "smoke"])
+PROFILES = click.Choice(["paper", "transfer", "small", "smoke"])
 
 DATA_ROOT = click.option(
     "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,

@@ -23,7 +23,7 @@ from ..trial import Job, Trial
 
 MOST_SEEDS = 1000
 LONGEST_SALT = 64
-DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
+DEFAULT_SEEDS = {"paper": 3, "transfer": 3, "small": 3, "smoke": 1}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..base import Profile, Protocol, Size, Sources
 from ..labels import AFFECTNET_CLASSES, FERPLUS_CLASSES, RAFDB_CLASSES
-from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke
+from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke, at_transfer
 
 SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
@@ -25,6 +25,7 @@ FERPLUS_SYM = Protocol(
     offers=frozenset({"noise_rate"}),
     paper=Profile(COCURING, Size(generated=(20_000, 2_000, 2_000), side=96)),
     small=Profile(at_small(COCURING), Size(train=4_000, validation=1_000, generated=(4_000, 1_000, 2_000))),
+    transfer=Profile(at_transfer(COCURING), Size(train=4_000, validation=1_000, generated=(4_000, 1_000, 2_000))),
     smoke=Profile(at_smoke(COCURING), Size(train=320, validation=100, test=200, generated=(320, 100, 200))),
     options=(("labels", "ferplus-majority"),),
     title="FER+ with symmetric label noise",
@@ -86,6 +87,7 @@ RAFDB_SYM = replace(
     data=("rafdb",),
     paper=Profile(COCURING, Size(validation=0, side=100, generated=(12_271, 0, 3_068))),
     small=Profile(at_small(COCURING), Size(train=4_000, validation=400, generated=(4_000, 400, 2_000))),
+    transfer=Profile(at_transfer(COCURING), Size(train=4_000, validation=400, side=64, generated=(4_000, 400, 2_000))),
     smoke=Profile(at_smoke(COCURING), Size(train=320, validation=32, test=200, generated=(320, 32, 200))),
     options=(("side", "100"),),
     title="RAF-DB with symmetric label noise",
@@ -162,6 +164,9 @@ AFFECTNET_SYM = replace(
     data=("affectnet",),
     paper=Profile(COCURING_OVERSAMPLED, Size(validation=0, side=224, generated=(16_000, 0, 4_000), generated_side=96)),
     small=replace(RAFDB_SYM.small, recipe=at_small(COCURING_OVERSAMPLED)),
+    transfer=Profile(
+        at_transfer(COCURING_OVERSAMPLED), Size(train=4_000, validation=400, side=64, generated=(4_000, 400, 2_000))
+    ),
     smoke=replace(RAFDB_SYM.smoke, recipe=at_smoke(COCURING_OVERSAMPLED)),
     options=(("side", "224"), ("test", "validation")),
     title="AffectNet, eight classes, with symmetric label noise",

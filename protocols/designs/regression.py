@@ -63,6 +63,7 @@ def _check(of: Protocol, name: str, smoke: Profile, small: Profile) -> Protocol:
         version=1,
         design="check",
         paper=small,
+        transfer=None,
         small=small,
         smoke=smoke,
         title=f"regression check after {of.name}",

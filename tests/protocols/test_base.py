@@ -30,6 +30,7 @@ PROTOCOL = Protocol(
     paper=PROFILE,
     small=PROFILE,
     smoke=PROFILE,
+    transfer=PROFILE,
     offers=frozenset({"verified", "aux", "noise_rate"}),
     levels=(0.0, 0.2, 0.4),
     folds=("part1", "part2", "part3"),
@@ -202,7 +203,11 @@ def test_noise_without_a_level_has_one_cell_and_no_levels() -> None:
 
 
 def test_profiles_and_options_are_found_by_name() -> None:
-    assert [PROTOCOL.profile(name) for name in PROFILES] == [PROTOCOL.paper, PROTOCOL.small, PROTOCOL.smoke]
+    assert [PROTOCOL.profile(name) for name in PROFILES] == [PROTOCOL.paper, PROFILE, PROTOCOL.small, PROTOCOL.smoke]
+    without = replace(PROTOCOL, transfer=None)
+    assert without.profiles == ("paper", "small", "smoke")
+    told = "--profile transfer: toy has the profiles paper, small, smoke"
+    assert refusal(lambda: without.profile("transfer")) == told
     assert refusal(lambda: PROTOCOL.profile("smal")) == "unknown profile 'smal': did you mean small?"
     assert PROTOCOL.option("rows") == "all"
     assert PROTOCOL.option("columns") == ""

@@ -6,13 +6,13 @@ from dataclasses import fields
 
 import pytest
 
-from fernoise_bench.protocols.base import PROFILES, Augmentation, Protocol, Recipe
+from fernoise_bench.protocols.base import Augmentation, Protocol, Recipe
 from fernoise_bench.protocols.catalog import PROTOCOLS, find
 from fernoise_bench.protocols.datasets.catalog import NAMES
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import DESIGNS
 
-CASES = [(protocol, name) for protocol in PROTOCOLS.values() for name in PROFILES]
+CASES = [(protocol, name) for protocol in PROTOCOLS.values() for name in protocol.profiles]
 every = pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 every_profile = pytest.mark.parametrize(("protocol", "name"), CASES, ids=[f"{p.name}-{name}" for p, name in CASES])
 
@@ -84,9 +84,9 @@ def test_ferplus_classes_keep_the_order_of_the_votes() -> None:
 @every_profile
 def test_a_recipe_is_consistent(protocol: Protocol, name: str) -> None:
     recipe = protocol.profile(name).recipe
-    assert recipe.weights in ("none", "imagenet", "msceleb", "vggface2")
-    assert (recipe.encoder == "small") == (name != "paper")
-    assert name == "paper" or recipe.weights == "none"
+    assert recipe.weights in ("none", "imagenet", "msceleb", "vggface2", "dlib")
+    starts = {"small": ("small", "none"), "smoke": ("small", "none"), "transfer": ("dlib29", "dlib")}
+    assert name == "paper" or (recipe.encoder, recipe.weights) == starts[name]
     assert recipe.epochs >= 1
     assert recipe.learning_rate > 0
     assert recipe.schedule != "constant" or recipe.decay == 1
@@ -147,4 +147,4 @@ def test_rhls_runs_five_times_and_tunes_on_eighteen_folds() -> None:
 @pytest.mark.parametrize("protocol", [p for p in PROTOCOLS.values() if p.noisy_labels_from], ids=lambda p: p.name)
 def test_a_teacher_that_labels_rows_can_be_trained_on_what_is_verified(protocol: Protocol) -> None:
     assert "verified" in protocol.offers
-    assert all(protocol.profile(name).size.noisy for name in PROFILES)
+    assert all(protocol.profile(name).size.noisy for name in protocol.profiles)

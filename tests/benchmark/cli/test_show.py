@@ -20,6 +20,8 @@ from fernoise_bench.protocols.definitions.native_recipes import NATIVE
 from fernoise_bench.protocols.loading import Data, open_data
 
 every = pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
+CASES = [(protocol, profile) for protocol in PROTOCOLS.values() for profile in protocol.profiles]
+every_profile = pytest.mark.parametrize(("protocol", "profile"), CASES, ids=[f"{p.name}-{n}" for p, n in CASES])
 # What a recipe does not use is hashed all the same, and not shown.
 UNUSED = {"momentum", "decay", "milestones", "verified_per_batch", "neck_factors", "erase_area"}
 
@@ -58,8 +60,7 @@ def changes(value: Any, skip: frozenset[str]) -> Iterator[tuple[str, Any]]:
             yield name, replace(value, **{name: other(part)})
 
 
-@every
-@pytest.mark.parametrize("profile", PROFILES)
+@every_profile
 def test_whatever_is_hashed_is_on_the_card(protocol: Protocol, profile: str) -> None:
     """A change of any measured field changes a line of it."""
     before, tried = card(protocol, profile), 0
@@ -89,8 +90,8 @@ def test_version_and_fingerprints_are_those_of_the_object(protocol: Protocol) ->
     assert result.exit_code == 0, result.output
     found = {row["name"]: row["value"] for row in json.loads(result.output)}
     assert found["version"] == str(protocol.version)
-    assert {name: found[f"fingerprint, {name}"] for name in PROFILES} == {
-        name: protocol.fingerprint(name) for name in PROFILES
+    assert {name: found[f"fingerprint, {name}"] for name in protocol.profiles} == {
+        name: protocol.fingerprint(name) for name in protocol.profiles
     }
     text = show(protocol.name).output
     assert text.startswith(f"{protocol.name} v{protocol.version}  {protocol.title}  (")
@@ -112,8 +113,7 @@ def test_alignment_noise_and_papers_are_told(protocol: Protocol) -> None:
     assert all(rows["data"])
 
 
-@every
-@pytest.mark.parametrize("profile", PROFILES)
+@every_profile
 def test_every_value_of_a_recipe_has_a_source_of_its_own(protocol: Protocol, profile: str) -> None:
     """What a smaller profile changed is ours; what it kept has the paper's source still."""
     shown = {name: source for name, _, source in recipe_rows(protocol.profile(profile).recipe)}

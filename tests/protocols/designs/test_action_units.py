@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fernoise_bench.protocols.base import PROFILES, Protocol
+from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.definitions.action_units import AU_PROTOCOLS
 from fernoise_bench.protocols.designs import action_units as au
@@ -28,6 +28,7 @@ STRANGERS = tuple(protocol for protocol in AU_PROTOCOLS if not protocol.parts)
 TUNED = tuple(protocol for protocol in AU_PROTOCOLS if protocol.option("tune"))
 A_PART = st.sampled_from([(protocol, fold) for protocol in WITH_PARTS for fold in protocol.folds])
 A_SPLIT = st.sampled_from([(protocol, fold) for protocol in STRANGERS for fold in protocol.folds])
+PROFILES = ("paper", "small", "smoke")
 PROFILE = st.sampled_from(PROFILES)
 
 
