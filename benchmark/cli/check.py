@@ -84,7 +84,7 @@ def _check(
     from ...results.regression import report as check_report
     from ...results.regression.compare import CHECKED
     from ...results.tables.render import render
-    from ..regression import check, notes
+    from ..regression import check, cpus, notes
 
     began = time.monotonic()
     name = plan.suite.name
@@ -95,7 +95,7 @@ def _check(
     if markdown:
         _write(markdown, check_report.markdown(name, findings, remarks), "a")
     if junit:
-        _write(junit, check_report.junit(name, findings, time.monotonic() - began), "w")
+        _write(junit, check_report.junit(name, findings, time.monotonic() - began, cpus(plan, known)), "w")
     return int(check_report.failed(findings))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from ..analysis.grouping import MISSING
@@ -63,7 +63,7 @@ def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = (
     return "\n\n".join(parts) + "\n"
 
 
-def junit(suite: str, findings: Sequence[Finding], seconds: float) -> str:
+def junit(suite: str, findings: Sequence[Finding], seconds: float, properties: Mapping[str, str]) -> str:
     """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped."""
     regressions = sum(finding.status in REGRESSIONS for finding in findings)
     new = sum(finding.status == "new" for finding in findings)
@@ -76,6 +76,9 @@ def junit(suite: str, findings: Sequence[Finding], seconds: float) -> str:
         "time": f"{seconds:.1f}",
     }
     root = ElementTree.Element("testsuite", attributes)
+    listed = ElementTree.SubElement(root, "properties")
+    for name, value in properties.items():
+        ElementTree.SubElement(listed, "property", {"name": _in_xml(name), "value": _in_xml(value)})
     for finding in findings:
         names = {"classname": _in_xml(finding.protocol), "name": _in_xml(finding.method)}
         case = ElementTree.SubElement(root, "testcase", names)
