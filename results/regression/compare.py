@@ -26,6 +26,7 @@ Status = Literal["ok", "drifted", "broken", "new", "missing"]
 STATUSES: tuple[Status, ...] = ("broken", "drifted", "missing", "new", "ok")
 REGRESSIONS = frozenset({"broken", "drifted", "missing"})
 SAFETY = 4.0  # allowed differences are this multiple of those of echoes: these are few, and machines round differently
+SPREADS = 2.0  # of seeds; runs that rounding has driven apart differ as runs of different seeds do
 DIGITS = 7  # significant digits of stored references
 PRECISION = 1e-5  # relative; what float32 sums differ by from machine to machine before a step is taken
 SCORE = "right"
@@ -141,13 +142,15 @@ def first_change(reference: Reference, traces: Mapping[int, Trace], limits: Mapp
 def tolerances(reference: Reference) -> dict[str, float]:
     """By name, how much a number may differ from that of the same seed, at any epoch.
 
-    As far as the echoes moved what they moved furthest, in units of the spread over seeds, times SAFETY: which number
-    jumps on another CPU, and at which epoch, is chance. What neither seeds nor echoes change has to be equal.
+    As far as its own echoes reached, times SAFETY. Since it is chance which number jumps on another CPU, also as far as
+    echoes moved whatever they moved furthest, in units of the spread over seeds, times SAFETY, but no further than
+    seeds explain. What neither seeds nor echoes change has to be equal.
     """
     spreads = spread_over_seeds(reference.seeds)
     reach = {name: max(reference.reach[name], default=0.0) for name in spreads}
     furthest = max((far / spreads[name] for name, far in reach.items() if spreads[name]), default=0.0)
-    return {name: SAFETY * max(far, furthest * spreads[name]) for name, far in reach.items()}
+    spreads_allowed = min(SAFETY * furthest, SPREADS)
+    return {name: max(SAFETY * far, spreads_allowed * spreads[name]) for name, far in reach.items()}
 
 
 def changes(before: Trace, now: Trace, limits: Mapping[str, float]) -> Iterator[str]:

@@ -70,6 +70,12 @@ def test_the_furthest_an_echo_moved_anything_counts_for_every_number() -> None:
     assert tolerances(REFERENCE) == pytest.approx({"loss": 0.08, "kept": 0.16, "forwards": 0.0, "right": 0.016})
 
 
+def test_no_number_may_differ_by_more_than_seeds_explain_unless_its_own_echo_did() -> None:
+    """Loss moved by 0.8 of its spread, four times which are 3.2; the others may differ by 2 of theirs."""
+    far = Reference("digest", SEEDS, reach_of_rounding(SEEDS, {0: [trace((2.0, 1.4))], 1: []}))
+    assert tolerances(far) == pytest.approx({"loss": 1.6, "kept": 2.0, "forwards": 0.0, "right": 0.2})
+
+
 def test_where_rounding_hardly_grows_five_digits_have_to_agree() -> None:
     echoes = {0: [trace((2.0 + 1e-6, 1.0 + 1e-6))], 1: [SEEDS[1]]}
     reference = Reference("digest", SEEDS, reach_of_rounding(SEEDS, echoes))
