@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
+from ..methods.clean_loss import clean_loss
 from ..methods.losses import label_loss
 from ..methods.networks import Network, to_probabilities
-from ..methods.recot import clean_loss
 from ..methods.selection import SelectiveMode, balance_targets, choose_rows, positive_frequency, selective_weights
 
 __all__ = ["Supervised", "SupervisedParams", "selective_loss"]

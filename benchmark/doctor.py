@@ -20,7 +20,8 @@ from ..protocols.datasets.catalog import where
 from ..protocols.errors import BadInput
 from ..protocols.locks import FolderLock, is_locked
 from .engines.options import default_workers
-from .networks.initial_weights import MSCELEB_FILES, VGGFACE2_FILES
+from .networks.initial_weights import VGGFACE2_FILES
+from .networks.provenance import MSCELEB_FILES
 from .planning.grid import check_writable
 
 State = Literal["ok", "note", "problem"]

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -60,6 +61,7 @@ METHODS: dict[str, str] = {
 }
 ENTRY_POINTS = "fernoise_bench.methods"
 TEACHER = "teacher:"
+OWN = "fernoise_bench."  # how the names of this package's modules begin
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class MethodSpec:
                 "start the run again to train the present code"
             )
         return cls
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a method of this package, and not of a user's file or of another package."""
+        return self.target.startswith(OWN)
 
     @property
     def base(self) -> str:
@@ -244,7 +251,7 @@ def _from_file(name: str) -> MethodSpec:
         raise BadInput(f"--method {name}: add the name of the class, as in {file}:MyMethod")
     class_name, _, variant = rest[1:].partition(":")
     if not name.isprintable():
-        raise BadInput(f"--method {name}: control characters in the name; rename the file")
+        raise BadInput(f"--method {name}: control characters, or bytes that are not UTF-8, in the path; rename it")
     full = f"{file.stem}.{class_name}" + (f":{variant}" if variant else "")
     return _specification(full, f"{file.resolve()}:{class_name}", variant)
 
@@ -270,7 +277,7 @@ def load_class(target: str) -> type[Method]:
 @functools.cache
 def _import(name: str) -> tuple[Any, str]:
     """A method's module, and the digest of its code as it was imported."""
-    with _import_errors(name):
+    with _import_errors(name), contextlib.nullcontext() if name.startswith(OWN) else _unchanged_process(name):
         module = importlib.import_module(name)
     return module, source_digest(f"{name}:")
 
@@ -294,11 +301,29 @@ def _execute(path: Path, digest: str) -> Any:
     sys.path[:] = [folder, *(place for place in sys.path if place != folder)]
     sys.modules[module.__name__] = module  # dataclasses and inspect look for it there
     try:
-        specification.loader.exec_module(module)
+        with _unchanged_process(f"--method {path}"):
+            specification.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(module.__name__, None)
         raise
     return module
+
+
+@contextlib.contextmanager
+def _unchanged_process(place: str) -> Iterator[None]:
+    """Undoes what an import changes of the process that all methods share; BadInput where that changes numbers."""
+    from .process_state import CHILDREN, ENVIRONMENT, GENERATORS, THREADS, ProcessState
+
+    # libraries and scripts often set or start these when they are imported, and methods compute the same with them
+    before = ProcessState.now(frozenset({CHILDREN, ENVIRONMENT, THREADS, *GENERATORS}))
+    try:
+        yield
+        changed = before.changes()
+    finally:
+        before.restore()
+    if changed:
+        what = ", ".join(changed[:5])
+        raise BadInput(f"{place}: importing it changes {what} for every other method; leave that out of the file")
 
 
 def _modules_beside(path: Path) -> list[str]:
@@ -311,7 +336,7 @@ def _modules_beside(path: Path) -> list[str]:
 def _import_errors(place: str) -> contextlib.AbstractContextManager[None]:
     """`_as_bad_input` for the import of a method's module or file."""
     if place.endswith(".py"):
-        return _as_bad_input(f"--method {place}: does not import:", f"to see where: python {place}")
+        return _as_bad_input(f"--method {place}: does not import:", f"to see where: python {shlex.quote(place)}")
     remedy = "repair or uninstall the package it comes with"
     return _as_bad_input(f"{place}, a method's module, does not import:", remedy)
 

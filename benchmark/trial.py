@@ -31,6 +31,7 @@ class Job:
         partial: data that differ from the published set are accepted, and the record says so.
         origin: layout and digest of the faces.
         recipe: "protocol", or "native" for that of a method's own paper.
+        noise_salt: what keys the drawn noise besides the seed; "" for the noise that anyone can draw from the seed.
         shared: with a native recipe, the job with the protocol's, by which a teacher that labels rows is trained: all
             methods get the same labels.
         aux: digest of the auxiliary labels, "" without any.
@@ -48,6 +49,7 @@ class Job:
     recipe: str = "protocol"
     aux: str = ""
     shared: Job | None = None
+    noise_salt: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Trial:
             identity["artifact"] = "teacher"
         elif teachers := self.teachers:
             identity["teachers"] = {name: teacher.id for name, teacher in teachers.items()}
+        if job.noise_salt:
+            identity["noise_salt"] = job.noise_salt
         if "aux" in self.method.needs:
             identity["aux"] = job.aux
         return identity
@@ -122,6 +126,13 @@ class Trial:
     def folder(self) -> Path:
         """Where the trial's files are."""
         return self.job.out / ARTIFACTS / self.id if self.artifact else trial_folder(self.job.out, self.identity)
+
+    def with_absolute_paths(self) -> Trial:
+        """The same trial, which can be run from any folder."""
+        job = self.job
+        weights = str(Path(job.weights).absolute()) if Path(job.weights).is_file() else job.weights
+        absolute = replace(job, out=job.out.absolute(), data_root=job.data_root.absolute(), weights=weights)
+        return replace(self, job=absolute)
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from ..protocols.errors import BadInput
-from ..protocols.locks import FolderLock, is_locked
+from ..protocols.locks import LOCK, FolderLock, is_locked
 from ..results.records.record import Record, load_record
 from ..results.records.schema import Status
 from ..results.records.trial_files import read_part
@@ -29,6 +29,18 @@ def state_of(trial: Trial) -> str:
     state: str = read_part(trial.folder, Status).state
     killed_at_the_end = state in FINISHED and (trial.folder / CHECKPOINT).is_file()  # before the checkpoint was removed
     return "interrupted" if state == "running" or killed_at_the_end else state
+
+
+def not_a_place(trial: Trial) -> str:
+    """Why a trial cannot be kept in its folder, in one line: a file or a broken link in its place; "" where it can."""
+    inside = trial.folder.relative_to(trial.job.out)
+    for folder in (trial.job.out / path for path in reversed((inside, *inside.parents[:-1]))):
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            return f"{folder} is a file or a broken link where a folder belongs; remove it and run the trial again"
+    lock = trial.folder / LOCK
+    if lock.is_symlink() or lock.is_dir():
+        return f"{lock} is a folder or a link where a lock file belongs; remove it and run the trial again"
+    return ""
 
 
 def damage(trial: Trial) -> str:
@@ -55,7 +67,7 @@ def outcome(trial: Trial) -> Mapping[str, Any]:
     """The state of a trial on disk, with the reason where it is not done."""
     state = state_of(trial)
     if state == "new":
-        return {"state": "not run", "reason": why_not_loaded(trial) or "never started"}
+        return {"state": "not run", "reason": why_not_loaded(trial) or not_a_place(trial) or "never started"}
     if state == "damaged":
         return {"state": "not run", "reason": damage(trial)}
     found: dict[str, Any] = to_builtins(read_part(trial.folder, Status))

@@ -59,7 +59,8 @@ class Task:
         steps_per_epoch: optimiser steps per epoch.
         frequency: [C] share of each class, or [L] share of positives among known entries, of the given training labels;
             float64, NaN for an AU without a known label.
-        noise_rate: the true share of wrong training labels, or None. Reading it is recorded as oracle knowledge.
+        noise_rate: the true share of wrong training labels, or None. Reading it is recorded as oracle knowledge; it is
+            kept where only the property that records it finds it.
         aux_names: the auxiliary AUs, in the column order of `Batch.aux`; empty where the protocol offers none.
     """
 
@@ -83,14 +84,24 @@ class Task:
         self.steps_per_epoch = steps_per_epoch
         self.frequency = frequency
         self.aux_names = tuple(aux_names)
-        self._noise_rate = noise_rate
-        self.oracle_reads: set[str] = set()
+        reads: set[str] = set()
+
+        def read_noise_rate() -> float | None:
+            reads.add("noise_rate")
+            return noise_rate
+
+        self._read_noise_rate = read_noise_rate
+        self._told: Callable[[], frozenset[str]] = lambda: frozenset(reads)
 
     @property
     def noise_rate(self) -> float | None:
         """The true noise rate; reading it marks the trial's record as using oracle knowledge."""
-        self.oracle_reads.add("noise_rate")
-        return self._noise_rate
+        return self._read_noise_rate()
+
+    @property
+    def oracle_reads(self) -> frozenset[str]:
+        """Names of what was read that is unknown in practice."""
+        return self._told()
 
     def scaled_epochs(self, value: int, *stated_for: int) -> int:
         """An epoch number stated for one training length, rescaled to the length of this training.

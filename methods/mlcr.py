@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import Batch, MakeEncoder, Method, Network, Step, Task, TrainView, Variant, mean_probabilities, sourced
+from .clean_loss import clean_loss
 from .losses import full_precision, js_consistency
-from .recot import clean_loss
 from .selection import balance_targets, positive_frequency, selective_weights
 
 EPSILON = 0.001  # authors' code, loss_multi_view_final.py:29: its entropies leave out entries this close to 0 or 1

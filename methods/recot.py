@@ -13,8 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import Batch, MakeEncoder, Method, Step, Task, TrainView, Variant, sourced
-from .losses import binary_cross_entropy, full_precision, js_consistency
+from .clean_loss import clean_loss
+from .losses import full_precision, js_consistency
 from .selection import balance_targets, positive_frequency, selective_weights, write_rows
+
+__all__ = [
+    "ReCoT",
+    "ReCoTParams",
+    "View",
+    "clean_loss",
+    "consistency_loss",
+    "fuse",
+    "refine",
+    "selective_balanced_loss",
+    "small_nll",
+    "smooth",
+]
 
 # Epochs of the recipe -> first epoch trained on refined labels: 30 and 70 from the appendix, 25 from the main paper.
 STATED_REFINEMENT: Mapping[int, int] = MappingProxyType({25: 15, 30: 15, 70: 40})
@@ -55,21 +69,6 @@ class ReCoTParams:
     head_hidden: int = sourced(
         0, "paper §4.2: 512×L, otherwise unstated: read as one linear layer; n > 0 adds a hidden layer of n units"
     )
-
-
-def clean_loss(logits: Tensor, labels: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
-    """Weighted binary cross-entropy on clean labels, divided by N·L, unknown entries included in the divisor.
-
-    `logits` float [N, L], `labels` [N, L] in {-1, 0, +1} (0: weight 0), `weight` [N, L] or None for 1. The reduction
-    "sum" divides by N only. Returns a scalar with gradient; 0 for no rows.
-
-    Source: paper eq. (2), negated: the equation in the paper lacks the minus sign.
-    """
-    losses = binary_cross_entropy(logits, labels > 0) * (labels != 0)
-    if weight is not None:
-        losses = losses * weight.to(losses.dtype)
-    divisor = losses.numel() if reduction == "mean" else len(losses)
-    return losses.sum() / max(1, divisor)
 
 
 @torch.no_grad()

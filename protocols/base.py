@@ -65,8 +65,8 @@ class Recipe:
     """The training recipe shared by all methods of a protocol.
 
     Attributes:
-        encoder: a timm model name, or "small" for the narrow ResNet of the small profiles.
-        weights: "none", "imagenet", or "msceleb" and "vggface2" (files supplied by the user).
+        encoder: a timm model name, "small" for the narrow ResNet of the small profiles, or "dlib29".
+        weights: "none", "imagenet", "dlib" (of a package), or "msceleb" and "vggface2" (files supplied by the user).
         learning_rate: of the encoders; all other parameters are trained with head_factor times this rate.
         schedule: "constant", "exponential" (times `decay` at the start of every epoch after the first) or "steps"
             (times `decay` at the start of each epoch of `milestones`, 0-based).

@@ -80,12 +80,17 @@ def canonical_json(value: object) -> str:
 def write_json(path: Path, value: object) -> None:
     """Writes a value as indented JSON with sorted keys, atomically. NaN and infinities are refused: use null."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, f"{text}\n".encode())
+    write_atomic(path, _utf8(f"{text}\n"))
 
 
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
     """Writes rows as JSON lines, atomically; the whole file each time."""
-    write_atomic(path, "".join(f"{canonical_json(row)}\n" for row in rows).encode())
+    write_atomic(path, _utf8("".join(f"{canonical_json(row)}\n" for row in rows)))
+
+
+def _utf8(text: str) -> bytes:
+    """JSON in UTF-8; a byte of a file name that is not UTF-8 becomes an escape, from which JSON gives it back."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_array(path: Path, array: Array) -> None:

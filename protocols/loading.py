@@ -9,7 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from .base import Protocol
-from .designs import action_units, ferplus, packed_expressions, regression
+from .designs import action_units, ferplus, packed_expressions, regression, splits
+from .noise import salted
+from .readers.rafdb_noise_lists import places_of
 from .rows import GENERATED, CellData, Origin, Source
 
 DESIGNS: dict[str, ModuleType] = {
@@ -50,13 +52,18 @@ class Data:
         """Whether these are the data of the given protocol, profile and source."""
         return (self.protocol, self.profile, self.source) == (protocol, profile, source)
 
-    def cell(self, fold: str | None, level: float | None, draw: int) -> CellData:
-        """The rows of one cell; the same arguments give the same rows."""
-        design = DESIGNS[self.protocol.design]
-        cell: CellData = design.cell(
-            self.protocol, self.protocol.profile(self.profile), self.source, self.loaded, fold, level, draw
-        )
+    def cell(self, fold: str | None, level: float | None, draw: int, salt: str = "") -> CellData:
+        """The rows of one cell, with noise keyed by a salt if there is one; the same arguments give the same rows."""
+        design, profile = DESIGNS[self.protocol.design], self.protocol.profile(self.profile)
+        number = salted(draw, salt)
+        cell: CellData = design.cell(self.protocol, profile, self.source, self.loaded, fold, level, number)
         return cell
+
+
+def draws_noise(protocol: Protocol, source: Source) -> bool:
+    """Whether a protocol's noise is drawn from a seed, and does not come with its data."""
+    drawn = protocol.noise in splits.DRAWN or protocol.noise == "votes" or "flip" in protocol.noise
+    return drawn or (source == "generated" and not protocol.noisy_labels_from)
 
 
 def offered(protocol: Protocol, source: Source, data: DataIdentity | None) -> frozenset[str]:
@@ -76,7 +83,7 @@ def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
         here, listed = data_root / dataset, protocol.option("list")
         packs = sorted((data_root / "packs").glob(f"{dataset}-*"))
         found += [here] if protocol.design == "ferplus" else [*packs, here / "fernoise.toml"]
-        found += [here / listed] if listed else []
+        found += places_of(here, listed) if listed else []
         found += [openface / dataset, openface / f"{dataset}.csv"]
     return found
 

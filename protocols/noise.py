@@ -203,6 +203,17 @@ def realised_rate(given: NDArray[Any], reference: NDArray[Any]) -> float:
     return float((given != reference)[known].mean()) if known.any() else 0.0
 
 
+def salted(draw: int, salt: str) -> int:
+    """The number of a noise draw of which nobody can tell the flips without knowing the salt, which is any text.
+
+    Without a salt it is the draw itself; with one it is 56 bits of the draw's BLAKE2b hash, keyed by the salt.
+    """
+    if not salt:
+        return draw
+    key = hashlib.blake2b(salt.encode()).digest()
+    return int.from_bytes(hashlib.blake2b(str(draw).encode(), key=key, digest_size=7).digest(), "little")
+
+
 def _generator(seed: int) -> np.random.Generator:
     if seed < 0:
         raise BadInput(f"noise seed {seed} is negative; use 0 or more")

@@ -23,6 +23,7 @@ CHEATS: dict[str, tuple[Check, str]] = {
     "reads_after_a_warm_up": (conformance.test_opens_nothing_while_it_trains, "fernoise-runs"),
     "answers_with_test_labels": (conformance.test_learns_from_what_it_is_handed_alone, "has found test labels"),
     "starts_a_shell": (conformance.test_opens_nothing_while_it_trains, "os.system"),
+    "reads_shipped_records": (conformance.test_opens_nothing_while_it_trains, "reference"),
     "reads_in_a_thread": (conformance.test_opens_nothing_while_it_trains, "ferplus"),
     "draws_from_the_global_generator": (
         conformance.test_does_not_draw_from_the_global_generator,

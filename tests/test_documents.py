@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.networks.initial_weights import MSCELEB_FILES, VGGFACE2_STEM
+from fernoise_bench.benchmark.networks.initial_weights import VGGFACE2_STEM
+from fernoise_bench.benchmark.networks.provenance import MSCELEB_FILES
 from fernoise_bench.protocols.base import PROFILES
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets.catalog import NAMES as DATA_SETS

@@ -18,10 +18,9 @@ _CODE = (".py", ".pyc", ".so", ".pyd", ".dll")
 _PROCESS = ("/proc/self/clear_refs", "/proc/self/status", "/proc/self/maps")
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
-_HOMES = (
-    *(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    *(_ROOT / name for name in _PACKAGES),
-)
+_HOMES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+# Of this package the code alone, wherever it is installed: results and reported numbers lie beside it.
+_OWN = (*(_ROOT / name for name in _PACKAGES), *(home / "fernoise_bench" for home in _HOMES))
 _watching: dict[int, tuple[list[str], frozenset[int]]] = {}
 
 
@@ -47,7 +46,15 @@ def _is_code(place: object) -> bool:
         return True
     if (path.is_absolute() and str(path) in sys.path) or str(path).startswith("__editable__"):
         return True  # the search for a module
-    return path.suffix in _CODE or any(home in path.absolute().parents or home == path.absolute() for home in _HOMES)
+    if path.suffix in _CODE:
+        return True
+    if any(_is_in(path, home) for home in _OWN):
+        return path.name == "__pycache__" or (path / "__init__.py").is_file()
+    return any(_is_in(path, home) for home in _HOMES)
+
+
+def _is_in(path: Path, home: Path) -> bool:
+    return home in path.absolute().parents or home == path.absolute()
 
 
 sys.addaudithook(_hear)  # for the life of the process: hooks cannot be removed, only left idle

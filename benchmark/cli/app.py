@@ -18,11 +18,13 @@ from .data import data
 from .diff import diff
 from .doctor import doctor
 from .figure import figure
+from .output import spell_out_what_cannot_be_encoded
 from .report import report
 from .results import status, table
 from .run import plan, run
 from .show import list_everything, show
 
+_LONGEST = 4_000  # letters of an error message, which may quote a name or a user's own code
 _TEMPORARY = re.compile(r"\.([^/]+)\.[0-9a-f]{16}\.tmp$")  # name of a file that is being written
 
 
@@ -38,7 +40,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            click.echo(f"fernoise-bench: {printable(str(error))}", err=True)
+            click.echo(f"fernoise-bench: {printable(str(error)[:_LONGEST])}", err=True)
             sys.exit(2)
         except KeyboardInterrupt as error:
             click.echo("interrupted: run it again to continue where it stopped", err=True)
@@ -46,6 +48,7 @@ class Commands(click.Group):
 
     def main(self, *arguments: Any, **more: Any) -> Any:
         """Runs the command line. Click itself ends the program without a message when its output pipe is closed."""
+        spell_out_what_cannot_be_encoded()
         try:
             return super().main(*arguments, **more)
         except OSError as error:

@@ -30,6 +30,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME", help="Check only this method. Can be repeated. Default: all."
 )
+@click.option("--strict", is_flag=True, help="Fail for methods without a reference too, which nothing is compared for.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Append a summary to a file, as in $GITHUB_STEP_SUMMARY.")
 @click.option("--update", is_flag=True, help="Write the references instead of comparing with them; needs --reason.")
@@ -43,17 +44,20 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Keep the trials in this folder. Default: delete them.")
 def check(
-    suite: str, methods: tuple[str, ...], junit: Path | None, markdown: Path | None, update: bool, reason: str,
-    references: Path | None, workers: int | None, out: Path | None,
+    suite: str, methods: tuple[str, ...], strict: bool, junit: Path | None, markdown: Path | None, update: bool,
+    reason: str, references: Path | None, workers: int | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Compare every method with stored reference numbers.
 
-    Runs the methods on small protocols. Exit code 1 on a regression.
+    Runs the methods on small protocols. Exit code 1 on a regression, with --strict also for a method without a
+    reference.
     """
     if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
         raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")
     if reason and not update:
         raise BadInput("--reason belongs to --update; leave it out to compare")
+    if strict and update:
+        raise BadInput("--strict belongs to comparing; leave it out to write references with --update")
     from ...results.regression import references as check_references
     from ..planning.grid import check_writable
     from ..regression import make_plan, scratch
@@ -74,11 +78,11 @@ def check(
         if update:
             _update(plan, known, reason, folder, trials, workers)
         else:
-            sys.exit(_check(plan, known, trials, workers, junit, markdown))
+            sys.exit(_check(plan, known, trials, workers, junit, markdown, strict))
 
 
 def _check(
-    plan: Plan, known: References, trials: Path, workers: int, junit: Path | None, markdown: Path | None
+    plan: Plan, known: References, trials: Path, workers: int, junit: Path | None, markdown: Path | None, strict: bool
 ) -> int:  # fmt: skip
     """Runs the checks, prints and writes the findings, and returns the exit code."""
     from ...results.regression import report as check_report
@@ -90,13 +94,17 @@ def _check(
     name = plan.suite.name
     with _progress(plan, len(CHECKED)) as progress:
         findings = check(plan, known, trials, workers, progress)
-    remarks = notes(plan, known)
+    unguarded = check_report.unguarded(findings)
+    for warning in unguarded:
+        click.echo(f"warning: {warning}", err=True)
+    remarks = (*notes(plan, known), *unguarded)
     click.echo(render(check_report.table(name, findings, remarks), "github"), nl=False)
     if markdown:
         _write(markdown, check_report.markdown(name, findings, remarks), "a")
     if junit:
-        _write(junit, check_report.junit(name, findings, time.monotonic() - began, cpus(plan, known)), "w")
-    return int(check_report.failed(findings))
+        seconds = time.monotonic() - began
+        _write(junit, check_report.junit(name, findings, seconds, cpus(plan, known), strict), "w")
+    return int(check_report.failed(findings, strict))
 
 
 def _update(plan: Plan, known: References, reason: str, folder: Path, trials: Path, workers: int) -> None:

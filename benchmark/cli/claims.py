@@ -1,4 +1,4 @@
-"""`claims`: which claims of the papers the stored results support or contradict."""
+"""`claims`: what the stored results say of the papers' claims."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from .record_options import filtered, record_filters
 
 _COLOURS = {
     "supported": "green",
+    "contradicted": "red",
+    "held here": "green",
+    "reversed here": "red",
     "direction only": "cyan",
     "not separated": "yellow",
-    "contradicted": "red",
     "underpowered": "magenta",
 }
 
@@ -32,6 +34,8 @@ def claims(
     """Test the claims of the five papers on stored results.
 
     Each is supported, contradicted, underpowered, not run, …
+
+    Supported and contradicted are for the paper's own conditions; elsewhere a claim is held here or reversed here.
     """
     from ...results.claims.claim import claims as all_claims
     from ...results.claims.tables import claims_json, claims_table, claims_text
@@ -41,7 +45,7 @@ def claims(
     chosen = all_claims(paper)
     found = verdicts(filtered(runs, profile, synthetic), chosen)
     if as_json or form == "json":
-        click.echo(json.dumps(claims_json(found), indent=1, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(claims_json(found), indent=1, allow_nan=False))
     elif form != "text":
         click.echo(render(claims_table(found), form), nl=False)
     else:

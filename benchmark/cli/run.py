@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ def _run_request(options: dict[str, Any]) -> RunRequest:
 
     noise = numbers(options.pop("noise"), "--noise")
     folds = tuple(fold for value in options.pop("folds") for fold in value.split(","))
+    salt = secrets.token_hex(8) if options["noise_salt"] == "random" else options["noise_salt"]
+    options = {**options, "noise_salt": salt}
     return RunRequest(levels=noise, folds=folds, protocol=options.pop("protocol") or "", **options)
 
 
@@ -60,7 +64,9 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     Prints the table at the end. Run the same command again to continue: finished trials are kept, interrupted ones go
     on from their last epoch.
     """
+    from ...results.analysis.plausibility import implausible
     from ...results.records.cache import load_cached
+    from ...results.records.trial_files import TRACEBACK
     from ..planning.grid import check_writable
     from ..trial_state import outcome, unfinished
 
@@ -78,10 +84,15 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     trial_of = {trial.folder.relative_to(out).as_posix(): trial for grid in grids for trial in grid.trials}
     mine = [record for record in records if record.folder in trial_of]
     _print_table(table, grids, mine, "json" if as_json else "github")
+    for record in mine:
+        if told := implausible(record):
+            click.echo(f"! {trial_of[record.folder].label}: the method {told}; see SECURITY.md", err=True)
     done = {record.folder for record in mine if record.done}
     failed = [(trial, outcome(trial)) for folder, trial in trial_of.items() if folder not in done]
     for trial, found in failed:
-        click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}", err=True)
+        kept = trial.folder / TRACEBACK
+        where = f" (traceback: {kept})" if found["state"] == "failed" and kept.is_file() else ""
+        click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}{where}", err=True)
     sys.exit(1 if failed else 0)
 
 
@@ -159,6 +170,7 @@ def _plan_suite(
 
     names = ("protocol", "noise", "recipe", "without", "synthetic", "profile", "weights")
     given = {"--table": table, **{f"--{name}": options[name] for name in names}, "--fold": options["folds"]}
+    given["--noise-salt"] = options["noise_salt"]
     given |= {"--method": options["methods"], "--all-methods": options["all_methods"], "--compile": options["compiled"]}
     if excess := [name for name, value in given.items() if value not in (None, "", (), False, "protocol", "paper")]:
         raise BadInput(f"--all plans every paper's table in full; leave out {', '.join(excess)}")
@@ -192,6 +204,8 @@ def _announce(grid: Grid, trials: Sequence[Trial]) -> None:
     click.echo(head, err=True)
     for name, reason in grid.not_applicable.items():
         click.echo(f"  not applicable: {name}: {reason}", err=True)
+    if salt := job.noise_salt:
+        click.echo(f"  noise keyed by a salt; to continue or repeat this run: --noise-salt '{salt}'", err=True)
     finished = len(grid.trials) - len(trials)
     if finished:
         click.echo(f"  {finished} finished before, {len(trials)} to run (results in {job.out})", err=True)
@@ -221,9 +235,10 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
     from ...results.tables.render import render
 
     grid, out = grids[0], grids[0].job.out
+    runs = shlex.quote(str(out))
     if table is not None:
         click.echo(render(paper_table(records, table, runs=unless_default(out)), form), nl=False)
-        click.echo(f"to print it again: fernoise-bench table {table} --runs {out}", err=True)
+        click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}", err=True)
     elif records:
         expected = Expected(
             methods=grid.methods,
@@ -233,5 +248,5 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             not_applicable=grid.not_applicable,
         )
         click.echo(render(protocol_table(records, expected), form), nl=False)
-        command = f"fernoise-bench table {grid.job.protocol.name} --runs {out}"
+        command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)

@@ -39,6 +39,9 @@ grid_options = add_options(
     click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,
                  help="Train every method by the protocol's recipe, or each by that of its own paper (native); results "
                  "of the two are never compared in one table."),
+    click.option("--noise-salt", default="", metavar="TEXT",
+                 help="Key the drawn label noise by a text too, not by the seed alone, so that no method can draw it "
+                 "again; random makes one. Records keep it; results of two salts are never compared in one table."),
     RESULTS_FOLDER,
 )  # fmt: skip
 
@@ -62,7 +65,7 @@ engine_options = add_options(
 
 GROUPS = (
     ("What to run", ("protocol", "table", "methods", "all_methods", "without", "noise", "folds", "seeds", "profile")),
-    ("Data and results", ("synthetic", "data_root", "partial", "out")),
+    ("Data and results", ("synthetic", "data_root", "partial", "noise_salt", "out")),
     ("Training", ("device", "precision", "compiled", "weights", "recipe")),
     ("Engine", ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch")),
     ("All tables", ("all_tables", "gpus", "gpu")),

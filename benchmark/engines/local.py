@@ -17,7 +17,11 @@ from ..trial import Trial
 from .signals import Stopped, signals_blocked
 
 Event = Mapping[str, Any]
-"""What a trial reports: {"started": True}, an epoch's numbers, a {"warning": text}, or the final {"status": {…}}."""
+"""What a trial reports: {"started": True}, an epoch's numbers, a {"warning": text}, or the final {"status": {…}}.
+
+A worker adds "spoiled" where its process can run no other trial, and sends {"no_place": …}, the arguments of an
+OSError, where the output folder cannot be written.
+"""
 OnEvent = Callable[[Trial, Event], None]
 
 
@@ -72,6 +76,7 @@ def run_local(
     Each free worker takes the next trial in order: neighbouring trials share the data of a cell.
 
     Raises:
+        OSError: the output folder cannot be written.
         Stopped: `should_stop` was true; each worker was ended after its trial had been saved.
     """
     waiting = list(reversed(trials))
@@ -105,6 +110,10 @@ def _receive(worker: _Worker, on_event: OnEvent) -> Event:
         reason = worker.exit_reason()
         event = {"status": ended(trial, "failed", f"the worker process died ({reason})")}
         worker.start_process()
+    if "no_place" in event:
+        raise OSError(*event["no_place"])
+    if event.get("spoiled"):
+        worker.start_process()
     on_event(trial, event)
     if "status" in event:
         worker.trial = None
@@ -127,6 +136,9 @@ class _Worker:
         self.start_process()
 
     def start_process(self) -> None:
+        """Starts a process, in the place of an earlier one, which is ended."""
+        if hasattr(self, "process"):
+            self._end()
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection
         self.pipe, other_end = context.Pipe()
@@ -154,6 +166,9 @@ class _Worker:
 
     def stop(self) -> None:
         self.trial = None
+        self._end()
+
+    def _end(self) -> None:
         self.process.kill()
         self.process.join(timeout=10)
         self.pipe.close()
@@ -169,5 +184,11 @@ def _work(pipe: Connection, workers: int) -> None:
             trial: Trial = pipe.recv()
         except (EOFError, OSError):
             return
-        status = run_or_report(trial, context, lambda event: pipe.send(dict(event)))
-        pipe.send({"status": dict(status)})
+        try:
+            status = run_trial(trial, context, lambda event: pipe.send(dict(event)))
+        except OSError as error:
+            pipe.send({"no_place": (error.errno, error.strerror or str(error), error.filename)})
+            return
+        pipe.send({"status": dict(status), "spoiled": context.spoiled})
+        if context.spoiled:  # its parent starts another
+            return

@@ -10,7 +10,7 @@ import importlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,7 @@ def make_run_folder(trials: Sequence[Trial], engine: str) -> Path:
 
 def pack(trial: Trial) -> RemoteTrial:
     """A trial with absolute paths, which another machine can run from any folder."""
-    job = trial.job
-    weights = str(Path(job.weights).absolute()) if Path(job.weights).is_file() else job.weights
-    absolute = replace(job, out=job.out.absolute(), data_root=job.data_root.absolute(), weights=weights)
-    return trial.id, replace(trial, job=absolute)
+    return trial.id, trial.with_absolute_paths()
 
 
 def run_remote(remote_trial: RemoteTrial, context: WorkerContext, log: EventLog, worker: str) -> Mapping[str, Any]:

@@ -23,6 +23,9 @@ def run_on_engine(
 ) -> None:
     """Runs trials on an engine.
 
+    Methods that are not this package's run in a process of their own unless the inline engine is asked for: what they
+    do to their process then ends no run and reaches no other trial.
+
     Args:
         trials: at least one.
         on_event: called with every event of a trial.
@@ -49,7 +52,8 @@ def run_on_engine(
     from .local import run_inline, run_local
 
     workers = options.workers or default_workers(trials[0].job.settings.device)
-    if options.engine == "inline" or (options.engine is None and (workers == 1 or len(trials) == 1)):
+    alone = (workers == 1 or len(trials) == 1) and all(trial.method.is_own for trial in trials)
+    if options.engine == "inline" or (options.engine is None and alone):
         run_inline(trials, on_event, WorkerContext(opened=data), should_stop)
     else:
         run_local(trials, on_event, workers, should_stop)

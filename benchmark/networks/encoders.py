@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from ...protocols.errors import BadInput
 from .. import random_streams
+from . import dlib_resnet
 from .attention_neck import AttentionNeck
+from .dlib_resnet import Dlib29
 from .initial_weights import Weights
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean and deviation, RGB in [0, 1]
@@ -140,11 +142,13 @@ class OneLayer(nn.Module):
         return maps.mean(dim=(2, 3))
 
 
-FROM_SCRATCH: Mapping[str, Callable[[], nn.Module]] = MappingProxyType({"small": small_resnet, "one-layer": OneLayer})
+OURS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {"small": small_resnet, "one-layer": OneLayer, "dlib29": Dlib29}
+)
 
 
 def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
-    """A backbone (of FROM_SCRATCH or timm) without a classifier, and without its last stage where a neck replaces it.
+    """A backbone (of OURS or timm) without a classifier, and without its last stage where a neck replaces it.
 
     Raises:
         BadInput: no such model; ImageNet weights that cannot be downloaded; a checkpoint of another model; a neck on a
@@ -162,16 +166,17 @@ def build_model(name: str, weights: Weights, neck: str = "") -> nn.Module:
 
 def _complete_model(name: str, weights: Weights) -> nn.Module:
     """A model without a classifier, with ImageNet weights where they are asked for."""
-    if name in FROM_SCRATCH:
-        if weights.kind != "none":
+    if name in OURS:
+        if weights.kind not in (("none", "dlib") if name == "dlib29" else ("none",)):
+            start = "dlib's own weights or from scratch" if name == "dlib29" else "scratch"
             raise BadInput(
-                f"--weights {weights.family or weights.kind}: this profile's encoder starts from scratch; "
+                f"--weights {weights.family or weights.kind}: this profile's encoder starts from {start}; "
                 "leave --weights out, or add --profile paper"
             )
-        return FROM_SCRATCH[name]()
+        return OURS[name]()
     if not timm.is_model(name):
         raise BadInput(f"unknown encoder '{name}': not a timm model (timm.list_models() lists them)")
-    if weights.kind == "imagenet":
+    if weights.kind == "imagenet" and weights.state is None:
         logging.disable(logging.WARNING)  # the hub's client logs every retry
         try:
             return timm.create_model(name, pretrained=True, num_classes=0)
@@ -185,6 +190,16 @@ def _complete_model(name: str, weights: Weights) -> nn.Module:
         finally:
             logging.disable(logging.NOTSET)
     return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+def normalisation_of(model: nn.Module, weights: Weights) -> Normalisation:
+    """The mean and deviation of the pixels that a network was trained on; ImageNet's where it does not say."""
+    if isinstance(model, Dlib29):
+        return dlib_resnet.NORMALISATION
+    if weights.kind == "vggface2":
+        return VGGFACE2
+    said: Mapping[str, Any] = getattr(model, "pretrained_cfg", None) or {}
+    return said.get("mean", IMAGENET[0]), said.get("std", IMAGENET[1])
 
 
 def _drop_last_stage(model: Any, name: str) -> None:
@@ -213,7 +228,8 @@ class EncoderFactory:
     """Makes the encoders of a trial. Peer 0 of every method has the same initial weights as a single network.
 
     A call also seeds torch's generator for the peer's head, which methods make next. `queries` are those of the neck,
-    one for each AU; `compiled` backbones are compiled by torch.compile.
+    one for each AU; `compiled` backbones are compiled by torch.compile. `calibration` are training faces [N, 3, H, W]
+    in [0, 1], on which the fixed affine maps of dlib's network become BatchNorms.
     """
 
     name: str
@@ -225,15 +241,17 @@ class EncoderFactory:
     neck: str = ""
     queries: int = 0
     compiled: bool = False
+    calibration: Tensor | None = None
 
     def __call__(self, peer: int = 0) -> CountedEncoder:
         """A new encoder for one of a method's networks, numbered from 0."""
         torch.manual_seed(random_streams.key(self.seed, "encoder", peer))
         model: Any = build_model(self.name, self.weights, self.neck)
         neck = AttentionNeck(model.num_features, self.queries) if self.neck else None
-        normalisation = VGGFACE2 if self.weights.kind == "vggface2" else IMAGENET
-        how = (self._autocast, neck, normalisation)
+        how = (self._autocast, neck, normalisation_of(model, self.weights))
         encoder = CountedEncoder(model, self.counters, *how, compiled=self.compiled)
+        if self.calibration is not None:
+            dlib_resnet.calibrate(model, (self.calibration.cpu() - encoder.mean) / encoder.std)
         torch.manual_seed(random_streams.key(self.seed, "head", peer))
         return encoder.to(memory_format=torch.channels_last)
 

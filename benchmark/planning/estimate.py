@@ -38,7 +38,7 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
     job = grid.job
     data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
     first = grid.trials[0]
-    cell = data.cell(first.fold, first.level, first.draw)
+    cell = data.cell(first.fold, first.level, first.draw, first.job.noise_salt)
     speed = _speed(first)
     lines: list[dict[str, Any]] = []
     for name in grid.methods:

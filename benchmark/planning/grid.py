@@ -13,7 +13,7 @@ from ...protocols.base import Protocol, Recipe
 from ...protocols.definitions.native_recipes import native_recipe
 from ...protocols.definitions.recipes import at_profile
 from ...protocols.errors import BadInput
-from ...protocols.loading import Data, DataIdentity, offered, open_data, places_read
+from ...protocols.loading import Data, DataIdentity, draws_noise, offered, open_data, places_read
 from ...protocols.rows import Origin, Source
 from .. import registry
 from ..disk_cache import file_stamps, lookup, store
@@ -22,6 +22,7 @@ from ..settings import Settings, check_compiler, check_precision, choose_device
 from ..trial import Job, Trial
 
 MOST_SEEDS = 1000
+LONGEST_SALT = 64
 DEFAULT_SEEDS = {"paper": 3, "small": 3, "smoke": 1}
 
 
@@ -50,6 +51,7 @@ class RunRequest:
     weights: str | None = None
     partial: bool = False
     recipe: str = "protocol"
+    noise_salt: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def make_grid(request: RunRequest) -> Grid:
     source: Source = "generated" if request.synthetic else "real"
     profile = request.profile or ("small" if request.synthetic else "paper")
     protocol.profile(profile)
+    _check_salt(request.noise_salt, protocol, source)
     choose_methods(request, protocol, offered(protocol, source, None))  # refuses methods before data are read
     identity, data = DataIdentity(), None
     if source == "real":
@@ -94,6 +97,7 @@ def make_grid(request: RunRequest) -> Grid:
     settings, weights = _settings(request, protocol.profile(profile).recipe)
     where = (request.data_root, request.out)
     job = Job(protocol, profile, source, *where, settings, weights, request.partial, identity.origin, aux=identity.aux)
+    job = replace(job, noise_salt=request.noise_salt)
     jobs = {method.name: _job_of(method, job, request) for method in methods}
     seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(
@@ -104,6 +108,17 @@ def make_grid(request: RunRequest) -> Grid:
         for method in methods
     )
     return Grid(job, trials, not_applicable, data)
+
+
+def _check_salt(salt: str, protocol: Protocol, source: Source) -> None:
+    """Raises BadInput for a salt that cannot be in a record, or for noise that is not drawn."""
+    if salt and not (salt.isprintable() and salt == salt.strip() and len(salt) <= LONGEST_SALT):
+        raise BadInput(f"--noise-salt: at most {LONGEST_SALT} printable characters, without blanks around them")
+    if salt and not draws_noise(protocol, source):
+        raise BadInput(
+            f"--noise-salt: the noise of {protocol.name} comes with its data ({protocol.noise}) and is not drawn; "
+            "leave --noise-salt out"
+        )
 
 
 def identify_data(

@@ -75,7 +75,7 @@ def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
     best.validation_epoch, best.oracle_epoch = state["best_epochs"]
     best.validation_score, best.oracle_score = state["best_scores"]
     training.counters.take()  # the repeated preparation is not counted as the trial's compute
-    training.method.task.oracle_reads.update(state["oracle_reads"])
+    training.earlier_reads = frozenset(state["oracle_reads"])
     training.next_epoch = state["next_epoch"]
     training.lines = state["lines"]
     training.seconds += state["seconds"]

@@ -17,6 +17,7 @@ from . import augmentation as augment
 from .pixel_store import PixelStore, make_store
 
 EVALUATION_BATCH = 256
+SUM_TOLERANCE = 0.01  # of the probabilities of a face, which may be computed in half precision
 
 
 class Diverged(RuntimeError):
@@ -58,24 +59,43 @@ def _versions(method: Method) -> dict[str, int]:
 
 
 @torch.inference_mode()
-def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: int) -> Array:
+def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: int, kind: Kind) -> Array:
     """Probabilities float32 [N, width] that a method in evaluation mode predicts for all rows of a store.
 
     Raises:
         Diverged: a probability is not finite.
+        TypeError: the predictions are not floating-point tensors.
         ValueError: the predictions are not probabilities, or have another shape.
     """
     found = [
-        method.predict(augment.test_view(*pixels.fetch(index), how)).float()
+        _floating(method.predict(augment.test_view(*pixels.fetch(index), how)))
         for index in torch.split(torch.arange(len(pixels), device=pixels.device), EVALUATION_BATCH)
     ]
     probabilities: Array = torch.cat(found).cpu().numpy()
     if not np.isfinite(probabilities).all():
         raise Diverged("predictions are not finite")
-    expected = (len(pixels), width)
-    if probabilities.shape != expected or probabilities.min() < -1e-4 or probabilities.max() > 1 + 1e-4:
-        raise ValueError(f"predict() must return probabilities {list(expected)} in [0, 1]; these are not")
+    if why := not_probabilities(probabilities, (len(pixels), width), kind):
+        raise ValueError(f"predict() must return probabilities {[len(pixels), width]} in [0, 1]: {why}")
     return probabilities
+
+
+def not_probabilities(values: Array, shape: tuple[int, int], kind: Kind) -> str:
+    """Why finite values are not probabilities of a shape [N, C], those of a row summing to 1 for kind "single"."""
+    if values.shape != shape:
+        return f"these are {list(values.shape)}"
+    if values.min(initial=0) < -1e-4 or values.max(initial=0) > 1 + 1e-4:
+        return f"these lie between {values.min():.4g} and {values.max():.4g}"
+    if kind == "single" and np.abs(values.sum(axis=1) - 1).max(initial=0) > SUM_TOLERANCE:
+        row = int(np.abs(values.sum(axis=1) - 1).argmax())
+        return f"those of row {row} sum to {values[row].sum():.4g}, not 1"
+    return ""
+
+
+def _floating(predicted: object) -> torch.Tensor:
+    if not isinstance(predicted, torch.Tensor) or not predicted.is_floating_point():
+        what = predicted.dtype if isinstance(predicted, torch.Tensor) else type(predicted).__name__
+        raise TypeError(f"predict() must return a floating-point tensor of probabilities, not {what}")
+    return predicted.float()
 
 
 @dataclass
@@ -103,12 +123,12 @@ class Evaluator:
         was_training = method.training
         method.eval()
         before = _versions(method)
-        how, width = self.augmentation, len(self.protocol.names)
-        test = predict_rows(method, self.test_pixels, how, width)
+        what = self.augmentation, len(self.protocol.names), self.protocol.kind
+        test = predict_rows(method, self.test_pixels, *what)
         found: dict[str, Any] = {"test": self._counts(test, self.data.test, "reference"), "validation": None}
         validation_score = None
         if self.validation_pixels is not None and self.data.validation is not None:
-            predicted = predict_rows(method, self.validation_pixels, how, width)
+            predicted = predict_rows(method, self.validation_pixels, *what)
             found["validation"] = self._counts(predicted, self.data.validation, "given")
             validation_score = self._score(found["validation"])
         if method.training or _versions(method) != before:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import platform
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,25 +20,34 @@ from ...protocols.loading import Data, DataIdentity, open_data
 from ...protocols.locks import FolderLock
 from ...protocols.rows import CellData
 from ...results.records.schema import Best, Environment, Noise, Rows, State, Status, Task, identity_of
-from ...results.records.trial_files import FILES, read_part, write_part
+from ...results.records.trial_files import FILES, TRACEBACK, read_part, write_part
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
+from ..process_state import CHILDREN, THREADS, ProcessState
+from ..settings import apply_to_process
 from ..trial import Trial
-from ..trial_state import CHECKPOINT, FINISHED, damage, state_of, why_not_loaded
+from ..trial_state import CHECKPOINT, FINISHED, damage, not_a_place, state_of, why_not_loaded
 from . import checkpoint, teachers, trainer
 from .evaluator import Diverged
+from .failures import reason_of, without_folders, write_traceback
 from .state import Training
 
+_LONGEST_REASON = 1_000  # letters
 # errors of the output folder, which would make every other trial fail too
-_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass
 class WorkerContext:
-    """What a process keeps between trials: the protocol's faces, the rows of the last cell, the initial weights."""
+    """What a process keeps between trials: the protocol's faces, the rows of the last cell, the initial weights.
+
+    Attributes:
+        spoiled: why no further trial can run in this process; "" where it can.
+    """
 
     engine: str = "inline"
     workers: int = 1
+    spoiled: str = ""
     opened: Data | None = None
     _cells: dict[Any, CellData] = field(default_factory=dict)
     _weights: dict[str, Weights] = field(default_factory=dict)
@@ -53,7 +61,7 @@ class WorkerContext:
             if job.source == "real" and self.opened.identity != DataIdentity(job.origin, job.aux):
                 self.opened = None
                 raise BadInput(f"the data in {job.data_root} were changed after the run began; start the run again")
-        cell = (trial.fold, trial.level, trial.draw)
+        cell = (trial.fold, trial.level, trial.draw, job.noise_salt)
         if cell not in self._cells:
             self._cells = {cell: self.opened.cell(*cell)}
         return self._cells[cell]
@@ -70,44 +78,74 @@ def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> M
     """Trains a trial to its end, from its checkpoint if there is one, and returns its status.
 
     A failure is recorded with its reason and does not stop the run. A trial whose method's code has changed since the
-    run began is neither run nor recorded. Raises OSError where the output folder cannot be written.
+    run began, or whose folder cannot be one, is neither run nor recorded. Raises OSError where the output folder cannot
+    be written.
     """
-    if changed := why_not_loaded(trial):
-        return {"state": "failed", "reason": changed, "seconds": None}
+    trial = trial.with_absolute_paths()  # a method may change the working directory
+    if why := why_not_loaded(trial) or context.spoiled or not_a_place(trial):
+        return {"state": "failed", "reason": why, "seconds": None}
     with FolderLock(trial.folder) as acquired:
         if not acquired:
             return {"state": "skipped", "reason": "another run is working on it"}
         if state_of(trial) in FINISHED:
             return to_builtins(read_part(trial.folder, Status))  # type: ignore[no-any-return]
         _remove_damaged(trial, report)
+        remove(trial.folder / TRACEBACK)
         try:
             return _run(trial, context, report)
         except Diverged as error:
             return ended(trial, "diverged", str(error))
-        except BadInput as error:
-            return ended(trial, "failed", str(error))
-        except (Exception, SystemExit) as error:  # a method may raise anything; the other trials are run
-            if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a method may raise anything; the other trials are run
+            if isinstance(error, OSError) and error.errno in NO_PLACE:
                 raise
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
-            return ended(trial, "failed", f"{type(error).__name__}: {error} ({where})")
+            write_traceback(error, trial)
+            return ended(trial, "failed", reason_of(error, trial))
 
 
 def _run(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
-    folder, weights = trial.folder, context.weights(trial)
-    write_part(folder, identity_of(trial.identity))
-    output = teachers.train_teachers(trial, context.cell(trial), weights, report)
-    data = output.data
-    training = trainer.start(trial, data, weights, output.probabilities)
+    """Trains a trial, and undoes what its method changed of what trials share in this process, which is a failure."""
+    cell, weights = context.cell(trial), context.weights(trial)
+    apply_to_process(trial.job.settings)
+    started_by_torch = frozenset({THREADS, CHILDREN}) if trial.job.settings.compiled else frozenset()
+    process = ProcessState.now(started_by_torch)
+
+    def checked(event: Mapping[str, Any]) -> None:
+        process.check()
+        report(event)
+
     try:
-        resumed = checkpoint.resume(folder, training)
+        write_part(trial.folder, identity_of(trial.identity))
+        output = teachers.train_teachers(trial, cell, weights, checked)
+        training, resumed = _start(trial, output, weights, report)
+        _write_status(trial, "running", training)
+        write_part(trial.folder, _environment(trial, output, training, context, resumed=resumed))
+        trainer.train(trial, training, checked)
+        process.check()
+        return _finish(trial, output, training, context, resumed=resumed)
+    finally:
+        if left := process.restore():
+            context.spoiled = f"{trial.label} left {', '.join(left)} in this process; run the same command again"
+
+
+def _start(
+    trial: Trial, output: teachers.TeacherOutput, weights: Weights, report: trainer.Report
+) -> tuple[Training, bool]:
+    """A trial's training, from its checkpoint if there is one that is whole, and whether there was."""
+    training = trainer.start(trial, output.data, weights, output.probabilities)
+    try:
+        return training, checkpoint.resume(trial.folder, training)
     except BadInput as error:
         report({"warning": f"{error}; the trial is started again"})
-        training, resumed = trainer.start(trial, data, weights, output.probabilities), False
-    _write_status(trial, "running", training)
-    write_part(folder, _environment(trial, output, training, context, resumed=resumed))
-    trainer.train(trial, training, report)
+        return trainer.start(trial, output.data, weights, output.probabilities), False
+
+
+def _finish(
+    trial: Trial, output: teachers.TeacherOutput, training: Training, context: WorkerContext, *, resumed: bool
+) -> Mapping[str, Any]:
+    """Writes the last files of a trial; returns its status."""
+    folder = trial.folder
     write_part(folder, _environment(trial, output, training, context, resumed=resumed))
     write_arrays(folder / "predictions.npz", training.evaluator.predictions())
     status = _write_status(trial, "done", training)
@@ -145,15 +183,24 @@ def _write_status(trial: Trial, state: State, training: Training) -> Mapping[str
 
 
 def ended(trial: Trial, state: State, reason: str) -> Mapping[str, Any]:
-    """Records a trial that did not finish; the epochs that it finished stay readable."""
+    """Records a trial that did not finish; the epochs that it finished stay readable. Returns the status to print.
+
+    The record has no path of this machine; what is printed has.
+    """
     lines = trial.folder / "epochs.jsonl"
     done = len(lines.read_bytes().splitlines()) if lines.is_file() else 0
-    status = Status(state, printable(reason), done, trial.job.settings.recipe.epochs, updated=_now())
+    told = printable(_shortened(without_folders(reason, trial)))
+    status = Status(state, told, done, trial.job.settings.recipe.epochs, updated=_now())
     write_part(trial.folder, identity_of(trial.identity))
     content = write_part(trial.folder, status)
     if state == "diverged":
         checkpoint.remove(trial.folder)
-    return content
+    return {**content, "reason": printable(_shortened(reason))}
+
+
+def _shortened(reason: str) -> str:
+    """Start and end of a reason, which may be all that a method put into its error."""
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 100]} … {reason[-97:]}"
 
 
 def _environment(

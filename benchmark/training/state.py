@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...methods.base import Method
+from ...methods.base import Method, Task
 from ..networks.encoders import Counters
 from .auditor import Auditor
 from .evaluator import Evaluator
@@ -19,12 +19,15 @@ class Training:
     """The state of a running trial: all that a checkpoint has to restore.
 
     Attributes:
+        task: what the method was given, kept here since a method may replace its own.
+        earlier_reads: of oracle knowledge, before the trial was resumed.
         next_epoch: the next epoch to train, 0-based.
         lines: the lines of epochs.jsonl so far.
         seconds: spent on construction, preparation, training and evaluation so far.
     """
 
     method: Method
+    task: Task
     optimizer: torch.optim.Optimizer
     train_set: TrainSet
     evaluator: Evaluator
@@ -33,8 +36,9 @@ class Training:
     next_epoch: int = 0
     lines: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    earlier_reads: frozenset[str] = frozenset()
 
     @property
     def oracle_knowledge(self) -> list[str]:
         """Names of what the method read that is unknown in practice, such as the noise rate."""
-        return sorted(self.method.task.oracle_reads)
+        return sorted(self.task.oracle_reads | self.earlier_reads)

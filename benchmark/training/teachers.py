@@ -6,23 +6,27 @@ trains it, from a checkpoint after an interruption; its cost is in the record of
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import structs
 
 from ...protocols.errors import BadInput
-from ...protocols.files import read_arrays, remove, write_arrays
+from ...protocols.files import canonical_json, read_arrays, remove, write_arrays
 from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
 from ...results.records.schema import TeacherCost, TeacherStatus, identity_of
+from ...results.records.store import trial_id
 from ...results.records.trial_files import read_part, write_part
 from ..networks.initial_weights import Weights
 from ..trial import Trial
+from ..trial_state import not_a_place
 from . import checkpoint, trainer
-from .evaluator import Diverged, predict_rows
+from .evaluator import Diverged, not_probabilities, predict_rows
 from .state import Training
 
 PROBABILITIES = "probabilities.npz"
@@ -49,6 +53,7 @@ def train_teachers(trial: Trial, data: CellData, weights: Weights, report: train
 
     Raises:
         Diverged: the training of a teacher diverged; the message names it.
+        BadInput: a teacher's folder is no folder, or its lock no file.
     """
     found: dict[str, dict[str, Array]] = {}
     told = []
@@ -57,7 +62,8 @@ def train_teachers(trial: Trial, data: CellData, weights: Weights, report: train
             found[name], status = _ask(teacher, data, weights, report)
         except Diverged as error:
             raise Diverged(f"its teacher {name}: {error}") from error
-        told.append(TeacherCost(name, teacher.id, status.seconds, status.forwards, status.backwards))
+        cost = (status.seconds, status.forwards, status.backwards)
+        told.append(TeacherCost(name, teacher.id, *cost, version=trial_id(teacher.identity["method"])))
     labeller, asked = trial.job.protocol.noisy_labels_from, trial.method.teacher
     if labeller and not trial.artifact:
         data = _labelled(trial, data, found[labeller])
@@ -68,6 +74,8 @@ def _ask(
     teacher: Trial, data: CellData, weights: Weights, report: trainer.Report
 ) -> tuple[dict[str, Array], TeacherStatus]:
     """A teacher's probabilities on training and validation rows, and its cost; waits while others train it."""
+    if why := not_a_place(teacher):
+        raise BadInput(why)
     while True:
         with FolderLock(teacher.folder) as acquired:
             if acquired:
@@ -75,7 +83,7 @@ def _ask(
                     try:
                         return _said(teacher, data)
                     except BadInput as error:
-                        report({"warning": f"{error}; the teacher is trained again"})
+                        report({"warning": f"teacher {teacher.method.name}: {error}; it is trained again"})
                         for name in (PROBABILITIES, "status.json"):
                             remove(teacher.folder / name)
                 _build(teacher, data, weights, report)
@@ -84,12 +92,22 @@ def _ask(
 
 
 def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStatus]:
-    """The probabilities and the cost of a trained teacher; BadInput where they are damaged or of other rows."""
+    """The probabilities and the cost of a trained teacher; BadInput where they are damaged or of other rows.
+
+    Those stored without a checksum, as earlier versions did, count where they are probabilities.
+    """
     folder, width = teacher.folder, len(teacher.job.protocol.names)
     said, told = read_arrays(folder / PROBABILITIES), read_part(folder, TeacherStatus)
     rows = {"train": len(data.train)} | ({} if data.validation is None else {"validation": len(data.validation)})
     if {name: array.shape for name, array in said.items()} != {name: (count, width) for name, count in rows.items()}:
         raise BadInput(f"{folder / PROBABILITIES} does not have the rows of this data set")
+    for array in said.values():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise BadInput(f"{folder / PROBABILITIES} is damaged (not finite numbers of 32 bits, but {array.dtype})")
+        if why := not_probabilities(array, array.shape, teacher.job.protocol.kind):
+            raise BadInput(f"{folder / PROBABILITIES} is damaged (no probabilities: {why})")
+    if told.checksum not in ("", _checksum(said, told)):
+        raise BadInput(f"{folder / PROBABILITIES} or its cost is not what status.json was written for")
     checkpoint.remove(folder)  # still there if the process was killed just before removing it
     return said, told
 
@@ -101,7 +119,7 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
     try:
         checkpoint.resume(teacher.folder, training)
     except BadInput as error:
-        report({"warning": f"{error}; the teacher is trained again"})
+        report({"warning": f"teacher {teacher.method.name}: {error}; it is trained again"})
         training = trainer.start(teacher, data, weights)
     label = f"teacher {teacher.method.name}"
     trainer.train(teacher, training, lambda event: report({"teacher": label, **event}))
@@ -110,18 +128,29 @@ def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Rep
     computed = [*(line["compute"] for line in training.lines), training.counters.take()]
     seconds = training.seconds + trainer.clock(training.train_set.device) - began
     passes = (sum(each[kind] for each in computed) for kind in ("forwards", "backwards"))
-    write_part(teacher.folder, TeacherStatus("done", seconds, *passes))
+    status = TeacherStatus("done", seconds, *passes)
+    write_part(teacher.folder, structs.replace(status, checksum=_checksum(said, status)))
     write_arrays(teacher.folder / PROBABILITIES, said)
     checkpoint.remove(teacher.folder)
+
+
+def _checksum(said: Mapping[str, Array], status: TeacherStatus) -> str:
+    """SHA-256, in hex, of a teacher's probabilities and its cost."""
+    cost = [status.seconds, status.forwards, status.backwards]
+    digest = hashlib.sha256(canonical_json([cost, {name: list(array.shape) for name, array in said.items()}]).encode())
+    for name in sorted(said):
+        digest.update(said[name].astype("<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _predictions(teacher: Trial, training: Training) -> dict[str, Array]:
     """A trained teacher's probabilities, in evaluation mode, on training and validation rows."""
     training.method.eval()
-    width, how = len(teacher.job.protocol.names), teacher.job.settings.recipe.augmentation
-    said = {"train": predict_rows(training.method, training.train_set.pixels, how, width)}
+    protocol = teacher.job.protocol
+    what = teacher.job.settings.recipe.augmentation, len(protocol.names), protocol.kind
+    said = {"train": predict_rows(training.method, training.train_set.pixels, *what)}
     if training.evaluator.validation_pixels is not None:
-        said["validation"] = predict_rows(training.method, training.evaluator.validation_pixels, how, width)
+        said["validation"] = predict_rows(training.method, training.evaluator.validation_pixels, *what)
     return said
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,16 +21,19 @@ from ...methods.base import Step
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
+from ..networks.dlib_resnet import CALIBRATION_FACES
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
 from ..settings import apply_to_process
 from ..trial import Trial
 from . import checkpoint
 from .auditor import Auditor
+from .augmentation import test_view
 from .evaluator import Diverged, Evaluator
-from .loader import make_task, make_train_set
+from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
+from .step_check import check_gradient, check_step
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -48,8 +52,9 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     task = make_task(trial.job.protocol, data, sampler)
     counters = Counters()
     neck = (recipe.neck, task.num_classes)
+    faces = calibration_faces(train_set, trial.seed) if weights.kind == "dlib" else None
     factory = EncoderFactory(
-        recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled
+        recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled, faces
     )
     with random_streams.scope(device, trial.seed, "construction"):
         method = trial.method.load()(task, factory, trial.method.params)
@@ -58,6 +63,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     reference = torch.from_numpy(data.train.reference).to(device)
     return Training(
         method=method,
+        task=task,
         optimizer=make_optimizer(method, recipe),
         train_set=train_set,
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
@@ -65,6 +71,14 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         counters=counters,
         seconds=clock(device) - began,
     )
+
+
+def calibration_faces(train_set: TrainSet, seed: int) -> Tensor:
+    """Training faces [N, 3, H, W] in [0, 1], not augmented, on which an encoder is calibrated; drawn by the seed."""
+    stream = random_streams.key(seed, "calibration")
+    rows = random_streams.order(stream, np.arange(len(train_set.sample_id)))[:CALIBRATION_FACES]
+    store, position = train_set.pixels.fetch(torch.from_numpy(np.sort(rows)).to(train_set.device))
+    return test_view(store, position, train_set.augmentation)
 
 
 def train(trial: Trial, training: Training, report: Report) -> None:
@@ -114,13 +128,14 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
     sums = _Sums(training.train_set.device)
     for batch in training.train_set.batches(epoch, method.views):
         rows = batch.index.clone()  # for the auditor, in case the method changes the batch
-        step = method.loss(batch)
+        step = check_step(method.loss(batch), len(rows), training.task)
         training.auditor.watch(rows, step)
         sums.add(batch.step, step)
         if step.loss is None:
             continue
         optimizer.zero_grad(set_to_none=True)
         step.loss.backward()  # type: ignore[no-untyped-call]
+        check_gradient(optimizer)
         optimizer.step()
         method.after_step()
     loss, logs = sums.close(epoch)

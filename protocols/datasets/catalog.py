@@ -52,6 +52,7 @@ class Inspection:
         rows: number of usable rows.
         checks: the comparisons.
         bad: pictures that cannot be decoded, each with the reason; empty if none was decoded.
+        by_content: whether labels and pixels were compared by a published digest; else by counts, names and the like.
     """
 
     dataset: str
@@ -59,6 +60,7 @@ class Inspection:
     rows: int
     checks: tuple[Check, ...]
     bad: tuple[str, ...] = ()
+    by_content: bool = False
 
     @property
     def partial(self) -> bool:
@@ -74,13 +76,13 @@ def inspect(name: str, data_root: Path) -> Inspection:
     """
     if name == "ferplus":
         faces = read_ferplus(data_root / name, partial=True)
-        return Inspection(name, faces.layout, len(faces.row), tuple(_ferplus_checks(faces)))
+        return Inspection(name, faces.layout, len(faces.row), tuple(_ferplus_checks(faces)), by_content=True)
     listing = listing_of(name, data_root)
     return Inspection(name, listing.layout, len(listing), (*listing.checks, *subject_checks(listing)))
 
 
 def verify(name: str, data_root: Path, *, workers: int, report: OnProgress) -> Inspection:
-    """As `inspect`, and decodes all pictures, to find damaged ones and pictures in two parts.
+    """As `inspect`, and decodes all pictures, to find damaged ones, other sizes, copies, and pictures in two parts.
 
     Raises:
         BadInput: as `inspect`; or PyAV is missing for videos.
@@ -88,7 +90,7 @@ def verify(name: str, data_root: Path, *, workers: int, report: OnProgress) -> I
     if name == "ferplus":
         faces = read_ferplus(data_root / name, partial=True)
         checks = (*_ferplus_checks(faces), *_ferplus_copies(faces))
-        return Inspection(name, faces.layout, len(faces.row), checks)
+        return Inspection(name, faces.layout, len(faces.row), checks, by_content=True)
     listing = listing_of(name, data_root)
     decoded = decode(listing, workers, report)
     checks = (*listing.checks, *subject_checks(listing), *picture_checks(listing, decoded))

@@ -1,4 +1,4 @@
-"""Checks of a data set that need its pictures or subjects: decodable pictures, pictures and subjects in two parts.
+"""Checks of a data set that need its pictures or subjects: decodable, of the published size, distinct, in one part.
 
 Pictures are compared by the SHA-1 of their size and decoded RGB pixels, so that file format and metadata do not matter.
 """
@@ -6,12 +6,14 @@ Pictures are compared by the SHA-1 of their size and decoded RGB pixels, so that
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -19,13 +21,22 @@ from PIL import Image
 from ..errors import BadInput
 from ..images.decoding import Box, corners, decode_rows
 from ..labels import BP4D_PARTS, DISFA_PARTS
+from ..packs.file_format import least_distinct
 from ..packs.workers import Chunk, OnProgress, check_video_support, chunks, place_of, run
+from ..readers import rafdb
+from ..readers.affectnet import npy_labels
 from ..readers.listing import Check, Listing, first
+from ..readers.picture_sizes import Size, all_of_size
 
 Parts = Sequence[tuple[str, Sequence[str]]]
 
 # Data set -> its published subjects of each part.
 FOLDS: Mapping[str, Parts] = {"bp4d": BP4D_PARTS, "disfa": DISFA_PARTS}
+# Data set -> the beginning of paths -> the published width and height of such pictures, in pixels.
+SIZES: Mapping[str, Mapping[str, Size]] = {
+    "rafdb": {"": rafdb.SIZE},
+    "affectnet": {f"{folder}/": npy_labels.SIZE for folder in npy_labels.FOLDERS.values()},
+}
 _SHOWN = 5
 
 
@@ -35,10 +46,12 @@ class Decoded:
 
     Attributes:
         digests: 20 bytes for each row; None for one that cannot be decoded.
+        sizes: width and height of each row's whole picture; None for one that cannot be decoded.
         bad: the pictures or frames that cannot be decoded, each with the reason, in the order of the rows.
     """
 
     digests: tuple[bytes | None, ...]
+    sizes: tuple[tuple[int, int] | None, ...]
     bad: tuple[str, ...]
 
 
@@ -54,9 +67,9 @@ def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
         BadInput: PyAV is missing, or a worker process was killed.
     """
     check_video_support(listing)
-    found: dict[int, bytes | str] = {}
+    found: dict[int, _Picture | str] = {}
 
-    def update(results: dict[int, bytes | str]) -> None:
+    def update(results: dict[int, _Picture | str]) -> None:
         found.update(results)
         report(len(found), len(listing))
 
@@ -67,14 +80,23 @@ def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
         what = "a worker process was killed, perhaps because memory was full"
         raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
     results = [found[row] for row in range(len(listing))]
-    digests = tuple(result if isinstance(result, bytes) else None for result in results)
-    return Decoded(digests, tuple(result for result in results if isinstance(result, str)))
+    good = [None if isinstance(result, str) else result for result in results]
+    return Decoded(
+        digests=tuple(picture and picture.digest for picture in good),
+        sizes=tuple(picture and picture.size for picture in good),
+        bad=tuple(result for result in results if isinstance(result, str)),
+    )
 
 
-def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, bytes | str]:
-    """The digest of each row of a chunk, or the reason why it cannot be decoded."""
-    results: dict[int, bytes | str] = {}
-    for position, result in decode_rows(root, chunk.path, chunk.frame, chunk.box, _digest_in_box):
+class _Picture(NamedTuple):
+    digest: bytes
+    size: tuple[int, int]
+
+
+def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, _Picture | str]:
+    """Digest and size of each picture of a chunk, or the reason why it cannot be decoded."""
+    results: dict[int, _Picture | str] = {}
+    for position, result in decode_rows(root, chunk.path, chunk.frame, chunk.box, _picture_in_box):
         if isinstance(result, BadInput):
             path = chunk.path[position]
             reason = str(result).removeprefix(f"{root / path}: ")
@@ -84,10 +106,10 @@ def _decode_chunk(root: Path, chunk: Chunk) -> dict[int, bytes | str]:
     return results
 
 
-def _digest_in_box(path: Path, picture: Image.Image, box: Box) -> bytes:
-    """The digest of a whole picture; BadInput if its face box is outside it."""
+def _picture_in_box(path: Path, picture: Image.Image, box: Box) -> _Picture:
+    """Digest and size of a whole picture; BadInput if its face box is outside it."""
     corners(path, picture, box)
-    return picture_digest(*picture.size, picture.tobytes())
+    return _Picture(picture_digest(*picture.size, picture.tobytes()), picture.size)
 
 
 def picture_digest(width: int, height: int, pixels: bytes) -> bytes:
@@ -96,12 +118,34 @@ def picture_digest(width: int, height: int, pixels: bytes) -> bytes:
 
 
 def picture_checks(listing: Listing, decoded: Decoded) -> Iterator[Check]:
-    """The checks that every picture can be decoded and that none is in two parts."""
+    """The checks that every picture can be decoded, has the published size, is distinct, and is in one part only."""
     yield Check.all("pictures that can be decoded", len(listing), decoded.bad)
     parts = listing.part.tolist()
     order = [name for name, _ in FOLDS.get(listing.dataset, ())] or list(dict.fromkeys(parts))
     places = list(map(place_of, listing.path.tolist(), listing.frame.tolist()))
+    yield from _sizes(listing, decoded)
+    boxes = [None if math.isnan(box[0]) else tuple(box) for box in listing.box.tolist()]  # of several faces in one
+    yield _distinct(listing.dataset, list(zip(decoded.digests, boxes, strict=True)), places)
     yield from copies(decoded.digests, parts, places, order)
+
+
+def _sizes(listing: Listing, decoded: Decoded) -> Iterator[Check]:
+    """The comparison of the pictures' sizes with the published ones, for sets that have one size."""
+    sizes = dict(zip(listing.path.tolist(), decoded.sizes, strict=True))
+    for start, size in SIZES.get(listing.dataset, {}).items():
+        if chosen := {path: at for path, at in sizes.items() if path.startswith(start)}:
+            yield all_of_size(chosen, size, f" in {start}" if start else "")
+
+
+def _distinct(dataset: str, contents: Sequence[tuple[bytes | None, object]], places: Sequence[str]) -> Check:
+    """The check that most pictures, or faces of one picture, are no copies of another."""
+    rows: dict[tuple[bytes | None, object], int] = {}
+    copied = ""
+    for row, content in enumerate(contents):
+        if content[0] is not None and rows.setdefault(content, row) != row:
+            copied = copied or f"{places[row]} is {places[rows[content]]}"
+    usable = sum(digest is not None for digest, _ in contents)
+    return Check.most("distinct pictures", usable, least_distinct(dataset), len(rows), copied)
 
 
 def copies(
@@ -138,7 +182,12 @@ def copies(
 
 
 def subject_checks(listing: Listing) -> Iterator[Check]:
-    """The comparison of subjects with the published parts, if there are such lists; and that no subject is in two."""
+    """The comparison of subjects with the published parts, if there are such lists; and that no subject is in two.
+
+    None for sets whose subjects are not known, where every row is its own group.
+    """
+    if listing.dataset not in FOLDS and len(set(listing.group.tolist())) == len(listing):
+        return
     parts: dict[str, set[str]] = {}
     for subject, part in zip(listing.group.tolist(), listing.part.tolist(), strict=True):
         parts.setdefault(part, set()).add(subject)

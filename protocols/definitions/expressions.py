@@ -118,7 +118,7 @@ RAFDB_TRUE = _rafdb(
 RAFDB_PAIR = _rafdb("pair", "pair flip", "exactly round(rate x n) rows of each class go to the next class in order")
 
 
-def _rafdb_list(level: str, file: str) -> Protocol:
+def _rafdb_list(level: str, file: str, papers: str) -> Protocol:
     """RAF-DB with the labels of a list published by other authors."""
     return replace(
         RAFDB_SYM,
@@ -128,16 +128,24 @@ def _rafdb_list(level: str, file: str) -> Protocol:
         options=(("side", "100"), ("list", file)),
         title=f"RAF-DB with the noisy labels of {file.rpartition('/')[2]}",
         about=(
-            ("training", f"the basic set's training part with the labels of rafdb/{file}"),
+            ("training", f"the basic set's training part with the labels of rafdb/{file}, or of rafdb/basic/"),
             *RAFDB_SYM.about[1:4],
             ("noise", "drawn by the author of the list; its realised rate is in the record"),
             ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
-            ("papers", "the lists published by the authors of SCN"),
+            ("papers", papers),
         ),
     )
 
 
-RAFDB_LISTS = tuple(_rafdb_list(level, f"EmoLabel/{level}noise_train.txt") for level in ("0.1", "0.2", "0.3"))
+_SCN = "the lists published by the authors of SCN"
+_RESUP = (
+    "the lists published by the authors of ReSup (purpleleaves007/FERDenoise, RAFlabel/); they also change labels of "
+    "test pictures, which are not used: tests have the owners' labels"
+)
+RAFDB_LISTS = (
+    *(_rafdb_list(level, f"EmoLabel/{level}noise_train.txt", _SCN) for level in ("0.1", "0.2", "0.3")),
+    *(_rafdb_list(level, f"EmoLabel/{level}noise_train1.txt", _RESUP) for level in ("0.4", "0.5")),
+)
 
 _AFFECTNET_ABOUT: Sources = (
     ("training", "the manually annotated part's training set, labels changed to another class at the level's rate"),

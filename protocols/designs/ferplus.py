@@ -11,7 +11,7 @@ from ..base import Profile, Protocol
 from ..errors import BadInput
 from ..images.image_pool import copies_of, first_of_copies
 from ..readers.fer2013 import FerPlus, majority, read, to_ferplus
-from ..readers.openface import auxiliary_of
+from ..readers.openface import auxiliary_of_ferplus
 from ..rows import Array, Origin, Rows, Source, rows
 from .splits import Splits, cell, generated
 
@@ -47,7 +47,7 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
     everything = replace(rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str))
     copy = ~training & copies_of(everything.images, everything.images[training])
     everything = replace(everything, copy=copy)
-    auxiliary = auxiliary_of(data_root, "ferplus", [f"fer{row:07d}.png" for row in data.row.tolist()])
+    auxiliary = auxiliary_of_ferplus(data_root, data)
     everything = replace(everything, aux=auxiliary.labels)
     by_row = _votes_by_row(data, classes) if protocol.noise == "votes" else None
     has_reference = reference >= 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def open_for(protocol: Protocol, dataset: str, data_root: Path, *, partial: bool
         align = " --align" if dataset in RAW else ""
         raise BadInput(
             f"{protocol.name} reads {folder}, which does not exist yet: "
-            f"fernoise-bench data prepare {dataset} --side {side}{align} --data-root {data_root}"
+            f"fernoise-bench data prepare {dataset} --side {side}{align} --data-root {shlex.quote(str(data_root))}"
         )
     pack = open_pack(folder)
     if pack.partial and not partial:

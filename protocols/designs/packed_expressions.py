@@ -14,7 +14,7 @@ from ..images.image_pool import of_pool
 from ..packs.prepare import Pack
 from ..readers.listing import Listing
 from ..readers.openface import auxiliary_of
-from ..readers.rafdb_noise_lists import NoisyList, read_noisy_list
+from ..readers.rafdb_noise_lists import NoisyList, find_noisy_list, read_noisy_list
 from ..rows import Array, Rows, Source, rows
 from .pack_access import open_for, row_digests
 from .splits import Splits, cell, generated
@@ -40,7 +40,8 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     test = everything.take(known & (part == (protocol.option("test") or "test")))
     if file := protocol.option("list"):
         listing = listing_of(dataset, data_root)
-        train = train.with_given(_by_path(read_noisy_list(place / file, listing), listing, pack, train))
+        listed = read_noisy_list(find_noisy_list(place, file), listing)
+        train = train.with_given(_by_path(listed, listing, pack, train))
     if protocol.option("train") == "automatic":  # no reference labels for the automatic ones
         train = replace(train, reference=np.full(len(train), -1))
     order = np.random.default_rng(protocol.noise_seed).permutation(len(train))

@@ -7,6 +7,7 @@ averages when it reduces; a picture of the right size keeps its pixels.
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 import zlib
@@ -17,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import BadInput
 from ..files import Array
@@ -32,35 +34,41 @@ Make = Callable[[Path, Image.Image, Box], T]
 """A function of a decoded RGB picture and its face box; the path is for error messages (BadInput)."""
 
 # Only these formats, since Pillow decodes some others with external programs.
-_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
 _MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 # The exceptions that decoders raise for damaged files.
-_DAMAGED = (
+DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError, MemoryError,
     RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 _REMEDY = "unpack or fetch the file again"
+_LARGEST_FILE = 5 * LARGEST  # bytes: four channels without compression, and room for metadata
+# Each scan of a JPEG goes over the whole picture: at most the work of the largest picture in the usual ten scans.
+_MOST_SCANNED = 10 * LARGEST
+_LEAST_SCANNED = 1 << 16  # pixels: a scan of fewer costs as much
+_START_OF_SCAN = b"\xff\xda"
+_SIXTEEN_BITS = re.compile(r";16[BLN]")  # in Pillow's names of pixel layouts, which it reduces to 8 bits in colour
 
 
 def load(path: Path, make: Make[T], box: Box = None) -> T:
     """Decodes a picture (JPEG, PNG, BMP, GIF, TIFF or WebP, with any extension) and applies `make` to it.
 
     Raises:
-        BadInput: the picture is missing, damaged or truncated, has no pixels, more than LARGEST pixels or not 8 bits
-            per channel, or as raised by `make`.
+        BadInput: the picture is missing, damaged or truncated, has no pixels, more than LARGEST pixels, a JPEG of more
+            scans than could be decoded in seconds, or not 8 bits per channel, or as raised by `make`.
     """
     try:
         with warnings.catch_warnings():
             # Pillow warns about unusual metadata, and about sizes that are checked below.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 _check(path, picture)
                 decoded = picture.convert("RGB")
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise BadInput(f"{path}: {_reason(path, error)}; {_REMEDY}") from error
     return make(path, decoded, box)
 
@@ -148,8 +156,37 @@ def _check(path: Path, picture: Image.Image) -> None:
         raise BadInput(f"{path}: a picture of {width} x {height} pixels; {_REMEDY}")
     if width * height > LARGEST:
         raise _too_large(path, f" of {width:,} x {height:,}")
-    if picture.mode not in _MODES:
-        raise BadInput(f"{path}: pixels of mode {picture.mode}; save the picture with 8 bits per channel")
+    if picture.mode not in _MODES or _has_sixteen_bits(picture):
+        depth = " with 16 bits per channel" * (picture.mode in _MODES)
+        raise BadInput(f"{path}: pixels of mode {picture.mode}{depth}; save the picture with 8 bits per channel")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise BadInput(f"{path}: a file of more than {_LARGEST_FILE:,} bytes; save the picture again without metadata")
+    if isinstance(picture, JpegImageFile):
+        _check_scans(path, width * height)
+
+
+def _has_sixteen_bits(picture: Image.Image) -> bool:
+    """Whether the file has 16 bits per channel, where Pillow decodes it with 8."""
+    layouts = (args if isinstance(args, str) else args[0] for *_, args in getattr(picture, "tile", ()) if args)
+    return any(_SIXTEEN_BITS.search(str(layout)) for layout in layouts)
+
+
+def _check_scans(path: Path, pixels: int) -> None:
+    scans = count_scans(path.read_bytes())
+    if scans * max(pixels, _LEAST_SCANNED) > _MOST_SCANNED:
+        what = f"a JPEG of {pixels:,} pixels in {scans:,} scans, which take too long to decode"
+        raise BadInput(f"{path}: {what}; save the picture again")
+
+
+def count_scans(content: bytes) -> int:
+    """How many scans a JPEG has.
+
+    A scan begins with two bytes that occur in no compressed data, but in metadata, whose thumbnails have scans too.
+    """
+    at = 2
+    while content[at : at + 1] == b"\xff" and content[at : at + 2] != _START_OF_SCAN:
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return content.count(_START_OF_SCAN, at)
 
 
 def _too_large(path: Path, size: str = "") -> BadInput:

@@ -181,14 +181,14 @@ def _finish(job: DecodeJob, listing: Listing, bad: dict[int, str]) -> None:
     if bad:
         _close_gaps(folder, kept, start, size)
     table = {name: getattr(listing, name)[kept] for name in COLUMNS}
-    pixels = file_format.pixel_digest(folder / FACES, start, len(kept) * size)
+    pixels, distinct = file_format.digest_and_distinct(folder / FACES, start, len(kept), size)
     write_arrays(folder / TABLE, table)
     if bad:
         _shorten(folder / FACES, start, (len(kept), side, side, 3))
     description = {
         "format": FORMAT, "plan": _plan(listing, side, job.align), "dataset": listing.dataset, "layout": listing.layout,
         "side": side, "names": listing.names, "table": table_digest(table), "pixels": pixels,
-        "crop": _crop(listing, job.align),
+        "crop": _crop(listing, job.align), "distinct": distinct,
         "checks": [asdict(check) for check in listing.checks],
         "skipped": [f"{place_of(str(listing.path[row]), int(listing.frame[row]))}: {why}" for row, why in bad.items()],
     }  # fmt: skip

@@ -4,7 +4,9 @@ Layouts (the first one found on disk, or the one set in `fernoise.toml`):
 
 - labels `F001_T1.csv` in `AUCoding/AU_OCC/`, in `AUCoding/AUCoding/` (FERA 2015) or in `AUCoding/` itself: in the
   header the first cell stands for the frame number, and the others name action units by number ("1", "01", "AU 1"),
-  so that with the plain header 0 to 99 column k is action unit k. 0 is absent, 1 present, 9 unknown.
+  so that with the plain header 0 to 99 column k is action unit k. 0 is absent, 1 present, 9 unknown; so is a cell
+  without a number ("nan"). A column of row numbers that pandas wrote in front, named "", "index" or "Unnamed: 0", is
+  left out.
 - pictures `F001/T1/2440.jpg` in `Sequences/`, in `Sequences(2D+3D)/` or in the data set's folder itself, the number
   with any number of leading zeros.
 
@@ -34,6 +36,7 @@ from .bp4d_coded_frames import SPANS
 from .clips import Clip, listing_of, numbered_pictures
 from .folders import files_of
 from .listing import Check, Listing, absent, first, read_choices
+from .look_around import Signs, first_picture
 from .text_lines import Line, read_lines, shown
 
 HOME = "Binghamton University, www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html (BP4D-Spontaneous)"
@@ -42,9 +45,13 @@ PICTURE_FOLDERS = ("Sequences", "Sequences(2D+3D)", ".")
 
 _FETCH = f"unpack the label files again, or ask for them at {HOME}"
 _LABEL_FILE = re.compile(r"([FM][0-9]+)_(T[0-9]+)\.csv", re.IGNORECASE)
-_AU = re.compile(r"(?:AU)? *0*([0-9]+)", re.IGNORECASE)
-_VALUES = {"0": -1, "1": 1, "9": 0}
+_AU = re.compile(r"(?:AU)? *0*([0-9]{1,2})", re.IGNORECASE)
+_ROW_NUMBERS = re.compile(r"|index|Unnamed: [0-9.]+", re.IGNORECASE)
+# pandas writes whole numbers with a decimal where a column lacks some.
+_VALUES = {"0": -1, "1": 1, "9": 0, "0.0": -1, "1.0": 1, "9.0": 0}
 _PART = {subject: part for part, subjects in BP4D_PARTS for subject in subjects}
+_SIGNS = Signs(("AUCoding",), ("bp4d",))
+_LABEL_FILES = tuple(f"{subject}_T1.csv" for subject in _PART)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class _Sequence:
         subject, task: such as "F001", "T1".
         frames: int64 [n], the coded frames, ascending.
         labels: int8 [n, 12].
+        indexed: whether the label file has a column of row numbers in front.
+        empty: the number of labels without a number, which are unknown.
         folder: the folder of the pictures, relative to the data set's folder.
         pictures: names of the pictures by number.
         offset: difference of picture number and frame number.
@@ -64,6 +73,8 @@ class _Sequence:
     task: str
     frames: Array
     labels: Array
+    indexed: bool
+    empty: int
     folder: str
     pictures: Mapping[int, str]
     offset: int
@@ -114,13 +125,18 @@ def read(root: Path) -> Listing:
     folders = (choices["labels"],) if "labels" in choices else LABEL_FOLDERS
     label_folder, files = next(((f, found) for f in folders if (found := _label_files(root / f))), ("", {}))
     if not files:
-        raise absent("BP4D", root, HOME, f"no label file such as F001_T1.csv in {' or '.join(folders)}")
+        what = f"no label file such as F001_T1.csv in {' or '.join(folders)}"
+        raise absent("BP4D", root, HOME, what, _SIGNS, Signs(_LABEL_FILES, into=folders[-1]))
     picture_folder = _picture_folder(root, choices.get("pictures", ""))
     sequences = [_sequence(root, picture_folder, key, files[key], offset) for key in sorted(files)]
     clips = [sequence.clip() for sequence in sequences]
     if not any(clip.path for clip in clips):
+        one = sequences[0]
         tried = f"{len(files):,} label files, but none of their frames in {picture_folder}/F001/T1 and so on"
-        raise absent("BP4D", root, HOME, f"{tried} with frame_offset = {offset}")
+        tried += f" with frame_offset = {offset}, not even {one.folder}/{int(one.frames[0]) + offset}.jpg"
+        other = first_picture(root, [picture_folder])
+        tried += f"; pictures there have names such as {other}" if other else ""
+        raise absent("BP4D", root, HOME, tried)
     layout = f"{label_folder}, {picture_folder}, frame offset {offset}"
     return listing_of("bp4d", layout, root, BP4D_AUS, clips, tuple(_checks(sequences, label_folder, offset)))
 
@@ -148,44 +164,61 @@ def _picture_folder(root: Path, chosen: str) -> str:
         if any((root / folder / subject).is_dir() for subject in _PART):
             return folder
     tried = f"{chosen}/" if chosen else "Sequences/, Sequences(2D+3D)/ or the folder itself"
-    raise absent("BP4D", root, HOME, f"label files, but no folder of pictures such as F001/T1 in {tried}")
+    what = f"label files, but no folder of pictures such as F001/T1 in {tried}"
+    raise absent("BP4D", root, HOME, what, Signs(tuple(_PART), into=chosen or PICTURE_FOLDERS[0]))
 
 
 def _sequence(root: Path, picture_folder: str, key: tuple[str, str], file: Path, offset: int) -> _Sequence:
     subject, task = key
-    frames, labels = _occurrence(file)
     folder = (Path(picture_folder) / subject / task).as_posix()
-    return _Sequence(subject, task, frames, labels, folder, numbered_pictures(root / folder), offset)
+    return _Sequence(subject, task, *_occurrence(file), folder, numbered_pictures(root / folder), offset)
 
 
-def _occurrence(path: Path) -> tuple[Array, Array]:
-    """The coded frames of a label file in ascending order, int64 [n], and their labels, int8 [n, 12]."""
+def _occurrence(path: Path) -> tuple[Array, Array, bool, int]:
+    """The frames, labels, `indexed` and `empty` of a sequence, from its label file."""
     lines = read_lines(path, _FETCH)
     line = next(lines)
     header = line.fields()
+    frame_column = _frame_column(line, header)
     au_cells = itemgetter(*_columns(line, header))
     found: dict[int, list[int]] = {}
+    empty = 0
     for line in lines:
         cells = line.fields(len(header))
-        frame = cells[0]
+        frame = cells[frame_column]
         if not frame.isdigit() or len(frame) > 9:
             raise line.error(f"frame {shown(frame)} is no frame number")
         if int(frame) in found:
             raise line.error(f"frame {int(frame)} is also coded in an earlier line")
-        try:
-            found[int(frame)] = [_VALUES[cell] for cell in au_cells(cells)]
-        except KeyError as error:
-            au = BP4D_AUS[au_cells(cells).index(error.args[0])]
-            what = f"{au} is {shown(error.args[0])}, not 0 (absent), 1 (present) or 9 (unknown)"
-            raise line.error(what) from error
+        values = [_VALUES.get(cell) for cell in au_cells(cells)]
+        for au, value, cell in zip(BP4D_AUS, values, au_cells(cells), strict=True) if None in values else ():
+            if value is None and not line.no_number(cell):
+                raise line.error(f"{au} is {shown(cell)}, not 0 (absent), 1 (present) or 9 (unknown)")
+        empty += values.count(None)
+        found[int(frame)] = [value or 0 for value in values]
     if not found:
         raise BadInput(f"{line}: a header, but no coded frame after it; {_FETCH}")
+    if 0 in found and _ROW_NUMBERS.fullmatch(header[frame_column]):
+        what = f"the column {shown(header[frame_column])} counts rows from 0, and there is no column of frame numbers"
+        raise BadInput(f"{path}: {what}; {_FETCH}")
     frames = np.array(sorted(found), np.int64)
-    return frames, np.array([found[frame] for frame in frames.tolist()], np.int8)
+    return frames, np.array([found[frame] for frame in frames.tolist()], np.int8), frame_column > 0, empty
+
+
+def _frame_column(line: Line, header: Sequence[str]) -> int:
+    """The column of the frame number: the first, or the one after columns of row numbers that pandas wrote."""
+    aus = (column for column, cell in enumerate(header[1:], 1) if (match := _AU.fullmatch(cell)) and match[1] != "0")
+    last = next(aus, 1) - 1
+    for cell in header[:last]:
+        if not _ROW_NUMBERS.fullmatch(cell):
+            names = ", ".join(map(shown, header[: last + 1]))
+            remedy = f"remove the columns that are not the frame number, or {_FETCH}"
+            raise line.error(f"{last + 1} columns before the first action unit ({names})", remedy)
+    return last
 
 
 def _columns(line: Line, header: Sequence[str]) -> list[int]:
-    """The columns of the twelve action units by name; the first column is the frame number, whatever its name."""
+    """The columns of the twelve action units by name; the first column is none, whatever its name."""
     columns: dict[str, list[int]] = {}
     for column, cell in enumerate(header[1:], 1):
         if match := _AU.fullmatch(cell):
@@ -216,6 +249,10 @@ def _checks(sequences: Sequence[_Sequence], label_folder: str, offset: int) -> I
             sum(n for (subject, _), n in table.items() if subject in subjects) for table in (sizes, found)
         )
         yield Check(f"coded frames, {part}", expected, counted)
+    if indexed := [f"{label_folder}/{one.file}" for one in sequences if one.indexed]:
+        yield Check("label files with row numbers in front, left out", len(indexed), len(indexed), indexed[0])
+    if empty := [f"{label_folder}/{one.file}" for one in sequences if one.empty]:
+        yield Check("labels without a number, unknown", 0, sum(one.empty for one in sequences), empty[0])
     missing = _ends_without_picture(sequences, offset)
     # A neighbouring offset at which no first or last frame lacks its picture is probably the right one.
     better = next((other for other in (offset - 1, offset + 1) if not _ends_without_picture(sequences, other)), None)

@@ -15,8 +15,8 @@ from .folders import files_of
 from .listing import Check, Listing
 from .text_lines import shown
 
-# The number at the end of a name; names with a leading dot are files of file managers.
-_PICTURE = re.compile(r"(?!\.)(?:.*[^0-9])?([0-9]+)\.(?:jpe?g|png|bmp)", re.IGNORECASE)
+# The number at the end of a name.
+_PICTURE = re.compile(r"(?:.*[^0-9])?([0-9]+)\.(?:jpe?g|png|bmp)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """DISFA as it is distributed: videos of 27 subjects, with the intensity of twelve action units in each frame.
 
 Labels are `ActionUnit_Labels/SN001/SN001_au1.txt`, without a header, one line "frame,intensity" per frame. Frames are
-matched by line, not by the written number: line t (from 0) belongs to picture t. An action unit is present from
+matched by line: line t (from 0) belongs to picture t. The written numbers must count from 1 (in some copies from 0) in
+all files of a subject. An action unit is present from
 intensity 2 on. Of the twelve action units the eight of DISFA_AUS are used as labels; all twelve are checked.
 
 Pictures, searched on disk in this order (or as set in `fernoise.toml`):
@@ -13,7 +14,8 @@ Pictures, searched on disk in this order (or as set in `fernoise.toml`):
 - "subjects": extracted frames in `SN001/`.
 
 The number at the end of a picture's name is its frame, counted from the smallest number found in any folder, which must
-be 0 (lists of JAA-Net and ME-GraphAU) or 1 (ffmpeg, OpenFace).
+be 0 (lists of JAA-Net and ME-GraphAU) or 1 (ffmpeg, OpenFace). If it is 1, some subject must have as large a number as
+label lines; otherwise picture 0 may only be missing, and `image_base` must be set.
 
 Settings in `fernoise.toml` beside the data:
 
@@ -43,6 +45,7 @@ from .clips import Clip, listing_of
 from .disfa_media import KINDS, Pictures, find_pictures
 from .folders import files_of, folders_of
 from .listing import Check, Listing, absent, first, read_choices
+from .look_around import Signs, first_picture
 from .text_lines import read_lines, shown
 
 HOME = "mohammadmahoor.com/disfa"
@@ -67,7 +70,7 @@ class _Subject:
     Attributes:
         name: such as "SN001".
         files: the label files, by action unit.
-        intensities: int8 [n, 12], -1 for a missing file.
+        intensities: int8 [n, 12], -1 for a missing file or number.
         numbered_from: the frame number in the first line of each file, by action unit.
     """
 
@@ -101,11 +104,14 @@ def read(root: Path) -> Listing:
     folders = _subject_folders(root / LABELS)
     subjects = [one for name in sorted(folders) if (one := _subject(name, folders[name])).files]
     if not subjects:
-        raise absent("DISFA", root, HOME, f"no label file such as {LABELS}/SN001/SN001_au1.txt")
+        what = f"no label file such as {LABELS}/SN001/SN001_au1.txt"
+        raise absent("DISFA", root, HOME, what, Signs((LABELS,), ("disfa",)))
     sizes = {one.name: len(one.intensities) for one in subjects}
     found = find_pictures(root, sizes, kind, camera, base)
     if found is None:
-        raise absent("DISFA", root, HOME, _without_pictures(root, sizes, kind, camera))
+        videos = tuple(f"{camera.capitalize()}Video{name}_comp.avi" for name in sizes)
+        wanted = Signs(videos, into=f"Videos_{camera.capitalize()}Camera")
+        raise absent("DISFA", root, HOME, _without_pictures(root, sizes, kind, camera), wanted)
     clips = [_clip(one, found, threshold) for one in subjects]
     checks = [*_checks(subjects), *found.checks, Check("intensity from which present", THRESHOLD, threshold)]
     return listing_of("disfa", found.layout, root, DISFA_AUS, clips, checks)
@@ -134,6 +140,7 @@ def _subject(name: str, folder: Path) -> _Subject:
         files[int(match[2])] = folder / file
     read_files = {au: _intensities(files[au]) for au in _CODED if au in files}
     _check_same_length({files[au]: len(values) for au, (_, values) in read_files.items()})
+    _check_same_start({files[au]: start for au, (start, _) in read_files.items()})
     size = max((len(values) for _, values in read_files.values()), default=0)
     columns = [read_files[au][1] if au in files else [-1] * size for au in _CODED]
     numbered_from = {au: start for au, (start, _) in read_files.items()}
@@ -141,21 +148,22 @@ def _subject(name: str, folder: Path) -> _Subject:
 
 
 def _intensities(path: Path) -> tuple[int, list[int]]:
-    """The frame number of the first line, and the intensity of each line."""
+    """The frame number of the first line, and the intensity of each line, -1 for none."""
     start = 0
     values: list[int] = []
     for line in read_lines(path, _FETCH):
-        frame, _, intensity = (word.strip() for word in line.text.partition(b","))
-        if not frame.isdigit() or len(frame) > 9:
+        frame, comma, intensity = (word.strip() for word in line.text.partition(b","))
+        if not comma or not frame.isdigit() or len(frame) > 9:
             raise line.error(f"{shown(line.text.strip())} is no 'frame,intensity'")
-        if intensity not in _INTENSITIES:
+        value = -1 if line.no_number(intensity.decode()) else _INTENSITIES.get(intensity)
+        if value is None:
             raise line.error(f"intensity {shown(intensity)} is none of 0 to 5")
         if not values:
             start = int(frame)
         elif int(frame) != start + len(values):
             before = start + len(values) - 1
             raise line.error(f"frame {int(frame)} after frame {before}, so lines do not follow the pictures")
-        values.append(_INTENSITIES[intensity])
+        values.append(value)
     return start, values
 
 
@@ -165,6 +173,15 @@ def _check_same_length(lengths: Mapping[Path, int]) -> None:
         short, long = min(lengths, key=lambda path: lengths[path]), max(lengths, key=lambda path: lengths[path])
         what = f"the file ends, but {long.name} has {lengths[long]:,} lines and both are of the same frames"
         raise BadInput(f"{short}, line {lengths[short] + 1}: {what}; {_FETCH}")
+
+
+def _check_same_start(starts: Mapping[Path, int]) -> None:
+    """Raises BadInput if the label files of a subject start at different frames, or later than at frame 1."""
+    for path, start in starts.items():
+        other, least = min(starts.items(), key=lambda item: item[1])
+        if start > 1 or start != least:
+            what = f"frame {start}" if start > 1 else f"frame {start}, but {other.name} starts at frame {least}"
+            raise BadInput(f"{path}, line 1: {what}, so lines do not follow the pictures; {_FETCH}")
 
 
 def _clip(subject: _Subject, pictures: Pictures, threshold: int) -> Clip:
@@ -182,7 +199,8 @@ def _without_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: s
         return f'labels, but pictures of the {other} camera only: camera = "{other}" in fernoise.toml takes them'
     side = camera.capitalize()
     tried = f"Videos_{side}Camera/{side}VideoSN001_comp.avi, images/{side}VideoSN001_comp/, img/SN001/ and SN001/"
-    return f"labels, but none of their frames in {tried}"
+    other = first_picture(root)
+    return f"labels, but none of their frames in {tried}" + (f"; pictures there are such as {other}" if other else "")
 
 
 def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
@@ -212,3 +230,12 @@ def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
         if start != 1
     ]
     yield Check.all("label files numbered from 1", files, other)
+    empty = [
+        f"{LABELS}/{one.name}/{one.files[au].name}, line {line + 1}"
+        for one in subjects
+        for column, au in enumerate(_CODED)
+        if au in one.files
+        for line in np.flatnonzero(one.intensities[:, column] < 0).tolist()
+    ]
+    if empty:
+        yield Check.none("intensities without a number, unknown", empty)

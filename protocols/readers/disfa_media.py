@@ -66,7 +66,8 @@ def find_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: str, 
         base: the number of the first extracted frame; None for the smallest number found.
 
     Raises:
-        BadInput: a file that is no AVI video, two pictures of one number, or a smallest number that is neither 0 nor 1.
+        BadInput: a file that is no AVI video, two pictures of one number, or a smallest number that is neither 0 nor 1,
+            or that may be either.
     """
     side = camera.capitalize()
     for one in (kind,) if kind else KINDS:
@@ -117,11 +118,7 @@ def _extracted(root: Path, sizes: Mapping[str, int], kind: str, side: str, base:
     starts = {subject: min(numbers) for subject, numbers in pictures.items() if numbers}
     if not starts:
         return None
-    earliest = min(starts, key=lambda subject: starts[subject])
-    if base is None and starts[earliest] > 1:
-        what = f"the smallest picture number is {starts[earliest]}, so it is unknown whether numbers start at 0 or 1"
-        raise BadInput(f"{root / folders[earliest]}: {what}; write image_base = 0 (or 1) into {root / CHOICES_FILE}")
-    start = starts[earliest] if base is None else base
+    start = _first_number(root, folders, sizes, pictures) if base is None else base
     found, gaps = {}, []
     for subject, size in sizes.items():
         line = [t for t in range(size) if t + start in pictures[subject]]
@@ -137,6 +134,31 @@ def _extracted(root: Path, sizes: Mapping[str, int], kind: str, side: str, base:
     )
     layout = f"{template.format(side=side, subject='SN001')}, {side.lower()} camera, pictures from {start}"
     return Pictures(layout, found, checks)
+
+
+def _first_number(
+    root: Path, folders: Mapping[str, str], sizes: Mapping[str, int], pictures: Mapping[str, Mapping[int, str]]
+) -> int:
+    """The number of the first frame, 0 or 1: the smallest number of all, where the largest ones do not contradict it.
+
+    Raises:
+        BadInput: numbers may start at 0 or at 1, or do so in different subjects.
+    """
+    starts = {subject: min(numbers) for subject, numbers in pictures.items() if numbers}
+    earliest = min(starts, key=lambda subject: starts[subject])
+    # Numbers from 1 end with the number of label lines, numbers from 0 one below it.
+    from_1 = [subject for subject, at in starts.items() if at == 1 and sizes[subject] in pictures[subject]]
+    folder, what = root / folders[earliest], f"the smallest picture number is {starts[earliest]}"
+    if starts[earliest] == 1 and not from_1:
+        ends = f"the largest is {max(pictures[earliest])}, for {sizes[earliest]:,} label lines"
+        what += f" and {ends}, so picture 0 may be missing, or the last one"
+    elif starts[earliest] > 1:
+        what += ", so it is unknown whether numbers start at 0 or 1"
+    elif starts[earliest] == 0 and from_1:
+        what += f", but {folders[from_1[0]]} has pictures 1 to {sizes[from_1[0]]}: number all from 0 or all from 1"
+    else:
+        return starts[earliest]
+    raise BadInput(f"{folder}: {what}; write image_base = 0 (or 1) into {root / CHOICES_FILE}")
 
 
 def _with_picture(sizes: Mapping[str, int], found: Mapping[str, Found], where: str) -> Check:

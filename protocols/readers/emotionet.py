@@ -34,7 +34,8 @@ from ..files import Array
 from ..labels import EMOTIONET_AUS
 from .emotionet_labels import ASK, LabelRows, read_labels
 from .folders import contents
-from .listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
+from .listing import CHOICES_FILE, Allowed, Check, Listing, absent, first, read_choices
+from .look_around import Signs, look_around
 
 MANUAL, AUTOMATIC = "manual", "automatic"
 FILE_2020 = "EmotioNet_FACS_aws_2020_24600.csv"
@@ -43,6 +44,7 @@ ROWS_2020 = 24_600
 ROWS_AUTOMATIC = 950_000
 AUTOMATIC_ROWS = 50_000  # size of the noisy set in ReCoT's protocols
 
+_SIGNS = Signs((FILE_2020, FILE_OLDER), ("emotionet",))
 _DATA_FILE = re.compile(r"dataFile_\d+\.txt", re.IGNORECASE)
 _IMAGE_LIST = re.compile(r"image_list(_.*)?\.csv", re.IGNORECASE)
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"))
@@ -73,7 +75,7 @@ def read(root: Path) -> Listing:
     """
     root = Path(root)
     if not root.is_dir():
-        raise absent("emotionet", root, ASK, f"{FILE_2020}, dataFile_NNNN.txt, pictures")
+        raise absent("emotionet", root, ASK, f"{FILE_2020}, dataFile_NNNN.txt, pictures", _SIGNS)
     allowed: dict[str, Allowed] = {
         "manual": Path,
         "pictures": Path,
@@ -89,7 +91,7 @@ def read(root: Path) -> Listing:
     if not any(parts.values()):
         other = [file for file in found.files if file.lower().endswith(".xlsx")]
         what = f"{root / other[0]} must be saved as CSV" if other else f"no {FILE_2020}, no dataFile_NNNN.txt"
-        raise absent("emotionet", root, ASK, what)
+        raise absent("emotionet", root, ASK, what, _SIGNS)
     checks: list[Check] = []
     rows: dict[str, LabelRows] = {}
     manual: frozenset[str] = frozenset()
@@ -157,7 +159,8 @@ def _row_checks(part: str, files: Sequence[str], rows: LabelRows) -> list[Check]
     count = len(rows.names) + len(rows.incomplete)
     if part == AUTOMATIC:
         enough = f"{ROWS_AUTOMATIC:,} or more"
-        return [Check("automatic rows", enough, enough if count >= ROWS_AUTOMATIC else f"{count:,}")]
+        counted = Check("automatic rows", enough, enough if count >= ROWS_AUTOMATIC else f"{count:,}")
+        return [counted, *([Check.none("automatic rows with an empty AU", rows.incomplete)] if rows.incomplete else [])]
     name = files[0].rpartition("/")[2] if files else "none"
     checks = [Check("manual label file", FILE_2020, name)]
     if name in (FILE_2020, "none"):
@@ -198,8 +201,7 @@ def _listing(
 ) -> Listing:
     names = [name for part in parts for name in rows[part].names]
     if not names:
-        what = f"none of the {len(found.pictures):,} pictures in {root} has the base name of a URL in the label files"
-        raise BadInput(f"{what} (N_0000000001_00003.jpg); renamed pictures have no labels: download them again")
+        raise _without_pictures(root, found, checks)
     paths = [found.pictures[name] for name in names]
     return Listing(
         dataset="emotionet",
@@ -214,6 +216,17 @@ def _listing(
         part=np.repeat(list(parts), [len(rows[part].names) for part in parts]),
         checks=checks,
     )
+
+
+def _without_pictures(root: Path, found: _Found, checks: Sequence[Check]) -> BadInput:
+    """The error for label files without any of their pictures."""
+    what = f"none of the {len(found.pictures):,} pictures in {root} has the base name of a URL in the label files"
+    if not found.pictures and (near := look_around(root, _SIGNS)):
+        return BadInput(f"{what}, but {near}")
+    ours = first(check.where for check in checks if check.what.endswith("pictures on disk") and check.where)
+    theirs = first(found.pictures.values())
+    example = f"{ours} has no picture, {theirs} no row" if ours and theirs else "N_0000000001_00003.jpg"
+    return BadInput(f"{what} ({example}); renamed pictures have no labels: download them again")
 
 
 def _layout(parts: dict[str, list[str]], paths: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ AUS = tuple(int(name.removeprefix("AU")) for name in EMOTIONET_AUS)
 _CODED = 60  # AU columns of a dataFile_NNNN.txt
 _VALUES = {"0": -1, "1": 1, "999": 0}
 _QUOTES_AND_BLANKS = " '\"\t"
-_AU = re.compile(r"au\s*0*(\d+)")
+_AU = re.compile(r"au\s*0*(\d{1,2})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class LabelRows:
         file: int64 [N], index of the row's file in `files`.
         line: int64 [N], line number of the row, from 1 (a header is line 1).
         files: the label files.
-        incomplete: "file, line n" of the rows left out because an AU cell is empty.
+        incomplete: "file, line n" of the rows left out because an AU cell is empty or no number.
     """
 
     names: list[str]
@@ -91,7 +91,7 @@ _Row = tuple[Line, str, tuple[int, ...] | None]
 def _text_rows(path: Path) -> Iterator[_Row]:
     """Line, picture and labels of a dataFile_NNNN.txt: URL, original URL, AU 1 to AU 60, separated by tabs."""
     known: dict[bytes, tuple[int, ...]] = {}
-    for line in read_lines(path, FETCH, _utf8_to_ascii):
+    for line in read_lines(path, FETCH, _utf8_to_ascii, "\t"):
         url, _, rest = line.text.partition(b"\t")
         coded = rest.partition(b"\t")[2]
         values = known.get(coded)
@@ -100,7 +100,11 @@ def _text_rows(path: Path) -> Iterator[_Row]:
             if len(cells) != _CODED:
                 width, expected = line.text.count(b"\t") + 1, f"{_CODED + 2}: URL, original URL, AU 1 to AU {_CODED}"
                 raise line.error(f"{width} tab-separated fields instead of {expected}")
-            values = known[coded] = _values(line, [cells[au - 1] for au in AUS])
+            wanted = [cells[au - 1].strip() for au in AUS]
+            if any(map(line.no_number, wanted)):
+                yield line, "", None
+                continue
+            values = known[coded] = _values(line, wanted)
         yield line, _picture(line, url.decode("ascii")), values
 
 
@@ -115,7 +119,7 @@ def _table_rows(path: Path) -> Iterator[_Row]:
             continue
         fields = line.fields(width)
         cells = [fields[column] for column in columns]
-        yield line, _picture(line, fields[picture]), _values(line, cells) if all(cells) else None
+        yield line, _picture(line, fields[picture]), None if any(map(line.no_number, cells)) else _values(line, cells)
 
 
 def _columns(header: Line) -> tuple[int, list[int]]:

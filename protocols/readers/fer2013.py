@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,20 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from .fer2013_csv import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, read_faces, read_votes
 from .fer2013_folders import FOLDERS, is_first_release, read_folders
+from .look_around import Signs, absence
 
 UNKNOWN = 8
 
 _TABLES = ("fer2013.csv", "icml_face_data.csv")
 _VOTES = "fer2013new.csv"
+_NAMES = ("fer2013", "ferplus", "fer2013plus")  # of the folder elsewhere
+PICTURES, LAST_NUMBER = 35_710, 35_801  # names of FER+, the last of which is fer0035801.png
 _TO_FERPLUS = np.array([4, 5, 6, 1, 3, 2, 0], np.int64)
 # Names of two rows each in fer2013new.csv; copies of the folder form differ in which of the two rows they have.
 _SHARED_NAMES = ("fer0006953.png", "fer0008403.png", "fer0011785.png", "fer0033120.png")
+
+# Two thirds of FER2013's labels agree with FER+'s majority; where the tables have the same order, each block does.
+_AGREEMENT, _BLOCK = 2 / 3, 500
 
 # The published data: rows by usage, and SHA-256 of the parsed arrays (labels, votes and usage as uint8), so that line
 # ends, quotes and column order of the files do not matter. The folder form is sorted by name.
@@ -64,6 +71,11 @@ class FerPlus:
     row: NDArray[np.int64]
     layout: str
 
+    def picture_paths(self) -> list[str]:
+        """FER+'s folder and name of each picture; empty for one without a name."""
+        named = zip(self.usage.tolist(), self.names.tolist(), strict=True)
+        return [f"{FOLDERS[code]}/{name}" if name else "" for code, name in named]
+
     def digest(self) -> str:
         """ "published" for the published tables or folders, else 16 hex digits of the SHA-256 of the content."""
         sums = _content_sums(self)
@@ -90,7 +102,8 @@ def read(root: Path, partial: bool = False) -> FerPlus:
     elif any((root / folder).exists() for folder in FOLDERS):
         data = _from_folders(root)
     else:
-        raise _missing("FER2013 and FER+", f"{_TABLES[0]} (nor {_TABLES[1]}, nor {', '.join(FOLDERS)})", root)
+        what = f"{_TABLES[0]} (nor {_TABLES[1]}, nor {', '.join(FOLDERS)})"
+        raise _missing("FER2013 and FER+", what, root, (*_TABLES, FOLDERS[0], _VOTES))
     if not partial:
         check_published(data, root)
     return data
@@ -142,17 +155,17 @@ def to_ferplus(codes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.where(codes < 0, -1, _TO_FERPLUS[codes])
 
 
-def _missing(dataset: str, files: str, root: Path) -> BadInput:
-    return BadInput(
-        f"{dataset}: no {files} in {root}; ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, "
-        "or run with --synthetic, which needs no data"
+def _missing(dataset: str, files: str, root: Path, marks: tuple[str, ...]) -> BadInput:
+    ask = (
+        f"ask for fer2013.csv at {KAGGLE}, for fer2013new.csv at {FERPLUS_HOME}, or run with --synthetic, which needs "
     )
+    return absence(f"{dataset}: no {files} in {root}", root, f"{ask}no data", Signs(marks, _NAMES))
 
 
 def _from_tables(table: Path, votes_table: Path) -> FerPlus:
     """Reads the CSV layout, whose two tables are joined by row."""
     if not votes_table.exists():
-        raise _missing("FER+", f"{_VOTES} beside {table.name}", table.parent)
+        raise _missing("FER+", f"{_VOTES} beside {table.name}", table.parent, (_VOTES,))
     votes, names, votes_usage = read_votes(votes_table)
     images, labels, usage = read_faces(table)
     if len(images) != len(votes):
@@ -164,7 +177,24 @@ def _from_tables(table: Path, votes_table: Path) -> FerPlus:
         # Line 1 is the header, and there are no empty lines between rows.
         what = f"Usage {USAGES[votes_usage[at]]} here, {USAGES[usage[at]]} in the same line of {table.name}"
         raise BadInput(f"{votes_table}, line {at + 2}: {what}; the files are joined by row: fetch both again")
+    _check_agreement(table, to_ferplus(labels), majority(votes))
     return FerPlus(images, labels, votes, usage, names, np.arange(len(images), dtype=np.int64), table.name)
+
+
+def _check_agreement(table: Path, labels: NDArray[np.int64], winners: NDArray[np.int64]) -> None:
+    """Raises BadInput where labels agree so rarely with the votes joined to them that the rows are of other faces."""
+    for start in range(0, len(labels), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        has_majority = winners[block] < UNKNOWN
+        agree = labels[block][has_majority] == winners[block][has_majority]
+        if not len(agree):
+            continue
+        # Half, or in a small block five standard errors below the published share.
+        error = math.sqrt(_AGREEMENT * (1 - _AGREEMENT) / len(agree))
+        if agree.mean() < min(0.5, _AGREEMENT - 5 * error):
+            lines = f"{table}, lines {start + 2:,} to {start + len(winners[block]) + 1:,}"
+            what = f"{agree.mean():.0%} of the labels agree with FER+'s majority in the same rows, published are 67 %"
+            raise BadInput(f"{lines}: {what}; the tables are joined by row, so both must be in the published order")
 
 
 def _from_folders(root: Path) -> FerPlus:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BadInput
 
+# Files and folders that operating systems and archivers add; names are compared in lower case.
+_CLUTTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir"))
+
 
 def contents(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of the files and of the folders in a folder, sorted, without hidden ones and dead links.
+    """The names of the files and of the folders in a folder, sorted; dead links and hidden names are left out.
+
+    So are the files that operating systems and archivers add, such as Thumbs.db, desktop.ini and __MACOSX.
 
     Raises:
         BadInput: the folder cannot be read.
@@ -18,7 +24,7 @@ def contents(folder: Path) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or entry.name.lower() in _CLUTTER:
                     continue
                 if entry.is_file():
                     files.append(entry.name)
@@ -37,3 +43,15 @@ def files_of(folder: Path) -> list[str]:
 def folders_of(folder: Path) -> list[str]:
     """The folders in a folder as in `contents`; none if the folder does not exist."""
     return contents(folder)[1] if folder.is_dir() else []
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """The files in a folder and in all folders below it as in `contents`, as paths relative to it with slashes.
+
+    Links to folders are not followed.
+    """
+    files, folders = contents(folder)
+    yield from files
+    for name in folders:
+        if not (folder / name).is_symlink():
+            yield from (f"{name}/{path}" for path in files_below(folder / name))

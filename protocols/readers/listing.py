@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import UNREADABLE, BadInput, printable
 from ..files import Array
+from .look_around import Signs, absence
+from .text_lines import shown
 
 Allowed = type | tuple[object, ...]
 CHOICES_FILE = "fernoise.toml"
+_LONGEST_CHOICES = 1 << 13  # bytes
+_LARGEST_CHOICE = 10**9
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,12 @@ class Check:
     def none(cls, what: str, places: Sequence[str]) -> Check:
         """The check that something does not occur, from the places where it does."""
         return cls(what, 0, len(places), first(places))
+
+    @classmethod
+    def most(cls, what: str, total: int, least: float, found: int, where: str = "") -> Check:
+        """The check that something holds for a share of `total` items or more."""
+        enough = f"{100 * least:g} % of {total:,} or more"
+        return cls(what, enough, enough if found >= least * total else f"{found:,}", where)
 
     @classmethod
     def all(cls, what: str, total: int, exceptions: Sequence[str]) -> Check:
@@ -106,30 +116,59 @@ def read_choices(root: Path, known: Mapping[str, Allowed]) -> dict[str, Any]:
     file = root / CHOICES_FILE
     if not file.is_file():
         return {}
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{file}: not a TOML file: {error}".splitlines()[0]) from error
+    found = _choices(file)
     for name, value in found.items():
         if name not in known:
-            raise BadInput(f"{file}: unknown choice '{name}'; known: {', '.join(sorted(known))}")
+            raise BadInput(f"{file}: unknown choice {shown(name)}; known: {', '.join(sorted(known))}")
         allowed = known[name]
         kind = type(allowed[0]) if isinstance(allowed, tuple) else str if allowed is Path else allowed
         if type(value) is not kind:
-            raise BadInput(f"{file}: {name} = {value!r} must be of type {kind.__name__}")
+            raise BadInput(f"{file}: {name} = {_short(value)} must be of type {kind.__name__}")
+        if isinstance(value, int) and abs(value) > _LARGEST_CHOICE:
+            raise BadInput(f"{file}: {name} = {_short(value)} must be at most {_LARGEST_CHOICE:,}")
         if isinstance(allowed, tuple) and value not in allowed:
-            raise BadInput(f"{file}: {name} = {value!r} must be one of {', '.join(map(repr, allowed))}")
+            raise BadInput(f"{file}: {name} = {_short(value)} must be one of {', '.join(map(repr, allowed))}")
         if allowed is Path:
             path = Path(str(value))
             if path.is_absolute() or ".." in path.parts or not (root / path).exists():
-                raise BadInput(f"{file}: {name} = {value!r} is not in {root}; write a path relative to that folder")
+                raise BadInput(
+                    f"{file}: {name} = {_short(value)} is not in {root}; write a path relative to that folder"
+                )
             found[name] = path.as_posix()
     return found
 
 
-def absent(dataset: str, root: Path, ask: str, what: str) -> BadInput:
-    """The error for a missing data set: its name, where it was looked for, where to ask for it, and `--synthetic`."""
-    return BadInput(
-        f"{dataset}: nothing usable in {root} ({what}); ask for it at {ask}, or run protocols on generated "
-        "faces, with --synthetic"
-    )
+def _choices(file: Path) -> dict[str, Any]:
+    """The content of a choices file; its size is limited since reading TOML can take time quadratic in it."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_LONGEST_CHOICES + 1)
+        if len(content) > _LONGEST_CHOICES:
+            raise ValueError(f"more than {_LONGEST_CHOICES:,} bytes")
+        return tomllib.loads(content.decode())
+    except UNREADABLE as error:
+        why = printable(str(error))[:200] or type(error).__name__
+        raise BadInput(f"{file}: not a TOML file of choices ({why}); correct it, or remove it") from error
+
+
+def _short(value: object) -> str:
+    """A value as TOML's reader found it, at most 60 letters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def absent(dataset: str, root: Path, ask: str, what: str, *wanted: Signs) -> BadInput:
+    """The error for a missing data set: its name, where it was looked for, and how to go on.
+
+    Args:
+        dataset: its name in the message.
+        root: its folder.
+        ask: where to ask for it.
+        what: what was looked for, or what is missing.
+        wanted: by what that is known, if it lies elsewhere.
+    """
+    go_on = f"ask for it at {ask}, or run protocols on generated faces, with --synthetic"
+    return absence(f"{dataset}: nothing usable in {root} ({what})", root, go_on, *wanted)

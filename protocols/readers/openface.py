@@ -4,11 +4,13 @@ Read from `openface/`, for a data set `<dataset>`:
 - `<dataset>.csv` with a column of file names: rows are matched by name, with any extension, and by as many of its
   folders as agree, so that paths of another machine can be used;
 - `<dataset>.csv` without file names: rows in the order of `frame` (FeatureExtraction) or of the file (FaceLandmarkImg)
-  are matched with the pictures sorted by path; their numbers must be equal;
+  are matched with the pictures sorted by name; their numbers must be equal, and the pictures must lie in one folder,
+  since the order of several folders is unknown;
 - `<dataset>/` with one CSV per picture and of the same name (FaceLandmarkImg -fdir), in any folder below.
 
-Labels are the presence columns AUxx_c. Rows with success 0 or confidence 0 have meaningless values and are unknown. If
-a picture has several faces, the one of highest confidence is used (the first of equals).
+Labels are the presence columns AUxx_c. Rows with success 0 or confidence 0 have meaningless values and are unknown, and
+so is a value that is no number (nan, -nan(ind), inf, an empty cell). If a picture has several faces, the one of highest
+confidence is used (the first of equals). Pictures of FER+ have the names that fer2013new.csv gives them.
 
 Settings in `fernoise.toml` in `openface/`:
     file_column = "picture"   the column of file names, if it is not file, filename, file_name, name, image, image_name,
@@ -20,17 +22,20 @@ Settings in `fernoise.toml` in `openface/`:
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
+from .fer2013 import LAST_NUMBER, PICTURES, FerPlus
+from .folders import files_below
 from .listing import Allowed, Check, Listing, absent, first, read_choices
+from .look_around import Signs
 from .openface_csv import AGAIN, AUS, Choices, Face, Reader
 from .text_lines import shown
 
@@ -39,6 +44,7 @@ NAMES = tuple(f"AU{au}" for au in AUS)
 
 _COUNTS = "17 + 18"
 _EXTENSION = re.compile(r"\.(jpe?g|png|bmp|tiff?|csv)$", re.IGNORECASE)
+_FERPLUS_NAME = re.compile(r"(?:^|[/\\])fer(\d{7})(?:\.\w+)?$", re.IGNORECASE)
 _NONE, _AMBIGUOUS = -1, -2
 # With a smaller share of matched pictures and more unmatched than matched rows, the names are probably of other files.
 _LEAST_MATCHED = 0.1
@@ -51,14 +57,16 @@ class Auxiliary:
     Attributes:
         names: the 18 AUs, in column order.
         labels: int8 [N, 18] in {-1, 0, +1}, 0 unknown.
-        layout: which of the layouts was found.
+        layout: which of the layouts was found, and the program of OpenFace that wrote it, where the columns tell.
         checks: the comparison of expected and found rows and columns.
+        unlisted: the file names of rows that belong to no picture, each with its "file, line n".
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.int8]
     layout: str
     checks: tuple[Check, ...]
+    unlisted: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(root: Path, listing: Listing) -> Auxiliary:
@@ -68,10 +76,32 @@ def read(root: Path, listing: Listing) -> Auxiliary:
 
 def auxiliary_of(data_root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     """As `read_for`; without columns if the data root has no OpenFace output for the data set."""
-    root = Path(data_root) / "openface"
-    if not (root / f"{dataset}.csv").is_file() and not (root / dataset).is_dir():
+    if not has_output(data_root, dataset):
         return Auxiliary((), np.zeros((len(paths), 0), np.int8), "", ())
-    return read_for(root, dataset, paths)
+    return read_for(Path(data_root) / "openface", dataset, paths)
+
+
+def has_output(data_root: Path, dataset: str) -> bool:
+    """Whether the data root has OpenFace output for a data set."""
+    root = Path(data_root) / "openface"
+    return (root / f"{dataset}.csv").is_file() or (root / dataset).is_dir()
+
+
+def auxiliary_of_ferplus(data_root: Path, faces: FerPlus) -> Auxiliary:
+    """As `auxiliary_of`, for FER+, whose pictures have the names in fer2013new.csv.
+
+    Raises:
+        BadInput: as `read_for`; or a name that FER+ gives to no picture, as in a table named by rows of fer2013.csv.
+    """
+    found = auxiliary_of(data_root, "ferplus", faces.picture_paths())
+    known = set(faces.names.tolist())
+    whole = f"fer{LAST_NUMBER:07d}.png" in known and len(known) >= PICTURES
+    for name, place in found.unlisted.items():
+        match = _FERPLUS_NAME.search(name)
+        if match and f"fer{match[1]}.png" not in known and (whole or int(match[1]) > LAST_NUMBER):
+            what = f"{shown(name)} is the name of no picture of FER+, so these rows may be numbered like fer2013.csv's"
+            raise BadInput(f"{place}: {what}; name each by the column 'Image name' of fer2013new.csv")
+    return found
 
 
 def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
@@ -80,13 +110,17 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     Args:
         root: the `openface` folder under the data root.
         dataset: the data set's folder name.
-        paths: the pictures, N paths with slashes; an empty one is a picture without a name.
+        paths: the pictures, N paths with slashes; an empty one, or one that is listed twice, is a picture without a
+            name of its own, whose labels are unknown.
 
     Raises:
         BadInput: no output for this data set, a damaged file, a missing column, an invalid value, two rows for one
-            picture, rows with the name of several pictures, or a number of rows that differs from that of pictures.
+            picture, rows with the name of several pictures; without file names, pictures in several folders or
+            another number of rows than of pictures.
     """
     root = Path(root)
+    pictures = Counter(paths)
+    paths = [path if pictures[path] == 1 else "" for path in paths]
     kinds = ("presence", "intensity")
     allowed: dict[str, Allowed] = {"file_column": str, "labels": kinds, "threshold": float, "confidence": float}
     reader = Reader(Choices(**read_choices(root, allowed)))
@@ -96,44 +130,57 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     else:
         source, faces = folder, [face for path, name in _files(folder) for face in reader.faces(path, name)]
     if not reader.headers:
-        raise absent("openface", root, ASK, f"no {table.name}, no folder {folder.name} with one CSV per picture")
+        what = f"no {table.name}, no folder {folder.name} with one CSV per picture"
+        raise absent("openface", root, ASK, what, Signs((table.name,), ("openface",)))
     named = source == folder or any(face.picture for face in faces)
     rows = _by_name(source, faces, dataset, paths) if named else _by_order(table, faces, dataset, paths)
     chosen, further = _one_per_picture(faces, rows)
     labels = np.zeros((len(paths), len(AUS)), np.int8)
     labels[list(chosen)] = [face.labels for face in chosen.values()]
     layout = f"{table.name}, {'by file name' if named else 'in file-name order'}"
+    layout = layout if source == table else f"{folder.name}/, one file per picture"
+    tools = sorted({columns.tool for columns in reader.headers.values() if columns.tool})
     return Auxiliary(
         names=NAMES,
         labels=labels,
-        layout=layout if source == table else f"{folder.name}/, one file per picture",
+        layout=", ".join([layout, *tools]),
         checks=_checks(reader, faces, rows, paths, set(chosen), further),
+        unlisted={face.picture: face.place for face, row in zip(faces, rows, strict=True) if row == _NONE},
     )
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
     """The CSV files below a folder, sorted, each with its path relative to the folder."""
-    found = [Path(here, name) for here, _, names in os.walk(folder) for name in names if name[0] != "."]
-    for path in sorted(path for path in found if path.suffix.lower() == ".csv"):
-        yield path, path.relative_to(folder).as_posix()
+    for name in sorted(files_below(folder)) if folder.is_dir() else ():
+        if name.lower().endswith(".csv"):
+            yield folder / name, name
 
 
 def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
-    """The picture of each face, by name; -1 for a face of no listed picture."""
+    """The picture of each face, by name; -1 for a face of no listed picture, or without a name.
+
+    Folders of another machine do not matter, but a folder of the data set does: val/7.png is not train/7.png.
+    """
     rows: dict[str, int] = {}
     for row, path in enumerate(paths):
-        for ending in _endings(path):
+        for ending in _endings(path) if path else ():
             rows[ending] = _AMBIGUOUS if ending in rows else row
+    folders = {path[:at] for path in paths for at, letter in enumerate(path) if letter == "/"}
     found = []
     for face in faces:
-        row = next((rows[ending] for ending in _endings(face.picture) if ending in rows), _NONE)
+        ending = next((ending for ending in _endings(face.picture) if ending in rows), "")
+        row = rows[ending] if ending else _NONE
+        if row >= 0 and _is_elsewhere(ending, paths[row], face.picture, folders):
+            row = _NONE
         if row == _AMBIGUOUS:
             what = f"several pictures of {dataset} are called {shown(face.picture)}"
             raise BadInput(f"{face.place}: {what}; write their folders before the file names")
         found.append(row)
     matched, unmatched = len(set(found) - {_NONE}), found.count(_NONE)
     if not matched:
-        example = f", not even {shown(faces[0].picture)}" if faces else ""
+        example = (
+            f", not even {shown(faces[0].picture)}; its pictures are named such as {shown(paths[0])}" if faces else ""
+        )
         raise BadInput(f"{source}: no row is of a picture of {dataset}{example}; {AGAIN}")
     if unmatched > matched and matched < _LEAST_MATCHED * len(paths):
         example = shown(faces[found.index(_NONE)].picture)
@@ -148,8 +195,21 @@ def _endings(path: str) -> Iterator[str]:
     return ("/".join(parts[start:]) for start in range(len(parts)))
 
 
+def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str]) -> bool:
+    """Whether the folder before the common ending of a picture's path and a file name is a sibling of the path's."""
+    depth = ending.count("/") + 1
+    own, other = path.split("/")[:-depth], name.replace("\\", "/").split("/")[:-depth]
+    return bool(own and other) and own[-1] != other[-1] and "/".join([*own[:-1], other[-1]]) in folders
+
+
 def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
     """The picture of each face, by order, where rows have no file names."""
+    named = [row for row, path in enumerate(paths) if path]
+    folders = sorted({paths[row].rpartition("/")[0] for row in named})
+    if len(folders) > 1:
+        where = f"{len(folders):,} folders ({folders[0]}, {folders[1]}{', …' if len(folders) > 2 else ''})"
+        what = f"rows without file names, and the pictures of {dataset} lie in {where}, whose order is unknown"
+        raise BadInput(f"{table}: {what}; add a column of file names, or put one CSV per picture into {table.stem}/")
     frames = [face.frame for face in faces]
     if -1 in frames:
         other = next((face for face in faces if face.face != faces[0].face), None)
@@ -162,10 +222,10 @@ def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
     if gap:
         place = faces[frames.index(distinct[gap - 1])].place
         raise BadInput(f"{place}: frame {distinct[gap - 1]} where {gap} should follow; {AGAIN}")
-    if len(distinct) != len(paths):
-        what = f"{len(distinct):,} pictures here, {len(paths):,} in {dataset}, which are matched by order"
+    if len(distinct) != len(named):
+        what = f"{len(distinct):,} pictures here, {len(named):,} in {dataset}, which are matched by order"
         raise BadInput(f"{table}: {what}; {AGAIN}, or add a column of file names")
-    order = sorted(range(len(paths)), key=paths.__getitem__)
+    order = sorted(named, key=paths.__getitem__)
     return [order[frame - 1] for frame in frames]
 
 
@@ -197,11 +257,14 @@ def _checks(
     further: dict[int, Face],
 ) -> tuple[Check, ...]:
     differing = (columns.counts for columns in reader.headers.values() if columns.counts != _COUNTS)
+    without = [path or f"row {row + 1:,}, which has no name of its own" for row, path in enumerate(paths)]
+    without = [name for row, name in enumerate(without) if row not in chosen]
     unmatched = [face.place for face, row in zip(faces, rows, strict=True) if row == _NONE]
     return (
         Check("intensity + presence columns", _COUNTS, first(differing) or _COUNTS),
-        Check.all("pictures with a row", len(paths), [path for row, path in enumerate(paths) if row not in chosen]),
+        Check.all("pictures with a row", len(paths), without),
         Check.none("rows with success 0 or confidence 0", [face.place for face in faces if not face.known]),
+        Check.none("rows with a value that is no number", [face.place for face in faces if face.odd]),
         Check.none("rows of pictures that are not listed", unmatched),
         Check.none("pictures with several faces", [face.place for face in further.values()]),
     )

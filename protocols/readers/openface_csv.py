@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .listing import CHOICES_FILE
-from .text_lines import Line, read_lines, shown
+from .text_lines import Line, decimal_comma, read_lines, shown
 
 AGAIN = "run OpenFace on the pictures again"
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
@@ -34,7 +34,8 @@ class Choices:
 class Columns(NamedTuple):
     """The number of columns, and positions of columns, -1 for one that is missing.
 
-    `counts` has the number of intensity and presence columns.
+    `counts` has the number of intensity and presence columns, `tool` the program of OpenFace that wrote them, where the
+    columns tell.
     """
 
     width: int
@@ -45,6 +46,7 @@ class Columns(NamedTuple):
     confidence: int
     success: int
     counts: str
+    tool: str
 
 
 class Face(NamedTuple):
@@ -52,12 +54,13 @@ class Face(NamedTuple):
 
     Attributes:
         place: "file, line n".
-        picture: the picture's file name, "" if rows have none.
+        picture: the picture's file name, "" if the row has none.
         frame: the frame number, -1 if rows have none.
         face: the name of the face in the picture.
         known: whether OpenFace found the face with enough confidence.
-        confidence: 0 to 1.
-        labels: a label in {-1, 0, +1} for each of AUS.
+        confidence: 0 to 1; 0 if the file has no number there.
+        labels: a label in {-1, 0, +1} for each of AUS; 0 if the file has no number there.
+        odd: whether a number is missing: confidence, success or the value of an AU of a known face.
     """
 
     place: str
@@ -67,6 +70,7 @@ class Face(NamedTuple):
     known: bool
     confidence: float
     labels: tuple[int, ...]
+    odd: bool
 
 
 class Reader:
@@ -108,52 +112,80 @@ class Reader:
             confidence=_position(names, "confidence"),
             success=_position(names, "success"),
             counts=f"{kinds.count('r')} + {kinds.count('c')}",
+            tool=_tool(header, names),
         )
 
     def _face(self, line: Line, fields: list[str], columns: Columns, picture: str) -> Face:
-        confidence = 1.0
+        confidence: float | None = 1.0
         if columns.confidence >= 0:
             confidence = _number(line, "confidence", fields[columns.confidence], 1.0)
-        success = _integer(line, "success", fields[columns.success], 0, 1) if columns.success >= 0 else 1
-        known = success == 1 and confidence > self.choices.confidence
-        if columns.file >= 0 and not fields[columns.file]:
-            raise line.error("no file name")
+        success: int | None = 1
+        if columns.success >= 0:
+            success = _whole(line, "success", fields[columns.success])
+        known = success == 1 and confidence is not None and confidence > self.choices.confidence
+        values = self._values(line, fields, columns) if known else _UNKNOWN
         return Face(
             place=str(line),
             picture=picture or (fields[columns.file] if columns.file >= 0 else ""),
             frame=_integer(line, "frame", fields[columns.frame], 1) if columns.frame >= 0 else -1,
             face=fields[columns.face] if columns.face >= 0 else "",
             known=known,
-            confidence=confidence,
-            labels=self._labels(line, fields, columns) if known else _UNKNOWN,
+            confidence=confidence or 0.0,
+            labels=tuple(value or 0 for value in values),
+            odd=None in (confidence, success, *values),
         )
 
-    def _labels(self, line: Line, fields: list[str], columns: Columns) -> tuple[int, ...]:
+    def _values(self, line: Line, fields: list[str], columns: Columns) -> tuple[int | None, ...]:
+        """The label of each AU; 0 for one without a column, None for a cell that has no number."""
         pairs = list(zip(AUS, columns.aus, strict=True))
         if self.choices.labels == "presence":
-            return tuple(2 * _integer(line, f"AU{au:02d}_c", fields[column], 0, 1) - 1 for au, column in pairs)
+            return tuple(_signed(_whole(line, f"AU{au:02d}_c", fields[column]), 1) for au, column in pairs)
         threshold = self.choices.threshold
         return tuple(
-            0 if column < 0 else 1 if _number(line, f"AU{au:02d}_r", fields[column], _LARGEST) >= threshold else -1
+            0 if column < 0 else _signed(_number(line, f"AU{au:02d}_r", fields[column], _LARGEST), threshold)
             for au, column in pairs
         )
 
 
-def _number(line: Line, name: str, text: str, high: float) -> float:
-    """A number from 0 to `high`."""
+def _tool(header: Line, names: Sequence[str]) -> str:
+    """The program that wrote the columns, and its version: up to 2.0 it wrote a blank after each comma."""
+    sequence = {"frame", "timestamp", "success"}.intersection(names)
+    tool = "FeatureExtraction" if sequence else "FaceLandmarkImg" if "face" in names else ""
+    return f"{tool} 2.0 or older" if tool and b", AU" in header.text else tool
+
+
+def _signed(value: float | None, threshold: float) -> int | None:
+    return None if value is None else 1 if value >= threshold else -1
+
+
+def _number(line: Line, name: str, text: str, high: float) -> float | None:
+    """A number from 0 to `high`; None for a cell that has no number."""
+    if line.no_number(text):
+        return None
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= high:
-        raise line.error(f"{name} is {shown(text)}, not a number from 0 to {high:g}")
+        raise line.error(f"{name} is {shown(text)}, not a number from 0 to {high:g}{decimal_comma(text)}")
     return value
+
+
+def _whole(line: Line, name: str, text: str) -> int | None:
+    """0 or 1; None for a cell that has no number."""
+    return None if line.no_number(text) else _integer(line, name, text, 0, 1)
 
 
 def _integer(line: Line, name: str, text: str, low: int, high: int | None = None) -> int:
     """An integer from `low` to `high`, which versions of OpenFace write as 1, 1.0 or 1.00."""
     digits, _, rest = text.partition(".")
-    if not digits.isdecimal() or rest.strip("0") or int(digits) < low or (high is not None and int(digits) > high):
+    if (
+        not digits.isdecimal()
+        or len(digits) > 9
+        or rest.strip("0")
+        or int(digits) < low
+        or (high is not None and int(digits) > high)
+    ):
         allowed = f"{low} or {high}" if high is not None else f"a whole number from {low}"
         raise line.error(f"{name} is {shown(text)}, not {allowed}")
     return int(digits)

@@ -11,8 +11,9 @@ Layouts, recognised by the content of the folder (or of `basic/`, `raf-basic/` o
 | kaggle | train_labels.csv, test_labels.csv (image,label) and folders | train/1..7/*_aligned.jpg, test/1..7 |
 | class-folders | train/1..7 and test/1..7 or valid/1..7 | the same |
 
-Codes are 1 to 7 in all layouts: surprise, fear, disgust, happiness, sadness, anger, neutral; here 0 to 6. Lists with
-other codes come from other authors and are read by `rafdb_noise_lists.read_noisy_list`.
+The list may also be named list_partition_label.txt. Codes are 1 to 7 in all layouts: surprise, fear, disgust,
+happiness, sadness, anger, neutral; here 0 to 6. Lists with other codes come from other authors and are read by
+`rafdb_noise_lists.read_noisy_list`.
 
 Settings in fernoise.toml: `layout`, "list", "two-lists" or "folders", by default the first of these that is found;
 `images`, the folder with the pictures of a list, by default the first of Image/aligned, aligned, images, Image and the
@@ -25,6 +26,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -33,27 +35,33 @@ from ..errors import BadInput
 from ..files import Array
 from ..labels import RAFDB_CLASSES
 from .folders import contents
-from .listing import CHOICES_FILE, Check, Listing, absent, first, read_choices
-from .rafdb_noise_lists import NoisyList, read_noisy_list
+from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
+from .look_around import Signs, first_picture
+from .picture_sizes import sampled_sizes
+from .rafdb_noise_lists import BASES, NoisyList, read_noisy_list
 from .text_lines import Line, read_lines, read_table, shown
 
 __all__ = ["NoisyList", "read", "read_noisy_list"]
 
+SIZE = 100, 100
+"""Width and height of the aligned pictures."""
 ASK = "whdeng.cn/RAF/model1.html"
 
 _WORD = {"train": "training", "test": "test"}
 _COUNTS = {"train": (1290, 281, 717, 4772, 1982, 705, 2524), "test": (329, 74, 160, 1185, 478, 162, 680)}
 _LAYOUTS = ("list", "two-lists", "folders")
-_LIST = "list_patition_label.txt"
-_TWO_LISTS = {"train": "train_label.txt", "test": "test_label.txt"}
+# The owners' name, and as others spell it.
+_LIST = ("list_patition_label.txt", "list_partition_label.txt")
+_TWO_LISTS: dict[str, tuple[str, ...]] = {"train": ("train_label.txt",), "test": ("test_label.txt",)}
 _TABLES = {"train": "train_labels.csv", "test": "test_labels.csv"}
 _IMAGES = ("Image/aligned", "aligned", "images", "Image", ".")
 # Parts whose pictures a folder may contain: "valid" is the test part in some copies, in others split from training.
 _FOLDERS = {"train": ("train",), "valid": ("train", "test"), "test": ("test",)}
-_OWN_FILES = (CHOICES_FILE, _LIST, *_TWO_LISTS.values())
+_OWN_FILES = (CHOICES_FILE, *_LIST, *_TWO_LISTS["train"], *_TWO_LISTS["test"])
 _CODES = {str(code): code - 1 for code in range(1, 8)}
 _NAME = re.compile(r"((train)_\d{5}|(test)_\d{4})(_aligned)?\.(?:jpe?g|png|bmp)", re.IGNORECASE)
 _FETCH = f"fetch the file again from {ASK}"
+_SIGNS = Signs(("EmoLabel", *_LIST, *_TWO_LISTS["train"], _TABLES["train"], "train/1"), ("rafdb", "rafbasic"))
 
 
 @dataclass
@@ -93,29 +101,45 @@ def read(root: Path) -> Listing:
     """
     root = Path(root)
     choices = read_choices(root, {"layout": _LAYOUTS, "images": Path})
-    bases = [base for name in (".", "basic", "raf-basic", "DATASET") if (base := root / name).is_dir()]
+    bases = [base for name in BASES if (base := root / name).is_dir()]
     copy = next((copy for base in bases if (copy := _read_base(root, base, choices))), None)
     if copy is None:
-        raise absent("rafdb", root, ASK, f"EmoLabel/{_LIST} with Image/aligned/, or folders train/1 to train/7")
+        what = f"EmoLabel/{_LIST[0]} with Image/aligned/, or folders train/1 to train/7"
+        raise absent("rafdb", root, ASK, what, _SIGNS)
     names = sorted(copy.pictures, key=lambda name: (_part(name) != "train", name))
     if not names:
-        place = first(copy.where.values())
-        raise absent("rafdb", root, ASK, f"{len(copy.labels):,} rows but none of their pictures, the first {place}")
+        raise _without_pictures(root, copy)
     labels = np.array([copy.labels[name] for name in names], np.int64)
     parts = np.array([_part(name) for name in names])
+    paths = [copy.pictures[name].relative_to(root).as_posix() for name in names]
     return Listing(
         dataset="rafdb",
         layout=copy.layout,
         root=root,
         names=RAFDB_CLASSES,
-        path=np.array([copy.pictures[name].relative_to(root).as_posix() for name in names]),
+        path=np.array(paths),
         frame=np.full(len(names), -1, np.int64),
         box=np.full((len(names), 4), np.nan),
         labels=labels,
         group=np.array(names),
         part=parts,
-        checks=tuple(_checks(copy, labels, parts)),
+        checks=(*_checks(copy, labels, parts), sampled_sizes(root, paths, SIZE)),
     )
+
+
+def _without_pictures(root: Path, copy: _Copy) -> BadInput:
+    """The error for lists without any of their pictures."""
+    name, place = next(iter(copy.where.items()))
+    base = (root / place.partition(", line ")[0]).parent
+    base = base.parent if base.name == "EmoLabel" else base
+    what = f"{len(copy.labels):,} rows but none of their pictures, the first {place}"
+    if any((root / inside / "train" / code).is_dir() for inside in BASES for code in _CODES):
+        choice = f"""echo 'layout = "folders"' >> {quote(str(root / CHOICES_FILE))}"""
+        return BadInput(f"rafdb: nothing usable in {root} ({what}), but class folders are there: {choice}")
+    wanted = Signs((f"{name}_aligned.jpg", f"{name}.jpg"), into=(base / _IMAGES[0]).relative_to(root).as_posix())
+    other = first_picture(root)
+    what += f": {name}_aligned.jpg; pictures there have names such as {other}" if other else ""
+    return absent("rafdb", root, ASK, what, wanted)
 
 
 def _read_base(root: Path, base: Path, choices: dict[str, Any]) -> _Copy | None:
@@ -124,7 +148,7 @@ def _read_base(root: Path, base: Path, choices: dict[str, Any]) -> _Copy | None:
         if layout == "folders":
             copy = _from_folders(root, base)
         else:
-            files = {"": _LIST} if layout == "list" else _TWO_LISTS
+            files: dict[str, tuple[str, ...]] = {"": _LIST} if layout == "list" else _TWO_LISTS
             copy = _from_lists(root, base, files, choices.get("images"))
         if copy is not None:
             return copy
@@ -150,12 +174,13 @@ def _checks(copy: _Copy, labels: Array, parts: Array) -> Iterator[Check]:
 # --- lists
 
 
-def _from_lists(root: Path, base: Path, files: dict[str, str], images: str | None) -> _Copy | None:
+def _from_lists(root: Path, base: Path, files: dict[str, tuple[str, ...]], images: str | None) -> _Copy | None:
     """The layouts with one list of all rows (part ""), or with one list per part, and the pictures in one folder."""
     kind = "" if "" in files else "two-lists"
     found = {}
-    for part, name in files.items():
-        if path := next((path for path in (base / "EmoLabel" / name, base / name) if path.is_file()), None):
+    for part, names in files.items():
+        places = (folder / name for name in names for folder in (base / "EmoLabel", base))
+        if path := next((path for path in places if path.is_file()), None):
             found[part] = path
     if not found:
         return None
@@ -176,7 +201,7 @@ def _from_lists(root: Path, base: Path, files: dict[str, str], images: str | Non
 def _read_list(copy: _Copy, root: Path, path: Path, part: str) -> None:
     """Adds the rows of a list with lines "train_00001.jpg 5"; part "" accepts both parts."""
     place = path.relative_to(root).as_posix()
-    for line in read_lines(path, _FETCH):
+    for line in read_lines(path, _FETCH, separator=" "):
         fields = line.text.decode().split()
         if len(fields) != 2:
             raise line.error(f"{len(fields)} fields, not a name and a label")

@@ -1,13 +1,15 @@
 """Lists of noisy RAF-DB training labels published by other authors.
 
-Known formats, all with one line per training picture and blanks between the fields:
+Known formats, all with one line per picture and blanks between the fields:
 SCN (0.1noise_train.txt): the picture's path on the author's machine, label 0-6, CRLF or LF;
-EAC (noise01.txt): train_00001.jpg, label 1-7; Ada-CM: name, label 0-6, and a third column, which is ignored.
+EAC (noise01.txt): train_00001.jpg, label 1-7; Ada-CM: name, label 0-6, and a third column, which is ignored;
+ReSup (0.4noise_train1.txt): as EAC, also for test pictures, whose labels it changes too: its test rows are not used.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from ..errors import BadInput
 from ..noise import realised_rate
 from .listing import Listing
 from .text_lines import read_lines, shown
+
+BASES = (".", "basic", "raf-basic", "DATASET")
+"""The folders of the data set, relative to its own, that may hold EmoLabel/ and the pictures."""
 
 _ROW = re.compile(r"(.+\.\w+)[ \t]+(\S+)([ \t]+\S+)?\s*")
 _NAME = re.compile(r"((?:train|test)_\d+)(?:_aligned)?\.\w+", re.IGNORECASE)
@@ -34,11 +39,34 @@ class NoisyList:
         given: int64 [T], 0-6 in the listing's class order.
         base: 0 or 1, the smallest label of the list.
         rate: share of the training rows whose given label differs from the listing's.
+        test_rows: number of rows of test pictures, which are not used.
+        test_changed: those of them whose label differs from the listing's.
     """
 
     given: NDArray[np.int64]
     base: int
     rate: float
+    test_rows: int = 0
+    test_changed: int = 0
+
+
+def places_of(root: Path, file: str) -> list[Path]:
+    """Where a list such as EmoLabel/0.1noise_train.txt may lie in the data set's folder."""
+    return [root / base / file for base in BASES]
+
+
+def noisy_lists(root: Path) -> list[Path]:
+    """The lists of noisy labels in the data set's EmoLabel/, by the names their authors give them, sorted."""
+    return sorted(path for base in BASES for path in (root / base / "EmoLabel").glob("*noise_train*.txt"))
+
+
+def find_noisy_list(root: Path, file: str) -> Path:
+    """The list in the data set's folder; BadInput if it is in none of its places."""
+    found = next((path for path in places_of(root, file) if path.is_file()), None)
+    if found is None:
+        where = " or ".join(f"{base}/{file}".removeprefix("./") for base in BASES[:2])
+        raise BadInput(f"{root}: no {where}; fetch the list from its authors, whom show protocol names")
+    return found
 
 
 def read_noisy_list(path: Path, listing: Listing, base: int | None = None) -> NoisyList:
@@ -46,7 +74,7 @@ def read_noisy_list(path: Path, listing: Listing, base: int | None = None) -> No
 
     Base names are compared without "_aligned" and extension. Labels start at 0 if the list contains a 0, at 1 if it
     contains a 7; otherwise the base that agrees with more of the listing's labels is used. Rows of pictures that are
-    missing in a partial copy are ignored.
+    missing in a partial copy are ignored. Rows of test pictures are counted and not used.
 
     Args:
         path: the list.
@@ -54,26 +82,28 @@ def read_noisy_list(path: Path, listing: Listing, base: int | None = None) -> No
         base: 0 or 1, if the list itself does not determine it.
 
     Raises:
-        BadInput: a damaged line, an invalid label, a repeated row, a test row or an unknown one, a training row that is
-            not listed, or a class of 20 rows or more with another label more than twice as often as its own (the list
+        BadInput: a damaged line, an invalid label, a repeated row, an unknown one, a training row that is not listed,
+            or a class of 20 rows or more with another label more than twice as often as its own (the list
             has another class order or belongs to other pictures).
     """
     path = Path(path)
-    rows = np.flatnonzero(listing.part == "train")
-    names = [_stem(str(listing.path[row])) for row in rows]
-    codes = _read_codes(path, set(names), listing.partial)
+    labels = dict(zip(map(_stem, listing.path.tolist()), listing.labels.tolist(), strict=True))
+    names = [_stem(name) for name in listing.path[listing.part == "train"].tolist()]
+    codes = _read_codes(path, labels.keys(), listing.partial)
     if missing := [name for name in names if name not in codes]:
         what = f"no row for {len(missing):,} of {len(names):,} training pictures, the first {missing[0]}"
         raise BadInput(f"{path}: {what}; {_REMEDY}, or read it with the copy it was made for")
     found = np.array([codes[name] for name in names], np.int64)
-    reference = listing.labels[rows]
+    reference = listing.labels[listing.part == "train"]
     base = _base(path, found, reference) if base is None else base
     given = found - base
     if given.min() < 0 or given.max() >= len(listing.names):
         at = int(np.argmax((given < 0) | (given >= len(listing.names))))
         raise BadInput(f"{path}: label {found[at]} of {names[at]} with labels counted from {base}; {_REMEDY}")
     _check_order(path, given, reference, listing.names)
-    return NoisyList(given, base, realised_rate(given, reference))
+    tested = [name for name in codes if name.startswith("test_")]
+    changed = sum(codes[name] - base != labels[name] for name in tested if name in labels)
+    return NoisyList(given, base, realised_rate(given, reference), len(tested), changed)
 
 
 def _stem(path: str) -> str:
@@ -82,20 +112,19 @@ def _stem(path: str) -> str:
     return match[1].lower() if match else ""
 
 
-def _read_codes(path: Path, names: set[str], partial: bool) -> dict[str, int]:
+def _read_codes(path: Path, names: Set[str], partial: bool) -> dict[str, int]:
     """The label of each row as in the list; rows that are not among `names` are refused unless the copy is partial."""
     codes: dict[str, int] = {}
     has_third = None
-    for line in read_lines(path, _REMEDY):
+    for line in read_lines(path, _REMEDY, separator=" "):
         match = _ROW.fullmatch(line.text.decode())
         third = bool(match and match[3])
         if match is None or has_third not in (None, third):
             raise line.error(f"{shown(line.text.strip())} is no name and label, with the same columns in every line")
         has_third = third
         name = _stem(match[1])
-        if not name.startswith("train_") or (name not in names and not partial):
-            remedy = "remove test rows, and use a list made for this copy"
-            raise line.error(f"{shown(match[1])} is no training picture of this copy", remedy)
+        if not name or (name not in names and not partial):
+            raise line.error(f"{shown(match[1])} is no picture of this copy", "use a list made for this copy")
         if name in codes:
             raise line.error(f"{name} is listed a second time", "keep one of the two")
         if match[2] not in tuple("01234567"):

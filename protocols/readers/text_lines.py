@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from ..errors import BadInput
+from .archives import kind_of, unpack
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
+# What separates fields -> the edits of sed that make it so. Files with semicolons may have decimal commas.
+_EDITS = {",": "s/,/./g; s/;/,/g; s/\\t/,/g", " ": "s/[;,]/ /g", "\t": "s/[;,]/\\t/g"}
+
+# nan, -nan, -nan(ind), 1.#QNAN, -1.#IND, inf, an empty cell.
+_NO_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(QNAN|SNAN|IND|INF)0*)|n/?a|null", re.IGNORECASE)
+_LONGEST = 1 << 16  # bytes of a line; the longest known, of fer2013.csv and OpenFace, have about ten thousand
 
 
 class Line(NamedTuple):
@@ -18,12 +30,14 @@ class Line(NamedTuple):
         number: the line number, from 1.
         text: its content, ASCII with the line end.
         remedy: what the user can do about a damaged file.
+        separator: what separates its fields: a comma, a blank or a tab.
     """
 
     path: Path
     number: int
     text: bytes
     remedy: str
+    separator: str = ","
 
     def __str__(self) -> str:
         return f"{self.path}, line {self.number}"
@@ -36,7 +50,7 @@ class Line(NamedTuple):
             remedy: what the user can do, if not the remedy of the file.
         """
         cut = "" if self.text.endswith(b"\n") else "the file looks truncated, it stops within this line: "
-        return BadInput(f"{self}: {cut}{what}; {remedy or self.remedy}")
+        return BadInput(f"{self}: {cut}{what}; {other_separator(self) or remedy or self.remedy}")
 
     def fields(self, width: int | None = None) -> list[str]:
         """The comma-separated fields, without quotes and surrounding blanks.
@@ -53,7 +67,8 @@ class Line(NamedTuple):
         else:  # a row may have hundreds of fields, which split separates faster than the csv module
             fields = text.split(",")
         if width is not None and len(fields) != width:
-            raise self.error(f"{len(fields)} fields instead of {width}")
+            more = " (a decimal comma, as in 0,5 for 0.5, separates two fields)" if len(fields) > width else ""
+            raise self.error(f"{len(fields)} fields instead of {width}{more}")
         return [field.strip() for field in fields] if " " in text or "\t" in text else fields
 
     def columns(self, wanted: Sequence[str]) -> list[int]:
@@ -67,6 +82,15 @@ class Line(NamedTuple):
             raise self.missing_columns(missing)
         return [names.index(name) for name in wanted]
 
+    def no_number(self, cell: str) -> bool:
+        """Whether a cell of a column of numbers says that there is none, as C runtimes and pandas write it.
+
+        An empty cell does not in a last line without a line end, which may have been cut.
+        """
+        if cell[:1].isdigit() and "#" not in cell:  # spares most cells the slower comparison
+            return False
+        return _NO_NUMBER.fullmatch(cell) is not None and (cell != "" or self.text.endswith(b"\n"))
+
     def missing_columns(self, missing: Sequence[str], remedy: str = "") -> BadInput:
         """The error for a header line without some columns."""
         return self.error(f"no column {', '.join(missing)} in the header {shown(self.text.strip())}", remedy)
@@ -78,6 +102,32 @@ def shown(value: bytes | str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
+def other_separator(line: Line) -> str:
+    """What to do about a line with another separator, as spreadsheets write it in some countries; "" if it has none."""
+    marks = [mark for mark in _SEPARATORS if mark in line.text.decode("ascii", "replace")]
+    if line.separator in marks or not marks or line.separator.encode() in line.text:
+        return ""
+    edit, path = quote(_EDITS[line.separator]), quote(str(line.path))
+    return f"its fields are separated by {_SEPARATORS[marks[0]]}: sed -i {edit} {path} mends that"
+
+
+def _check_kind(path: Path, start: bytes) -> None:
+    """Raises BadInput for an archive, a workbook or a web page under the name of a table, by its first bytes."""
+    if b"[Content_Types].xml" in start[:64]:
+        raise BadInput(f"{path}: an Excel workbook under the name of a table; open it and save it as CSV")
+    if ending := kind_of(start):
+        archive = path.with_name(path.name + ending)
+        command = f"mv {quote(str(path))} {quote(str(archive))} && {unpack(archive, ending, path.parent)}"
+        raise BadInput(f"{path}: an archive ({ending}) under the name of a table; unpack it: {command}")
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        raise BadInput(f"{path}: a web page under the name of a table, so the download failed; fetch the file again")
+
+
+def decimal_comma(text: str) -> str:
+    """A remark on a number with a decimal comma, else ""."""
+    return " (a decimal comma; write a point)" if re.fullmatch(r"[-+]?\d+,\d+", text.strip()) else ""
+
+
 def plain_ascii(line: Line) -> bytes:
     """The content of a line; BadInput if it has NUL bytes or is not ASCII."""
     if not line.text.isascii() or b"\0" in line.text:
@@ -87,23 +137,33 @@ def plain_ascii(line: Line) -> bytes:
     return line.text
 
 
-def read_lines(path: Path, remedy: str, to_ascii: Callable[[Line], bytes] = plain_ascii) -> Iterator[Line]:
+def read_lines(
+    path: Path, remedy: str, to_ascii: Callable[[Line], bytes] = plain_ascii, separator: str = ","
+) -> Iterator[Line]:
     """The lines of a text file; empty lines are allowed at its end only.
 
     Args:
         path: the file; a byte order mark is removed.
         remedy: what the user can do about a damaged file.
         to_ascii: converts the content of a line to ASCII, or raises BadInput.
+        separator: what separates the fields, for errors.
 
     Raises:
-        BadInput: an unreadable or empty file, an encoding that `to_ascii` refuses, an empty line between others.
+        BadInput: an unreadable or empty file, an archive under a table's name, an encoding that `to_ascii` refuses, an
+            empty line between others, or a line of more than 65,536 bytes.
     """
     number = empty = 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
-            for number, content in enumerate(file, 1):
+            _check_kind(path, file.read(64))
+            file.seek(0)
+            for number, content in enumerate(iter(partial(file.readline, _LONGEST + 1), b""), 1):
                 raw = content.removeprefix(b"\xef\xbb\xbf") if number == 1 else content
-                line = Line(path, number, raw, remedy)
+                line = Line(path, number, raw, remedy, separator)
+                if len(raw) > _LONGEST:
+                    raise BadInput(
+                        f"{line}: more than {_LONGEST:,} bytes in one line, so this is no such file; {remedy}"
+                    )
                 text = to_ascii(line)
                 if not text.strip():
                     empty = empty or number

@@ -104,18 +104,51 @@ def field_of(key: Any, dotted: str) -> str:
 def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Entry, ...]:
     """Records by method, the named methods first, then the others by name; a named one without records is included.
 
-    A method whose source or parameters changed between trials gets an entry for each version: they are not one method.
+    A method whose source or parameters, its own or its teachers', changed between trials gets an entry for each
+    version: they are not one method.
     """
     by_method = grouped(records, lambda record: record.method)
     result = []
     for method in unique([*methods, *sorted(by_method)]):
-        versions = grouped(by_method.get(method, ()), lambda record: record.identity.version)
+        versions = versions_of(by_method.get(method, ()))
         for version, members in versions.items():
-            label = f"{method} #{version[:6]}" if len(versions) > 1 else method
+            label = f"{method} #{version}" if len(versions) > 1 else method
             result.append(Entry(label, method, tuple(members)))
         if not versions:
             result.append(Entry(method, method, ()))
     return tuple(result)
+
+
+def versions_of(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """A method's records on one protocol by version: of its source and parameters, as "1a2b3c", and of its teachers'.
+
+    Of several teachers the second and later ones are told apart, as in "1a2b3c-2".
+    """
+    return {
+        record_version[:6] + (f"-{number}" if number > 1 else ""): members
+        for record_version, mine in grouped(records, lambda record: record.identity.version).items()
+        for number, members in enumerate(_by_teachers(mine), 1)
+    }
+
+
+def _by_teachers(records: Sequence[Record]) -> list[list[Record]]:
+    """Trials of one version of a method, apart where they learnt from different versions of their teachers.
+
+    Trials that do not tell, those of older versions and those that ended before they had a teacher, are apart only
+    where one cell would hold two of them.
+    """
+    told = grouped(records, lambda record: record.teacher_versions)
+    unknown = told.pop(None, [])
+    groups = list(told.values())
+    for record in unknown:
+        cell = (record.fold, record.level, record.pair)
+        free = (group for group in groups if cell not in {(each.fold, each.level, each.pair) for each in group})
+        group = next(free, None)
+        if group is None:
+            groups.append([record])
+        else:
+            group.append(record)
+    return groups
 
 
 def most_tried(found: Sequence[Entry]) -> dict[str, Entry]:

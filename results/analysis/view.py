@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -14,6 +15,10 @@ from .grouping import Block, Entry, Fold, Pair, Paired, Summary, blocks, entries
 
 DAGGER = "†"
 DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
+RISING = "↗"
+RISING_WORDS = f"{RISING} still rising (last epoch more than one point above the mean of the last five)"
+
+_RISING_POINTS = 1.0 + 1e-9  # differences of exactly one point are not exact in floating point
 
 DECIMALS = {"accuracy": 2, "f1": 1}  # of the metric in percent, as the papers print it
 
@@ -104,6 +109,21 @@ class View:
         """Decimals of the metric in percent, as the papers print it."""
         return DECIMALS.get(self.metric, 2)
 
+    @cached_property
+    def rising(self) -> frozenset[str]:
+        """The labels of the methods still rising.
+
+        Averaged over the complete pairs at all levels, their metric at the last epoch is more than a percentage point
+        above its mean over the last five epochs.
+        """
+        rises = {
+            entry.label: [rise for level in self.levels for rise in self.summary(entry, level, _rise).values]
+            for entry in self.rows
+        }
+        return frozenset(
+            label for label, found in rises.items() if found and 100 * math.fsum(found) / len(found) > _RISING_POINTS
+        )
+
 
 def view_of(block: Block, expected: Expected) -> View:
     """A block seen with what was expected of it."""
@@ -143,9 +163,26 @@ def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(sorted({known for record in records for known in record.environment.oracle_knowledge}))
 
 
-def marked(entry: Entry, label: str) -> str:
-    """A row's label as given, with a dagger when it used oracle knowledge."""
-    return f"{label} {DAGGER}" if oracle_knowledge(entry.records) else label
+def marks_of(view: View, entry: Entry) -> dict[str, str]:
+    """The marks of a row, each with its meaning: a dagger for oracle knowledge, an arrow for a method still rising."""
+    marks = {DAGGER: "oracle knowledge"} if oracle_knowledge(entry.records) else {}
+    return marks | ({RISING: "still rising"} if entry.label in view.rising else {})
+
+
+def marked(view: View, entry: Entry, label: str) -> str:
+    """A row's label as given, with its marks."""
+    return " ".join((label, *marks_of(view, entry)))
+
+
+def words_of_marks(labels: Iterable[str]) -> list[str]:
+    """What the marks in some labels mean, for a figure: only those that occur."""
+    text = " ".join(labels)
+    return [words for mark, words in ((DAGGER, DAGGER_WORDS), (RISING, RISING_WORDS)) if f" {mark}" in text]
+
+
+def _rise(record: Record) -> float | None:
+    last, last_five = record.headline("last"), record.headline("last_five")
+    return None if last is None or last_five is None else last - last_five
 
 
 def has_levels(view: View) -> bool:

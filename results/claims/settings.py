@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ...protocols import catalog
 from ...protocols.base import PROFILES
 from ..analysis.grouping import Fold, Pair, Paired, blocks, entries, folds_of, grouped, most_tried, pair_up, pairs_of
 from ..analysis.view import known_folds, oracle_knowledge
 from ..records.record import Record
-from ..records.schema import Identity
+from ..records.schema import PAPERS_SETTING, Identity
 from . import measures
 from .claim import Claim, Level, Place, Side
 
@@ -41,6 +42,16 @@ class Setting:
     def identity(self) -> Identity:
         """The identity of the first trial; all trials agree in what makes them comparable."""
         return self.records[0].identity
+
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether trials ran as the protocol's papers did: paper profile, real faces, all data, its recipe and weights.
+
+        Trials that do not say which initial weights they had are taken to have had the recipe's.
+        """
+        identity, protocol = self.identity, catalog.PROTOCOLS.get(self.records[0].protocol)
+        weights = {"", identity.settings.weights if protocol is None else protocol.paper.recipe.weights}
+        return identity.setting == PAPERS_SETTING and identity.settings.weights in weights
 
     @cached_property
     def _by_level(self) -> Mapping[tuple[str, Level], tuple[Record, ...]]:
@@ -131,6 +142,11 @@ class Spot:
     def settings(self) -> tuple[Setting, ...]:
         """The settings without repetition."""
         return tuple({id(each): each for each in (self.own, *self.where.values())}.values())
+
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether this is the claim's own protocol, run as the papers ran it."""
+        return not self.place.stand_in and all(each.is_the_papers for each in self.settings)
 
     @property
     def words(self) -> str:

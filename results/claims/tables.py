@@ -20,8 +20,9 @@ HOW = (
     "sign-flip test over (seed, draw) pairs, each the mean over folds and noise levels. AU protocols: subjects "
     "resampled within folds. p is two-sided, with Holm's correction over the claims of one statement on one protocol; "
     "claims that a method is comparable (>=) are tested against −1 point instead of 0. Intervals are not corrected: "
-    "one may exclude zero where p is not significant. With another profile than the paper's, generated faces or a "
-    "stand-in protocol, a verdict is about the direction of the claim in that setting, not the paper's own numbers."
+    "one may exclude zero where p is not significant. Supported and contradicted: under the paper's own conditions "
+    "(its protocol at the paper profile, real faces, all data, the protocol's recipe and initial weights). Held here, "
+    "reversed here: the same result under any other conditions, which says nothing of the paper's own numbers."
 )
 
 _INDENT = 4
@@ -49,12 +50,22 @@ def claims_text(verdicts: Sequence[Verdict], width: int | None = None) -> list[s
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many claims there are, and how many verdicts of each kind."""
-    counts = Counter(verdict.verdict for verdict in verdicts)
+    """How many claims there are, and how many verdicts of each kind, those under the papers' own conditions apart."""
     claims = {verdict.claim.id for verdict in verdicts}
-    tried = {verdict.claim.id for verdict in verdicts if verdict.verdict != "not run"}
-    kinds = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
-    return f"{len(claims)} claims, {len(tried)} tested; verdicts by protocol: {kinds or 'none'}"
+    tried = [verdict for verdict in verdicts if verdict.verdict != "not run"]
+    parts = [
+        _counted([verdict for verdict in tried if verdict.own_conditions], " under the papers' own conditions"),
+        _counted([verdict for verdict in tried if not verdict.own_conditions], " under other conditions"),
+        _counted([verdict for verdict in verdicts if verdict.verdict == "not run"]),
+    ]
+    kinds = "; ".join(filter(None, parts)) or "none"
+    return f"{len(claims)} claims, {len({verdict.claim.id for verdict in tried})} tested; verdicts by protocol: {kinds}"
+
+
+def _counted(verdicts: Sequence[Verdict], where: str = "") -> str:
+    """Such as "3 held here, 1 not separated under other conditions"; "" of none."""
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    return ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind]) + where * bool(verdicts)
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
@@ -215,6 +226,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "protocol": verdict.protocol,
         "beside": verdict.beside or None,
         "stand_in": verdict.stand_in,
+        "own_conditions": verdict.own_conditions,
         "profile": verdict.profile or None,
         "source": verdict.source or None,
         "levels": [level for level in verdict.levels if level is not None],

@@ -5,11 +5,16 @@ Holm's correction is over those of them that could be tested. A verdict is
 
     supported       the difference has the claim's sign at every level tested, adjusted p < .05, and it is not below
                     the size that the paper states
+    contradicted    adjusted p < .05 with the opposite sign
+    held here       the same as supported, but not under the paper's own conditions
+    reversed here   the same as contradicted, but not under the paper's own conditions
     direction only  significant with the claim's sign, but too small, not at every level, or with a level missing
     not separated   adjusted p >= .05; or diverged or failed trials may explain the difference
-    contradicted    adjusted p < .05 with the opposite sign
     underpowered    too few pairs or subjects for any outcome to be significant
     not run         no records or no common pairs; or a method uses the true noise rate that the claim calls unknown
+
+The paper's own conditions: its own protocol, no stand-in, at the paper profile, on real faces, with all data, the
+protocol's recipe and initial weights.
 
 "Comparable" (>=): the test and the sign refer to −1 point instead of 0.
 
@@ -17,8 +22,8 @@ The size: "around 5.5%" or "a significant improvement of 2.9%" are taken as lowe
 by however little and whatever its interval, is at most "direction only".
 
 A missing level: if a noise level of the claim was run but is left out because trials diverged, failed or are not run,
-the verdict is never "supported". A level that was not run at all is named; it counts as missing only where the claim
-is about all levels.
+the verdict is never "supported" or "held here". A level that was not run at all is named; it counts as missing only
+where the claim is about all levels.
 
 Lost trials: those that diverged or failed, at any level of the claim. A mean score over the others is too high, if
 anything, so a method with lost trials can lose a comparison but not win it. Between levels, or for another measure
@@ -40,7 +45,10 @@ from .settings import Setting, Spot, settings_of, spots, uses_true_rate
 from .significance import Missing, Sample, measured, with_significance
 from .wording import figures, noise_words
 
-VERDICTS = ("supported", "direction only", "not separated", "contradicted", "underpowered", "not run")
+ELSEWHERE = {"supported": "held here", "contradicted": "reversed here"}
+"""What these verdicts are called where a claim was not tested under its paper's own conditions."""
+
+VERDICTS = (*ELSEWHERE, *ELSEWHERE.values(), "direction only", "not separated", "underpowered", "not run")
 
 _SIGNIFICANT = 0.05
 
@@ -65,6 +73,7 @@ class Verdict:
         subjects: resampled, for AUs; else 0.
         family: comparisons that Holm's correction counts.
         stand_in: the protocol is not the claim's own.
+        own_conditions: it was tested under the paper's own conditions.
         levels: noise levels that entered; (None,) where the noise has none.
         missing: noise levels that the claim asks for and that did not enter.
         printed: the paper's own difference over these levels; None where it prints none, and on a stand-in.
@@ -89,6 +98,7 @@ class Verdict:
     subjects: int = 0
     family: int = 0
     stand_in: bool = False
+    own_conditions: bool = False
     levels: tuple[Level, ...] = ()
     missing: tuple[Missing, ...] = ()
     printed: float | None = None
@@ -193,11 +203,12 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
         words = f"Not run: {trial.reason}."
         return Verdict(claim, "not run", words, place.protocol, beside=place.beside, stand_in=place.stand_in)
     name, because = _judged(claim, place, found, adjusted)
+    own = spot.is_the_papers
     known = _oracle_clauses(spot, claim)
     parts = [figures(found, adjusted.p, adjusted.family), because, *_circumstances(spot, claim, found), *known]
     return Verdict(
         claim=claim,
-        verdict=name,
+        verdict=name if own else ELSEWHERE.get(name, name),
         words="; ".join(part for part in parts if part) + ".",
         protocol=place.protocol,
         beside=place.beside,
@@ -214,6 +225,7 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
         subjects=found.subjects,
         family=adjusted.family,
         stand_in=place.stand_in,
+        own_conditions=own,
         levels=found.levels,
         missing=found.missing,
         printed=None if place.stand_in else claim.printed_difference(place.protocol, found.levels),
@@ -222,7 +234,7 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
 
 
 def _judged(claim: Claim, place: Place, found: Sample, adjusted: _Adjusted) -> tuple[str, str]:
-    """The verdict, and its reason where the numbers do not give it."""
+    """The verdict as under the paper's own conditions, and its reason where the numbers do not give it."""
     ahead = found.difference > -claim.margin
     if short := _too_small(found, adjusted):
         return "underpowered", short

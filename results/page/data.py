@@ -212,6 +212,7 @@ def _row(view: View, entry: Entry, environments: Environments) -> Json:
         "method": entry.method,
         "identity": entry.records[0].identity.content["method"] if entry.records else {},
         "oracle": list(oracle_knowledge(entry.records)),
+        "rising": entry.label in view.rising,
         "unstated": list(unique([name for each in known for name in each.unstated])),
         "networks": max((each.networks for each in known), default=None),
         "cells": [_cell(view, entry, level, environments) for level in view.levels],

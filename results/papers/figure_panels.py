@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, Summary
-from ..analysis.view import DAGGER_WORDS, at_level, marked, oracle_knowledge
+from ..analysis.view import View, at_level, marked, words_of_marks
 from ..plots.panels import Bars, Histogram, Line, Lines, Matrix, Panel, Panels, shares_of
 from ..records.record import Record
 from .figure_records import FigurePlace, lacking, level_shown, pairs_shown, records_about, view_for
@@ -94,27 +94,32 @@ def paper_figure(
             + ("" if chosen else " (without the data: --synthetic)")
         )
     title = figure_title(figure, setting, protocol, level)
-    return Drawn(Panels(title, panels, tuple(_remarks(figure, chosen, places, absent))), to_run)
+    return Drawn(Panels(title, panels, tuple(_remarks(figure, panels, chosen, places, absent))), to_run)
 
 
 def _remarks(
-    figure: PaperFigure, chosen: Sequence[Record], places: Sequence[FigurePlace], absent: Sequence[tuple[str, str]]
+    figure: PaperFigure,
+    panels: Sequence[Panel],
+    chosen: Sequence[Record],
+    places: Sequence[FigurePlace],
+    absent: Sequence[tuple[str, str]],
 ) -> list[str]:
     """The number of pairs, remarks and missing parts of a figure; a sentence each."""
     remarks = [pairs_remark(figure.kind, pairs_shown(figure, places), has_folds=any(r.fold for r in chosen))]
     remarks += [figure.remark] if figure.remark else []
     if chosen[0].identity.recipe != PROTOCOL_RECIPE and len({record.method for record in chosen}) > 1:
         remarks.append("Each method uses its own paper's recipe: methods are not comparable with each other.")
-    remarks += [f"{DAGGER_WORDS}."] if oracle_knowledge(chosen) else []
+    labels = [line.label for panel in panels if isinstance(panel, Lines) for line in panel.lines]
+    remarks += [f"{words}." for words in words_of_marks([*labels, *(panel.title for panel in panels)])]
     return remarks + (
         [f"Not finished: {', '.join(f'{method} on {each}' for each, method in absent)}."] if absent else []
     )
 
 
-def _named(figure: PaperFigure, entry: Entry) -> str:
-    """The paper's name of a method, with its version where there are several, and a dagger for oracle knowledge."""
+def _named(figure: PaperFigure, view: View, entry: Entry) -> str:
+    """The paper's name of a method, with its version where there are several, and its marks."""
     names = dict(figure.names)
-    return marked(entry, f"{names.get(entry.method, entry.method)}{entry.label.removeprefix(entry.method)}")
+    return marked(view, entry, f"{names.get(entry.method, entry.method)}{entry.label.removeprefix(entry.method)}")
 
 
 # --- numbers
@@ -135,7 +140,8 @@ def _line(
     mean = tuple(scale * each.mean for each in found)
     deviation = tuple(scale * each.spread for each in found)
     status = f" ({found[0].complete}/{found[0].total})" if found[0].status else ""
-    return Line(f"{label or _named(figure, entry)}{status}", tuple(range(1, len(numbers) + 1)), mean, deviation)
+    name = label or _named(figure, place.view, entry)
+    return Line(f"{name}{status}", tuple(range(1, len(numbers) + 1)), mean, deviation)
 
 
 def _epochs(place: FigurePlace, entry: Entry) -> int:
@@ -156,7 +162,8 @@ def _confusions(figure: PaperFigure, places: Sequence[FigurePlace], predictions:
             done = _finished(place, entry)
             if done:
                 counts = _counts(done).tolist()
-                title = f"{entry.label}, {place.words} ({len(done)} trial{'s' * (len(done) > 1)})"
+                name = marked(place.view, entry, entry.label)
+                title = f"{name}, {place.words} ({len(done)} trial{'s' * (len(done) > 1)})"
                 panels.append(Matrix(title, place.view.names, shares_of(counts)))
     return tuple(panels)
 
@@ -196,7 +203,7 @@ def _by_level(figure: PaperFigure, places: Sequence[FigurePlace], predictions: P
                 means = tuple(100 * summary.mean for summary in there.values())
                 deviations = tuple(100 * summary.spread for summary in there.values())
                 lacking = " (pairs missing)" if any(summary.status for summary in there.values()) else ""
-                name = f"{_named(figure, entry)}{lacking}"
+                name = f"{_named(figure, place.view, entry)}{lacking}"
                 lines.append(Line(name, tuple(map(float, there)), means, deviations))
         if lines:
             panels.append(Lines(place.protocol, "noise", f"{place.view.metric_words} (%)", tuple(lines)))
@@ -266,7 +273,7 @@ def _entry_by_epoch(
         by_epoch = {words: [partial(number, epoch=n) for n in epochs] for words, number in numbers.items()}
         lines = [_line(figure, place, entry, each, words, scale) for words, each in by_epoch.items()]
         if found := tuple(line for line in lines if line is not None):
-            panels.append(Lines(f"{place.words}: {entry.label}", "epoch", ylabel, found))
+            panels.append(Lines(f"{place.words}: {marked(place.view, entry, entry.label)}", "epoch", ylabel, found))
     return tuple(panels)
 
 
@@ -309,7 +316,7 @@ def _histograms(figure: PaperFigure, places: Sequence[FigurePlace], predictions:
             labels = np.concatenate([each["labels"][:, at] for each in arrays])
             parts = (("positive labels", labels > 0), ("negative labels", labels < 0))
             groups = tuple((words, _percent(np.histogram(shown[part], edges)[0])) for words, part in parts)
-            title = f"{_named(figure, entry)}, {figure.au}"
+            title = f"{_named(figure, place.view, entry)}, {figure.au}"
             panels.append(Histogram(title, "predicted probability", tuple(edges.tolist()), groups))
     return tuple(panels)
 

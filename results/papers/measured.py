@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...protocols.errors import BadInput
-from ..analysis.grouping import Block, Pair, Summary, blocks, grouped, pair_up, refusal, unique
+from ..analysis.grouping import Block, Pair, Summary, blocks, grouped, pair_up, refusal, unique, versions_of
 from ..analysis.view import Expected, View, known_folds, oracle_knowledge, view_of
 from ..records.record import Record, differing_fields
 from ..records.schema import Setting
@@ -52,8 +52,8 @@ class MeasuredBlock:
         return f"measured: {', '.join((*self.setting.words, *apart))}"
 
     def versions(self, method: str | None) -> tuple[str, ...]:
-        """The versions of a method's source and parameters; ("",) where there are not several."""
-        found = unique([record.identity.version for record in self._by_method.get(method or "", ())])
+        """The versions of a method and of its teachers; ("",) where there are not several."""
+        found = unique([self._version_of[id(record)] for record in self._by_method.get(method or "", ())])
         return found if len(found) > 1 else ("",)
 
     def state(self, row: ReportedRow, target: Target, rule: str) -> State:
@@ -68,10 +68,19 @@ class MeasuredBlock:
         """The oracle knowledge that a method's trials used."""
         return oracle_knowledge(self._by_method.get(method or "", ()))
 
+    def is_rising(self, method: str | None, version: str) -> bool:
+        """Whether a method, or this version of it, is still rising on one of the table's protocols."""
+        return any(
+            entry.label in view.rising
+            for view in self.views.values()
+            for entry in view.rows
+            if entry.method == method and version in ("", *(self._version_of[id(record)] for record in entry.records))
+        )
+
     def summary(self, row: ReportedRow, target: Target, version: str, rule: str) -> Summary | None:
         """A row's number in a column over (seed, draw) pairs; None when it was not run."""
         key = (target.protocol, row.method or "", row.level)
-        members = [record for record in self._index.get(key, ()) if version in ("", record.identity.version)]
+        members = [record for record in self._index.get(key, ()) if version in ("", self._version_of[id(record)])]
         if not members:
             return None
         view = self.views[target.protocol]
@@ -88,6 +97,12 @@ class MeasuredBlock:
     def _index(self) -> Mapping[_Key, Sequence[Record]]:
         """Records by protocol, method and level."""
         return grouped(self.records, lambda record: (record.protocol, record.method, record.level))
+
+    @cached_property
+    def _version_of(self) -> Mapping[int, str]:
+        """The version of each record, by the record's id."""
+        parts = grouped(self.records, lambda record: (record.protocol, record.method)).values()
+        return {id(each): name for part in parts for name, found in versions_of(part).items() for each in found}
 
     @cached_property
     def _by_method(self) -> Mapping[str, Sequence[Record]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..analysis.grouping import unique
-from ..analysis.view import DAGGER
+from ..analysis.view import DAGGER, RISING_WORDS
 from ..records.record import Record
 from ..records.schema import Setting
 from .figures import run_options
@@ -95,9 +95,13 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
         users = "; ".join(f"{label} ({names})" for label, names in known.items())
         own = " (after a space; else it is the paper's own)" if any(DAGGER in label for label in known) else ""
         notes.append(f"{DAGGER}{own} uses oracle knowledge where measured: {users}.")
+    rising = unique([row.labels[0] for row in table.rows if block.is_rising(row.method, "")])
+    if rising:
+        notes.append(f"{RISING_WORDS}: {', '.join(rising)}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
-        notes.append(f"#: several versions (source or parameters) of {', '.join(several)}, in separate rows.")
+        what = "source or parameters, their own or their teachers'"
+        notes.append(f"#: several versions ({what}) of {', '.join(several)}, in separate rows.")
     return notes
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...protocols.errors import unknown
 from ..analysis.grouping import MISSING, unique
-from ..analysis.view import DAGGER
+from ..analysis.view import DAGGER, RISING
 from ..records.record import RULES, Record
 from ..tables.cell import UNFINISHED, Cell, Table, mark_best, minus, percent_cell
 from ..tables.protocol_tables import RULE_WORDS
@@ -125,11 +125,11 @@ def _panel(table: ReportedTable, panel: Panel, block: MeasuredBlock, rule: str) 
 
 
 def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> Cell:
-    """The row's own name, with the version where there are several, and a dagger for oracle knowledge."""
-    name = f"{row.labels[0]} #{version[:6]}" if version else row.labels[0]
-    if not block.knows(row.method):
-        return Cell(name)
-    return Cell(f"{name} {DAGGER}", printed=name, flags="oracle knowledge")
+    """The row's own name, with the version where there are several, and its marks."""
+    name = f"{row.labels[0]} #{version}" if version else row.labels[0]
+    marks = {DAGGER: "oracle knowledge"} if block.knows(row.method) else {}
+    marks |= {RISING: "still rising"} if block.is_rising(row.method, version) else {}
+    return Cell(" ".join((name, *marks)), printed=name, flags="; ".join(marks.values())) if marks else Cell(name)
 
 
 def _was_tried(panel: Panel, block: MeasuredBlock, rule: str) -> bool:

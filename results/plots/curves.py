@@ -11,7 +11,7 @@ from typing import Any
 
 from ...protocols.errors import BadInput
 from ..analysis.grouping import Entry, blocks
-from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, View, at_level, marked, view_of
+from ..analysis.view import Expected, View, at_level, marked, view_of, words_of_marks
 from ..records.record import Record, audit_of
 from ..tables.parts import level_words, title_of
 from .style import GREY, PALE, look, save_figure
@@ -23,7 +23,7 @@ class Curve:
 
     Attributes:
         label: the method, with "2/3" when pairs are missing.
-        drawn: the label with a dagger when the method used oracle knowledge.
+        drawn: the label with the method's marks.
         test: the protocol's metric on test by epoch, in [0, 1].
         memorised: of the wrong training labels, the share predicted as given, by epoch; NaN where not audited.
     """
@@ -111,7 +111,7 @@ def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
     share = partial(Record.audit_share, part="memorised", whole="predicted_wrong")
     test = tuple(view.summary(entry, level, partial(Record.headline_at, epoch=epoch)).mean for epoch in epochs)
     memorised = tuple(view.summary(entry, level, partial(share, epoch=epoch)).mean for epoch in epochs)
-    return Curve(label, marked(entry, label), test, memorised)
+    return Curve(label, marked(view, entry, label), test, memorised)
 
 
 def draw_curves(data: Curves, path: Path) -> None:
@@ -141,7 +141,7 @@ def _fill(figure: Any, data: Curves) -> None:
         axes.set_title(title, loc="left", fontsize=12)
     below = [f"without a finished pair: {', '.join(data.missing)}"] if data.missing else []
     below += [data.unmemorised] if data.unmemorised else []
-    below += [f"{DAGGER_WORDS}."] if any(DAGGER in curve.drawn for curve in data.curves) else []
+    below += [f"{words}." for words in words_of_marks(curve.drawn for curve in data.curves)]
     if below:
         figure.supxlabel("\n".join(below), fontsize=9)
 

@@ -11,7 +11,7 @@ from typing import Any
 from ...protocols.errors import BadInput
 from ..analysis.comparisons import LEAST_PAIRS, Ranking, rank_methods
 from ..analysis.grouping import blocks
-from ..analysis.view import DAGGER, DAGGER_WORDS, Expected, marked, view_of
+from ..analysis.view import Expected, marked, view_of, words_of_marks
 from ..records.record import Record
 from ..tables.parts import level_words, title_of
 from ..tables.protocol_tables import RULE_WORDS
@@ -24,7 +24,7 @@ _BAR = 0.16  # inches a bar takes
 def ranking_of(
     records: Sequence[Record], expected: Expected | None = None, *, level: float | None = None, rule: str = "last"
 ) -> tuple[str, Ranking]:
-    """The title and the ranking of one protocol's methods, those that used oracle knowledge with a dagger.
+    """The title and the ranking of one protocol's methods, named with their marks.
 
     Args:
         records: of one comparability key.
@@ -49,7 +49,7 @@ def ranking_of(
         raise BadInput(f"one seed: no ranking; a diagram needs {LEAST_PAIRS} (seed, draw) pairs: run with --seeds 2")
     several = "all levels" if len(levels) > 1 else "" if levels == (None,) else level_words(levels[0])
     what = ", ".join(filter(None, [f"mean ranks by {view.metric_words}", RULE_WORDS[rule], several]))
-    drawn = {entry.label: marked(entry, entry.label) for entry in view.rows}
+    drawn = {entry.label: marked(view, entry, entry.label) for entry in view.rows}
     return title_of(view, what), replace(ranking, labels=tuple(drawn[label] for label in ranking.labels))
 
 
@@ -84,7 +84,7 @@ def _fill(figure: Any, title: str, ranking: Ranking, height: float) -> None:
             depth += _BAR
     _names(axes, ranking, depth + 0.1, margin)
     below = [f"not ranked, pairs are missing: {', '.join(ranking.left_out)}"] if ranking.left_out else []
-    below += [DAGGER_WORDS] if any(DAGGER in label for label in ranking.labels) else []
+    below += words_of_marks(ranking.labels)
     axes.text(0, 0, "\n".join(below), transform=axes.transAxes, size=8)
 
 

@@ -7,6 +7,7 @@ trials share is stored once. Expanding gives ordinary trial folders, which give 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from ...protocols.errors import UNREADABLE, BadInput
 from ...protocols.files import canonical_json, read_arrays, write_arrays, write_atomic
+from ...protocols.locks import FolderLock
 from .schema import Status
 
 SHARED = ("sample_id", "group", "labels", "copy")
@@ -34,6 +36,7 @@ THRESHOLD = 0.5  # of an AU's presence
 
 _FILES = r"identity\.json|environment\.json|status\.json|epochs\.jsonl|predictions\.npz"
 _ENTRY = re.compile(rf"[\w.@+-]+/[\w.@+-]+/[0-9a-f]{{16}}/({_FILES})")
+_WORKING = re.compile(r"\.[0-9a-f]{16}\.\d+")
 _SHARED_ENTRY = re.compile(r"shared/[0-9a-f]{16}\.npz")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -73,9 +76,14 @@ def expand(bundle: Path, folder: Path) -> None:
 
     Raises:
         BadInput: the bundle is damaged or has an unknown entry; no file is left behind then.
+        OSError: the folder cannot be written or is full; no file is left behind then either.
     """
     try:
-        with zipfile.ZipFile(bundle) as archive:
+        content = bundle.read_bytes()
+    except OSError as error:
+        raise _damaged(bundle, error) from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             for info in archive.infolist():
                 known = _ENTRY.fullmatch(info.filename) or _SHARED_ENTRY.fullmatch(info.filename)
@@ -92,9 +100,16 @@ def expand(bundle: Path, folder: Path) -> None:
                     write_arrays(folder / name, {**rows, **_expanded(compact)})
                 else:
                     write_atomic(folder / name, archive.read(name))
+    except OSError:  # of the folder: the archive is in memory
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except UNREADABLE as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise BadInput(f"{bundle} is damaged or not a bundle of trials ({error}): fetch it again") from error
+        raise _damaged(bundle, error) from error
+
+
+def _damaged(bundle: Path, error: BaseException) -> BadInput:
+    return BadInput(f"{bundle} is damaged or not a bundle of trials ({error}): fetch it again")
 
 
 def _refuse_half_trials(archive: zipfile.ZipFile) -> None:
@@ -114,17 +129,49 @@ def _is_done(status: bytes) -> bool:
 
 
 def expanded(bundle: Path, cache: Path) -> Path:
-    """The folder of a bundle's trials below a cache, expanded at first use; another process may do the same."""
+    """The folder of a bundle's trials below a cache, expanded at first use; another process may do the same.
+
+    Raises:
+        BadInput: the bundle is damaged, or the cache has no room or cannot be written.
+    """
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
     final = cache / digest
-    if not final.is_dir():
-        working = cache / f".{digest}.{os.getpid()}"
-        expand(bundle, working)
-        try:
-            working.rename(final)
-        except OSError:  # another process was faster
-            shutil.rmtree(working, ignore_errors=True)
+    if final.is_dir():
+        return final
+    working = cache / f".{digest}.{os.getpid()}"
+    try:
+        _remove_abandoned(cache)
+        with FolderLock(working):
+            expand(bundle, working / "trials")
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                _move(working / "trials", final)
+    except OSError as error:
+        raise BadInput(
+            f"{cache}: {bundle.name} cannot be unpacked there ({error.strerror or error}); make room, or name another "
+            "folder with the environment variable XDG_CACHE_HOME"
+        ) from error
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
     return final
+
+
+def _move(folder: Path, final: Path) -> None:
+    """Renames a folder; FileExistsError where the new name is taken."""
+    try:
+        folder.rename(final)
+    except OSError:
+        if final.is_dir():
+            raise FileExistsError(final) from None
+        raise
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Removes what processes that were killed had unpacked so far: folders that nobody has locked."""
+    for folder in cache.glob(".*.*"):
+        if _WORKING.fullmatch(folder.name):
+            with FolderLock(folder) as acquired:
+                if acquired:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compact(predictions: Arrays) -> dict[str, NDArray[Any]]:
@@ -186,7 +233,8 @@ def _rows_of(shared: Mapping[str, Arrays], compact: Arrays) -> Arrays:
 
 def _plain(path: Path) -> bytes:
     """A text file of a trial as compact JSON."""
-    lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines() if path.suffix == ".jsonl" else [text]
     return "".join(f"{canonical_json(json.loads(line))}\n" for line in lines).encode()
 
 

@@ -7,11 +7,14 @@ cache folder, which may be deleted at any time; then all trials are read again.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import hashlib
 import os
+import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +58,7 @@ def load_cached(root: Path, folder: Path | None = None) -> tuple[list[Record], l
     try:
         with uncollected(), contextlib.closing(sqlite3.connect(place, timeout=_BUSY)) as connection:
             return _load(root, connection)
-    except (sqlite3.Error, OSError):  # damaged, locked for long, or no place for it
+    except (sqlite3.Error, OSError, UnicodeEncodeError):  # damaged, locked, no place, or a folder's name is not UTF-8
         return load_records(root)
 
 
@@ -66,9 +69,30 @@ def cache_folder(name: str = "") -> Path:
         base.mkdir(parents=True, exist_ok=True)
         if os.access(base, os.W_OK):
             return base
-    private = Path(tempfile.gettempdir()) / f"fernoise-bench-{os.getuid() if hasattr(os, 'getuid') else 'user'}" / name
-    private.mkdir(parents=True, mode=0o700, exist_ok=True)
+    private = _private_folder(Path(tempfile.gettempdir())) / name
+    private.mkdir(mode=0o700, exist_ok=True)
     return private
+
+
+def _private_folder(shared: Path) -> Path:
+    """A folder of the user's own in a folder that others can write to, who may have put one of its name there."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = shared / f"fernoise-bench-{user}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not hasattr(os, "getuid"):
+        return folder
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077:
+        return folder
+    return _folder_of_this_process(shared)
+
+
+@cache
+def _folder_of_this_process(shared: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="fernoise-bench-", dir=shared))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextlib.contextmanager

@@ -94,6 +94,14 @@ class Record:
         return self.identity.seed, self.identity.draw
 
     @property
+    def teacher_versions(self) -> tuple[tuple[str, str], ...] | None:
+        """Name and version of the teachers it learnt from; None where it had some that its record does not tell."""
+        told = tuple(sorted((teacher.name, teacher.version) for teacher in self.environment.teachers))
+        if len(told) < len(self.identity.teachers) or not all(version for _, version in told):
+            return None
+        return told
+
+    @property
     def state(self) -> State:
         """running, done, failed, diverged or interrupted."""
         return self.status.state

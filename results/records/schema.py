@@ -21,7 +21,8 @@ Count = Annotated[int, Meta(ge=0, lt=2**53)]
 Positive = Annotated[int, Meta(gt=0, lt=2**53)]
 Amount = Annotated[float, Meta(ge=0, lt=2**53)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Name = Annotated[str, Meta(pattern=r"\S")]
+Name = Annotated[str, Meta(pattern=r"\S", max_length=1_000)]
+Reason = Annotated[str, Meta(max_length=10_000)]
 Counts = tuple[tuple[Count, ...], ...]
 RecipeName = Literal["protocol", "native"]
 State = Literal["running", "done", "failed", "diverged", "interrupted"]
@@ -91,13 +92,19 @@ class Setting(NamedTuple):
     source: Source
     partial: bool
     recipe: RecipeName
+    noise_salt: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
         """Such as ("small profile", "real faces"), and what differs from the default."""
         partial = ("partial copy of the data",) * self.partial
         recipe = () if self.recipe == "protocol" else (f"{self.recipe} recipe",)
-        return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe
+        salt = (f"noise salt {self.noise_salt}",) if self.noise_salt else ()
+        return f"{self.profile} profile", f"{self.source} faces", *partial, *recipe, *salt
+
+
+PAPERS_SETTING = Setting("paper", "real", partial=False, recipe="protocol")
+"""That of the papers whose protocol it is."""
 
 
 class Identity(Struct, frozen=True):
@@ -123,6 +130,7 @@ class Identity(Struct, frozen=True):
     data: DataIdentity = DataIdentity("", "")
     teachers: dict[str, str] = {}
     aux: str = ""
+    noise_salt: str = ""
     content: dict[str, Any] = msgspec.field(default_factory=dict, name="(content)")
     key: str = msgspec.field(default="", name="(key)")
     version: str = msgspec.field(default="", name="(version)")
@@ -130,7 +138,7 @@ class Identity(Struct, frozen=True):
     @property
     def setting(self) -> Setting:
         """How the protocol was run."""
-        return Setting(self.profile, self.source, self.partial, self.recipe)
+        return Setting(self.profile, self.source, self.partial, self.recipe, self.noise_salt)
 
 
 def identity_of(content: Mapping[str, Any]) -> Identity:
@@ -169,13 +177,14 @@ class Noise(Struct, frozen=True):
 
 
 class TeacherCost(Struct, frozen=True):
-    """Time and passes it took to train a teacher."""
+    """Time and passes it took to train a teacher, and the ID of its source and parameters ("" in older records)."""
 
     name: Name
     id: Name
     seconds: Amount
     forwards: Count = 0
     backwards: Count = 0
+    version: str = ""
 
 
 class Rows(Struct, frozen=True):
@@ -231,7 +240,7 @@ class Status(Struct, frozen=True):
     """The state of a trial. A finished one has its epochs, seconds and best epochs."""
 
     state: State
-    reason: str | None = None
+    reason: Reason | None = None
     epochs_done: Count = 0
     epochs: Count = 0
     seconds: Amount | None = None
@@ -246,12 +255,13 @@ class Status(Struct, frozen=True):
 
 
 class TeacherStatus(Struct, frozen=True):
-    """The status of a teacher, which is kept apart from the trials."""
+    """The status of a teacher, which is kept apart from the trials, with a checksum of its probabilities and cost."""
 
     state: Literal["done"]
     seconds: Amount
     forwards: Count
     backwards: Count
+    checksum: str = ""
 
 
 # --- epochs.jsonl

@@ -16,6 +16,8 @@ from .schema import Environment, EpochLine, Identity, Status, TeacherStatus, ide
 T = TypeVar("T")
 Part = TypeVar("Part", Identity, Environment, Status, TeacherStatus)
 
+TRACEBACK = "traceback.txt"  # of a failed trial, for its user; no part of its record
+
 FILES = ("identity.json", "status.json", "environment.json", "epochs.jsonl", "predictions.npz")
 
 _FILE_OF = {Identity: FILES[0], Status: FILES[1], Environment: FILES[2], TeacherStatus: FILES[1]}

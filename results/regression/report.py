@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
-from ..analysis.grouping import MISSING
+from ..analysis.grouping import MISSING, grouped
 from ..tables.cell import Cell, Table
 from ..tables.render import render
 from .compare import REGRESSIONS, STATUSES, Finding
@@ -22,9 +22,20 @@ def counts(findings: Sequence[Finding]) -> str:
     return ", ".join(f"{number[status]} {status}" for status in STATUSES if number[status])
 
 
-def failed(findings: Sequence[Finding]) -> bool:
-    """Whether there is a regression."""
-    return any(finding.status in REGRESSIONS for finding in findings)
+def failed(findings: Sequence[Finding], strict: bool = False) -> bool:
+    """Whether there is a regression or, if strict, a method without a reference."""
+    failing = REGRESSIONS | {"new"} if strict else REGRESSIONS
+    return any(finding.status in failing for finding in findings)
+
+
+def unguarded(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """A warning for each method that has no reference on some protocols, since its check guards nothing there."""
+    new = grouped([each for each in findings if each.status == "new"], lambda finding: finding.method)
+    return tuple(
+        f"{method} has no reference on {', '.join(each.protocol for each in found)}: this check guards nothing of it "
+        "there; write its references with --references DIR --update --reason TEXT, then compare with --references DIR"
+        for method, found in new.items()
+    )
 
 
 def table(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> Table:
@@ -55,7 +66,8 @@ def table(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) 
 def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> str:
     """A summary for the page of a CI run: the verdict, what changed, and all findings folded away."""
     notable = [finding for finding in findings if finding.status != "ok"]
-    verdict = "regressions" if failed(findings) else "no regression"
+    compared = any(finding.status != "new" for finding in findings)
+    verdict = "regressions" if failed(findings) else "no regression" if compared else "nothing compared"
     parts = [f"## fernoise-bench check, {suite}: {verdict}", f"{counts(findings)}."]
     parts += [render(table(suite, notable), "github").partition("\n\n")[2].strip()] if notable else []
     whole = render(table(suite, findings, notes), "github").partition("\n\n")[2].strip()
@@ -63,16 +75,18 @@ def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = (
     return "\n\n".join(parts) + "\n"
 
 
-def junit(suite: str, findings: Sequence[Finding], seconds: float, properties: Mapping[str, str]) -> str:
-    """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped."""
-    regressions = sum(finding.status in REGRESSIONS for finding in findings)
-    new = sum(finding.status == "new" for finding in findings)
+def junit(
+    suite: str, findings: Sequence[Finding], seconds: float, properties: Mapping[str, str], strict: bool = False
+) -> str:
+    """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped (strict: fail)."""
+    failures = sum(failed([finding], strict) for finding in findings)
+    skipped = 0 if strict else sum(finding.status == "new" for finding in findings)
     attributes = {
         "name": f"fernoise-bench check {suite}",
         "tests": str(len(findings)),
-        "failures": str(regressions),
+        "failures": str(failures),
         "errors": "0",
-        "skipped": str(new),
+        "skipped": str(skipped),
         "time": f"{seconds:.1f}",
     }
     root = ElementTree.Element("testsuite", attributes)
@@ -83,7 +97,7 @@ def junit(suite: str, findings: Sequence[Finding], seconds: float, properties: M
         names = {"classname": _in_xml(finding.protocol), "name": _in_xml(finding.method)}
         case = ElementTree.SubElement(root, "testcase", names)
         reason = _in_xml(finding.reason)
-        if finding.status in REGRESSIONS:
+        if failed([finding], strict):
             ElementTree.SubElement(case, "failure", {"type": finding.status, "message": reason})
         elif finding.status == "new":
             ElementTree.SubElement(case, "skipped", {"message": reason})

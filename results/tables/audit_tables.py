@@ -5,6 +5,7 @@ Counts are those the harness's auditor wrote into each epoch's line; methods hav
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from functools import partial
 
 from msgspec import structs
 
-from ..analysis.grouping import MISSING, Entry, grouped, unique
+from ..analysis.grouping import MISSING, Entry, Paired, grouped, unique
 from ..analysis.view import Expected, View, at_level, views_of
 from ..records.record import Record, audit_of
 from ..records.schema import Audit
@@ -191,23 +192,47 @@ def shown_epochs(count: int) -> tuple[int, ...]:
 
 
 def _class_tables(view: View) -> Iterator[Table]:
-    """The labels at the last epoch by reference class or AU, over the records that have counts by class."""
-    counted = [replace(entry, records=tuple(filter(_counted_by_class, entry.records))) for entry in view.rows]
-    view = replace(view, rows=tuple(counted))
+    """The labels at the last epoch by reference class or AU, over the pairs whose trials have counts by class."""
     word = "class" if view.metric == "accuracy" else "AU"
     for what, parts in _BY_CLASS.items():
         numbers = [_class_share(*parts, at) for at in range(len(view.names))]
-        rows = _rows(view, partial(_percents, view, numbers))
+        rows = _rows(view, partial(_class_cells, view, numbers))
         if any(cell.value is not None for row in rows for cell in row[len(leading_columns(view)) :]):
             notes = [
-                f"In % of the {' '.join(what.split()[:2])} of each {word} seen in training; – where there is none."
+                f"In % of the {' '.join(what.split()[:2])} of each {word} seen in training; – where there is none.",
+                *_partly_counted(view),
             ]
             title = title_of(view, f"{what}, by {word}, last epoch")
             yield Table(title, (*leading_columns(view), *view.names), rows, notes_of(view, notes, rows))
 
 
+def _class_cells(view: View, numbers: Sequence[Number], entry: Entry, level: float | None) -> list[Cell]:
+    """Percentages over the counted pairs; the other finished pairs are missing as not counted, not as not run."""
+    paired = view.paired(entry, level)
+    counted = [all(map(_counted_by_class, done)) for done in paired.complete]
+    uncounted = {"not counted by class": counted.count(False)} if not all(counted) else {}
+    kept = Paired(
+        tuple(itertools.compress(paired.pairs, counted)),
+        tuple(itertools.compress(paired.complete, counted)),
+        paired.total,
+        {**paired.lacking, **uncounted},
+    )
+    return [percent_cell(kept.summary(number), 1, brief=True) for number in numbers]
+
+
+def _partly_counted(view: View) -> list[str]:
+    """The methods with finished trials that have no counts by class: "a: counted in 7 of 8 trials."."""
+    done = {entry.label: [record for record in entry.records if record.done] for entry in view.rows}
+    counts = {label: sum(map(_counted_by_class, records)) for label, records in done.items()}
+    return [
+        f"{label}: counted in {counts[label]} of {len(records)} trials."
+        for label, records in done.items()
+        if counts[label] < len(records)
+    ]
+
+
 def _counted_by_class(record: Record) -> bool:
-    return bool(record.epochs) and record.epochs[-1].audit_by_class not in (None, Audit())
+    return record.epochs[-1].audit_by_class not in (None, Audit())
 
 
 def _class_share(part: str, whole: str, at: int) -> Number:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..analysis.grouping import MISSING, Entry, grouped, unique
-from ..analysis.view import DAGGER_WORDS, View, has_levels, marked, oracle_knowledge
+from ..analysis.plausibility import implausible
+from ..analysis.view import DAGGER_WORDS, RISING_WORDS, View, has_levels, marked, marks_of, oracle_knowledge
 from .cell import Cell
 
 
-def label_cell(entry: Entry) -> Cell:
-    """A row's name, with a dagger when it used oracle knowledge."""
-    text = marked(entry, entry.label)
-    return Cell(text, printed=entry.label, flags="oracle knowledge") if text != entry.label else Cell(text)
+def label_cell(view: View, entry: Entry) -> Cell:
+    """A row's name with its marks: a dagger for oracle knowledge, an arrow for a method still rising."""
+    if marks := marks_of(view, entry):
+        return Cell(marked(view, entry, entry.label), printed=entry.label, flags="; ".join(marks.values()))
+    return Cell(entry.label)
 
 
 def leading_cells(view: View, entry: Entry, level: float | None) -> tuple[Cell, ...]:
     """The cells that name a row: the method and, where the protocol has noise levels, the level."""
     noise = Cell(MISSING) if level is None else Cell(f"{level:g}", level)
-    return (label_cell(entry), noise) if has_levels(view) else (label_cell(entry),)
+    return (label_cell(view, entry), noise) if has_levels(view) else (label_cell(view, entry),)
 
 
 def leading_columns(view: View) -> tuple[str, ...]:
@@ -71,10 +73,14 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
+    if rising := [entry.label for entry in view.rows if entry.label in view.rising]:
+        notes.append(f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}.")
     notes.extend(_without_updates(view))
+    notes.extend(_implausible(view))
     versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
     if versions:
-        notes.append(f"#: a row for each version (source code or hyper-parameters) of {', '.join(versions)}.")
+        what = "source code or hyper-parameters, its own or its teachers'"
+        notes.append(f"#: a row for each version ({what}) of {', '.join(versions)}.")
     if view.not_applicable:
         notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)
@@ -95,6 +101,16 @@ def _without_updates(view: View) -> list[str]:
         if idle:
             found.append(f"{entry.label}: the last epoch updated no weights in {idle} of {len(done)} trials.")
     return found
+
+
+def _implausible(view: View) -> list[str]:
+    """Methods that knew reference labels better than their test scores allow."""
+    found = {entry.label: [words for record in entry.records if (words := implausible(record))] for entry in view.rows}
+    return [
+        f"{label}: in {len(words)} trials the method {words[0]}: it may know labels that it was not given."
+        for label, words in found.items()
+        if words
+    ]
 
 
 def _pairs_note(counts: Sequence[int], *, spread: bool, folds: bool) -> str:

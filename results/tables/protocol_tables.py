@@ -75,7 +75,7 @@ def _level_table(view: View, rule: str) -> Table:
     rows, headline = [], partial(Record.headline, rule=rule)
     for entry in view.rows:
         cells = [percent_cell(view.summary(entry, level, headline), view.decimals) for level in view.levels]
-        rows.append((label_cell(entry), *cells, unstated_cell(entry)))
+        rows.append((label_cell(view, entry), *cells, unstated_cell(entry)))
     marked = mark_best(rows, range(1, 1 + len(view.levels)))
     headings = [view.metric_words if level is None else level_words(level) for level in view.levels]
     columns = ("method", *headings, "unstated")
@@ -88,7 +88,7 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
     for entry in view.rows:
         aus = [_au_cell(view, entry, level, rule, position) for position in range(len(view.names))]
         mean = percent_cell(view.summary(entry, level, partial(Record.headline, rule=rule)), view.decimals)
-        rows.append((label_cell(entry), *aus, mean, unstated_cell(entry)))
+        rows.append((label_cell(view, entry), *aus, mean, unstated_cell(entry)))
     width = len(view.names) + 1
     marked = mark_best(rows, range(1, 1 + width))
     what = f"F1 in %, {RULE_WORDS[rule]}" + ("" if level is None else f", {level_words(level)}")

@@ -19,7 +19,7 @@ from ..analysis.comparisons import (
     ranked_pairs,
     ranked_scores,
 )
-from ..analysis.grouping import MISSING, Entry, grouped
+from ..analysis.grouping import MISSING, grouped
 from ..analysis.power import power_words
 from ..analysis.ranking import group_letters, kendall, kendall_interval, spearman
 from ..analysis.view import Expected, View, views_of
@@ -159,9 +159,9 @@ def rankings(view: View, rule: str) -> tuple[tuple[str, Ranking], ...]:
 
 
 def _ranking_table(view: View, rule: str) -> Table:
-    entries = {entry.label: entry for entry in view.rows}
     found = rankings(view, rule)
-    rows = tuple(row for words, ranking in found for row in _ranking_rows(words, ranking, entries))
+    names = {entry.label: label_cell(view, entry) for entry in view.rows}
+    rows = tuple(row for words, ranking in found for row in _ranking_rows(words, ranking, names))
     notes = [
         "Mean rank: 1 is best; the mean over noise levels and (seed, draw) pairs. First: how often the method has the "
         "highest mean score when pairs are resampled. Group: methods that share a letter do not differ significantly "
@@ -194,10 +194,10 @@ def _ranking_notes(ranking: Ranking) -> list[str]:
     return notes
 
 
-def _ranking_rows(words: str, ranking: Ranking, entries: Mapping[str, Entry]) -> list[tuple[Cell, ...]]:
+def _ranking_rows(words: str, ranking: Ranking, names: Mapping[str, Cell]) -> list[tuple[Cell, ...]]:
     marks = group_letters(ranking.groups, len(ranking.labels))
     return [
-        (Cell(words), label_cell(entries[label]), _number(rank, 1), _number(first, 2), Cell(mark or MISSING))
+        (Cell(words), names[label], _number(rank, 1), _number(first, 2), Cell(mark or MISSING))
         for label, rank, first, mark in zip(ranking.labels, ranking.mean_ranks, ranking.first, marks, strict=True)
     ]
 
@@ -211,7 +211,8 @@ def _pairs(ranking: Ranking) -> str:
 
 def _family_table(view: View, family: Sequence[Comparison], rule: str) -> Table:
     by_subject = any(found.by_subject is not None for found in family)
-    rows = tuple(_comparison_row(found, by_subject) for found in family)
+    names = {entry.label: label_cell(view, entry) for entry in view.rows}
+    rows = tuple((names[found.label], *_comparison_cells(found, by_subject)) for found in family)
     notes = [
         f"Difference of {view.metric_words} in points from {FAMILY_REFERENCE}, two networks with averaged predictions; "
         f"mean over the noise levels that all have. {words_of_test(family, view.metric, 'this family')}",
@@ -223,11 +224,10 @@ def _family_table(view: View, family: Sequence[Comparison], rule: str) -> Table:
     return Table(title, columns, rows, notes_of(view, [note for note in notes if note], rows))
 
 
-def _comparison_row(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
+def _comparison_cells(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
     n = len(found.differences)
     apart = math.nan if found.by_subject is None else found.by_subject.p
     return (
-        Cell(found.label),
         difference_cell(found),
         Cell(f"{found.wins} of {n}", float(found.wins)),
         p_cell(apart if by_subject else found.p),

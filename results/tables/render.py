@@ -60,10 +60,20 @@ _LATEX = {
 }
 _MATHS = {
     **{"±": r"\pm", "−": "-", "×": r"\times", "÷": r"\div", "≤": r"\leq", "≥": r"\geq", "≠": r"\neq"},
-    **{"≈": r"\approx", "·": r"\cdot", "✓": r"\surd", "→": r"\rightarrow", "∞": r"\infty", "°": r"^\circ", "²": "^2"},
+    **{
+        "≈": r"\approx",
+        "·": r"\cdot",
+        "✓": r"\surd",
+        "→": r"\rightarrow",
+        "↗": r"\nearrow",
+        "∞": r"\infty",
+        "°": r"^\circ",
+        "²": "^2",
+    },
     **{"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\varepsilon", "θ": r"\theta"},
     **{"κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "µ": r"\mu", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma"},
     **{"τ": r"\tau", "φ": r"\varphi", "ω": r"\omega", "Δ": r"\Delta", "Σ": r"\Sigma", "Φ": r"\Phi", "Ω": r"\Omega"},
+    "↗": r"\nearrow",
 }
 # combining marks, by their code points
 _ACCENTS = {0x300: "`", 0x301: "'", 0x302: "^", 0x303: "~", 0x304: "=", 0x306: "u", 0x307: ".", 0x308: '"', 0x30A: "r"}
@@ -83,7 +93,7 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         table: several are set apart by a blank line; as JSON they are a list.
         format: one of FORMATS. "github" is Markdown; "latex" names the packages it needs in its first line; "csv" has
             the numbers at full precision, or as a paper prints them, with columns for spread, pairs, marks and flags;
-            "json" has everything.
+            "json" has everything, in ASCII.
 
     Raises:
         BadInput: an unknown format.
@@ -92,7 +102,7 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         raise unknown("format", format, FORMATS)
     if format == "json":
         content = _plain(table) if isinstance(table, Table) else [_plain(each) for each in table]
-        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
     tables = [table] if isinstance(table, Table) else table
     head = f"{_PREAMBLE}\n" if format == "latex" else ""
     return head + "\n".join(map(_WRITERS[format], tables))

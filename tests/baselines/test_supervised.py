@@ -232,8 +232,8 @@ def test_selective_learning_leaves_single_labels_alone() -> None:
 
 
 def test_two_balanced_networks_on_clean_rows_are_the_ensemble_of_recots_table() -> None:
-    """Twice ReCoT's loss, which takes the mean of the networks, where both views show the same image."""
-    recot = balanced_method(ReCoT, ReCoTParams, **ReCoT.variants["ensemble"].params)
+    """Twice ReCoT's printed loss, which takes the mean of the networks, where both views show the same image."""
+    recot = balanced_method(ReCoT, ReCoTParams, **ReCoT.variants["ensemble"].params, **ReCoT.variants["printed"].params)
     pair = balanced_method(Ensemble, EnsembleParams, **Ensemble.variants["clean-selective"].params)
     one, two = pair.loss(many()), recot.loss(replace(many(), images=many().images * 2))
     assert two.loss is not None

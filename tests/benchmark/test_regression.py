@@ -73,6 +73,10 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     other.write_text(METHOD)
     new = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--references", str(tmp_path / "refs")])
     assert (new.exit_code, "3 new" in new.stdout) == (0, True), new.output
+    told = "warning: other.Mine has no reference on check-single, check-real, check-single-steps: this check guards "
+    assert new.stderr.count(told) == 1
+    shipped = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--strict"])
+    assert (shipped.exit_code, shipped.stderr.count("this check guards nothing")) == (1, 1), shipped.output
 
     same = run(method, "--junit", str(tmp_path / "out" / "check.xml"), "--markdown", str(tmp_path / "page.md"))
     assert same.exit_code == 0, same.output
@@ -110,6 +114,7 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
         (["--update"], "--reason TEXT"),
         (["--update", "--reason", "  "], "--reason TEXT"),
         (["--update", "--reason", "\u200b"], "--reason TEXT"),
+        (["--update", "--reason", "why", "--strict"], "--strict belongs to comparing"),
         (["--reason", "why"], "--reason belongs to --update"),
         (["--method", "nonsense"], "unknown method 'nonsense'"),
         (["--method", "noise_regularization:nothing"], "unknown variant"),

@@ -45,7 +45,7 @@ TARGETS = (
     Target("bp4d", miniature_bp4d.write_from_0, "fernoise.toml", counted=("empty",)),
     Target("rafdb", miniature_rafdb.write_official, "EmoLabel/list_patition_label.txt"),
     Target("rafdb", miniature_rafdb.write_kaggle, "test_labels.csv"),
-    Target("disfa", miniature_disfa.write_img, "ActionUnit_Labels/SN001/SN001_au1.txt"),
+    Target("disfa", miniature_disfa.write_img, "ActionUnit_Labels/SN001/SN001_au1.txt", counted=("not a number",)),
     Target(
         "emotionet",
         miniature_emotionet.write_both,

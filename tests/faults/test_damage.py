@@ -192,6 +192,49 @@ def compressed(path: Path) -> None:
             archive.writestr(name, content)
 
 
+def lock_is_a_folder(folder: Path) -> None:
+    (folder / ".lock").mkdir(parents=True)
+
+
+def lock_is_a_link(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / ".lock").symlink_to(Path(__file__))
+
+
+def folder_is_a_file(folder: Path) -> None:
+    folder.parent.mkdir(parents=True)
+    folder.write_text("mine")
+
+
+def parent_is_a_link_to_itself(folder: Path) -> None:
+    folder.parent.parent.mkdir(parents=True)
+    folder.parent.symlink_to(folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        (lock_is_a_folder, "{folder}/.lock is a folder or a link"),
+        (lock_is_a_link, "{folder}/.lock is a folder or a link"),
+        (folder_is_a_file, "{folder} is a file or a broken link"),
+        (parent_is_a_link_to_itself, "{folder.parent} is a file or a broken link"),
+    ],
+)
+def test_one_bad_place_fails_its_trial_alone(
+    spoil: Callable[[Path], None], place: str, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    first, _, other, *_ = grid(tmp_path)
+    spoil(first.folder)
+    heard = run((first, other))
+    reason = next(event["status"]["reason"] for trial, event in heard if trial == first.id and "status" in event)
+    assert reason.startswith(place.format(folder=first.folder))
+    assert outcome(first)["reason"] == reason
+    assert state_of(other) == "done"
+    records, damaged = load_records(tmp_path)
+    assert [record.method for record in records] == [other.method.name]
+    assert not damaged or str(first.folder) in damaged[0]
+
+
 CHANGES = [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs, compressed]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -15,13 +16,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 import torch
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.engines.local import run_inline
+from fernoise_bench.benchmark.engines import local
+from fernoise_bench.benchmark.engines.local import run_inline, run_local
 from fernoise_bench.benchmark.training import runner
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
@@ -148,6 +151,28 @@ def test_a_full_disk(tmp_path: Path, undisturbed: Undisturbed) -> None:
     assert told == "No space left on device"
     assert after == {place: undisturbed[place] for place in after}
     assert len(after) == 2
+
+
+def test_a_pool_without_room_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one process does: further trials would fail for the same reason."""
+    trials = grid(tmp_path)[:3]
+    heard: list[str] = []
+    monkeypatch.setattr(local, "_work", _full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        run_local(trials, lambda trial, event: heard.append(trial.id), 1)
+    assert error.value.errno == errno.ENOSPC
+    assert set(heard) == {trials[0].id}
+
+
+def _full(pipe: Connection, workers: int) -> None:
+    """A worker whose trials find a full disk."""
+    runner.checkpoint.save = _no_room  # type: ignore[assignment]
+    runner.WorkerContext.cell = ToyContext.cell  # type: ignore[method-assign]
+    local._work(pipe, workers)
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "checkpoint.pt")
 
 
 # --- permissions

@@ -323,3 +323,12 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 def test_refused_arguments(call: Callable[[], object], expected: str) -> None:
     with pytest.raises(BadInput, match=expected):
         call()
+
+
+def test_a_draw_without_a_salt_is_itself_and_with_one_is_a_keyed_hash() -> None:
+    """Of 56 bits, so that nobody tries them all."""
+    assert [noise.salted(draw, "") for draw in (0, 7)] == [0, 7]
+    key = hashlib.blake2b(b"pepper").digest()
+    expected = hashlib.blake2b(b"3", key=key, digest_size=7).digest()
+    assert noise.salted(3, "pepper").to_bytes(7, "little") == expected
+    assert len({noise.salted(draw, salt) for draw in range(100) for salt in ("a", "b", "ä" * 64)}) == 300

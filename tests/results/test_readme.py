@@ -68,15 +68,22 @@ def ranked(records: list[Record], protocol: str) -> list[str]:
     return sorted({record.method for record in records}, key=lambda method: -last(chosen(records, protocol, method)))
 
 
-def named(records: list[Record]) -> str:
-    return f"{records[0].method} †" if oracle_knowledge(records) else records[0].method
+def is_rising(records: list[Record]) -> bool:
+    """Whether the last epoch is more than a point above the mean of the last five."""
+    return last(records) - fmean(percent(records, "last_five")) > 1
+
+
+def named(*groups: list[Record]) -> str:
+    """A method with the marks that its trials have in one of the groups."""
+    name = groups[0][0].method + " †" * any(map(oracle_knowledge, groups))
+    return name + " ↗" * any(map(is_rising, groups))
 
 
 def short_row(records: list[Record], method: str) -> list[str]:
     groups = [chosen(records, protocol, method) for protocol in PROTOCOLS]
     best = [ranked(records, protocol)[0] == method for protocol in PROTOCOLS]
     real, made = (cells(group, best=first) for group, first in zip(groups, best, strict=True))
-    return [named(groups[0]), *real, *made]
+    return [named(*groups), *real, *made]
 
 
 def whole_row(records: list[Record], method: str) -> list[str]:
@@ -194,7 +201,7 @@ def f1_row(records: list[Record], protocol: str, method: str) -> list[str]:
     trials = chosen(records, protocol, method)
     seeds = sorted({record.identity.seed for record in trials})
     means = [last([record for record in trials if record.identity.seed == seed]) for seed in seeds]
-    return [method, f"{fmean(means):.1f} ± {stdev(means):.1f}" if len(means) > 1 else f"{means[0]:.1f}"]
+    return [named(trials), f"{fmean(means):.1f} ± {stdev(means):.1f}" if len(means) > 1 else f"{means[0]:.1f}"]
 
 
 def test_the_table_on_generated_faces_is_what_the_records_say(ships: list[Record]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..folders import contents
-from ..text_lines import Line, read_lines, shown
+from ..text_lines import Line, decimal_comma, read_lines, shown
 from .labels import CODES, FETCH, PartRows, usable_boxes
 
 _BOX = ("face_x", "face_y", "face_width", "face_height")
@@ -187,4 +187,4 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{name} {shown(text)} is no number") from None
+        raise ValueError(f"{name} {shown(text)} is no number{decimal_comma(text)}") from None

@@ -19,6 +19,7 @@ table) and `manual_images`, `automatic_images` (the folder with the numbered fol
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ import numpy as np
 from ...errors import BadInput, unknown
 from ...labels import AFFECTNET_CLASSES
 from ..listing import CHOICES_FILE, Allowed, Check, Listing, absent, read_choices
+from ..look_around import Signs, first_picture
+from ..picture_sizes import sampled_sizes
 from .csv_lists import TABLES, Places, find_places, read_table_part
 from .labels import ASK, TRAIN_COUNTS, PartRows, check_class_order
-from .npy_labels import FOLDERS, is_release, read_folder_part
+from .npy_labels import FOLDERS, SIZE, is_release, read_folder_part
 
 __all__ = ["AFFECTNET_CLASSES", "PARTS", "read"]
 
@@ -38,6 +41,7 @@ PARTS = ("train", "validation", "automatic")
 _WORD = {"train": "training", "validation": "validation", "automatic": "automatic"}
 _PATHS = ("training", "validation", "automatic", "manual_images", "automatic_images")
 _CHOICES: dict[str, Allowed] = {"release": ("csv", "2021"), "box": ("face", "whole"), **dict.fromkeys(_PATHS, Path)}
+_SIGNS = Signs((*TABLES.values(), "Manually_Annotated", "train_set/annotations"), ("affectnet",))
 # Rows of the tables, including codes 8 to 10; in some copies the one faulty row of training.csv is removed.
 _TABLE_ROWS = {"train": (414_799, 414_798), "validation": (5_500,)}
 # Most copies of the 2021 release lack one validation picture; its class is not published.
@@ -69,10 +73,15 @@ def read(root: Path, parts: Sequence[str] | None = None) -> Listing:
     found = [part for part in wanted if part in releases]
     if not found or (parts is not None and len(found) < len(wanted)):
         missing = ", ".join(part for part in wanted if part not in releases)
-        raise absent("affectnet", root, ASK, f"no {missing}: neither {TABLES['train']} and the like nor train_set/")
+        what = f"no {missing}: neither {TABLES['train']} and the like nor train_set/"
+        annotations = tuple(f"{folder}/annotations" for part, folder in FOLDERS.items() if part not in releases)
+        raise absent("affectnet", root, ASK, what, replace(_SIGNS, marks=annotations) if root.is_dir() else _SIGNS)
     rows = [_read_part(root, part, releases[part], places, choices) for part in found]
     _check_disjoint(rows)
     checks = [check for part_rows in rows for check in _checks(part_rows, releases[part_rows.part])]
+    for part_rows in rows:
+        if releases[part_rows.part] == "2021":
+            checks.append(sampled_sizes(root, part_rows.path.tolist(), SIZE, f", {_WORD[part_rows.part]}"))
     if parts is None:
         checks += [Check(f"{_WORD[part]} part", "there", "missing") for part in PARTS[:2] if part not in found]
     return _listing(root, rows, [releases[part] for part in found], tuple(checks), choices.get("box", "face"))
@@ -103,6 +112,8 @@ def _read_part(root: Path, part: str, release: str, places: Places, choices: dic
         rows = read_table_part(part, table, images, root)
     if not len(rows.path):
         what = f"{rows.listed:,} rows in {rows.source}, none of classes 0 to 7 with its picture; {rows.first_missing}"
+        other = first_picture(root)
+        what += f"; pictures there have names such as {other}" if other and rows.first_missing else ""
         raise absent("affectnet", root, ASK, what.removesuffix("; "))
     return rows
 

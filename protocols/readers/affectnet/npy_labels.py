@@ -14,6 +14,8 @@ from ..folders import contents
 from .csv_lists import PICTURES
 from .labels import ASK, CODES, PartRows
 
+SIZE = 224, 224
+"""Width and height of the pictures of this release."""
 FOLDERS = {"train": "train_set", "validation": "val_set"}
 _EXPRESSION = "_exp.npy"
 _MAGIC = b"\x93NUMPY\x01\x00"

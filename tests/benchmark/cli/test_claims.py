@@ -42,7 +42,7 @@ def test_the_verdicts_in_words(out: Path) -> None:
     assert "ferplus-sym 0.4 (small, real faces)" in line
     assert "the claim is about all noise levels, and not all were run" in line
     assert "cocuring and nct were not run at noise 0.1" in line
-    (au,) = [line for line in lines if line.strip().startswith("supported") and " recot > mixup" in line]
+    (au,) = [line for line in lines if line.strip().startswith("held here") and " recot > mixup" in line]
     assert "2 pairs  21 subjects" in au
     assert "bp4d-3fold (small, generated faces)" in au
     assert "ReCoT (Li et al., BMVC 2023)" in lines

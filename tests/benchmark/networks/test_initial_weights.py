@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import pickle
+import shlex
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
 from torch import Tensor
 
 from fernoise_bench.benchmark.networks.encoders import build_model
-from fernoise_bench.benchmark.networks.initial_weights import EXPECTED, MSCELEB_FILES, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.networks.initial_weights import EXPECTED, Weights, read_checkpoint, resolve
+from fernoise_bench.benchmark.networks.provenance import MSCELEB_FILES
 from fernoise_bench.protocols.errors import BadInput
 
 State = dict[str, Tensor]
@@ -29,18 +35,23 @@ def backbone() -> State:
     return {name: torch.rand_like(value) if value.is_floating_point() else value for name, value in state.items()}
 
 
+def wide(*shape: int) -> Tensor:
+    """Zeros of a shape, of which one is stored."""
+    return torch.zeros(1).expand(*shape)
+
+
 def wrapped(backbone: State) -> dict[str, Any]:
     """The layout of ijba_res18_naive.pth.tar: an old one, without num_batches_tracked."""
     kept = {name: value for name, value in backbone.items() if not name.endswith("num_batches_tracked")}
     more = {"feature.weight": torch.rand(256, 512), "feature.bias": torch.rand(256)}
-    more |= {"fc.weight": torch.rand(30, 256), "fc.bias": torch.rand(30)}
+    more |= {"fc.weight": wide(87_020, 256), "fc.bias": wide(87_020)}
     state = {f"module.{name}": value for name, value in {**kept, **more}.items()}
     return {"epoch": 8, "arch": "resnet18", "state_dict": state}
 
 
 def plain(backbone: State) -> dict[str, Any]:
     """The layout of resnet18_msceleb.pth."""
-    return {"state_dict": {**backbone, "fc.weight": torch.rand(30, 512), "fc.bias": torch.rand(30)}}
+    return {"state_dict": {**backbone, "fc.weight": wide(1_000, 512), "fc.bias": wide(1_000)}}
 
 
 def bare(backbone: State) -> dict[str, Any]:
@@ -62,16 +73,33 @@ def refusal(work: Callable[[], Any]) -> str:
     return message
 
 
+def unwrapped(backbone: State) -> dict[str, Any]:
+    """ijba_res18_naive.pth.tar without the prefix of torch's DataParallel, as some users save it again."""
+    state = wrapped(backbone)["state_dict"]
+    return {"state_dict": {name.removeprefix("module."): value for name, value in state.items()}}
+
+
+def wrapped_twice(backbone: State) -> dict[str, Any]:
+    return {"state_dict": {f"_orig_mod.module.{name}": value for name, value in plain(backbone)["state_dict"].items()}}
+
+
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
 @pytest.mark.parametrize(
-    ("layout", "family"), [(wrapped, "ijba_res18_naive"), (plain, "resnet18_msceleb"), (bare, "resnet18_msceleb")]
+    ("layout", "kind", "family"),
+    [
+        (wrapped, "msceleb", "ijba_res18_naive"),
+        (unwrapped, "msceleb", "ijba_res18_naive"),
+        (plain, "msceleb", "resnet18_msceleb"),
+        (bare, "user's own", "resnet18"),
+        (wrapped_twice, "msceleb", "resnet18_msceleb"),
+    ],
 )
 def test_both_families_are_recognised_and_loaded_whole(
-    layout: Callable[[State], dict[str, Any]], family: str, legacy: bool, backbone: State, tmp_path: Path
+    layout: Callable[[State], dict[str, Any]], kind: str, family: str, legacy: bool, backbone: State, tmp_path: Path
 ) -> None:
-    path = saved(layout(backbone), tmp_path / "weights.pth", legacy=legacy)
+    path = saved(layout(backbone), tmp_path / "resnet18_msceleb.pth", legacy=legacy)
     weights = read_checkpoint(path)
-    assert (weights.kind, weights.family) == ("msceleb", family)
+    assert (weights.kind, weights.family) == (kind, family)
     assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     loaded = build_model("resnet18", weights).state_dict()
     for name, value in backbone.items():
@@ -82,7 +110,7 @@ def test_both_families_are_recognised_and_loaded_whole(
 def changed(backbone: State, tmp_path: Path, change: Callable[[State], Any]) -> Weights:
     content = plain(backbone)
     change(content["state_dict"])
-    return read_checkpoint(saved(content, tmp_path / "weights.pth"))
+    return read_checkpoint(saved(content, tmp_path / "resnet18_msceleb.pth"))
 
 
 def test_a_missing_key_is_an_error(backbone: State, tmp_path: Path) -> None:
@@ -104,7 +132,7 @@ def test_a_parameter_of_another_shape_is_an_error(backbone: State, tmp_path: Pat
 
 def test_a_checkpoint_does_not_fit_another_encoder(backbone: State, tmp_path: Path) -> None:
     weights = read_checkpoint(saved(plain(backbone), tmp_path / "weights.pth"))
-    assert refusal(lambda: build_model("resnet34", weights)).startswith("the resnet18_msceleb checkpoint does not fit")
+    assert refusal(lambda: build_model("resnet34", weights)).startswith("the resnet18 checkpoint does not fit resnet34")
 
 
 @pytest.mark.parametrize("name", ["resnet34", "resnet101"])
@@ -113,6 +141,11 @@ def test_a_checkpoint_of_a_deeper_resnet_is_refused(name: str, tmp_path: Path) -
     path = saved({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "deep.pth")
     message = refusal(lambda: read_checkpoint(path))
     assert message.startswith("deep.pth: its keys are neither a ResNet-18's nor a ResNet-50's (first: module.conv1")
+
+
+def test_two_networks_in_one_checkpoint_are_refused(backbone: State, tmp_path: Path) -> None:
+    path = saved({**backbone, "module.conv1.weight": backbone["conv1.weight"]}, tmp_path / "two.pth")
+    assert "conv1.weight is there with and without a wrapper's prefix" in refusal(lambda: read_checkpoint(path))
 
 
 class Code:
@@ -132,6 +165,31 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     saved({"state_dict": Code(trace)}, path)
     assert refusal(lambda: read_checkpoint(path)).startswith("evil.pth: not a checkpoint that can be loaded safely")
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("layout", [wrapped, plain])
+def test_the_command_for_a_checkpoint_with_other_objects_keeps_its_parameters_and_runs_no_code(
+    layout: Callable[[State], dict[str, Any]], legacy: bool, backbone: State, tmp_path: Path
+) -> None:
+    trace = tmp_path / "ran"
+    others = {"best_acc": np.float64(88.2), "args": argparse.Namespace(lr=0.1), "hook": Code(trace)}
+    path = saved({**others, **layout(backbone)}, tmp_path / "my weights.pth.tar", legacy=legacy)
+    message = refusal(lambda: read_checkpoint(path))
+    assert message.startswith(
+        "my weights.pth.tar: not a checkpoint that can be loaded safely, since it also holds numpy"
+    )
+    said, _, command = message.partition(": python -c ")
+    assert said.endswith(f"then use '{tmp_path / 'my weights-parameters.pth'}'")
+    subprocess.run([sys.executable, *shlex.split(f"-c {command}")], check=True, cwd=tmp_path)
+    assert not trace.exists()
+    expected = read_checkpoint(saved(layout(backbone), tmp_path / "clean.pth", legacy=legacy))
+    found = read_checkpoint(tmp_path / "my weights-parameters.pth")
+    assert found.family == expected.family
+    assert found.state is not None
+    assert expected.state is not None
+    assert found.state.keys() == expected.state.keys()
+    assert all(torch.equal(value, expected.state[name]) for name, value in found.state.items())
 
 
 @pytest.mark.parametrize(
@@ -233,7 +291,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.pth", tmp_path):
         message = refusal(lambda path=path: resolve(str(path), "resnet18", tmp_path))  # type: ignore[misc]
-        assert message == f"--weights {path}: no such file (known words: none, imagenet, msceleb, vggface2)"
+        words = "none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2"
+        assert message == f"--weights {path}: no such file (known words: {words})"
 
 
 def test_words_need_no_file_and_imagenet_is_named_by_its_training(tmp_path: Path) -> None:

@@ -118,20 +118,20 @@ def test_layouts_are_recognised_and_loaded_whole(
 def test_with_a_neck_the_last_stage_is_dropped_and_all_else_is_required(
     layout: Callable[[State], Any], backbone: State, tmp_path: Path
 ) -> None:
-    weights = read_checkpoint(saved(layout(backbone), tmp_path / "a.pth"))
+    weights = read_checkpoint(saved(layout(backbone), tmp_path / "resnet50_ft_weight.pth"))
     loaded = build_model("resnet50", weights, "attention").state_dict()
     assert loaded.keys() == without_last_stage(backbone).keys()
     assert_holds(loaded, backbone)
     for change in ({"layer3.2.conv2.weight": None}, {"layer3.0.extra.weight": torch.zeros(1)}):
         content = {name: value for name, value in {**layout(backbone), **change}.items() if value is not None}
-        broken = read_checkpoint(saved(content, tmp_path / "broken.pth"))
+        broken = read_checkpoint(saved(content, tmp_path / "resnet50_ft_weight.pth"))
         message = refusal(lambda broken=broken: build_model("resnet50", broken, "attention"))  # type: ignore[misc]
         assert message.startswith("the resnet50_vggface2 checkpoint does not fit resnet50: ")
         assert next(iter(change)) in message
 
 
 def test_without_a_neck_the_last_stage_is_required(backbone: State, tmp_path: Path) -> None:
-    weights = read_checkpoint(saved(without_last_stage(backbone), tmp_path / "a.pth"))
+    weights = read_checkpoint(saved(without_last_stage(backbone), tmp_path / "resnet50_ft_weight.pth"))
     assert "missing keys layer4.0.conv1.weight" in refusal(lambda: build_model("resnet50", weights))
 
 
@@ -223,6 +223,15 @@ def test_a_resnet_50_trained_on_something_else_is_refused(outputs: int, backbone
     path = saved({**backbone, **classifier(outputs)}, tmp_path / "imagenet.pth")
     message = refusal(lambda: read_checkpoint(path))
     assert message.startswith(f"imagenet.pth: a ResNet-50 with {outputs} classes is not the published one")
+
+
+def test_without_its_classifier_it_is_told_by_its_name(backbone: State, tmp_path: Path) -> None:
+    path = saved(backbone, tmp_path / "a.pth")
+    assert refusal(lambda: read_checkpoint(path)) == (
+        "a.pth: a ResNet-50 without its classifier could be any, and VGGFace2's reads BGR; if it is VGGFace2's, name "
+        "it resnet50_ft_weight.pth"
+    )
+    assert read_checkpoint(path.rename(tmp_path / "resnet50_ft_weight.pth")).kind == "vggface2"
 
 
 @pytest.mark.parametrize("content", [b"", b"not tensors", bytes(64)], ids=["empty", "text", "zeros"])

@@ -65,7 +65,7 @@ def answers_for(data: CellData, right: float, seed: int = 0) -> np.ndarray:
         for row, label in zip(rows.sample_id, rows.reference, strict=True):
             if generator.random() < right:
                 table[row] = np.eye(3)[label] if np.ndim(label) == 0 else (label > 0)
-    return table
+    return table / table.sum(axis=1, keepdims=True) if data.test.reference.ndim == 1 else table
 
 
 def confusion_by_hand(kind: Kind, probabilities: np.ndarray, labels: np.ndarray) -> list[list[int]]:

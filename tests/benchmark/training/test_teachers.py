@@ -26,6 +26,7 @@ from fernoise_bench.methods.base import Method, TrainView
 from fernoise_bench.protocols.files import read_arrays, read_json
 from fernoise_bench.protocols.rows import CellData, Rows
 from fernoise_bench.results.records.record import load_records
+from fernoise_bench.results.records.store import trial_id
 
 from ...toy import AUS, EPOCHS, ignore, toy_cell, toy_trial
 
@@ -232,7 +233,8 @@ def test_what_it_said_is_checked_and_a_damaged_file_made_anew(tmp_path: Path) ->
     path.write_bytes(before[:100])
     warnings: list[str] = []
     teachers.train_teachers(trial, cell(), Weights("none"), lambda event: warnings.append(event.get("warning", "")))
-    assert "the teacher is trained again" in "".join(warnings)
+    assert warnings[0].startswith(f"teacher {TEACHER}: {path} cannot be read or is damaged")
+    assert warnings[0].endswith("; it is trained again")
     assert path.read_bytes() == before
 
 
@@ -247,8 +249,11 @@ def test_its_cost_is_in_the_record_of_every_trial_that_used_it(tmp_path: Path) -
         (lines[name],) = read_json(trial.folder / "environment.json")["teachers"]
     assert lines["supervised"] == lines["distillation"]
     line, kept = lines["supervised"], read_json(the_teacher(trial).folder / "status.json")
-    assert line == {"name": TEACHER, "id": the_teacher(trial).id} | {
-        kind: kept[kind] for kind in ("seconds", "forwards", "backwards")
+    assert line == {
+        "name": TEACHER,
+        "id": the_teacher(trial).id,
+        "version": trial_id(the_teacher(trial).identity["method"]),
+        **{kind: kept[kind] for kind in ("seconds", "forwards", "backwards")},
     }
     epochs = [json.loads(text) for text in (the_teacher(trial).folder / "epochs.jsonl").read_text().splitlines()]
     data = cell()

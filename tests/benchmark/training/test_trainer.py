@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from fernoise_bench.benchmark.registry import MethodSpec, find
 from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial_state import state_of
-from fernoise_bench.methods.base import Batch, MakeEncoder, Method, Network, NoParams, Step, Task
+from fernoise_bench.methods.base import Batch, MakeEncoder, Method, Network, NoParams, Step, Task, TrainView
 from fernoise_bench.protocols.files import read_arrays, read_json
 
 from ...toy import EPOCHS, ToyContext, ignore, toy_cell, toy_trial
@@ -55,6 +57,11 @@ class RaisesInEpochOne(Plain):
         if batch.epoch == 1:
             raise ZeroDivisionError("no such thing")
         return super().loss(batch)
+
+
+class RaisesMegabytes(Plain):
+    def loss(self, batch: Batch) -> Step:
+        raise ValueError("x" * 5_000_000)
 
 
 class NeverUpdates(Plain):
@@ -116,6 +123,124 @@ def test_an_exception_in_a_method_fails_its_trial_with_the_reason(tmp_path: Path
     assert (folder / "checkpoint.pt").exists()  # epoch 0 is not lost
 
 
+def test_a_reason_of_megabytes_keeps_its_start_and_end(tmp_path: Path) -> None:
+    status, _ = run(RaisesMegabytes, tmp_path)
+    assert len(status["reason"]) == 1_000
+    assert status["reason"].startswith("ValueError: xxxx")
+    assert "xxx (test_trainer.py:" in status["reason"]
+
+
+def step_of(**changes: Any) -> type[Method]:
+    """Plain training whose steps have other parts."""
+
+    class Changed(Plain):
+        def loss(self, batch: Batch) -> Step:
+            step = super().loss(batch)
+            return replace(step, **{name: change(step.loss) for name, change in changes.items()})
+
+    return Changed
+
+
+class ReturnsALoss(Plain):
+    def loss(self, batch: Batch) -> Step:
+        return super().loss(batch).loss  # type: ignore[return-value]
+
+
+WRONG_STEPS: dict[str, tuple[type[Method], str]] = {
+    "no step": (ReturnsALoss, "TypeError: loss() must return a Step, not Tensor"),
+    "a number": (step_of(loss=lambda loss: 1.0), "TypeError: Step.loss must be a floating-point scalar tensor or None"),
+    "of each row": (step_of(loss=lambda loss: loss.expand(16)), "TypeError: Step.loss must be a floating-point scalar"),
+    "detached": (step_of(loss=lambda loss: loss.detach()), "ValueError: Step.loss has no gradient: it depends on no"),
+    "of another leaf": (
+        step_of(loss=lambda loss: torch.zeros((), requires_grad=True)),
+        "ValueError: Step.loss depends on no parameter of the method, so that nothing is trained",
+    ),
+    "probabilities": (
+        step_of(probabilities=lambda loss: torch.zeros(16)),
+        "ValueError: Step.probabilities must be of shape [16, 3], not [16]",
+    ),
+    "weight": (
+        step_of(weight=lambda loss: torch.ones(16)),
+        "ValueError: Step.weight must be of shape [K, 16], not [16]",
+    ),
+    "weight with gradient": (
+        step_of(weight=lambda loss: loss.expand(1, 16)),
+        "ValueError: Step.weight must carry no gradient: detach it",
+    ),
+    "target": (
+        step_of(target=lambda loss: torch.zeros(2, 15)),
+        "ValueError: Step.target must be of shape [K, 16] or [K, 16, 3], not [2, 15]",
+    ),
+    "logs": (step_of(logs=lambda loss: {"rate": "high"}), "TypeError: Step.logs['rate'] must be a number or a tensor"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STEPS)
+def test_what_is_no_step_fails_its_trial_by_name(name: str, tmp_path: Path) -> None:
+    cls, reason = WRONG_STEPS[name]
+    status, _ = run(cls, tmp_path)
+    assert status["state"] == "failed"
+    assert status["reason"].startswith(reason)
+
+
+class Own(BaseException):
+    """What a method may raise."""
+
+
+@pytest.mark.parametrize("error", [Own("mine"), GeneratorExit(), SystemExit(0)])
+def test_whatever_a_method_raises_fails_its_trial(error: BaseException, tmp_path: Path) -> None:
+    class Raises(Plain):
+        def begin_epoch(self, epoch: int, train: TrainView) -> None:
+            raise error
+
+    status, folder = run(Raises, tmp_path)
+    assert status["state"] == read_json(folder / "status.json")["state"] == "failed"
+    assert status["reason"].startswith(f"{type(error).__name__}: ")
+
+
+def test_a_method_that_changes_the_process_fails_after_its_first_epoch_and_the_next_computes_as_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from another folder: nothing is written where a method has gone."""
+
+    class Patches(Plain):
+        def begin_epoch(self, epoch: int, train: TrainView) -> None:
+            original = torch.nn.functional.cross_entropy
+            torch.nn.functional.cross_entropy = lambda *a, **k: 2 * original(*a, **k)
+            os.chdir(tmp_path / "elsewhere")
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, folder = run(Patches, Path("runs"))
+    assert status["reason"].startswith(
+        "ChangedProcess: it changed or left what trials share in this process: the working directory, "
+        "torch.nn.functional.cross_entropy; "
+    )
+    assert status["epochs_done"] == 1
+    assert Path.cwd() == tmp_path
+    assert not list((tmp_path / "elsewhere").iterdir())
+    after, alone = run(Plain, Path("runs"))[1], run(Plain, Path("alone"))[1]
+    assert (after / "predictions.npz").read_bytes() == (alone / "predictions.npz").read_bytes()
+    assert folder.is_dir()
+
+
+def test_a_thread_that_a_method_leaves_ends_the_trials_of_its_process(tmp_path: Path) -> None:
+    go, context = threading.Event(), ToyContext()
+
+    class Leaves(Plain):
+        def begin_epoch(self, epoch: int, train: TrainView) -> None:
+            threading.Thread(target=go.wait, name="mine").start()
+
+    trial, other = (toy_trial(specification(cls), tmp_path) for cls in (Leaves, Plain))
+    try:
+        assert "threads (mine)" in run_trial(trial, context, ignore)["reason"]
+        status = run_trial(other, context, ignore)
+    finally:
+        go.set()
+    assert status["reason"] == "Leaves · seed 0 left threads (mine) in this process; run the same command again"
+    assert state_of(other) == "new"
+
+
 def test_no_loss_skips_the_update(tmp_path: Path) -> None:
     trial = toy_trial(specification(NeverUpdates), tmp_path)
     training = trainer.start(trial, toy_cell("single"), Weights("none"))
@@ -129,6 +254,29 @@ def test_reading_the_noise_rate_is_recorded_as_oracle_knowledge(tmp_path: Path) 
     for cls, expected in ((Plain, []), (ReadsTheNoiseRate, ["noise_rate"])):
         _, folder = run(cls, tmp_path)
         assert read_json(folder / "environment.json")["oracle_knowledge"] == expected
+
+
+def test_no_way_to_the_noise_rate_is_unrecorded(tmp_path: Path) -> None:
+    """Neither an attribute holds it, nor can the note be taken back, nor lost by replacing the task."""
+
+    class Hides(ReadsTheNoiseRate):
+        def loss(self, batch: Batch) -> Step:
+            assert 0.2 not in [round(value, 1) for value in vars(self.task).values() if isinstance(value, float)]
+            step = super().loss(batch)
+            assert not hasattr(self.task.oracle_reads, "clear")
+            self.task = toy_task()
+            return step
+
+    class HidesOnce(Hides):
+        def loss(self, batch: Batch) -> Step:
+            return super().loss(batch) if batch.step + batch.epoch == 0 else Plain.loss(self, batch)
+
+    _, folder = run(HidesOnce, tmp_path)
+    assert read_json(folder / "environment.json")["oracle_knowledge"] == ["noise_rate"]
+
+
+def toy_task() -> Task:
+    return Task("single", 3, ("a", "b", "c"), 96, 4, 6, torch.ones(3))
 
 
 def test_encoders_learn_at_the_rate_and_heads_at_a_multiple_of_it(tmp_path: Path) -> None:

@@ -188,6 +188,19 @@ def test_a_list_that_is_absent_is_named(rafdb: Path) -> None:
         open_data(find("rafdb-sym:list-0.2"), "paper", "real", rafdb, partial=True)
 
 
+def test_a_list_in_basic_is_found_and_its_test_rows_change_nothing(tmp_path: Path) -> None:
+    listed = miniature_rafdb.rows(8, 3)
+    miniature_rafdb.write_official(tmp_path / "rafdb/basic", listed)
+    prepare(listing_of("rafdb", tmp_path), tmp_path / "packs", 100, workers=1, skip_bad=False, report=lambda *_: None)
+    wrong = [(name, code % 7 + 1 if at % 4 == 0 else code) for at, (name, code) in enumerate(listed)]
+    miniature_rafdb.write_list(tmp_path / "rafdb/basic/EmoLabel/0.4noise_train1.txt", wrong)
+    cell = open_data(find("rafdb-sym:list-0.4"), "paper", "real", tmp_path, partial=True).cell(None, None, 0)
+    assert flipped(cell.train).tolist() == (np.arange(56) % 4 == 0).tolist()
+    assert cell.noise["kind"] == "list of others, 0.4"
+    assert len(cell.test) == 21
+    assert not flipped(cell.test).any()
+
+
 def test_a_pack_of_another_copy_than_the_list_is_for(rafdb: Path, tmp_path: Path) -> None:
     listed = miniature_rafdb.rows(7, 3)
     miniature_rafdb.write_official(tmp_path / "rafdb", listed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import time
 import zlib
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,36 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
     content = b"\x89PNG\r\n\x1a\n"
     for name, data in ((b"IHDR", header), *chunks, (b"IEND", b"")):
         content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return content
+
+
+def scanned(side: int, scans: int) -> bytes:
+    """A progressive grey JPEG by hand, of a multiple of 8 pixels, whose scans after the first say "nothing here"."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+    one_code = bytes([1, *[0] * 15])
+    blocks = (side // 8) ** 2
+    runs = "".join("0" + "1" * 14 for _ in range(0, blocks, 2**15 - 1))  # each the end of 32,767 blocks
+    empty = int(runs + "1" * (-len(runs) % 8), 2).to_bytes(-(-len(runs) // 8), "big").replace(b"\xff", b"\xff\0")
+    head = (
+        b"\xff\xd8"
+        + segment(0xDB, b"\0" + b"\1" * 64)
+        + segment(0xC2, struct.pack(">BHHB3B", 8, side, side, 1, 1, 0x11, 0))
+    )
+    head += segment(0xC4, b"\0" + one_code + b"\0") + segment(0xC4, b"\x10" + one_code + b"\xe0")
+    first = segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(-(-blocks // 8))
+    return head + first + (segment(0xDA, bytes([1, 1, 0, 1, 63, 0])) + empty) * (scans - 1) + b"\xff\xd9"
+
+
+def deep_png(colour: int) -> bytes:
+    """A PNG of one pixel with 16 bits per channel, of this colour type and as many channels."""
+    channels = {2: 3, 4: 2, 6: 4}[colour]
+    content = b"\x89PNG\r\n\x1a\n"
+    data = zlib.compress(b"\0" + b"\x12\x34" * channels)
+    for name, part in ((b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colour, 0, 0, 0)), (b"IDAT", data), (b"IEND", b"")):
+        content += struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part))
     return content
 
 
@@ -161,6 +192,35 @@ class TestRefusals:
     def test_more_than_eight_bits(self, tmp_path: Path) -> None:
         Image.fromarray(np.full((9, 9), 40_000, np.uint16)).save(tmp_path / "a.png")
         assert "8 bits" in refusal(tmp_path / "a.png")
+
+    @pytest.mark.parametrize("colour", [2, 4, 6])
+    def test_colour_of_sixteen_bits(self, tmp_path: Path, colour: int) -> None:
+        """Pillow would drop the lower eight."""
+        message = refusal(tmp_path / "a.png", deep_png(colour))
+        assert "with 16 bits per channel; save the picture with 8 bits per channel" in message
+
+    def test_a_bitmap_of_sixteen_bits_a_pixel_has_fewer_per_channel(self, tmp_path: Path) -> None:
+        header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 58, 0, 0, 54, 40, 1, 1, 1, 16, 0, 4, 0, 0, 0, 0)
+        (tmp_path / "a.bmp").write_bytes(header + struct.pack("<HH", 0x7C00, 0))
+        assert decode_picture(tmp_path / "a.bmp", 1).tolist() == [[[255, 0, 0]]]
+
+    def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
+        """As much work as 67 million pixels in ten scans passes: here 671 scans."""
+        began = time.process_time()
+        message = refusal(tmp_path / "a.jpg", scanned(1000, 672))
+        assert time.process_time() - began < 1
+        assert (
+            "a JPEG of 1,000,000 pixels in 672 scans, which take too long to decode; save the picture again" in message
+        )
+        assert pictures.count_scans(scanned(1000, 671)) == 671
+        refusal(tmp_path / "a.jpg", scanned(8, 10_241))
+        (tmp_path / "a.jpg").write_bytes(scanned(64, 400))
+        assert decode_picture(tmp_path / "a.jpg", 64).shape == (64, 64, 3)
+
+    def test_thumbnails_are_no_scans(self) -> None:
+        plain = encoded("JPEG", progressive=True)
+        inside = plain[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(plain)) + plain + plain[2:]
+        assert pictures.count_scans(inside) == pictures.count_scans(plain) == 10
 
     def test_a_folder(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -107,6 +108,16 @@ class TestPrepare:
         assert pack.origin == Origin("made; face box where there is one, 6 px", "published")
         assert not pack.partial
         assert pack.checks[-1] == Check("pictures that can be decoded", 300, 300)
+
+    def test_one_picture_under_many_names_is_no_published_copy(self, tmp_path: Path, rows: Listing) -> None:
+        one = replace(rows, path=np.repeat(rows.path[:29], 11)[:300], box=np.full((300, 4), np.nan))
+        pack = make(one, tmp_path)
+        assert pack.checks[-2] == Check("distinct faces", "90 % of 300 or more", "28")
+        assert pack.origin.digest == pack.digest[:16]
+        described = json.loads((tmp_path / "toy-6" / "pack.json").read_bytes())
+        del described["distinct"]  # as earlier versions wrote it
+        (tmp_path / "toy-6" / "pack.json").write_text(json.dumps(described))
+        assert make(one, tmp_path).checks[-1] == Check("pictures that can be decoded", 300, 300)
 
     @pytest.mark.parametrize("workers", [2, 3])
     def test_workers_change_nothing(self, tmp_path: Path, own: Listing, workers: int) -> None:
@@ -225,13 +236,13 @@ class TestBadPictures:
         empty = replace(rows, root=tmp_path / "elsewhere")
         refusal(lambda: make(empty, tmp_path, skip_bad=True), "none of 300 pictures", "missing")
 
-    @pytest.mark.parametrize("step", ["pixel_digest", "write_arrays", "write_json"])
+    @pytest.mark.parametrize("step", ["digest_and_distinct", "write_arrays", "write_json"])
     def test_ended_while_gaps_are_closed(
         self, tmp_path: Path, damaged: Listing, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
         make(damaged, tmp_path / "whole", skip_bad=True)
 
-        module = pack_files if step == "pixel_digest" else pack_module
+        module = pack_files if step == "digest_and_distinct" else pack_module
         original = getattr(module, step)
 
         def stop(file: Path, *values: object) -> None:

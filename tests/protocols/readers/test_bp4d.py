@@ -127,6 +127,45 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path, seed: int) -> None:
     assert same(read(tmp_path / "straight"), read(tmp_path / "shuffled"))
 
 
+def with_row_numbers(folder: Path, header: list[str]) -> None:
+    """Rewrites label files as pandas saves a table: a column of row numbers in front for each cell of a header."""
+    for file in folder.iterdir():
+        first, *rows = file.read_text().splitlines()
+        rows = [",".join([*[str(n)] * len(header), row]) for n, row in enumerate(rows)]
+        file.write_text("\n".join([",".join([*header, first]), *rows, ""]))
+
+
+@pytest.mark.parametrize(
+    "header", [[""], ["Unnamed: 0"], ["index"], ["", "Unnamed: 0"], ["Unnamed: 0.1", "Unnamed: 0"]]
+)
+@pytest.mark.parametrize("own", ["plain", "quoted"])
+def test_row_numbers_in_front_are_no_frame_numbers(complete: Path, own: str, header: list[str]) -> None:
+    miniature.write_labels(complete / "AUCoding/AU_OCC", header=own)
+    before = read(complete)
+    with_row_numbers(complete / "AUCoding/AU_OCC", header)
+    after = read(complete)
+    assert np.array_equal(after.labels, expected_labels())
+    assert np.array_equal(after.path, before.path)
+    assert not after.partial
+    found = check(after, "label files with row numbers in front, left out")
+    assert (found.found, found.where) == (10, "AUCoding/AU_OCC/F001_T1.csv")
+
+
+def test_columns_in_front_that_may_be_the_frame_number_are_refused(complete: Path) -> None:
+    with_row_numbers(complete / "AUCoding/AU_OCC", ["second"])
+    message = refusal(complete)
+    assert "line 1: 2 columns before the first action unit ('second', '0')" in message
+    assert "remove the columns that are not the frame number" in message
+
+
+def test_row_numbers_in_place_of_frame_numbers_are_refused(complete: Path) -> None:
+    file = complete / FILE
+    first, *rows = file.read_text().splitlines()
+    rows = [",".join([str(n), *row.split(",")[1:]]) for n, row in enumerate(rows)]
+    file.write_text("\n".join([",".join(["", *first.split(",")[1:]]), *rows, ""]))
+    assert f"{file}: the column '' counts rows from 0, and there is no column of frame numbers" in refusal(complete)
+
+
 # --- a copy against what was published
 
 
@@ -263,7 +302,7 @@ def cell(column: int, word: str) -> Callable[[list[str]], list[str]]:
     ("number", "edit", "what"),
     [
         (3, cell(10, "7"), "AU10 is '7', not 0 (absent), 1 (present) or 9 (unknown)"),
-        (3, cell(24, ""), "AU24 is '', not 0"),
+        (3, cell(24, "1.5"), "AU24 is '1.5', not 0"),
         (4, cell(1, "-1"), "AU1 is '-1', not 0"),
         (4, cell(1, '"7"'), "AU1 is '7', not 0"),
         (3, cell(0, "x"), "frame 'x' is no frame number"),
@@ -280,6 +319,22 @@ def test_a_line_that_cannot_be(tmp_path: Path, number: int, edit: Callable[[list
     assert f"{tmp_path / FILE}, line {number}: " in message
     assert what in message
     assert "unpack the label files again" in message
+
+
+@pytest.mark.parametrize("word", ["", "nan", "-nan(ind)", "NaN"])
+def test_a_label_without_a_number_is_unknown_and_counted(tmp_path: Path, word: str) -> None:
+    """The other cells of the column are as pandas writes them beside it, with a decimal."""
+    expected = expected_labels()
+    expected[1, miniature.AUS.index(24)] = 0
+    change(tmp_path, 3, cell(24, word))
+    lines = [line.split(",") for line in (tmp_path / FILE).read_text().splitlines()]
+    for line in [*lines[1:2], *lines[3:]]:
+        line[24] += ".0"
+    (tmp_path / FILE).write_text("".join(",".join(line) + "\n" for line in lines))
+    listing = read(tmp_path)
+    assert np.array_equal(listing.labels, expected)
+    found = check(listing, "labels without a number, unknown")
+    assert (found.expected, found.found, found.where) == (0, 1, FILE)
 
 
 def test_a_file_cut_within_a_line(tmp_path: Path) -> None:

@@ -278,6 +278,19 @@ def test_lines_count_whatever_number_is_printed(tmp_path: Path) -> None:
     assert check(listing, "label files numbered from 1") == Check("label files numbered from 1", 84, 72, where)
 
 
+@pytest.mark.parametrize("word", ["", "nan", "-nan(ind)"])
+def test_an_intensity_without_a_number_is_unknown_and_counted(tmp_path: Path, word: str) -> None:
+    file = miniature.write_img(tmp_path) / "ActionUnit_Labels/SN006/SN006_au12.txt"
+    lines = file.read_text().splitlines()
+    file.write_text("".join(line + "\n" for line in [*lines[:3], f"4,{word}", *lines[4:]]))
+    listing = read(tmp_path)
+    expected = expected_labels()
+    expected[ROWS.index(("SN006", 3)), DISFA_AUS.index("AU12")] = 0
+    assert np.array_equal(listing.labels, expected)
+    found = check(listing, "intensities without a number, unknown")
+    assert (found.found, found.where) == (1, "ActionUnit_Labels/SN006/SN006_au12.txt, line 4")
+
+
 # --- nothing usable
 
 
@@ -307,9 +320,8 @@ FILE = "ActionUnit_Labels/SN001/SN001_au4.txt"
         ("1,0\n2,9\n3,0\n", 2, "intensity '9' is none of 0 to 5"),
         ("1,0\n2,6\n", 2, "intensity '6' is none of 0 to 5"),
         ("1,0\n2,-1\n", 2, "intensity '-1' is none of 0 to 5"),
-        ("1,0\n2,\n", 2, "intensity '' is none of 0 to 5"),
         ("frame,intensity\n1,0\n", 1, "'frame,intensity' is no 'frame,intensity'"),
-        ("1,0\n2\n", 2, "intensity '' is none of 0 to 5"),
+        ("1,0\n2\n", 2, "'2' is no 'frame,intensity'"),
         ("9" * 5000 + ",1\n", 1, "is no 'frame,intensity'"),
         ("1,0\n2,0\n2,0\n", 3, "frame 2 after frame 2, so lines do not follow the pictures"),
         ("1,0\n3,0\n", 2, "frame 3 after frame 1"),

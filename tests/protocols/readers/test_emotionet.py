@@ -306,17 +306,34 @@ def test_a_picture_with_manual_labels_is_never_automatic(tmp_path: Path) -> None
     assert len(set(listing.group.tolist())) == len(listing)
 
 
-def test_rows_with_an_empty_au_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", ["", "nan", "-nan(ind)", "NULL"])
+def test_rows_with_an_empty_au_are_left_out(tmp_path: Path, word: str) -> None:
     mini.write_2020(tmp_path)
     header, first, *rest = mini.manual_rows()
     cells = first.split(",")
-    cells[5] = ""
+    cells[2 + 12 - 1] = word
     mini.write_lines(tmp_path / FILE_2020, [header, ",".join(cells), *rest])
     listing = read(tmp_path)
     check_rows(listing, "manual", MANUAL[1:])
     empty = check(listing, "manual rows with an empty AU")
     assert (empty.found, empty.where) == (1, f"{tmp_path / FILE_2020}, line 2")
     assert check(listing, "manual rows").found == COUNT
+
+
+def test_automatic_rows_with_an_empty_au_are_left_out(tmp_path: Path) -> None:
+    mini.write_both(tmp_path)
+    before = read(tmp_path)
+    text = tmp_path / mini.PACKAGE / "dataFile_0002.txt"
+    first, *rest = text.read_text().splitlines()
+    fields = first.split("\t")
+    fields[2 + 43 - 1] = ""
+    mini.write_lines(text, ["\t".join(fields), *rest])
+    listing = read(tmp_path)
+    empty = check(listing, "automatic rows with an empty AU")
+    assert (empty.found, empty.where) == (1, f"{text}, line 1")
+    assert check(listing, "automatic rows") == check(before, "automatic rows")
+    lost = fields[0].rpartition("/")[2].rpartition(".")[0]
+    assert [name for name in before.group.tolist() if name != lost] == listing.group.tolist()
 
 
 @pytest.mark.slow

@@ -109,11 +109,44 @@ def test_more_rows_than_one_block_are_read_in_order(tmp_path: Path) -> None:
     count = 150
     images = np.random.default_rng(1).integers(0, 256, (count, 48, 48), dtype=np.uint8)
     faces = ["emotion,pixels,Usage", *(f"{n % 7},{pixels(image)},Training" for n, image in enumerate(images))]
-    votes = [VOTES_HEADER, *(f"Training,fer{n:07}.png,{n % 11},0,0,0,0,0,0,0,0,0" for n in range(count))]
+    votes = [VOTES_HEADER, *(f"Training,fer{n:07}.png,0,0,0,0,0,0,0,0,{n % 11},0" for n in range(count))]
     data = read(write(tmp_path, faces, votes), partial=True)
     assert np.array_equal(data.images, images)
     assert data.fer2013.tolist() == [n % 7 for n in range(count)]
-    assert data.votes[:, 0].tolist() == [n % 11 for n in range(count)]
+    assert data.votes[:, 8].tolist() == [n % 11 for n in range(count)]
+
+
+def agreeing(count: int, wrong: int) -> tuple[list[str], list[str]]:
+    """Both tables of a number of faces, all with a majority; the label disagrees with it in every `wrong`-th row."""
+    codes = [6, 3, 5, 4, 0, 1, 2]  # FER2013's code of each of FER+'s first seven classes
+    image = pixels(IMAGES[0])
+    faces, votes = ["emotion,pixels,Usage"], [VOTES_HEADER]
+    for n in range(count):
+        own = n * n % 7
+        faces.append(f"{codes[(own + (n % wrong == 0)) % 7]},{image},Training")
+        votes.append(f"Training,fer{n:07}.png,{','.join('9' if c == own else '0' for c in range(10))}")
+    return faces, votes
+
+
+@pytest.mark.parametrize("count", [60, 1200])
+def test_votes_of_other_faces_are_refused_by_the_agreement_with_the_labels(tmp_path: Path, count: int) -> None:
+    faces, votes = agreeing(count, 3)
+    assert len(read(write(tmp_path, faces, votes), partial=True).row) == count
+    by_emotion = [faces[0], *sorted(faces[1:], key=lambda line: line[0])]
+    message = refusal(write(tmp_path, by_emotion, votes))
+    assert re.search(r"fer2013\.csv, lines 2 to \d+: \d+% of the labels agree with FER\+'s majority", message)
+    assert "both must be in the published order" in message
+
+
+def test_a_shifted_block_is_found_between_others(tmp_path: Path) -> None:
+    faces, votes = agreeing(1500, 3)
+    faces[501:1001] = [*faces[502:1001], faces[501]]
+    assert "fer2013.csv, lines 502 to 1,001: " in refusal(write(tmp_path, faces, votes))
+
+
+def test_a_few_labels_that_disagree_prove_nothing(tmp_path: Path) -> None:
+    faces, votes = agreeing(6, 1)
+    assert len(read(write(tmp_path, faces, votes), partial=True).row) == 6
 
 
 def test_the_tables_are_preferred_to_the_folders(tmp_path: Path) -> None:

@@ -167,13 +167,34 @@ def test_rows_without_a_picture_are_left_out_and_counted(tmp_path: Path, dead_li
 
 def test_other_files_are_counted_and_never_rows(tmp_path: Path) -> None:
     miniature.write_official(tmp_path)
-    for name in ("train_00001_aligned_flip.jpg", "Thumbs.db", "train_99999_aligned.jpg", "train_00001.jpg"):
+    for name in ("train_00001_aligned_flip.jpg", "notes.txt", "train_99999_aligned.jpg", "train_00001.jpg"):
         (tmp_path / PICTURES / name).touch()
     listing = read(tmp_path)
     assert len(listing) == len(miniature.SOME)
     assert listing.path[0].endswith("train_00001_aligned.jpg")
     found = check(listing, "other files among the pictures")
-    assert (found.found, found.where) == (4, f"{PICTURES}/Thumbs.db")
+    assert (found.found, found.where) == (4, f"{PICTURES}/notes.txt")
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", ".DS_Store", "._train_00001_aligned.jpg"])
+@pytest.mark.parametrize("write", [miniature.write_official, miniature.write_class_folders])
+def test_files_of_file_managers_are_nothing(tmp_path: Path, write: Callable[[Path], Path], name: str) -> None:
+    before = read(write(tmp_path))
+    for folder in (PICTURES, "train/1", "train", "."):
+        if (tmp_path / folder).is_dir():
+            (tmp_path / folder / name).touch()
+    after = read(tmp_path)
+    assert after.checks == before.checks
+    assert np.array_equal(after.path, before.path)
+
+
+def test_the_list_may_be_spelled_as_others_spell_it(tmp_path: Path) -> None:
+    before = read(miniature.write_official(tmp_path))
+    labels = tmp_path / "EmoLabel"
+    (labels / "list_patition_label.txt").rename(labels / "list_partition_label.txt")
+    after = read(tmp_path)
+    assert after.layout == "official"
+    assert np.array_equal(after.labels, before.labels)
 
 
 def test_augmented_pictures_in_class_folders_are_no_rows(tmp_path: Path) -> None:
@@ -283,6 +304,7 @@ def test_kaggle_tables_must_agree_with_the_folders(tmp_path: Path, old: str, new
 # --- noisy lists of other authors
 
 MANY = miniature.rows(train=30)
+TEST_OF_MANY = [(name, code) for name, code in MANY if name.startswith("test")]
 NOISY = [(name, code % 7 + 1 if n % 10 == 0 else code) for n, (name, code) in enumerate(MANY)]
 
 
@@ -301,6 +323,16 @@ def test_noisy_lists_of_three_authors(tmp_path: Path, many: Listing, style: str,
     codes = dict(NOISY)
     assert noisy.given.tolist() == [codes[name] - 1 for name in many.group[many.part == "train"]]
     assert noisy.rate == pytest.approx(0.1)
+
+
+def test_test_rows_of_a_list_are_counted_and_not_used(tmp_path: Path, many: Listing) -> None:
+    path = miniature.write_noisy_list(tmp_path / "0.4noise_train1.txt", "eac", NOISY)
+    tested = [(name, code % 7 + 1 if n == 0 else code) for n, (name, code) in enumerate(TEST_OF_MANY)]
+    path.write_text(path.read_text() + "".join(f"{name}.jpg {code}\n" for name, code in tested))
+    noisy = read_noisy_list(path, many)
+    assert (noisy.test_rows, noisy.test_changed) == (14, 1)
+    assert noisy.rate == pytest.approx(0.1)
+    assert len(noisy.given) == 210
 
 
 def test_paths_of_a_windows_machine_are_cut_to_the_base_name(tmp_path: Path, many: Listing) -> None:
@@ -327,15 +359,15 @@ def test_a_partial_copy_takes_the_whole_list(tmp_path: Path, many: Listing) -> N
     listing = read(tmp_path)
     assert len(read_noisy_list(path, listing).given) == 209
     whole = dataclasses.replace(listing, checks=())
-    assert "line 1: 'train_00001.jpg' is no training picture" in refusal(lambda: read_noisy_list(path, whole))
+    assert "line 1: 'train_00001.jpg' is no picture of this copy" in refusal(lambda: read_noisy_list(path, whole))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("train_00003.jpg 7\n", "", "no row for 1 of 210 training pictures, the first train_00003"),
-        ("train_00003.jpg 7", "test_0003.jpg 7", "line 3: 'test_0003.jpg' is no training picture"),
-        ("train_00003.jpg 7", "img_3.jpg 7", "line 3: 'img_3.jpg' is no training picture"),
+        ("train_00003.jpg 7", "test_0003.jpg 7", "no row for 1 of 210 training pictures, the first train_00003"),
+        ("train_00003.jpg 7", "img_3.jpg 7", "line 3: 'img_3.jpg' is no picture of this copy"),
         ("train_00003.jpg 7", "train_00002.jpg 7", "line 3: train_00002 is listed a second time"),
         ("train_00003.jpg 7", "train_00003.jpg 8", "line 3: label '8'"),
         ("train_00003.jpg 7", "train_00003.jpg 0", "labels 0 and 7"),

@@ -18,7 +18,7 @@ REMARK = "The table says otherwise."
 
 @pytest.fixture(scope="module")
 def found():
-    """A supported claim, one by order alone that was not run, and one that is only reported."""
+    """A claim held at the small profile, one by order alone that was not run, and one that is only reported."""
     records = [*runs([0.72 + 0.001 * s for s in range(8)], method="cocuring", profile="small")]
     records += runs([0.70] * 8, method="nct", profile="small")
     made = [
@@ -35,15 +35,30 @@ def test_lines_name_the_words_the_verdict_and_what_was_not_run(found) -> None:
     assert lines[0] == "A paper"
     assert lines.count("  “ours is better” (Table 1)") == 1, "though another statement stands between"
     assert lines.index("  Ranking in Table 2") > lines.index("  “ours is better” (Table 1)")
-    (supported,) = [line for line in lines if line.strip().startswith("supported")]
-    assert "cocuring > nct" in supported
-    assert "+2.35 [+2.13, +2.57]" in supported
-    assert "p 0.008  8 pairs  reported +1.50  rafdb-sym (small, real faces)" in supported
+    (held,) = [line for line in lines if line.strip().startswith("held here")]
+    assert "cocuring > nct" in held
+    assert "+2.35 [+2.13, +2.57]" in held
+    assert "p 0.008  8 pairs  reported +1.50  rafdb-sym (small, real faces)" in held
     assert "    not run         gce was not run on rafdb-sym, small profile, real faces." in lines
     assert "  Ranking in Table 2" in lines
     assert "    not run         no records of ferplus-sym." in lines
     assert lines.count(f"    ! {REMARK}") == 1
-    assert "4 claims, 1 tested; verdicts by protocol: 1 supported, 3 not run" in lines
+    assert "4 claims, 1 tested; verdicts by protocol: 1 held here under other conditions; 3 not run" in lines
+
+
+def test_verdicts_under_the_papers_own_conditions_are_counted_apart() -> None:
+    ahead = [0.72 + 0.001 * s for s in range(8)]
+    own = [*runs(ahead, method="cocuring"), *runs([0.7] * 8, method="nct"), *runs(ahead, method="gce")]
+    other = [*runs([0.7] * 8, method="cocuring", protocol="ferplus-sym", profile="small")]
+    other += runs(ahead, method="nct", protocol="ferplus-sym", profile="small")
+    made = [claim(), claim(id="p/s/gce", statement="b", right="gce"), claim(id="p/r", right=None, unmeasured=("SCAN",))]
+    made += [claim(id="p/o", places=(Place("ferplus-sym", (None,)),))]
+    assert summary(verdicts([*own, *other], made)) == (
+        "4 claims, 3 tested; verdicts by protocol: 1 supported, 1 not separated under the papers' own conditions; "
+        "1 reversed here under other conditions; 1 not run"
+    )
+    plain = claims_json(verdicts([*own, *other], made))["verdicts"]
+    assert [each["own_conditions"] for each in plain] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("width", [44, 60, 80, 120, 200])
@@ -58,7 +73,7 @@ def test_a_row_a_verdict(found) -> None:
     table = claims_table(found)
     assert len(table.rows) == len(found)
     first = dict(zip(table.columns, table.rows[0], strict=True))
-    assert first["verdict"].text == "supported"
+    assert first["verdict"].text == "held here"
     assert first["difference"].value == pytest.approx(2.35)
     assert first["left"].text == "72.35"
     assert dict(zip(table.columns, table.rows[1], strict=True))["p (Holm)"].text == "–"
@@ -131,7 +146,7 @@ def test_intervals_are_said_to_be_of_one_comparison(found) -> None:
 
 def test_plain_data_has_everything(found) -> None:
     content = json.loads(json.dumps(claims_json(found), allow_nan=False))
-    assert content["summary"] == {"supported": 1, "not run": 3}
+    assert content["summary"] == {"held here": 1, "not run": 3}
     first = content["verdicts"][0]
     assert first["points"]["difference"] == pytest.approx(2.35)
     assert (first["pairs"], first["family"], first["profile"]) == (8, 1, "small")

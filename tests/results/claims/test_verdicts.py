@@ -33,6 +33,23 @@ def test_contradicted() -> None:
     assert "−1.75" in found.words
 
 
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {"profile": "small"}, {"source": "generated"}, {"partial": True}, {"recipe": "native"},
+        {"settings": {"weights": "none"}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_off_the_papers_conditions_a_claim_is_held_or_reversed_here(trial) -> None:
+    """RAF-DB's recipe starts from weights of MS-Celeb-1M."""
+    found = only(ahead(EIGHT, **trial), claim())
+    assert (found.verdict, found.own_conditions) == ("held here", False)
+    assert only(ahead([-each for each in EIGHT], **trial), claim()).verdict == "reversed here"
+    own = only(ahead(EIGHT, settings={"weights": "msceleb"}), claim())
+    assert (own.verdict, own.own_conditions) == ("supported", True)
+
+
 def test_not_separated() -> None:
     mixed = [each * sign for each, sign in zip(EIGHT, (1, -1, 1, -1, 1, -1, 1, 1), strict=True)]
     found = only(ahead(mixed), claim())
@@ -199,7 +216,7 @@ def test_a_stand_in_is_marked_and_left_out_without_records() -> None:
     assert [verdict.protocol for verdict in verdicts([], [made])] == ["rafdb-sym"]
     own, stand_in = verdicts(ahead(EIGHT, protocol="fer2013-real"), [made])
     assert (own.verdict, own.stand_in) == ("not run", False)
-    assert (stand_in.verdict, stand_in.stand_in, stand_in.printed) == ("supported", True, None)
+    assert (stand_in.verdict, stand_in.stand_in, stand_in.printed) == ("held here", True, None)
     assert "a stand-in for rafdb-sym" in stand_in.words
 
 
@@ -226,7 +243,7 @@ def test_an_unknown_rate_is_not_judged_by_a_method_that_uses_it() -> None:
     )
     untold = runs([0.7] * 8, method="co_teaching:estimated-rate", protocol="fer2013-real")
     _, stand_in = verdicts([*ours, *told, *untold], [guessing])
-    assert (stand_in.verdict, stand_in.claim.right.method) == ("supported", "co_teaching:estimated-rate")
+    assert (stand_in.verdict, stand_in.claim.right.method) == ("held here", "co_teaching:estimated-rate")
     assert stand_in.oracle_knowledge == ()
 
 
@@ -234,7 +251,7 @@ def test_a_method_whose_own_trials_used_it_is_refused_too() -> None:
     made = claim(places=REAL[1:], unknown_rate=True)
     found = only(ahead(EIGHT, protocol="fer2013-real", oracle_knowledge=("noise_rate",)), made)
     assert found.words.startswith("Not run: cocuring uses the true noise rate")
-    assert only(ahead(EIGHT, protocol="fer2013-real"), made).verdict == "supported"
+    assert only(ahead(EIGHT, protocol="fer2013-real"), made).verdict == "held here"
 
 
 def test_the_reason_is_that_of_the_nearest_setting() -> None:
@@ -370,7 +387,7 @@ def test_what_ships_decides_more_than_ten_claims() -> None:
             records += runs([0.6 + 0.01 * skill + 0.001 * seed for seed in range(8)], **where)
     found = [verdict for verdict in verdicts(records) if verdict.verdict != "not run"]
     assert len({verdict.claim.id for verdict in found}) >= 25
-    assert {verdict.verdict for verdict in found} <= set(VERDICTS) - {"underpowered"}
+    assert {verdict.verdict for verdict in found} <= set(VERDICTS) - {"underpowered", "supported", "contradicted"}
     assert {verdict.source for verdict in found} == {"real"}
     assert {verdict.protocol for verdict in found} == {"ferplus-sym", "fer2013-real"}
     assert all("small profile, real faces" in verdict.words for verdict in found)

@@ -12,10 +12,12 @@ from fernoise_bench.results.records.record import load_records
 from fernoise_bench.results.records.schema import identity_of
 from fernoise_bench.results.tables.protocol_tables import protocol_table
 
+from ..claimed import record
 from ..fabricate import Trial, fabricate_all
 
 ORACLES = {"nct": ("noise_rate",)}
 METHODS = ("supervised", "ensemble", "cocuring", "nct")
+RISING = (("nct", 0, {"last_five": 0.48}), ("cocuring", 0, {"last_five": 0.5}))
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,14 @@ def protocol(page, name):
 
 def block_of(page, name, words="small profile, real faces"):
     return next(each for each in protocol(page, name)["blocks"] if each["words"] == words)
+
+
+def test_a_row_says_whether_its_method_is_still_rising():
+    """In the page the notes explain the arrow, and rows carry it as data."""
+    rising, resting = (record(0.5, method=m, seed=s, level=0.2, rules=rules) for m, s, rules in RISING)
+    (block,) = page_data([rising, resting])["protocols"][0]["blocks"]
+    assert {row["label"]: row["rising"] for row in block["rows"]} == {"nct": True, "cocuring": False}
+    assert [note.endswith(": nct.") for note in block["notes"] if note.startswith("↗")] == [True]
 
 
 def row_of(block, label):

@@ -196,19 +196,6 @@ def test_bold_of_what_is_measured_is_explained():
     assert bold(table) == ["Bold: best; brackets: second best, among the rows the paper compares."]
 
 
-def test_oracle_knowledge_is_marked_at_the_papers_own_row():
-    found = runs((0.5,), method="co_teaching", protocol="rafdb-sym", level=0.1, oracle_knowledge=("noise_rate",))
-    (table,) = paper_table(found, "cocuring-2")
-    names = [cells[1].text for cells in table.rows]
-    assert names.count("Coteaching †") == 4
-    assert "NCT" in names
-    assert "† uses oracle knowledge where measured: Coteaching (noise_rate)." in table.notes
-    own = runs((0.5,), method="ulc_ag", protocol="rafdb-sym", level=0.0, oracle_knowledge=("noise_rate",))
-    table = paper_table(own, "ulcag-5")[0]
-    assert any(cells[0].text == "ULC-AG†‡ †" for cells in table.rows)
-    assert any("after a space; else it is the paper's own" in note for note in table.notes)
-
-
 def test_the_selection_rule_is_named():
     records = runs((0.5,), method="nct", protocol="affectnet-auto")
     assert "epoch best on test (oracle)" in notes(paper_table(records, "cocuring-3", rule="oracle"))

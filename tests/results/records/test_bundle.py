@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from hypothesis.extra import numpy as hnp
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.files import read_arrays
+from fernoise_bench.protocols.locks import FolderLock
+from fernoise_bench.results.records import bundle as module
 from fernoise_bench.results.records import reference_leaderboard as shipped
 from fernoise_bench.results.records.bundle import _as_bytes, _as_halves, expand, expanded, write_bundle
 from fernoise_bench.results.records.record import Record, load_records
@@ -102,6 +106,26 @@ def test_a_bundle_is_expanded_once(bundle: Path, tmp_path: Path) -> None:
     marker.touch()
     assert expanded(bundle, tmp_path / "cache") == folder
     assert marker.exists()
+
+
+def test_what_a_killed_process_had_unpacked_is_removed(bundle: Path, tmp_path: Path) -> None:
+    """And what one that still works has is not."""
+    half, locked = (tmp_path / "cache" / f".0123456789abcdef.{pid}" for pid in (1, 2))
+    (half / "trials").mkdir(parents=True)
+    with FolderLock(locked):
+        folder = expanded(bundle, tmp_path / "cache")
+        assert sorted((tmp_path / "cache").iterdir()) == [locked, folder]
+    assert len(load_records(folder)[0]) == 2
+
+
+def test_a_full_cache_is_no_damaged_bundle(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(module, "write_atomic", full)
+    with pytest.raises(BadInput, match=r"toy\.zip cannot be unpacked there \(No space left on device\); make room"):
+        expanded(bundle, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
 
 
 @pytest.mark.parametrize("size", [0, 10, -1])

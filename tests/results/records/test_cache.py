@@ -211,3 +211,26 @@ def test_what_trials_have_in_common_is_kept_once_and_in_order(runs, kept):
     assert one.environment.task is other.environment.task
     assert one.identity.seed != other.identity.seed
     assert all(list(record.identity.content) == sorted(record.identity.content) for record in records)
+
+
+def test_a_folder_that_others_could_have_made_in_a_shared_place_is_not_used(tmp_path, monkeypatch):
+    """Without a home folder the cache lies in the temporary folder, where anyone can make a folder of its name."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    name = tmp_path / f"fernoise-bench-{os.getuid()}"
+    assert cache.cache_folder("remembered") == name / "remembered"
+    assert name.stat().st_mode & 0o777 == (name / "remembered").stat().st_mode & 0o777 == 0o700
+    name.chmod(0o777)
+    open_to_all = cache.cache_folder("remembered")
+    assert name not in open_to_all.parents
+    assert open_to_all.parent.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(name)
+    name.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    assert cache.cache_folder("remembered") == open_to_all
+    assert not list((tmp_path / "elsewhere").iterdir())
+    name.unlink()
+    name.mkdir(mode=0o700)
+    monkeypatch.setattr(cache.os, "getuid", lambda: os.stat("/").st_uid + 12345)
+    (tmp_path / f"fernoise-bench-{cache.os.getuid()}").mkdir(mode=0o700)
+    assert cache.cache_folder("remembered") == open_to_all

@@ -40,6 +40,8 @@ WRONG = [
     ("status.json", ("best",), None, "best: Expected `object`, got `null`"),
     ("status.json", ("seconds",), None, "is done and lacks seconds"),
     ("status.json", ("best", "oracle"), 99, "best.oracle is no epoch of epochs.jsonl"),
+    ("status.json", ("reason",), "x" * 5_000_000, "reason: Expected `str` of length <= 10000"),
+    ("environment.json", ("task", "metric"), "f" * 5_000_000, "task.metric: Expected `str` of length <= 1000"),
     ("epochs.jsonl", ("compute", "backwards"), "x", "line 1: compute.backwards: Expected `int`, got `str`"),
     ("epochs.jsonl", ("audit", "recovered"), "nan", "line 1: audit.recovered: Expected `int | null`, got `str`"),
     ("epochs.jsonl", ("audit",), {"entries": 3}, "line 1: audit: has entries and lacks wrong"),

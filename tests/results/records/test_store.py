@@ -126,6 +126,13 @@ def test_json_is_sorted_and_comes_back(tmp_path):
     assert files.read_json(path) == value
 
 
+def test_a_file_name_that_is_not_utf8_comes_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    files.write_json(tmp_path / "pack.json", {"skipped": [name]})
+    assert files.read_json(tmp_path / "pack.json") == {"skipped": [name]}
+    assert b"caf\\udce9.jpg" in (tmp_path / "pack.json").read_bytes()
+
+
 def test_json_lines_come_back(tmp_path):
     path = tmp_path / "epochs.jsonl"
     rows = [{"epoch": 0, "loss": None}, {"epoch": 1, "text": "line\nbreak\u2028"}]

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fernoise_bench.results.regression.compare import REGRESSIONS, STATUSES, Finding, Status
-from fernoise_bench.results.regression.report import counts, failed, junit, markdown, table
+from fernoise_bench.results.regression.report import counts, failed, junit, markdown, table, unguarded
 from fernoise_bench.results.tables.render import render
 
 OK = Finding("check-au", "recot", "ok", "", 0.51234, 0.5, 0.4, 0.6)
@@ -20,6 +20,24 @@ def test_counts_the_gravest_first() -> None:
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_regression_fails(status: Status) -> None:
     assert failed([OK, Finding("p", "m", status)]) == (status in REGRESSIONS)
+
+
+def test_a_method_without_a_reference_fails_only_strictly() -> None:
+    assert not failed([OK, NEW])
+    assert failed([OK, NEW], strict=True)
+    assert not failed([OK], strict=True)
+    assert failed([BROKEN], strict=True)
+    assert 'failures="1"' in junit("smoke", [OK, NEW], 1.0, {}, strict=True)
+    assert 'skipped="0"' in junit("smoke", [OK, NEW], 1.0, {}, strict=True)
+
+
+def test_what_is_not_guarded_is_said_once_a_method() -> None:
+    (warning,) = unguarded([OK, NEW, Finding("check-real", "mine", "new")])
+    assert warning.startswith(
+        "mine has no reference on check-single, check-real: this check guards nothing of it there; "
+    )
+    assert "nothing compared" in markdown("smoke", [NEW])
+    assert unguarded([OK, BROKEN]) == ()
 
 
 def test_the_table_has_a_row_each_the_gravest_first() -> None:

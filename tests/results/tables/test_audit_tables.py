@@ -106,6 +106,24 @@ def test_labels_by_class_worked_by_hand():
     assert "right labels kept" in kept.title
     assert others == []
     assert texts(kept) == [["a", "0.2", "50.0‡", "100.0‡", "–", "–"], ["b", "0.2", "100.0", "100.0", "–", "–"]]
+    assert kept.rows[0][2].status == "1/2, 1 not counted by class"
+    assert "a: counted in 1 of 2 trials." in kept.notes
+    assert not any("counted in" in note for note in kept.notes if note.startswith("b"))
+
+
+def test_trials_without_counts_by_class_are_not_called_not_run():
+    """Seven of eight finished trials count by class; a ninth diverged, and of another method none counts."""
+    counts = {"entries": [4, 4, 2, 0], "wrong": [1, 0, 2, 0]}
+    found = [by_class(Trial(method="a", seed=seed), **counts) for seed in range(7)]
+    found += [made(Trial(method=m, seed=7), per_label=(0.1, 0.2, 0.3, 0.4)) for m in ("a", "b")]
+    found += [made(Trial(method="a", seed=8, state="diverged"))]
+    (kept,) = (table for table in audit_page(found) if "kept, by class" in table.title)
+    assert [row[2].status for row in kept.rows] == [
+        "7/9, 1 diverged, 1 not counted by class",
+        "0/9, 8 not run, 1 not counted by class",
+    ]
+    assert "a: counted in 7 of 8 trials." in kept.notes
+    assert "b: counted in 0 of 1 trials." in kept.notes
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from fernoise_bench.results.records.record import Score
 from fernoise_bench.results.records.schema import NOT_WRITTEN
 from fernoise_bench.results.tables import protocol_tables as tables
 from fernoise_bench.results.tables.protocol_tables import Expected, audit_table, long_table, protocol_table
+from fernoise_bench.results.tables.render import render
 
 from ..claimed import au_runs
 from ..fabricate import Trial, epoch_line, fabricate_all, record_of
@@ -45,6 +46,10 @@ def test_a_method_that_has_come_to_rest_is_named():
     (table,) = protocol_table([idle, made(Trial(method="decoupling", seed=1)), made(Trial(method="a"))])
     assert "decoupling: the last epoch updated no weights in 1 of 2 trials." in table.notes
     assert not any(note.startswith("a:") for note in table.notes)
+
+
+def tables_of(record, form):
+    return render(protocol_table([record]), form)
 
 
 def test_methods_by_levels_worked_by_hand():

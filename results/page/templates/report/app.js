@@ -52,8 +52,9 @@ function readAddress() {
 function drawOverview(panel) {
   const columns = DATA.protocols.flatMap((protocol, at) => protocol.blocks.map((block, place) => ({ protocol, block, at, place })));
   const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
-  const knownBy = (method) => [...new Set(columns.flatMap(({ block }) => knownOf(block, method)))];
-  const rows = methods.map((method) => ({ name: method, oracle: knownBy(method), cells: [{ text: method, known: knownBy(method) }, ...columns.map((column) => overviewCell(column, method))] }));
+  // a method may be still rising in some columns only, so that its cells have that mark
+  const marksBy = (method) => ({ oracle: [...new Set(columns.flatMap(({ block }) => marksIn(block, method).oracle))], rising: false });
+  const rows = methods.map((method) => ({ name: method, marks: marksBy(method), cells: [{ text: method, marks: marksBy(method) }, ...columns.map((column) => overviewCell(column, method))] }));
   const able = columns.some(({ block }) => rankable(block, hardest(block)));
   const table = dataTable({
     caption: "Last epoch, in %, at each protocol's highest noise level", rows, sort: fullest(columns), ranked: able, class: "heat overview",
@@ -67,7 +68,8 @@ function drawOverview(panel) {
     links, toolbar([filterField(table), csvButton(table, "overview")]), table.node,
     notes(["Each column has its own data, noise, recipe and metric: compare methods within a column, not across columns.",
       `${able ? "Sort by a column to rank the methods in it." : "One seed: no ranking."} Colour: the darker, the higher, on a scale from the lowest to the highest mean of the column.`,
-      rows.some((row) => row.oracle.length) ? `${DAGGER} uses oracle knowledge: ${rows.filter((row) => row.oracle.length).map((row) => `${row.name} (${row.oracle.join(", ")})`).join("; ")}.` : null].filter(Boolean)));
+      rows.some((row) => row.marks.oracle.length) ? `${DAGGER} uses oracle knowledge: ${rows.filter((row) => row.marks.oracle.length).map((row) => `${row.name} (${row.marks.oracle.join(", ")})`).join("; ")}.` : null,
+      columns.some(({ block }) => block.rows.some((row) => row.rising)) ? `${RISING} still rising: the last epoch is more than one point above the mean of the last five.` : null].filter(Boolean)));
 }
 
 // The position of the column with the most methods among those with a ranking; the column of names is position 0.
@@ -93,7 +95,7 @@ function overviewCell({ protocol, block }, method) {
   const able = block.rows.map((each) => each.cells[place].rules.last.value).filter((value) => value !== undefined);
   const [low, high] = [Math.min(...able), Math.max(...able)];
   const tint = cell.value === undefined ? null : (cell.value - low) / (high - low || 1);
-  return { ...cell, tint, best: isBest(block, cell, place, "last"), open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
+  return { ...cell, mark: row.rising ? risingSign() : null, tint, best: isBest(block, cell, place, "last"), open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
 }
 
 function protocolCard({ protocol, block, at, place }) {
@@ -101,7 +103,7 @@ function protocolCard({ protocol, block, at, place }) {
   const go = () => { state.blocks[protocol.key] = place; TABS.choose(`p${at}`); openPage(`p${at}`, true); };
   return el("button", { type: "button", class: "tile", onclick: go },
     el("strong", {}, protocol.key), el("span", {}, protocol.title), el("small", {}, block.words),
-    el("span", { class: "first" }, !best ? "no finished trials" : rankable(block, hardest(block)) ? [named(best.row.label, best.row.oracle), ` ${best.cell.text}`] : ONE_SEED));
+    el("span", { class: "first" }, !best ? "no finished trials" : rankable(block, hardest(block)) ? [named(best.row.label, marksOf(best.row)), ` ${best.cell.text}`] : ONE_SEED));
 }
 
 // --- a protocol

@@ -100,9 +100,9 @@ function endNames(strong, size, x, y) {
   });
 }
 
-// A shortened name keeps its dagger.
+// A shortened name keeps its marks.
 function shortened(text, most) {
-  const mark = text.endsWith(` ${DAGGER}`) ? ` ${DAGGER}` : "";
+  const [mark] = text.match(/( [†↗])*$/);
   const name = text.slice(0, text.length - mark.length);
   return (name.length > most ? `${name.slice(0, most - 1)}…` : name) + mark;
 }

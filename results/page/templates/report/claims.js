@@ -1,6 +1,6 @@
 // The claims of the papers: a line for each statement (a quote, or the ranking in a table); opening it shows its comparisons.
 
-const VERDICTS = ["supported", "direction only", "not separated", "contradicted", "underpowered", "not run"];
+const VERDICTS = ["supported", "contradicted", "held here", "reversed here", "direction only", "not separated", "underpowered", "not run"];
 
 function drawClaims(panel) {
   const shown = new Set(VERDICTS.filter((verdict) => verdict !== "not run"));
@@ -20,8 +20,8 @@ function drawClaims(panel) {
     toolbar([el("fieldset", { class: "choice" }, el("legend", {}, "Verdicts shown"), el("div", { class: "toggles" }, toggles)),
       filterField({ filter: () => { draw(); return { shown: claimsShown(shown, state.filter).length, all: claimsShown(shown, "").length }; } }, "Filter claims", "filter by words"), every, csvButton({ csv: () => claimsCsv(claimsShown(shown, state.filter)) }, "claims")]),
     holder,
-    notes(["A stand-in is a freely available protocol used in place of the paper's own. A verdict from a stand-in, from a profile smaller than the paper's or from generated faces applies to that setting, not to the paper's own numbers.",
-      "Supported: significant (p < .05), in the claimed direction at every noise level, and at least as large as claimed. Direction only: significant in the claimed direction, but smaller than claimed, not at every noise level, or with a noise level missing. Contradicted: significant in the opposite direction. Not separated: not significant, or trials that diverged or failed may explain the difference. Underpowered: too few pairs or subjects for any result to be significant. Claims that a method is comparable (>=) are tested against a difference of −1 point instead of 0.",
+    notes(["A stand-in is a freely available protocol used in place of the paper's own. Supported and contradicted are for the paper's own conditions: its protocol at the paper profile, real faces, all data, the protocol's recipe and initial weights. Under any other conditions the same results are called held here and reversed here; they say nothing of the paper's own numbers.",
+      "Supported, held here: significant (p < .05), in the claimed direction at every noise level, and at least as large as claimed. Direction only: significant in the claimed direction, but smaller than claimed, not at every noise level, or with a noise level missing. Contradicted, reversed here: significant in the opposite direction. Not separated: not significant, or trials that diverged or failed may explain the difference. Underpowered: too few pairs or subjects for any result to be significant. Claims that a method is comparable (>=) are tested against a difference of −1 point instead of 0.",
       `${DAGGER} one of the compared methods uses oracle knowledge.`]));
   draw();
 }

@@ -32,11 +32,24 @@ function sign(mark, kind, title) {
   return el("span", { class: kind, title }, el("span", { "aria-hidden": "true" }, mark), hidden(` (${title})`));
 }
 
-// A method's name, with a dagger where it uses oracle knowledge; the dagger has no other meaning on the page.
+// A method's marks: a dagger where it uses oracle knowledge, an arrow where it is still rising; both have no other meaning
+// on the page. marks: { oracle: names of what it knows, rising: whether it is }.
 const DAGGER = "†";
+const RISING = "↗";
+const NO_MARKS = { oracle: [], rising: false };
 
-function named(label, known) {
-  return known && known.length ? [breakable(label), "\u00a0", sign(DAGGER, "oracle", `oracle knowledge: ${known.join(", ").replaceAll("_", " ")}`)] : [breakable(label)];
+function marksOf(row) {
+  return { oracle: row.oracle, rising: row.rising };
+}
+
+function named(label, marks) {
+  return [breakable(label),
+    marks.oracle.length ? ["\u00a0", sign(DAGGER, "oracle", `oracle knowledge: ${marks.oracle.join(", ").replaceAll("_", " ")}`)] : null,
+    marks.rising ? risingSign() : null];
+}
+
+function risingSign() {
+  return ["\u00a0", sign(RISING, "rising", "still rising")];
 }
 
 // In a narrow column a name may break after _, : or -.
@@ -44,8 +57,8 @@ function breakable(label) {
   return label.split(/(?<=[_:-])/).flatMap((part, at) => (at ? [el("wbr"), part] : [part]));
 }
 
-function daggered(label, known) {
-  return known && known.length ? `${label} ${DAGGER}` : label;
+function marked(label, marks) {
+  return [label, marks.oracle.length ? DAGGER : "", marks.rising ? RISING : ""].filter(Boolean).join(" ");
 }
 
 // A text for wide screens, a shorter one for phones; screen readers read the visible one only.

@@ -4,7 +4,7 @@ function openProvenance(protocol, block, row, place, rule) {
   const level = block.levels[place];
   const cell = row.cells[place];
   const words = DATA.rules.find((each) => each.name === rule).words;
-  const title = [daggered(row.label, row.oracle), level.level === null ? null : level.words, words].filter(Boolean).join(" · ");
+  const title = [marked(row.label, marksOf(row)), level.level === null ? null : level.words, words].filter(Boolean).join(" · ");
   showDialog(title, [
     el("p", { class: "lead" }, el("strong", {}, cell.rules[rule].text), ` ${block.metric} in %, ${words}`),
     facts([
@@ -12,6 +12,7 @@ function openProvenance(protocol, block, row, place, rule) {
       ["Setting", block.words],
       ["Method", methodWords(row)],
       ["Oracle knowledge", row.oracle.join(", ") || "none"],
+      ...(row.rising ? [["Still rising", "yes: more epochs might change its place"]] : []),
       ["Hyper-parameters stated by neither paper nor code", row.unstated.join(", ") || "none"],
     ]),
     printedSection(cell.printed, cell.rules[rule], block),

@@ -72,7 +72,7 @@ function resultColumns(block, state) {
 
 function resultRow(context, row, place) {
   const { block, state } = context;
-  const cells = [{ text: row.label, known: row.oracle }];
+  const cells = [{ text: row.label, marks: marksOf(row) }];
   block.levels.forEach((level, at) => {
     const score = scoreCell(block, row, at, state.rule);
     cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: trials and command`, best: isBest(block, score, at, state.rule) });
@@ -82,7 +82,7 @@ function resultRow(context, row, place) {
   const sure = block.levels[hardest(block)].comparison.rows[place];
   if (rankable(block, hardest(block))) cells.push({ text: sure.group || "–", class: "group" }, sure.first === null ? { text: "–" } : { text: number(sure.first, 2), value: sure.first });
   cells.push(comparisonCell(sure), plainNumber(row.networks), plainNumber(row.identity.params === undefined ? null : row.unstated.length));
-  return { name: row.label, oracle: row.oracle, cells, move: movement(block, place, state.rule) };
+  return { name: row.label, marks: marksOf(row), cells, move: movement(block, place, state.rule) };
 }
 
 function isBest(block, score, place, rule) {
@@ -190,7 +190,7 @@ function printedRow(row, columns) {
 function printedName(row) {
   const own = row.method !== null;
   const names = own ? row.printed.filter((name) => name !== row.label).join(", ") : "";
-  return { text: row.label, known: [], extra: names || null, node: chip(own ? "not run" : "reported only") };
+  return { text: row.label, marks: NO_MARKS, extra: names || null, node: chip(own ? "not run" : "reported only") };
 }
 
 // The papers' numbers for each class or AU: one row for each row of a paper, below the measured rows.

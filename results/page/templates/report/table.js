@@ -2,7 +2,7 @@
 //
 // columns: [{ label, sub?, csv?, title?, number?, ranks? }]; number: sorts by value, the highest first; sub: a second line;
 //          csv: the heading in the download, else both lines; ranks: rows are ranked by it
-// rows:    [{ name, oracle?, class?, last?, cells: [{ text, value?, extra?, mark?, open?, class?, tint? }] }]; the first cell
+// rows:    [{ name, marks?, class?, last?, cells: [{ text, value?, marks?, extra?, mark?, open?, class?, tint? }] }]; the first cell
 //          names the row, `last` keeps a row below the others however it is sorted
 // ranked:  a rank column is put in front, by the column that is sorted
 
@@ -106,7 +106,7 @@ function cellNode(cell, column) {
 
 function cellContent(cell) {
   const [text, status] = withoutStatus(cell);
-  const content = [cell.known ? named(text, cell.known) : text, status ? [" ", el("small", { class: "status" }, status)] : null, cell.mark, cell.extra ? [" ", el("small", {}, cell.extra)] : null, cell.node];
+  const content = [cell.marks ? named(text, cell.marks) : text, status ? [" ", el("small", { class: "status" }, status)] : null, cell.mark, cell.extra ? [" ", el("small", {}, cell.extra)] : null, cell.node];
   if (!cell.open) return content;
   return el("button", { type: "button", class: "open", onclick: cell.open }, content, hidden(` ${cell.hint || "details"}`));
 }
@@ -136,9 +136,13 @@ function csvOf(rows, options) {
       heading.push(`${headingOf(column)} ${word}`);
       readers.push((row) => row.cells[place][key]);
     }
-    if (place === 0 && options.rows.some((row) => row.oracle) && !options.columns.some((each) => each.label === ORACLE)) {
+    if (place === 0 && options.rows.some((row) => row.marks) && !options.columns.some((each) => each.label === ORACLE)) {
       heading.push(ORACLE);
-      readers.push((row) => (row.oracle ? row.oracle.join(" ") || "none" : ""));
+      readers.push((row) => (row.marks ? row.marks.oracle.join(" ") || "none" : ""));
+    }
+    if (place === 0 && options.rows.some((row) => row.marks && row.marks.rising)) {
+      heading.push("still rising");
+      readers.push((row) => (row.marks ? (row.marks.rising ? "yes" : "no") : ""));
     }
   });
   return csvText([["table", ...heading], ...rows.map((row) => [options.caption, ...readers.map((read) => read(row))])]);
@@ -152,8 +156,8 @@ function valueOrText(cell) {
 const ORACLE = "oracle knowledge";
 
 // A table as the command line prints it, {title, columns, rows, notes}, with the method moved to the first column.
-// known: oracle knowledge by method; keep: selects rows.
-function printedTable(table, known, positions, keep) {
+// marks: of each method by its name; keep: selects rows.
+function printedTable(table, marks, positions, keep) {
   const named = table.columns.indexOf("method");
   const asked = positions || table.columns.map((_, place) => place);
   const kept = named < 0 ? asked : [named, ...asked.filter((place) => place !== named)];
@@ -163,9 +167,9 @@ function printedTable(table, known, positions, keep) {
     ranks: false,
   }));
   const rows = table.rows.filter((row) => !keep || keep(row)).map((row) => {
-    const label = row[Math.max(named, 0)].text.replace(/ †$/, "");
-    const oracle = named < 0 ? undefined : known.get(label) || [];
-    return { name: label, oracle, cells: kept.map((place) => (place === named ? { text: label, known: oracle } : row[place])) };
+    const label = row[Math.max(named, 0)].text.replace(/( [†↗])+$/, "");
+    const own = named < 0 ? undefined : marks.get(label) || NO_MARKS;
+    return { name: label, marks: own, cells: kept.map((place) => (place === named ? { text: label, marks: own } : row[place])) };
   });
   return { caption: table.title, columns, rows };
 }

@@ -39,8 +39,8 @@ function drawLabels(context) {
   const tint = (value) => value === null ? null : base ? value / most : (value - least) / (most - least || 1);
   const what = block.metric === "F1" ? "F1 of each action unit" : "recall of each class";
   const columns = [{ label: "Method" }, { label: block.metric === "F1" ? "mean" : "accuracy", number: true }, ...block.names.map((name) => ({ label: name, number: true }))];
-  const rows = block.rows.map((row, at) => ({ name: row.label, oracle: row.oracle, cells: [
-    { text: row.label, known: row.oracle },
+  const rows = block.rows.map((row, at) => ({ name: row.label, marks: marksOf(row), cells: [
+    { text: row.label, marks: marksOf(row) },
     { ...scores[at], text: withoutSpread(scores[at], block), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "trials and command" },
     ...shown[at].map((value) => value === null ? { text: "–" } : { text: base ? signed(value, 1) : number(value, 1), value, tint: tint(value) }),
   ] }));
@@ -48,7 +48,7 @@ function drawLabels(context) {
   rows.push(...printed);
   const table = dataTable({ caption: `${what} in %, ${context.ruleWords}${levelSuffix(block, place)}${base ? ", difference from supervised in points" : ""}`, columns, rows, sort: rankable(block, place) ? 1 : null, class: "heat" });
   const note = ["Colour: " + (base ? "blue above supervised, orange below." : "the darker, the higher."), ...printedLegend(printed.flatMap((row) => row.numbers)), "A class without test images shows –; an undefined F1 counts as 0."];
-  return { node: [table.node, notes([...note, ...oracleNotes(block)])], table };
+  return { node: [table.node, notes([...note, ...notesOnMarks(block)])], table };
 }
 
 // The mean without its spread, with the count of missing trials; that count alone where there is no mean.
@@ -57,13 +57,14 @@ function withoutSpread(score, block) {
   return number(score.value, block.decimals) + (score.status ? ` (${score.status})` : "");
 }
 
-// The notes that name the methods with oracle knowledge.
-function oracleNotes(block) {
-  return block.notes.filter((note) => note.startsWith(DAGGER));
+// The notes that name the marked methods.
+function notesOnMarks(block) {
+  return block.notes.filter((note) => note.startsWith(DAGGER) || note.startsWith(RISING));
 }
 
-function knownOf(block, label) {
-  return (block.rows.find((row) => row.label === label) || { oracle: [] }).oracle;
+function marksIn(block, label) {
+  const row = block.rows.find((each) => each.label === label);
+  return row ? marksOf(row) : NO_MARKS;
 }
 
 function labelValue(score, at, base) {
@@ -94,7 +95,7 @@ function methodPicker(context) {
     const place = chosen.indexOf(row.label);
     const key = place < 0 ? null : svg("svg", { width: 18, height: 8, "aria-hidden": "true" },
       svg("line", { x1: 0, x2: 18, y1: 4, y2: 4, stroke: look(place).colour, "stroke-width": 3, "stroke-dasharray": look(place).dash || null }));
-    return el("button", { type: "button", class: "pick", "aria-pressed": String(place >= 0), onclick: () => context.pick(row.label) }, key, named(row.label, row.oracle));
+    return el("button", { type: "button", class: "pick", "aria-pressed": String(place >= 0), onclick: () => context.pick(row.label) }, key, named(row.label, marksOf(row)));
   });
   return el("div", { class: "picker", role: "group", "aria-label": "Methods drawn in colour" }, buttons);
 }
@@ -102,7 +103,7 @@ function methodPicker(context) {
 function drawLevels(context) {
   const { block, state, chosen } = context;
   const series = block.rows.map((row) => ({
-    label: daggered(row.label, row.oracle), strong: chosen.includes(row.label) ? chosen.indexOf(row.label) : null,
+    label: marked(row.label, marksOf(row)), strong: chosen.includes(row.label) ? chosen.indexOf(row.label) : null,
     points: block.levels.map((level, at) => [level.level, row.cells[at].rules[state.rule]])
       .filter(([level, cell]) => level !== null && cell.value !== undefined && !cell.status).map(([level, cell]) => [level, cell.value]),
   }));
@@ -123,10 +124,10 @@ function drawTraining(context) {
   const place = context.place();
   const level = block.levels[place];
   const colour = (label) => { const found = chosen.findIndex((name) => label === name || label.startsWith(`${name} (`)); return found < 0 ? null : found; };
-  const knownBy = (label) => knownOf(block, label.replace(/ \(\d+\/\d+\)$/, ""));
+  const marksBy = (label) => marksIn(block, label.replace(/ \(\d+\/\d+\)$/, ""));
   const unmemorised = level.unmemorised ? el("p", { class: "empty" }, level.unmemorised) : null;
   const chart = (key, title) => {
-    const series = level.curves.map((each) => ({ label: daggered(each.label, knownBy(each.label)), strong: colour(each.label),
+    const series = level.curves.map((each) => ({ label: marked(each.label, marksBy(each.label)), strong: colour(each.label),
       points: each[key].map((value, at) => [at + 1, value]).filter((point) => point[1] !== null) }));
     const longest = Math.max(2, ...level.curves.map((each) => each[key].length));
     const width = context.width > 1000 && !unmemorised ? context.width / 2 - 48 : context.width - 34;
@@ -134,14 +135,14 @@ function drawTraining(context) {
   };
   const columns = [{ label: "Method" }, { label: "test, first epoch", number: true }, { label: "test, maximum of the mean curve", number: true }, { label: "test, last epoch", number: true }, ...(unmemorised ? [] : [{ label: "memorised, last epoch", number: true }])];
   const values = (each) => [each.test[0], Math.max(...each.test), each.test.at(-1), ...(unmemorised ? [] : [each.memorised.at(-1)])];
-  const rows = level.curves.map((each) => ({ name: each.label, oracle: knownBy(each.label), cells: [{ text: each.label, known: knownBy(each.label) },
+  const rows = level.curves.map((each) => ({ name: each.label, marks: marksBy(each.label), cells: [{ text: each.label, marks: marksBy(each.label) },
     ...values(each).map((value) => value === null ? { text: "–" } : { text: number(value, 2), value })] }));
   const table = dataTable({ caption: `Training curves in numbers, %${levelSuffix(block, place)}`, columns, rows, sort: rankable(block, place) ? 3 : null, class: "plainly" });
   const missing = level.without_curve.length ? [`No finished (seed, draw) pair: ${level.without_curve.join(", ")}.`] : [];
-  if (!rows.length) return { node: [unmemorised, notes(oracleNotes(block))], table };
+  if (!rows.length) return { node: [unmemorised, notes(notesOnMarks(block))], table };
   const test = chart("test", `Test ${block.metric} by epoch${levelSuffix(block, place)}`);
   const charts = unmemorised ? [test, unmemorised] : el("div", { class: "pair" }, test, chart("memorised", `Wrong training labels memorised, by epoch${levelSuffix(block, place)}`));
-  return { node: [methodPicker(context), charts, el("h4", {}, "Data"), table.node, notes([...missing, ...oracleNotes(block)])], table };
+  return { node: [methodPicker(context), charts, el("h4", {}, "Data"), table.node, notes([...missing, ...notesOnMarks(block)])], table };
 }
 
 // --- tables as the command line prints them
@@ -180,11 +181,11 @@ function drawAudit(context) {
 // about: the setting of the rows that are kept, without: its column, which is left out; own: protocol name to leave out.
 // blank: the sentence shown instead of a table without numbers.
 function ownTables(block, tables, { sortBy, positions, keep, without, about, own, blank }) {
-  const known = new Map(block.rows.map((row) => [row.label, row.oracle]));
+  const marks = new Map(block.rows.map((row) => [row.label, marksOf(row)]));
   const said = new Set();
   const drawn = tables.map((table) => {
     const shown = without && table.columns.includes("method") ? table.columns.map((_, at) => at).filter((at) => table.columns[at] !== without) : positions;
-    const printed = printedTable(table, known, shown, keep && ((row) => keep(row, table)));
+    const printed = printedTable(table, marks, shown, keep && ((row) => keep(row, table)));
     const sort = printed.columns.findIndex((column) => column.label === sortBy);
     if (about && table.columns.includes(without)) printed.caption += `, ${about}`;
     if (own && !shown) printed.rows = printed.rows.map((row) => ({ ...row, cells: row.cells.map((cell) => withoutOwn(cell, own)) }));
@@ -212,7 +213,7 @@ function drawCompute(context) {
   const at = block.compute.columns.indexOf("forwards per sample");
   // the table has a row for each level and method, in the order of both
   const cost = (row) => block.compute.rows[place * block.rows.length + row][at].value;
-  const points = block.rows.map((row, number) => ({ label: daggered(row.label, row.oracle), x: cost(number), y: row.cells[place].rules.last.value, whole: !row.cells[place].rules.last.status }))
+  const points = block.rows.map((row, number) => ({ label: marked(row.label, marksOf(row)), x: cost(number), y: row.cells[place].rules.last.value, whole: !row.cells[place].rules.last.status }))
     .filter((point) => point.x > 0 && point.y !== undefined);
   const fronts = rankable(block, place);
   for (const point of points) point.front = fronts && point.whole && !points.some((each) => each.whole && each.y > point.y && each.x <= point.x);

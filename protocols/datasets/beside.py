@@ -1,0 +1,73 @@
+"""Labels of others for a data set's pictures, and how they were joined: OpenFace's output, lists of noisy labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ..errors import BadInput
+from ..readers.fer2013 import read as read_ferplus
+from ..readers.listing import Check, Listing
+from ..readers.openface import auxiliary_of, auxiliary_of_ferplus, has_output
+from ..readers.rafdb_noise_lists import noisy_lists, read_noisy_list
+from .catalog import RAW, listing_of
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A source of further labels.
+
+    Attributes:
+        what: the source, how its rows were found to belong to pictures, and the program that wrote it.
+        checks: what was counted; nobody published these labels for this copy, so that none makes the copy partial.
+    """
+
+    what: str
+    checks: tuple[Check, ...]
+
+
+def beside(name: str, data_root: Path) -> tuple[Beside, ...]:
+    """The further labels of a data set that are on disk; none for the sets of action units, which have their own.
+
+    A source that cannot be used is reported with the reason.
+
+    Raises:
+        BadInput: an absent data set.
+    """
+    found = []
+    if name not in RAW and has_output(data_root, name):
+        found.append(_or_reason("OpenFace", lambda: _openface(name, data_root)))
+    if name == "rafdb":
+        listing = listing_of(name, data_root)
+        for path in noisy_lists(listing.root):
+            what = f"noisy labels, {path.relative_to(listing.root).as_posix()}"
+            found.append(_or_reason(what, partial(_noisy_list, what, path, listing)))
+    return tuple(found)
+
+
+def _or_reason(what: str, read: Callable[[], Beside]) -> Beside:
+    try:
+        return read()
+    except BadInput as error:
+        return Beside(what, (Check("usable", "yes", "no", str(error)),))
+
+
+def _openface(name: str, data_root: Path) -> Beside:
+    if name == "ferplus":
+        found = auxiliary_of_ferplus(data_root, read_ferplus(data_root / name, partial=True))
+    else:
+        found = auxiliary_of(data_root, name, listing_of(name, data_root).path.tolist())
+    return Beside(f"OpenFace, {found.layout}", found.checks)
+
+
+def _noisy_list(what: str, path: Path, listing: Listing) -> Beside:
+    found = read_noisy_list(path, listing)
+    changed = f"{found.test_changed:,} of them differ from the owners' labels" if found.test_rows else ""
+    rate = f"{found.rate:.2%} of them differ from the owners' labels"
+    checks = (
+        Check("rows of training pictures", len(found.given), len(found.given), rate),
+        Check("rows of test pictures, not used", found.test_rows, found.test_rows, changed),
+    )
+    return Beside(what, checks)

@@ -1,0 +1,137 @@
+"""What a method changes of the process that trials share: named, undone, and no trial after it computes otherwise."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fernoise_bench.benchmark.process_state import CHILDREN, ENVIRONMENT, THREADS, ChangedProcess, ProcessState
+from fernoise_bench.benchmark.registry import find
+from fernoise_bench.methods import losses
+from fernoise_bench.protocols.errors import BadInput
+
+
+def change_code() -> None:
+    torch.nn.functional.gelu_like = None  # type: ignore[attr-defined] - a new name in a module changes nothing
+    torch.nn.functional.softmin.__defaults__ = (1, 3, None)
+
+
+def child() -> None:
+    process = subprocess.Popen(["sleep", "600"])
+    process.returncode = 0  # nobody waits for it
+
+
+def hook() -> None:
+    torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "torch.nn.functional.cross_entropy": lambda: setattr(torch.nn.functional, "cross_entropy", abs),
+    "Tensor.softmax": lambda: setattr(torch.Tensor, "softmax", lambda *_: None),  # inherited until then
+    "Linear.forward": lambda: setattr(torch.nn.Linear, "forward", lambda *_: None),
+    "fernoise_bench.methods.losses.masked_bce": lambda: setattr(losses, "masked_bce", abs),
+    "numpy.mean": lambda: setattr(np, "mean", abs),
+    "builtins.sum": lambda: setattr(__import__("builtins"), "sum", abs),
+    "softmin": change_code,
+    "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "torch's default device": lambda: torch.set_default_device("meta"),
+    "torch's gradient mode": lambda: torch.set_grad_enabled(False),
+    "torch's anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
+    "torch's autocast": lambda: torch.set_autocast_enabled("cpu", True),
+    "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "torch's precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
+    "torch's number of threads": lambda: torch.set_num_threads(3),
+    "torch's hooks of all modules": hook,
+    "torch's treatment of very small numbers": lambda: torch.set_flush_denormal(True),
+    "cuDNN's benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
+    "NumPy's error handling": lambda: np.seterr(all="raise"),
+    "NumPy's global generator": lambda: np.random.rand(),  # noqa: NPY002
+    "Python's global generator": random.random,
+    "the working directory": lambda: os.chdir("/"),
+    "environment variables": lambda: os.environ.update(FERNOISE_TEST="1"),
+    "signal handlers": lambda: signal.signal(signal.SIGUSR2, lambda *_: None),
+    "child processes": child,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_named_and_undone(name: str) -> None:
+    before = ProcessState.now()
+    assert before.changes() == []
+    CHANGES[name]()
+    try:
+        assert name in before.changes()
+        with pytest.raises(ChangedProcess, match=r"it changed or left what trials share in this process: "):
+            before.check()
+    finally:
+        assert before.restore() == []
+    assert ProcessState.now().settings.keys() == before.settings.keys()
+
+
+def test_a_thread_that_stays_is_named_and_cannot_be_undone() -> None:
+    before, go = ProcessState.now(), threading.Event()
+    thread = threading.Thread(target=go.wait, name="mine")
+    thread.start()
+    assert before.changes() == ["threads (mine)"]
+    assert before.restore() == ["threads (mine)"]
+    go.set()
+    assert before.restore() == []
+
+
+def test_what_is_left_out_is_neither_named_nor_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ProcessState.now(frozenset({ENVIRONMENT, THREADS, CHILDREN}))
+    monkeypatch.setenv("FERNOISE_TEST", "1")
+    assert before.restore() == []
+    assert os.environ["FERNOISE_TEST"] == "1"
+
+
+def test_the_first_optimiser_of_a_kind_and_modules_imported_later_are_no_change() -> None:
+    """torch wraps a kind's step for its profiler when the first of the kind is made."""
+    before = ProcessState.now()
+
+    class Own(torch.optim.SGD):
+        pass
+
+    for kind in (Own, torch.optim.Rprop, torch.optim.ASGD):
+        kind([torch.zeros(1, requires_grad=True)], lr=0.1)
+    import fernoise_bench.benchmark.doctor  # noqa: F401
+
+    assert before.changes() == []
+
+
+MINE = """
+import os
+import torch
+from fernoise_bench.baselines.supervised import Supervised
+
+os.environ["FERNOISE_TEST"] = "1"
+{}
+
+
+class Mine(Supervised):
+    '''Supervised training.'''
+"""
+
+
+def test_a_file_that_changes_the_process_when_it_is_imported_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables, which libraries set when they are imported, do not count."""
+    monkeypatch.delenv("FERNOISE_TEST", raising=False)
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.format("torch.set_default_dtype(torch.float64)"))
+    with pytest.raises(BadInput, match=r"mine\.py: importing it changes torch's default dtype.* for every other"):
+        find(f"{path}:Mine")
+    assert torch.get_default_dtype() == torch.float32
+    path.write_text(MINE.format(""))
+    assert find(f"{path}:Mine").name == "mine.Mine"
+    monkeypatch.setenv("FERNOISE_TEST", "")
