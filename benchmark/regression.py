@@ -18,14 +18,14 @@ from msgspec.structs import asdict
 
 from ..protocols.base import Protocol
 from ..protocols.designs.regression import CHECK_PROTOCOLS
-from ..protocols.errors import BadInput
+from ..protocols.errors import BadInput, printable
 from ..protocols.files import read_arrays
 from ..protocols.loading import offered
 from ..results.records.record import audit_of, headline_of
 from ..results.records.schema import Environment
 from ..results.records.trial_files import read_epochs, read_part
 from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
-from ..results.regression.references import EntryName, References
+from ..results.regression.references import EVERYTHING, EntryName, References
 from . import registry
 from .engines.local import OnEvent, run_inline, run_local
 from .registry import MethodSpec
@@ -161,16 +161,35 @@ def _refuse_failures(measured: Mapping[EntryName, Measured]) -> None:
 
 
 def notes(plan: Plan, references: References) -> tuple[str, ...]:
-    """Remarks on the findings: versions of packages and protocols that are not those of the references."""
+    """Remarks on the findings: the CPUs, and versions of packages and protocols that are not the references' own."""
     if not references.history:
         return ("there are no references yet: write them with --update --reason TEXT",)
     then, now = references.history[-1]["versions"], versions()
     other = [f"{name} {now[name]} (was {then.get(name)})" for name in now if then.get(name) != now[name]]
     changed = [name for name, mark in plan.protocols.items() if references.protocols.get(name, mark) != mark]
     return (
+        "; ".join(f"{what}: {kind}" for what, kind in cpus(plan, references).items()),
         *((f"versions differ from those of the references: {', '.join(other)}",) if other else ()),
         *(f"the protocol {name} has changed: write its references again with --update" for name in changed),
     )
+
+
+def cpus(plan: Plan, references: References) -> dict[str, str]:
+    """The CPUs that the references were written on and that they are compared on; their kernels round differently."""
+    wrote = references.cpus([method.name for method in plan.methods])
+    writers = " and ".join(each or "a CPU not recorded" for each in wrote) or "none yet"
+    return {"references written on": writers, "checked on": cpu()}
+
+
+def cpu() -> str:
+    """The kind of this CPU: its model, where the system names it, and the vector instructions that torch uses."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = next(filter(None, [*models, platform.processor()]), platform.machine())
+    return printable(f"{model}, {torch.backends.cpu.get_cpu_capability()}")
 
 
 def versions() -> dict[str, str]:
@@ -260,7 +279,8 @@ def _note(plan: Plan, reason: str, missing: frozenset[EntryName]) -> dict[str, A
     note: dict[str, Any] = {
         "reason": " ".join(reason.split()),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "wrote": sorted({method for _, method in plan.pairs}) if plan.some_methods else "everything",
+        "wrote": sorted({method for _, method in plan.pairs}) if plan.some_methods else EVERYTHING,
+        "cpu": cpu(),
         "versions": versions(),
     }
     return note | ({"took_out": sorted("/".join(pair) for pair in missing)} if missing else {})

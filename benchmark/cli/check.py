@@ -88,7 +88,7 @@ def _check(
     from ...results.regression import report as check_report
     from ...results.regression.compare import CHECKED
     from ...results.tables.render import render
-    from ..regression import check, notes
+    from ..regression import check, cpus, notes
 
     began = time.monotonic()
     name = plan.suite.name
@@ -102,7 +102,8 @@ def _check(
     if markdown:
         _write(markdown, check_report.markdown(name, findings, remarks), "a")
     if junit:
-        _write(junit, check_report.junit(name, findings, time.monotonic() - began, strict), "w")
+        seconds = time.monotonic() - began
+        _write(junit, check_report.junit(name, findings, seconds, cpus(plan, known), strict), "w")
     return int(check_report.failed(findings, strict))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .compare import CHECKED, SCORE, Reference, rounded
 
 SHIPPED = Path(__file__).parent / "reference_numbers"
 FORMAT = 1
+EVERYTHING = "everything"  # what an update of all methods wrote
 EntryName = tuple[str, str]
 
 
@@ -29,7 +30,7 @@ class References:
     Attributes:
         protocols: fingerprint of each protocol when its references were written.
         entries: by protocol and method.
-        history: every update, the oldest first: its reason, its date, what it wrote, and the versions it ran with.
+        history: every update, the oldest first: its reason, date, what it wrote, and the CPU and versions it ran with.
     """
 
     protocols: Mapping[str, str]
@@ -48,6 +49,15 @@ class References:
         return References(
             {**self.protocols, **protocols}, dict(sorted({**kept, **entries}.items())), (*self.history, note)
         )
+
+    def cpus(self, methods: Sequence[str]) -> tuple[str, ...]:
+        """The CPU kinds that the references of some methods were written on, each once; "" for one not recorded."""
+        found = {}
+        for note in self.history:
+            wrote = note.get("wrote", EVERYTHING)
+            for method in methods if wrote == EVERYTHING else wrote:
+                found[method] = note.get("cpu", "")
+        return tuple(sorted({found[method] for method in methods if method in found}))
 
 
 NONE = References({}, {}, ())
@@ -88,6 +98,8 @@ class _Format(Struct):
 class _Note(Struct):
     reason: str
     versions: dict[str, str]
+    wrote: str | tuple[str, ...] = EVERYTHING
+    cpu: str = ""
 
 
 class _File(Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from ..analysis.grouping import MISSING, grouped
@@ -75,7 +75,9 @@ def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = (
     return "\n\n".join(parts) + "\n"
 
 
-def junit(suite: str, findings: Sequence[Finding], seconds: float, strict: bool = False) -> str:
+def junit(
+    suite: str, findings: Sequence[Finding], seconds: float, properties: Mapping[str, str], strict: bool = False
+) -> str:
     """JUnit XML: a test case for each method and protocol; regressions fail, new entries are skipped (strict: fail)."""
     failures = sum(failed([finding], strict) for finding in findings)
     skipped = 0 if strict else sum(finding.status == "new" for finding in findings)
@@ -88,6 +90,9 @@ def junit(suite: str, findings: Sequence[Finding], seconds: float, strict: bool 
         "time": f"{seconds:.1f}",
     }
     root = ElementTree.Element("testsuite", attributes)
+    listed = ElementTree.SubElement(root, "properties")
+    for name, value in properties.items():
+        ElementTree.SubElement(listed, "property", {"name": _in_xml(name), "value": _in_xml(value)})
     for finding in findings:
         names = {"classname": _in_xml(finding.protocol), "name": _in_xml(finding.method)}
         case = ElementTree.SubElement(root, "testcase", names)

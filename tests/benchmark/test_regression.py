@@ -7,11 +7,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.regression import SUITES, make_plan, trace_of
+from fernoise_bench.benchmark.regression import SUITES, cpu, make_plan, trace_of
 from fernoise_bench.benchmark.training.runner import WorkerContext, run_trial
 from fernoise_bench.protocols.designs.regression import CHECK_PROTOCOLS, LEVEL, REPEATS, UNKNOWN_SHARE
 from fernoise_bench.protocols.errors import BadInput
@@ -64,7 +65,7 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     assert "no smoke.json there; write it with --update" in none.stderr
     assert run(method, "--update", "--reason", "a first  version").exit_code == 0
     kept = load(tmp_path / "refs", "smoke")
-    assert [note["reason"] for note in kept.history] == ["a first version"]
+    assert [(note["reason"], note["cpu"]) for note in kept.history] == [("a first version", cpu())]
     assert set(kept.entries) == {(f"check-{name}", "mine.Mine") for name in ("single", "real", "single-steps")}
     assert all(len(entry.seeds) == SUITES["smoke"].seeds for entry in kept.entries.values())
 
@@ -80,7 +81,10 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     same = run(method, "--junit", str(tmp_path / "out" / "check.xml"), "--markdown", str(tmp_path / "page.md"))
     assert same.exit_code == 0, same.output
     assert "check smoke: 3 ok" in same.stdout
-    assert ElementTree.parse(tmp_path / "out" / "check.xml").getroot().attrib["failures"] == "0"
+    assert f"- references written on: {cpu()}; checked on: {cpu()}" in same.stdout
+    report = ElementTree.parse(tmp_path / "out" / "check.xml").getroot()
+    assert report.attrib["failures"] == "0"
+    assert [each.attrib["value"] for each in report.iter("property")] == [cpu(), cpu()]
     assert "no regression" in (tmp_path / "page.md").read_text()
 
     method.write_text(METHOD.replace("batch.images[0])", "batch.images[0] * 1.01)"))
@@ -171,6 +175,12 @@ def test_a_method_that_fits_no_protocol_is_refused(tmp_path: Path) -> None:
     path.write_text(METHOD.replace('{"single"}', '{"single", "verified"}'))
     with pytest.raises(BadInput, match="is applicable to no check"):
         make_plan("smoke", [f"{path}:Mine"])
+
+
+def test_the_kind_of_a_cpu_is_its_model_and_the_instructions_torch_uses() -> None:
+    model, _, instructions = cpu().rpartition(", ")
+    assert model
+    assert instructions == torch.backends.cpu.get_cpu_capability()
 
 
 def test_perturbed_trials_have_almost_the_same_learning_rate(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_an_update_keeps_the_rest_and_the_history(tmp_path: Path) -> None:
     assert [note["reason"] for note in second.history] == ["a new schedule", "more"]
 
 
+def test_the_cpu_that_wrote_the_references_of_a_method_is_that_of_the_last_update_of_it() -> None:
+    notes = [NOTE, {**NOTE, "wrote": ["a", "b"], "cpu": "AVX2"}, {**NOTE, "wrote": ["b"], "cpu": "AVX512"}]
+    known = References({}, {}, tuple(notes))
+    assert known.cpus(["a"]) == ("AVX2",)
+    assert known.cpus(["b", "c"]) == ("", "AVX512"), "of c, the first note does not say"
+    assert References({}, {}, ({**NOTE, "wrote": ["b"]},)).cpus(["c"]) == ()
+
+
 def test_no_file_is_no_references(tmp_path: Path) -> None:
     assert load(tmp_path, "smoke") == NONE
 
@@ -75,6 +83,8 @@ def damage(*path, value):
         damage("history", value="a text"),
         damage("history", 0, value={"reason": "no versions"}),
         damage("history", 0, "versions", "torch", value="\x1b[2J"),
+        damage("history", 0, "wrote", value=[7]),
+        damage("history", 0, "cpu", value=None),
         damage("protocols", value=["p"]),
         damage("entries", value={"p/\x1bm": {}}),
         damage("entries", "p/m", "digest", value=7),

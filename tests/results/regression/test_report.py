@@ -27,8 +27,8 @@ def test_a_method_without_a_reference_fails_only_strictly() -> None:
     assert failed([OK, NEW], strict=True)
     assert not failed([OK], strict=True)
     assert failed([BROKEN], strict=True)
-    assert 'failures="1"' in junit("smoke", [OK, NEW], 1.0, strict=True)
-    assert 'skipped="0"' in junit("smoke", [OK, NEW], 1.0, strict=True)
+    assert 'failures="1"' in junit("smoke", [OK, NEW], 1.0, {}, strict=True)
+    assert 'skipped="0"' in junit("smoke", [OK, NEW], 1.0, {}, strict=True)
 
 
 def test_what_is_not_guarded_is_said_once_a_method() -> None:
@@ -62,10 +62,11 @@ def test_the_summary_shows_what_is_not_as_it_was_and_folds_the_rest() -> None:
 
 
 def test_junit_has_a_case_each_and_survives_any_reason() -> None:
-    root = ElementTree.fromstring(junit("smoke", [OK, BROKEN, NEW], 12.34))
+    root = ElementTree.fromstring(junit("smoke", [OK, BROKEN, NEW], 12.34, {"checked on": "AVX2 <\x07>"}))
     assert root.attrib["tests"] == "3"
     assert (root.attrib["failures"], root.attrib["skipped"], root.attrib["time"]) == ("1", "1", "12.3")
-    cases = {case.attrib["name"]: case for case in root}
+    assert [each.attrib for each in root.iter("property")] == [{"name": "checked on", "value": "AVX2 <?>"}]
+    cases = {case.attrib["name"]: case for case in root.iter("testcase")}
     assert list(cases["recot"]) == []
     failure = cases["scn"].find("failure")
     assert failure is not None
@@ -75,5 +76,5 @@ def test_junit_has_a_case_each_and_survives_any_reason() -> None:
 
 def test_names_that_xml_has_no_place_for_leave_it_readable() -> None:
     strange = Finding("check-\x1bau", "m\ud800\uffff", "missing", "gone")
-    (case,) = ElementTree.fromstring(junit("smoke", [strange], 1.0).encode())
+    (case,) = ElementTree.fromstring(junit("smoke", [strange], 1.0, {}).encode()).iter("testcase")
     assert (case.attrib["classname"], case.attrib["name"]) == ("check-?au", "m??")
