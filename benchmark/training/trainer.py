@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...methods.base import Step
+from ...methods.base import Batch, Step
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
@@ -123,23 +123,13 @@ def clock(device: torch.device) -> float:
 
 def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
     """Trains one epoch; returns its line for epochs.jsonl without the evaluation."""
-    method, optimizer = training.method, training.optimizer
-    rate = set_learning_rate(optimizer, recipe, epoch)
+    method = training.method
+    rate = set_learning_rate(training.optimizer, recipe, epoch)
     method.train()
     method.begin_epoch(epoch, training.train_set.view(epoch))
-    sums = _Sums(training.train_set.device, training.train_set.sampler.steps)
+    sums = Sums(training.train_set.device, training.train_set.sampler.steps)
     for batch in training.train_set.batches(epoch, method.views):
-        rows = batch.index.clone()  # for the auditor, in case the method changes the batch
-        step = check_step(method.loss(batch), len(rows), training.task)
-        training.auditor.watch(rows, step)
-        sums.add(batch.step, step)
-        if step.loss is None:
-            continue
-        optimizer.zero_grad(set_to_none=True)
-        step.loss.backward()  # type: ignore[no-untyped-call]
-        check_gradient(optimizer)
-        optimizer.step()
-        method.after_step()
+        run_step(training, batch, sums)
     loss, logs = sums.close(epoch)
     audit, by_class = training.auditor.epoch_counts()
     return {
@@ -150,6 +140,22 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
         "audit": audit,
         "audit_by_class": by_class,
     }
+
+
+def run_step(training: Training, batch: Batch, sums: Sums) -> None:
+    """Trains one step, without waiting for the device unless the method does."""
+    method, optimizer = training.method, training.optimizer
+    rows = batch.index.clone()  # for the auditor, in case the method changes the batch
+    step = check_step(method.loss(batch), len(rows), training.task)
+    training.auditor.watch(rows, step)
+    sums.add(batch.step, step)
+    if step.loss is None:
+        return
+    optimizer.zero_grad(set_to_none=True)
+    step.loss.backward()  # type: ignore[no-untyped-call]
+    check_gradient(optimizer)
+    optimizer.step()
+    method.after_step()
 
 
 def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -204,7 +210,7 @@ def peak_memory_mb(device: torch.device) -> float | None:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
-class _Sums:
+class Sums:
     """Means of losses and logs over the steps of an epoch, on the device, and the first loss that is not finite."""
 
     def __init__(self, device: torch.device, steps: int) -> None:
@@ -213,6 +219,7 @@ class _Sums:
         self._logs: dict[str, list[float | Tensor]] = {}
 
     def add(self, number: int, step: Step) -> None:
+        """Adds what a step reported, by its number in the epoch."""
         for name, value in step.logs.items():
             self._logs.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
         if step.loss is not None:
