@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _DEVICE_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/nvmap")
 
 
+_TENSOR_CORES = (8, 0)  # the compute capability from which NVIDIA's GPUs have TF32 and bf16
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of a run; only results with equal settings are compared.
@@ -69,10 +72,36 @@ def _sees_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def check_precision(precision: str, device: str) -> None:
-    """Raises BadInput for tf32 without CUDA."""
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, each as CUDA_VISIBLE_DEVICES names it."""
+    import torch
+
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return tuple(named.split(",")[:count]) if named else tuple(map(str, range(count)))
+
+
+def check_precision(precision: str, device: str, *, here: bool = True) -> None:
+    """Raises BadInput for arithmetic that a device does not have, which torch would leave out or imitate in silence.
+
+    Args:
+        precision: one of PRECISIONS.
+        device: "cpu" or "cuda".
+        here: whether that device is of this machine, and can be asked; of another, tf32 without CUDA is refused alone.
+    """
     if precision == "tf32" and device != "cuda":
         raise BadInput("--precision tf32 is a mode of CUDA devices; use fp32 or bf16 on the CPU")
+    if here and precision not in precisions_here(device):
+        raise BadInput(f"--precision {precision}: a GPU of this machine has no {precision} arithmetic; use fp32")
+
+
+def precisions_here(device: str) -> tuple[str, ...]:
+    """The precisions that a device of this machine computes in: with several GPUs, those that all of them have."""
+    if device != "cuda":
+        return tuple(precision for precision in PRECISIONS if precision != "tf32")
+    import torch
+
+    capable = (torch.cuda.get_device_capability(number) for number in range(torch.cuda.device_count()))
+    return PRECISIONS if all(found >= _TENSOR_CORES for found in capable) else ("fp32",)
 
 
 def check_compiler(device: str) -> None:
@@ -84,13 +113,25 @@ def check_compiler(device: str) -> None:
 
 
 def apply_to_process(settings: Settings) -> torch.device:
-    """Sets torch's process-wide flags for a trial, and returns the device to train on."""
+    """Sets torch's process-wide flags for a trial, and returns the device to train on.
+
+    Raises:
+        BadInput: the device lacks the precision, as another machine's may.
+    """
+    check_precision(settings.precision, settings.device)
+    set_arithmetic(settings.precision, settings.threads, cudnn_benchmark=settings.cudnn_benchmark)
     import torch
 
-    torch.set_num_threads(settings.threads)
-    torch.backends.cudnn.benchmark = settings.cudnn_benchmark
+    return torch.device(settings.device)
+
+
+def set_arithmetic(precision: str, threads: int = 1, *, cudnn_benchmark: bool = False) -> None:
+    """Sets torch's process-wide flags, by which trials compute and speeds are measured."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = cudnn_benchmark
     torch.backends.cudnn.deterministic = True
-    tf32 = settings.precision == "tf32"
+    tf32 = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
-    return torch.device(settings.device)

@@ -123,7 +123,7 @@ def _discard(grid: Grid) -> None:
 @grid_options
 @click.option(
     "--workers", type=click.IntRange(min=1),
-    help="Number of worker processes to plan for. Default: one for each CPU core, or one for the GPU.",
+    help="Number of worker processes to plan for. Default: one for each CPU core, or for each GPU.",
 )  # fmt: skip
 @click.option("--all", "all_tables", is_flag=True, help="Plan every paper's table, at the paper profile with 8 seeds.")
 @click.option(
@@ -175,7 +175,7 @@ def _plan_suite(
     if excess := [name for name, value in given.items() if value not in (None, "", (), False, "protocol", "paper")]:
         raise BadInput(f"--all plans every paper's table in full; leave out {', '.join(excess)}")
     device = "cuda" if gpu else choose_device(options["device"])
-    check_precision(options["precision"], device)
+    check_precision(options["precision"], device, here=gpu is None)
     found = suite()
     speeds = speeds_of(found, gpu, device, options["precision"])
     estimated = estimate_suite(found, speeds, options["seeds"] or SEEDS, devices or default_workers(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ...protocols.processes import follow_parent
+from ..settings import visible_gpus
 from ..training.runner import WorkerContext, ended, run_trial
 from ..training.trainer import Report
 from ..trial import Trial
+from .order import next_trial
 from .signals import Stopped, signals_blocked
 
 Event = Mapping[str, Any]
@@ -73,17 +76,26 @@ def run_local(
 ) -> None:
     """Runs trials in a pool of processes; where a worker process dies, only its trial fails.
 
-    Each free worker takes the next trial in order: neighbouring trials share the data of a cell.
+    Each free worker takes the next trial in order, since neighbours share the data of a cell, but for those that would
+    wait for a teacher. With several GPUs each worker has one, by turns.
 
     Raises:
         OSError: the output folder cannot be written.
         Stopped: `should_stop` was true; each worker was ended after its trial had been saved.
     """
-    waiting = list(reversed(trials))
-    pool = [_Worker(workers) for _ in range(min(workers, len(trials)))]
+    waiting = list(trials)
+    gpus = visible_gpus() if trials[0].job.settings.device == "cuda" else ()
+    pool = [_Worker(workers, gpus[n % len(gpus)] if gpus else None) for n in range(min(workers, len(trials)))]
+
+    def start_next(worker: _Worker) -> None:
+        if waiting:
+            trial = next_trial(waiting, [other.trial for other in pool if other.trial])
+            waiting.remove(trial)
+            worker.start(trial, on_event)
+
     try:
         for worker in pool:
-            worker.start_next(waiting, on_event)
+            start_next(worker)
         while any(worker.trial for worker in pool):
             ready = wait([worker.pipe for worker in pool if worker.trial])
             for worker in [worker for worker in pool if worker.pipe in ready]:
@@ -92,7 +104,7 @@ def run_local(
                     if _is_saved(event):
                         worker.stop()
                 elif worker.trial is None:
-                    worker.start_next(waiting, on_event)
+                    start_next(worker)
         if should_stop():
             raise Stopped
     finally:
@@ -126,10 +138,12 @@ class _Worker:
 
     Attributes:
         workers: size of the pool, for the record.
+        gpu: the one that it uses, as CUDA_VISIBLE_DEVICES names it; None: what all may use.
         trial: the one that it runs now.
     """
 
     workers: int
+    gpu: str | None = None
     trial: Trial | None = None
 
     def __post_init__(self) -> None:
@@ -142,22 +156,20 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection
         self.pipe, other_end = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(other_end, self.workers), daemon=True)
+        self.process: BaseProcess = context.Process(target=_work, args=(other_end, self.workers, self.gpu), daemon=True)
         with signals_blocked():
             self.process.start()
         other_end.close()
 
-    def start_next(self, waiting: list[Trial], on_event: OnEvent) -> None:
-        """Sends the last of the waiting trials to the process, if there is one."""
-        if not waiting:
-            return
-        self.trial = waiting.pop()
+    def start(self, trial: Trial, on_event: OnEvent) -> None:
+        """Sends a trial to the process."""
+        self.trial = trial
         try:
             self.pipe.send(self.trial)
         except (BrokenPipeError, OSError):  # the process died while it was idle
             self.start_process()
             self.pipe.send(self.trial)
-        on_event(self.trial, {"started": True})
+        on_event(trial, {"started": True})
 
     def exit_reason(self) -> str:
         self.process.join(timeout=10)
@@ -174,8 +186,10 @@ class _Worker:
         self.pipe.close()
 
 
-def _work(pipe: Connection, workers: int) -> None:
+def _work(pipe: Connection, workers: int, gpu: str | None) -> None:
     """The main function of a worker process: receives trials and sends their events until the pipe closes."""
+    if gpu is not None:  # read when torch first asks for a GPU, which is later
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent handles it, and ends its workers
     follow_parent()
     context = WorkerContext(engine="local", workers=workers)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ...protocols.errors import BadInput
+from ..settings import visible_gpus
 
 ENGINES = ("inline", "local", "ray", "slurm")
 CLUSTERS = ("ray", "slurm")
@@ -18,7 +19,7 @@ class EngineOptions:
 
     Attributes:
         engine: one of ENGINES. Default: local for several workers and trials, else inline.
-        workers: processes at a time. Default: the CPU cores, or one for the GPU; with Ray all the cluster has room for.
+        workers: processes at a time. Default: the CPU cores, or the GPUs; with Ray all the cluster has room for.
         gpus_per_trial: Ray and Slurm: share of a GPU for each trial, in [0, 1].
         address: Ray: of a running cluster, "auto" for the one this machine belongs to. Default: start one here.
         retries: Ray: further attempts of a trial whose worker or machine died. Default: RETRIES.
@@ -76,7 +77,7 @@ class EngineOptions:
 
 
 def default_workers(device: str) -> int:
-    """One process for each CPU core that this process may use, or one where the device is "cuda"."""
+    """One process for each CPU core that this process may use, or where the device is "cuda", for each such GPU."""
     if device == "cuda":
-        return 1
+        return max(1, len(visible_gpus()))
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

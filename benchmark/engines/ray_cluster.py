@@ -18,6 +18,7 @@ from ..training.runner import WorkerContext
 from ..trial import Trial
 from .local import OnEvent, never
 from .options import RETRIES, EngineOptions
+from .order import next_trial
 from .remote import EventLog, RemoteTrial, import_extra, make_run_folder, mark_lost, pack, run_remote
 from .signals import Stopped
 
@@ -72,7 +73,9 @@ class _Scheduler:
                 self.log.ask_to_stop()
                 self.waiting.clear()
             while self.waiting and len(self.tasks) < (self.options.workers or len(by_id)):
-                self._submit(self.waiting.popleft(), attempt=0)
+                trial = next_trial(self.waiting, [running for running, _ in self.tasks.values()])
+                self.waiting.remove(trial)
+                self._submit(trial, attempt=0)
             done, _ = self.ray.wait(list(self.tasks), timeout=POLL_SECONDS) if self.tasks else ([], [])
             for trial_id, event in self.log.receive():
                 self.on_event(by_id[trial_id], event)
@@ -82,7 +85,9 @@ class _Scheduler:
             raise Stopped
 
     def _submit(self, trial: Trial, attempt: int) -> None:
-        remote = self.ray.remote(_attempt).options(num_cpus=1, num_gpus=self.options.gpus_per_trial, max_retries=0)
+        share = self.options.gpus_per_trial
+        # a process keeps the GPU of its first trial, whichever a later one is given: with GPUs, one trial a process
+        remote = self.ray.remote(num_cpus=1, num_gpus=share, max_retries=0, max_calls=1 if share else 0)(_attempt)
         lock_seconds = LOCK_SECONDS if attempt else 0.0
         workers = self.options.workers or int(self.ray.cluster_resources().get("CPU", 1))
         self.tasks[remote.remote(pack(trial), str(self.log.folder), workers, lock_seconds)] = (trial, attempt)

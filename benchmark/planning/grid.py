@@ -164,7 +164,7 @@ def _settings(request: RunRequest, recipe: Recipe) -> tuple[Settings, str]:
     """The settings for a recipe, and its initial weights as they were named."""
     named = request.weights or recipe.weights
     device = choose_device(request.device) if request.device_here else request.device
-    check_precision(request.precision, device)
+    check_precision(request.precision, device, here=request.device_here)
     if request.compiled and request.device_here:
         check_compiler(device)
     kind, family, sha256 = _weights(named, recipe.encoder, request.data_root)

@@ -12,7 +12,7 @@ from ...protocols import catalog
 from ...protocols.base import Augmentation
 from ..networks.initial_weights import Weights
 from ..registry import find
-from ..settings import PRECISIONS, Settings
+from ..settings import Settings, precisions_here
 from ..training import trainer
 from ..training.state import Training
 from .compute_count import random_cell, random_trial
@@ -72,7 +72,7 @@ def survey(device: str, report: Callable[[str], None]) -> list[SpeedFinding]:
     """
     small, large = SMALL[device], LARGE[device]
     cases = [(small, "fp32"), (replace(small, batch=WIDER * small.batch, steps=small.steps // WIDER), "fp32")]
-    cases += [(large, precision) for precision in PRECISIONS if precision != "tf32" or device == "cuda"]
+    cases += [(large, precision) for precision in precisions_here(device)]
     found = []
     for case, precision in cases:
         report(f"{case}, {precision}")

@@ -18,6 +18,7 @@ from ...results.papers.tables import wanted
 from .. import registry
 from ..progress import duration
 from ..registry import MethodSpec
+from ..settings import set_arithmetic
 from .compute_count import ComputeCount, Sizes, count
 from .device_speed import Network, Speed, assumed_speed, measured_speed, network_of
 
@@ -139,6 +140,7 @@ def speeds_of(cost: SuiteCost, gpu: str | None, device: str, precision: str) -> 
     networks = dict.fromkeys(line.network for line in (*cost.lines, *cost.teachers.values()))
     if gpu is not None:
         return {network: assumed_speed(gpu, precision, network) for network in networks}
+    set_arithmetic(precision)
     return {network: measured_speed(torch.device(device), precision, network) for network in networks}
 
 

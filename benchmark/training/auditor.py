@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -10,6 +13,7 @@ from ...protocols.base import Kind
 from ...results.records.schema import Audit
 
 COUNTS = Audit.__struct_fields__
+BLOCK = 64  # steps
 # Counted apart by reference class, or by AU, as well.
 BY_CLASS = ("entries", "wrong", "predicted_wrong", "memorised", "right", "kept_right", "targets_right", "damaged")
 
@@ -21,10 +25,38 @@ REPORTED = {
 }
 
 
+class _Reports(NamedTuple):
+    """What a method reported of rows, int64 [N]: labels [N] or [N, L], for K networks [K, …]; None: not reported."""
+
+    rows: Tensor
+    predicted: Tensor | None
+    kept: Tensor | None
+    target: Tensor | None
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What reports must have in common to be joined."""
+        networks = (None if part is None else (len(part), part.dim()) for part in (self.kept, self.target))
+        return self.predicted is None, *networks
+
+    @classmethod
+    def join(cls, reports: Sequence[_Reports]) -> _Reports:
+        """Reports of one form as one of all their rows."""
+
+        def joined(parts: Sequence[Tensor | None], dim: int) -> Tensor | None:
+            found = [part for part in parts if part is not None]
+            return torch.cat(found, dim) if found else None
+
+        rows, predicted, kept, target = zip(*reports, strict=True)
+        return cls(torch.cat(rows), joined(predicted, 0), joined(kept, 1), joined(target, 1))
+
+
 class Auditor:
     """Compares what a method reports of its steps with the reference labels, without synchronising the device.
 
-    An entry is a row with a single label, or one AU of a row. Soft targets count as their most probable label.
+    An entry is a row with a single label, or one AU of a row. Soft targets count as their most probable label. What a
+    step reports is copied at once and counted later, BLOCK steps together: a device takes as long to start a small
+    operation as for one that is BLOCK times as large.
 
     Args:
         given: given labels of the training rows, any integer type, [N] or [N, L]; copied.
@@ -37,33 +69,48 @@ class Auditor:
         self._given = given.to(torch.int16, copy=True)  # a copy, since methods can reach the given labels
         self._reference = reference.to(torch.int16)
         self._kind = kind
-        self._counts = torch.zeros(len(COUNTS), num_classes, dtype=torch.int64, device=reference.device)
+        self._num_classes = num_classes
+        self._held: list[_Reports] = []
+        self._sums: dict[tuple[str, ...], Tensor] = {}  # counts [names, classes or AUs]
 
     def watch(self, rows: Tensor, step: Step) -> None:
         """Adds what a method reported of a step on some rows of the training set, int64 [B], to the epoch's counts."""
-        reference, given = self._reference[rows].long(), self._given[rows].long()
+        predicted = None if step.probabilities is None else self._label(step.probabilities.detach())
+        kept = None if step.weight is None else step.weight.detach() > 0
+        target = None if step.target is None else self._hard(step.target.detach())
+        self._held.append(_Reports(rows, predicted, kept, target))
+        if len(self._held) == BLOCK:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        """Counts the reports that are held, those of one form together."""
+        forms = dict.fromkeys(report.form for report in self._held)
+        for form in forms:
+            self._count(_Reports.join([report for report in self._held if report.form == form]))
+        self._held.clear()
+
+    def _count(self, reports: _Reports) -> None:
+        reference, given = self._reference[reports.rows].long(), self._given[reports.rows].long()
         known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
         wrong = known & (given != reference)
         seen = {"entries": known, "wrong": wrong}
-        if step.probabilities is not None:
-            predicted = self._label(step.probabilities.detach())
+        if (predicted := reports.predicted) is not None:
             seen |= {
                 "predicted": known,
                 "predicted_wrong": wrong,
                 "memorised": wrong & (predicted == given),
                 "recovered": wrong & (predicted == reference),
             }
-        if step.weight is not None:
-            kept = step.weight.detach() > 0
-            if kept.dim() == known.dim():  # row weights [K, B] for entries [B, L]
+        target = reports.target
+        if (kept := reports.kept) is not None:
+            if kept.dim() == known.dim():  # row weights [K, N] for entries [N, L]
                 kept = kept.unsqueeze(-1) if self._kind == "multi" else kept.unsqueeze(0)
-            if step.target is not None:
-                kept = kept & (self._hard(step.target.detach()) == given)
+            if target is not None:
+                kept = kept & (target == given)
             every = known.unsqueeze(0).expand(len(kept), *known.shape)
             right = every & ~wrong
             seen |= {"judged": every, "right": right, "kept": every & kept, "kept_right": right & kept}
-        if step.target is not None:
-            target = self._hard(step.target.detach())
+        if target is not None:
             every = known.unsqueeze(0).expand(len(target), *known.shape)
             changed = every & (target != given)
             seen |= {
@@ -76,20 +123,25 @@ class Auditor:
         self._add(seen, reference)
 
     def _add(self, seen: dict[str, Tensor], reference: Tensor) -> None:
-        """Adds the entries of boolean masks [B] or [B, L], or [K, …] for K networks, to the counts of class or AU."""
+        """Adds the entries of boolean masks [N] or [N, L], or [K, …] for K networks, to the counts of class or AU."""
         dims = reference.dim()
         marks = torch.stack([mask.long() if mask.dim() == dims else mask.sum(dim=0) for mask in seen.values()])
-        numbers = torch.tensor([COUNTS.index(name) for name in seen], device=marks.device)
         if self._kind == "multi":
-            self._counts[numbers] += marks.sum(dim=1)
-            return
-        by_class = torch.zeros(len(marks), self._counts.shape[1], dtype=torch.int64, device=marks.device)
-        self._counts[numbers] += by_class.index_add_(1, reference.clamp(min=0), marks)
+            counts = marks.sum(dim=1)
+        else:
+            counts = marks.new_zeros(len(marks), self._num_classes)
+            counts.index_add_(1, reference.clamp(min=0), marks)
+        names = tuple(seen)
+        self._sums[names] = self._sums[names] + counts if names in self._sums else counts
 
     def epoch_counts(self) -> tuple[dict[str, int], dict[str, list[int]]]:
         """The counts since the last call, in total and by class or AU, without those that the method did not report."""
-        by_class = dict(zip(COUNTS, self._counts.tolist(), strict=True))
-        self._counts.zero_()
+        self._count_held()
+        by_class = {name: [0] * self._num_classes for name in COUNTS}
+        for names, sums in self._sums.items():
+            for name, counts in zip(names, sums.tolist(), strict=True):
+                by_class[name] = [one + other for one, other in zip(by_class[name], counts, strict=True)]
+        self._sums.clear()
         for reported, dependent in REPORTED.items():
             if not any(by_class[reported]):
                 for name in (reported, *dependent):
@@ -105,9 +157,9 @@ class Auditor:
         return torch.where(probabilities >= 0.5, 1, -1)
 
     def _hard(self, target: Tensor) -> Tensor:
-        """Hard labels of a step's target [K, B], [K, B, L] or [K, B, C]."""
+        """Hard labels of a step's target [K, B], [K, B, L] or [K, B, C]; a copy, since methods can reach the target."""
         if not target.is_floating_point():
-            return target
+            return target.clone()
         if self._kind == "single" and target.dim() != 3:
             raise ValueError(f"a soft target must be [networks, rows, classes], not {list(target.shape)}")
         return self._label(target)

@@ -7,7 +7,8 @@ batch in channels-last order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,54 +20,116 @@ DRAWS = 17
 (FLIP, TOP, LEFT, COIN, BRIGHTNESS, CONTRAST, SATURATION, HUE, GRAY, SHIFT_X, SHIFT_Y, SCALE) = range(12)
 (ERASE, AREA, ASPECT, ERASE_TOP, ERASE_LEFT) = range(12, 17)
 
-Change = Callable[[Tensor, Tensor, Augmentation], Tensor]
+Change = Callable[[Tensor, "Decisions"], Tensor]
 
 _LUMA = (0.299, 0.587, 0.114)
 _TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
-def training_view(store: Tensor, index: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+@dataclass(frozen=True)
+class Jitter:
+    """A change of colours: brightness and contrast [..., 1, 1], matrix [..., 3, 3] of it all, luma weights [..., 3]."""
+
+    bright: Tensor
+    contrast: Tensor
+    matrix: Tensor
+    luma: Tensor
+
+    def __getitem__(self, rows: int | slice | Tensor) -> Jitter:
+        return Jitter(self.bright[rows], self.contrast[rows], self.matrix[rows], self.luma[rows])
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What the draws of samples decide. All but the pixels' own part is worked out here, for many steps at once.
+
+    Attributes:
+        top, left: int64 [...], the first row and column of the crop.
+        flip, chosen: bool [...], whether it is mirrored, and whether colours and place are changed.
+        jitter: of colours.
+        affine: [..., 2, 3], of the place.
+        gray: bool [...], whether the colour is dropped.
+        hole: [..., 4], first row, row after the last, and such columns of the erased rectangle; no rows: none.
+    """
+
+    top: Tensor
+    left: Tensor
+    flip: Tensor
+    chosen: Tensor
+    jitter: Jitter | None
+    affine: Tensor | None
+    gray: Tensor | None
+    hole: Tensor | None
+
+    def __getitem__(self, rows: int | slice | Tensor) -> Decisions:
+        """Those of a step, or of some rows of a batch."""
+        jitter = None if self.jitter is None else self.jitter[rows]
+        rest = (None if part is None else part[rows] for part in (self.affine, self.gray, self.hole))
+        return Decisions(self.top[rows], self.left[rows], self.flip[rows], self.chosen[rows], jitter, *rest)
+
+
+def decide(draws: Tensor, how: Augmentation, size: tuple[int, int]) -> Decisions:
+    """What draws, float32 [..., DRAWS] in [0, 1), decide for pictures of a height and a width in a store."""
+    height, width = size if how.resize is None else (how.resize, how.resize)
+    moved = how.translate or how.scale != (1.0, 1.0)
+    return Decisions(
+        top=_corners(draws[..., TOP], height, how),
+        left=_corners(draws[..., LEFT], width, how),
+        flip=draws[..., FLIP] < how.flip,
+        chosen=draws[..., COIN] < how.jitter_probability,
+        jitter=_decide_jitter(draws, how) if any(how.jitter) else None,
+        affine=_decide_affine(draws, how) if moved else None,
+        gray=draws[..., GRAY] < how.grayscale if how.grayscale else None,
+        hole=_decide_hole(draws, how) if how.erase else None,
+    )
+
+
+def training_view(store: Tensor, index: Tensor, decided: Decisions, how: Augmentation) -> Tensor:
     """An augmented view of a batch.
 
     Args:
         store: uint8 [N, H, W, C] with C 1 or 3.
         index: int64 [B], rows of the store.
-        draws: float32 [B, DRAWS], uniform in [0, 1).
+        decided: for the B samples.
         how: the augmentation.
 
     Returns:
         float32 [B, 3, crop, crop] in [0, 1], channels-last in memory.
     """
-    flip = draws[:, FLIP] < how.flip
-    images = _crop(store, index, how, draws[:, TOP], draws[:, LEFT], flip)
-    chosen = draws[:, COIN] < how.jitter_probability
-    if any(how.jitter):
-        images = _where_chosen(_jitter, images.contiguous(), draws, chosen, how)
-    if how.translate or how.scale != (1.0, 1.0):
-        images = _where_chosen(_affine, images.contiguous(), draws, chosen, how)
-    if how.grayscale and images.shape[1] == 3:
-        gray = (draws[:, GRAY] < how.grayscale)[:, None, None, None]
-        images = torch.where(gray, _luma(images), images)
-    if how.erase:
-        images = _erase(images, draws, how)
+    images = _crop(store, index, how, decided.top, decided.left, decided.flip)
+    changes = [change for change, part in ((_jitter, decided.jitter), (_affine, decided.affine)) if part is not None]
+    if changes:
+        images = _change_chosen(changes, images.contiguous(), decided)
+    if decided.gray is not None and images.shape[1] == 3:
+        images = torch.where(decided.gray[:, None, None, None], _luma(images), images)
+    if decided.hole is not None:
+        images = _erase(images, decided.hole)
     return _as_colour(images)
 
 
-def _where_chosen(change: Change, images: Tensor, draws: Tensor, chosen: Tensor, how: Augmentation) -> Tensor:
+def _change_chosen(changes: Sequence[Change], images: Tensor, decided: Decisions) -> Tensor:
     """Changes the chosen images. On the CPU only these are computed, on a GPU all, to avoid a synchronisation."""
     if images.device.type != "cpu":
-        return torch.where(chosen[:, None, None, None], change(images, draws, how), images)
-    rows = chosen.nonzero().flatten()
+        changed = _all_changed(changes, images, decided)
+        return torch.where(decided.chosen[:, None, None, None], changed, images)
+    rows = decided.chosen.nonzero().flatten()
     if len(rows):
-        images[rows] = change(images[rows], draws[rows], how)
+        images[rows] = _all_changed(changes, images[rows], decided[rows])
+    return images
+
+
+def _all_changed(changes: Sequence[Change], images: Tensor, decided: Decisions) -> Tensor:
+    for change in changes:
+        images = change(images, decided)
     return images
 
 
 def test_view(store: Tensor, index: Tensor, how: Augmentation) -> Tensor:
     """The centre crop of a batch: float32 [B, 3, crop, crop] in [0, 1], channels-last in memory."""
+    height, width = store.shape[1:3] if how.resize is None else (how.resize, how.resize)
     middle = torch.full((len(index),), 0.5, device=store.device)
-    images = _crop(store, index, how, middle, middle, torch.zeros(len(index), dtype=torch.bool, device=store.device))
-    return _as_colour(images)
+    flip = torch.zeros(len(index), dtype=torch.bool, device=store.device)
+    return _as_colour(_crop(store, index, how, _corners(middle, height, how), _corners(middle, width, how), flip))
 
 
 def _as_colour(images: Tensor) -> Tensor:
@@ -78,7 +141,7 @@ def _as_colour(images: Tensor) -> Tensor:
 def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     """Square crops float [B, C, crop, crop] in [0, 1]; beyond the border the edge pixels are repeated.
 
-    `top` and `left` [B] are in [0, 1), relative positions among all that are allowed; `flip` is bool [B].
+    `top` and `left` int64 [B] are the first row and column; `flip` is bool [B].
     """
     if how.resize is not None and store.shape[1:3] != (how.resize, how.resize):
         size = (how.resize, how.resize)
@@ -89,13 +152,22 @@ def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Te
     else:
         source = store
     if not how.pad and source.device.type == "cpu":
-        crops = _slices(source, index, _corners(top, source.shape[1], how), _corners(left, source.shape[2], how), how)
+        crops = _slices(source, index, top, left, how)
         crops[flip] = crops[flip].flip(2)
     else:
-        rows, columns = (_positions(at, side, how) for at, side in ((top, source.shape[1]), (left, source.shape[2])))
-        columns = torch.where(flip[:, None], columns.flip(1), columns)
-        crops = source[index[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return crops.permute(0, 3, 1, 2).float().div_(255.0)
+        crops = _gathered(source, index, top, left, flip, how)
+    return crops.permute(0, 3, 1, 2) / 255.0
+
+
+def _gathered(source: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor, how: Augmentation) -> Tensor:
+    """Crops, gathered pixel by pixel; beyond the border the edge is repeated."""
+    window = torch.arange(how.crop, device=source.device)
+    rows, columns = (
+        (first[:, None] + window).clamp_(0, side - 1)
+        for first, side in ((top, source.shape[1]), (left, source.shape[2]))
+    )
+    columns = torch.where(flip[:, None], columns.flip(1), columns)
+    return source[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def _slices(source: Tensor, index: Tensor, top: Tensor, left: Tensor, how: Augmentation) -> Tensor:
@@ -112,21 +184,21 @@ def _corners(relative: Tensor, side: int, how: Augmentation) -> Tensor:
     return (relative * count).floor().clamp_(max=count - 1).long() - how.pad
 
 
-def _positions(relative: Tensor, side: int, how: Augmentation) -> Tensor:
-    """Rows or columns of crops in their images, int64 [B, crop]; beyond the border the edge is repeated."""
-    window = torch.arange(how.crop, device=relative.device)
-    return (_corners(relative, side, how)[:, None] + window).clamp_(0, side - 1)
-
-
-def _affine(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """Images shifted and scaled, with bilinear interpolation, black outside."""
+def _decide_affine(draws: Tensor, how: Augmentation) -> Tensor:
+    """Matrices [..., 2, 3] that shift and scale."""
     low, high = how.scale
-    scale = low + (high - low) * draws[:, SCALE]
-    matrix = torch.zeros(len(images), 2, 3, device=images.device)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / scale
-    matrix[:, 0, 2] = -2 * (2 * draws[:, SHIFT_X] - 1) * how.translate / scale
-    matrix[:, 1, 2] = -2 * (2 * draws[:, SHIFT_Y] - 1) * how.translate / scale
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    scale = low + (high - low) * draws[..., SCALE]
+    matrix = torch.zeros(*draws.shape[:-1], 2, 3, device=draws.device)
+    matrix[..., 0, 0] = matrix[..., 1, 1] = 1 / scale
+    matrix[..., 0, 2] = -2 * (2 * draws[..., SHIFT_X] - 1) * how.translate / scale
+    matrix[..., 1, 2] = -2 * (2 * draws[..., SHIFT_Y] - 1) * how.translate / scale
+    return matrix
+
+
+def _affine(images: Tensor, decided: Decisions) -> Tensor:
+    """Images shifted and scaled, with bilinear interpolation, black outside."""
+    assert decided.affine is not None
+    grid = F.affine_grid(decided.affine, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
 
 
@@ -139,54 +211,70 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def _factor(draws: Tensor, column: int, strength: float) -> Tensor:
-    """Random factors [B, 1, 1] in [1 - strength, 1 + strength]."""
-    return (1 + (2 * draws[:, column] - 1) * strength)[:, None, None]
+    """Random factors [..., 1, 1] in [1 - strength, 1 + strength]."""
+    return (1 + (2 * draws[..., column] - 1) * strength)[..., None, None]
 
 
-def _jitter(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """Changes brightness, contrast (about the mean grey), saturation and hue, in this order, by one matrix."""
+def _decide_jitter(draws: Tensor, how: Augmentation) -> Jitter:
+    """Changes of brightness, contrast (about the mean grey), saturation and hue, in this order, by one matrix."""
     brightness, contrast, saturation, hue = how.jitter
-    count, channels, height, width = images.shape
-    pixels = images.reshape(count, channels, height * width)
-    luma = torch.tensor(_LUMA if channels == 3 else (1.0,), device=images.device)
-    identity = torch.eye(channels, device=images.device).expand(count, -1, -1)
+    luma, identity = torch.tensor(_LUMA, device=draws.device), torch.eye(3, device=draws.device)
     bright, contrasty = _factor(draws, BRIGHTNESS, brightness), _factor(draws, CONTRAST, contrast)
-    mean = bright * (pixels.mean(dim=2, keepdim=True) * luma[:, None]).sum(dim=1, keepdim=True)
     matrix = bright * contrasty * identity
-    if channels == 3 and saturation:
+    if saturation:
         colour = _factor(draws, SATURATION, saturation)
         matrix = (colour * identity + (1 - colour) * luma.expand(3, 3)) @ matrix
-    if channels == 3 and hue:
-        matrix = _hue_turn((2 * draws[:, HUE] - 1) * hue * (2 * math.pi)) @ matrix
+    if hue:
+        matrix = _hue_turn((2 * draws[..., HUE] - 1) * hue * (2 * math.pi)) @ matrix
+    return Jitter(bright, contrasty, matrix, luma.expand(*draws.shape[:-1], 3))
+
+
+def _jitter(images: Tensor, decided: Decisions) -> Tensor:
+    """Images [B, C, H, W] of other colours; grey ones have brightness and contrast alone."""
+    how = decided.jitter
+    assert how is not None
+    count, channels, height, width = images.shape
+    pixels = images.reshape(count, channels, height * width)
+    mean, matrix = pixels.mean(dim=2, keepdim=True), how.matrix
+    if channels == 3:
+        mean = (mean * how.luma[..., None]).sum(dim=1, keepdim=True)
+    else:
+        matrix = how.bright * how.contrast
     # saturation and hue leave grey as it is, so the grey that contrast adds needs no matrix
-    changed = torch.baddbmm(((1 - contrasty) * mean).expand(count, channels, 1), matrix, pixels)
+    grey = (1 - how.contrast) * (how.bright * mean)
+    changed = torch.baddbmm(grey.expand(count, channels, 1), matrix, pixels)
     return changed.clamp_(0, 1).reshape(images.shape)
 
 
 def _hue_turn(angle: Tensor) -> Tensor:
-    """Matrices [B, 3, 3] that rotate colours about the grey axis by angles [B] in radians, in YIQ's chroma plane."""
-    forward = torch.tensor(_TO_YIQ, device=angle.device)
-    turn = torch.zeros(len(angle), 3, 3, device=angle.device)
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
-    turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    matrices: Tensor = torch.linalg.inv(forward) @ turn @ forward
+    """Matrices [..., 3, 3] that rotate colours about the grey axis by angles [...] in radians, in YIQ's chroma."""
+    forward = torch.tensor(_TO_YIQ)
+    to_yiq, from_yiq = forward.to(angle.device), torch.linalg.inv(forward).to(angle.device)
+    turn = torch.zeros(*angle.shape, 3, 3, device=angle.device)
+    turn[..., 0, 0] = 1
+    turn[..., 1, 1] = turn[..., 2, 2] = angle.cos()
+    turn[..., 1, 2], turn[..., 2, 1] = -angle.sin(), angle.sin()
+    matrices: Tensor = from_yiq @ turn @ to_yiq
     return matrices
 
 
-def _erase(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """Images with a grey rectangle in those that are chosen, with the probability `how.erase`."""
-    height, width = images.shape[2:]
+def _decide_hole(draws: Tensor, how: Augmentation) -> Tensor:
+    """The rectangles [..., 4] to erase, without rows where a sample is not chosen, with the probability `how.erase`."""
+    side = how.crop
     low, high = how.erase_area
-    area = (low + (high - low) * draws[:, AREA]) * height * width
-    aspect = torch.exp((2 * draws[:, ASPECT] - 1) * math.log(3.3))
-    tall = (area * aspect).sqrt().round().clamp(1, height)
-    wide = (area / aspect).sqrt().round().clamp(1, width)
-    top = (draws[:, ERASE_TOP] * (height - tall + 1)).floor()
-    left = (draws[:, ERASE_LEFT] * (width - wide + 1)).floor()
-    y = torch.arange(height, device=images.device)[None, :, None]
-    x = torch.arange(width, device=images.device)[None, None, :]
-    rows = (y >= top[:, None, None]) & (y < (top + tall)[:, None, None])
-    columns = (x >= left[:, None, None]) & (x < (left + wide)[:, None, None])
-    inside = rows & columns & (draws[:, ERASE] < how.erase)[:, None, None]
-    return images.masked_fill(inside[:, None], 0.5)
+    area = (low + (high - low) * draws[..., AREA]) * side * side
+    aspect = torch.exp((2 * draws[..., ASPECT] - 1) * math.log(3.3))
+    tall = (area * aspect).sqrt().round().clamp(1, side)
+    wide = (area / aspect).sqrt().round().clamp(1, side)
+    top = (draws[..., ERASE_TOP] * (side - tall + 1)).floor()
+    left = (draws[..., ERASE_LEFT] * (side - wide + 1)).floor()
+    tall = torch.where(draws[..., ERASE] < how.erase, tall, 0)
+    return torch.stack([top, top + tall, left, left + wide], dim=-1)
+
+
+def _erase(images: Tensor, hole: Tensor) -> Tensor:
+    """Images with a grey rectangle."""
+    window = torch.arange(images.shape[2], device=images.device)
+    top, bottom, left, right = hole[:, :, None].unbind(1)
+    rows, columns = (window >= top) & (window < bottom), (window >= left) & (window < right)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.5)

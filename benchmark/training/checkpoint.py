@@ -51,7 +51,8 @@ def resume(folder: Path, training: Training) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            state = safe_load.load(file, training.train_set.device, checksums=True)
+            # to the host: method and optimiser move what is theirs, and a step count stays where it costs no wait
+            state = safe_load.load(file, torch.device("cpu"), checksums=True)
         _restore(state, folder.name, training)
     except Exception as error:  # torch.load may raise nearly anything for a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
@@ -71,7 +72,7 @@ def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
     best = training.evaluator.best
     for name in best.arrays:
         tensor = state["best"].get(name)
-        setattr(best, name, None if tensor is None else tensor.cpu().numpy())
+        setattr(best, name, None if tensor is None else tensor.numpy())
     best.validation_epoch, best.oracle_epoch = state["best_epochs"]
     best.validation_score, best.oracle_score = state["best_scores"]
     training.counters.take()  # the repeated preparation is not counted as the trial's compute

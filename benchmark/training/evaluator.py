@@ -67,9 +67,10 @@ def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: i
         TypeError: the predictions are not floating-point tensors.
         ValueError: the predictions are not probabilities, or have another shape.
     """
+    batches = torch.arange(len(pixels)).split(EVALUATION_BATCH)
     found = [
-        _floating(method.predict(augment.test_view(*pixels.fetch(index), how)))
-        for index in torch.split(torch.arange(len(pixels), device=pixels.device), EVALUATION_BATCH)
+        _floating(method.predict(augment.test_view(store, position, how)))
+        for store, position in pixels.fetch_each(batches)
     ]
     probabilities: Array = torch.cat(found).cpu().numpy()
     if not np.isfinite(probabilities).all():

@@ -47,26 +47,25 @@ class TrainSet:
     def batches(self, epoch: int, views: int) -> Iterator[Batch]:
         """The augmented batches of an epoch."""
         order = self.sampler.epoch(epoch)
-        draws = self._draws(order, epoch, views)
+        decided = self._decided(order, epoch, views)
         index = torch.from_numpy(order).to(self.device)
-        for step, (store, position) in enumerate(self.pixels.fetch_each(torch.from_numpy(order))):
-            images = tuple(augment.training_view(store, position, view[step], self.augmentation) for view in draws)
+        for step, (store, position) in enumerate(self.pixels.fetch_each(torch.from_numpy(order).unbind())):
+            images = tuple(augment.training_view(store, position, view[step], self.augmentation) for view in decided)
             yield self._batch(index[step], images, epoch, step, "step")
 
     def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
         """All rows once, in order, in one view; the last batch may be smaller."""
-        rows = np.arange(len(self.sample_id))
-        size = self.sampler.batch_size
-        for step, start in enumerate(range(0, len(rows), size)):
-            chunk = rows[start : start + size]
-            index = torch.from_numpy(chunk).to(self.device)
-            store, position = self.pixels.fetch(index)
-            if augmented:
-                (draws,) = self._draws(chunk[None, :], epoch, 1, purpose="pass")
-                images = augment.training_view(store, position, draws[0], self.augmentation)
-            else:
+        rows, size = np.arange(len(self.sample_id)), self.sampler.batch_size
+        decided = self._decided(rows, epoch, 1, purpose="pass")[0] if augmented else None
+        order = torch.from_numpy(rows)
+        indexes = order.to(self.device).split(size)
+        for step, (store, position) in enumerate(self.pixels.fetch_each(order.split(size))):
+            if decided is None:
                 images = augment.test_view(store, position, self.augmentation)
-            yield self._batch(index, (images,), epoch, step, "pass")
+            else:
+                mine = decided[step * size : (step + 1) * size]
+                images = augment.training_view(store, position, mine, self.augmentation)
+            yield self._batch(indexes[step], (images,), epoch, step, "pass")
 
     def view(self, epoch: int) -> TrainView:
         """The training set as a method sees it."""
@@ -89,16 +88,15 @@ class TrainSet:
             generator=random_streams.generator(index.device, self.seed, self.method, purpose, epoch, step),
         )
 
-    def _draws(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[Tensor]:
-        """Uniform random numbers float32 [steps, batch, DRAWS] of each view, for a whole epoch at once."""
+    def _decided(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[augment.Decisions]:
+        """What random numbers decide for each view of the samples of an order, int64 [...], for all of them at once."""
         samples = (self.sample_id[order] + visits(order) * VISIT_STRIDE).ravel()
         shape = (*order.shape, augment.DRAWS)
         keys = (random_streams.key(self.seed, purpose, view, epoch) for view in range(views))
         drawn = (random_streams.uniforms(key, samples, augment.DRAWS).astype(np.float32).reshape(shape) for key in keys)
-        return [
-            torch.from_numpy(view.clip(max=np.float32(1) - np.finfo(np.float32).epsneg)).to(self.device)
-            for view in drawn
-        ]
+        below_one = np.float32(1) - np.finfo(np.float32).epsneg
+        draws = (torch.from_numpy(view.clip(max=below_one)).to(self.device) for view in drawn)
+        return [augment.decide(view, self.augmentation, self.pixels.size) for view in draws]
 
 
 def _copy(values: Tensor | None) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -36,6 +36,14 @@ class PixelStore:
     def __len__(self) -> int:
         return self.count
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        if self.resident is not None:
+            return self.resident.shape[1], self.resident.shape[2]
+        assert self.images is not None
+        return self.images.shape[1:3]
+
     def fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The images of some rows.
 
@@ -49,25 +57,26 @@ class PixelStore:
             return self.resident, index
         return self._to_device(self._read(index.cpu()))
 
-    def fetch_each(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """`fetch` for each step of an epoch; for a GPU, images from disk are read one step ahead, while it computes.
+    def fetch_each(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """`fetch` for each batch; for a GPU, images from disk are read one batch ahead, while it computes.
 
         Args:
-            order: int64 [steps, B], rows of the split, on the CPU.
+            batches: int64 [B] each, rows of the split, on the CPU.
         """
         if self.resident is not None:
-            for index in order.to(self.device):
-                yield self.resident, index
+            if batches:  # one copy to the device, not one a batch
+                placed = torch.cat(tuple(batches)).to(self.device).split([len(index) for index in batches])
+                yield from ((self.resident, index) for index in placed)
         elif self.device.type == "cuda":
-            yield from map(self._to_device, self._read_ahead(order))
+            yield from map(self._to_device, self._read_ahead(batches))
         else:
-            yield from map(self.fetch, order)
+            yield from map(self.fetch, batches)
 
-    def _read_ahead(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """`_read` for each step, in order; the next step is read in another thread."""
+    def _read_ahead(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """`_read` for each batch, in order; the next one is read in another thread."""
         with ThreadPoolExecutor(1) as reader:
-            pending = [reader.submit(self._read, index) for index in order[:1]]
-            for index in order[1:]:
+            pending = [reader.submit(self._read, index) for index in batches[:1]]
+            for index in batches[1:]:
                 found = pending.pop().result()
                 pending.append(reader.submit(self._read, index))
                 yield found
@@ -103,7 +112,10 @@ def make_store(images: Images, device: torch.device) -> PixelStore:
 
 
 def _room(device: torch.device) -> float:
+    """Bytes that a split may take."""
     if device.type != "cuda":
         return RESIDENT_ON_CPU
     free, _ = torch.cuda.mem_get_info(device)
-    return SHARE_OF_DEVICE * free
+    # what an earlier trial of this process has left to torch, which is free for this one
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return SHARE_OF_DEVICE * (free + unused)

@@ -79,7 +79,7 @@ def _ask(
     while True:
         with FolderLock(teacher.folder) as acquired:
             if acquired:
-                if os.path.lexists(teacher.folder / PROBABILITIES):
+                if is_trained(teacher):
                     try:
                         return _said(teacher, data)
                     except BadInput as error:
@@ -89,6 +89,11 @@ def _ask(
                 _build(teacher, data, weights, report)
                 return _said(teacher, data)
         time.sleep(POLL_SECONDS)
+
+
+def is_trained(teacher: Trial) -> bool:
+    """Whether a teacher's probabilities are there."""
+    return os.path.lexists(teacher.folder / PROBABILITIES)
 
 
 def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStatus]:

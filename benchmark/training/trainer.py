@@ -7,9 +7,11 @@ finite. A method gets Task, TrainView and Batch, and nothing else.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...methods.base import Step
+from ...methods.base import Batch, Step
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
@@ -121,23 +123,13 @@ def clock(device: torch.device) -> float:
 
 def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
     """Trains one epoch; returns its line for epochs.jsonl without the evaluation."""
-    method, optimizer = training.method, training.optimizer
-    rate = set_learning_rate(optimizer, recipe, epoch)
+    method = training.method
+    rate = set_learning_rate(training.optimizer, recipe, epoch)
     method.train()
     method.begin_epoch(epoch, training.train_set.view(epoch))
-    sums = _Sums(training.train_set.device)
+    sums = Sums(training.train_set.device, training.train_set.sampler.steps)
     for batch in training.train_set.batches(epoch, method.views):
-        rows = batch.index.clone()  # for the auditor, in case the method changes the batch
-        step = check_step(method.loss(batch), len(rows), training.task)
-        training.auditor.watch(rows, step)
-        sums.add(batch.step, step)
-        if step.loss is None:
-            continue
-        optimizer.zero_grad(set_to_none=True)
-        step.loss.backward()  # type: ignore[no-untyped-call]
-        check_gradient(optimizer)
-        optimizer.step()
-        method.after_step()
+        run_step(training, batch, sums)
     loss, logs = sums.close(epoch)
     audit, by_class = training.auditor.epoch_counts()
     return {
@@ -148,6 +140,22 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
         "audit": audit,
         "audit_by_class": by_class,
     }
+
+
+def run_step(training: Training, batch: Batch, sums: Sums) -> None:
+    """Trains one step, without waiting for the device unless the method does."""
+    method, optimizer = training.method, training.optimizer
+    rows = batch.index.clone()  # for the auditor, in case the method changes the batch
+    step = check_step(method.loss(batch), len(rows), training.task)
+    training.auditor.watch(rows, step)
+    sums.add(batch.step, step)
+    if step.loss is None:
+        return
+    optimizer.zero_grad(set_to_none=True)
+    step.loss.backward()  # type: ignore[no-untyped-call]
+    check_gradient(optimizer)
+    optimizer.step()
+    method.after_step()
 
 
 def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -202,30 +210,37 @@ def peak_memory_mb(device: torch.device) -> float | None:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
-class _Sums:
-    """Means of losses and logs over an epoch, summed on the device, and the first step without a finite loss."""
+class Sums:
+    """Means of losses and logs over the steps of an epoch, on the device, and the first loss that is not finite."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+    def __init__(self, device: torch.device, steps: int) -> None:
+        self._losses = torch.zeros(steps, dtype=torch.float64, device=device)
         self._steps = 0
-        self._first_bad = torch.full((), math.inf, dtype=torch.float64, device=device)
         self._logs: dict[str, list[float | Tensor]] = {}
 
     def add(self, number: int, step: Step) -> None:
+        """Adds what a step reported, by its number in the epoch."""
         for name, value in step.logs.items():
             self._logs.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
-        if step.loss is None:
-            return
-        loss = step.loss.detach()
-        self._loss += loss
-        self._steps += 1
-        self._first_bad = torch.where(torch.isfinite(loss), self._first_bad, self._first_bad.clamp(max=number))
+        if step.loss is not None:
+            self._losses[number] = step.loss.detach()
+            self._steps += 1
 
     def close(self, epoch: int) -> tuple[float | None, dict[str, float | None]]:
         """Mean loss (None without an update) and mean logs; raises Diverged where a loss was not finite."""
-        bad = self._first_bad.item()
-        if bad != math.inf:
-            raise Diverged(f"loss not finite at epoch {epoch}, step {int(bad)}")
-        means = {name: sum(float(value) for value in values) / len(values) for name, values in self._logs.items()}
+        losses = self._losses.tolist()
+        for number, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise Diverged(f"loss not finite at epoch {epoch}, step {number}")
+        means = {name: sum(_floats(values)) / len(values) for name, values in self._logs.items()}
         logs = {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
-        return (self._loss.item() / self._steps if self._steps else None), logs
+        # added one after the other: Python's sum() corrects rounding from version 3.12 on
+        return (functools.reduce(operator.add, losses, 0.0) / self._steps if self._steps else None), logs
+
+
+def _floats(values: Sequence[float | Tensor]) -> list[float]:
+    """The values as numbers, brought from the device together where all of them are there."""
+    tensors = [value.reshape(()).double() for value in values if isinstance(value, Tensor)]
+    if len(tensors) < len(values):
+        return [float(value) for value in values]
+    return torch.stack(tensors).tolist()  # type: ignore[no-any-return]

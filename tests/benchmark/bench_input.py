@@ -70,7 +70,8 @@ def ours(store: Tensor, how: Augmentation) -> None:
     generator = np.random.default_rng(0)
     for start in range(0, COUNT, BATCH):
         draws = torch.from_numpy(generator.random((BATCH, augment.DRAWS), dtype=np.float32))
-        augment.training_view(store, torch.arange(start, start + BATCH), draws, how)
+        decided = augment.decide(draws, how, (store.shape[1], store.shape[2]))
+        augment.training_view(store, torch.arange(start, start + BATCH), decided, how)
 
 
 def from_files(paths: list[Path], how: Augmentation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import torch
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.engines.options import default_workers
 from fernoise_bench.benchmark.registry import names
+from fernoise_bench.benchmark.settings import apply_to_process, check_precision
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets.catalog import listing_of
+from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.packs.prepare import prepare
 from fernoise_bench.results.papers.figures import DRAWINGS, FIGURES
 
 from ...protocols.miniatures import bp4d as miniature_bp4d
+from ...toy import toy_trial
 
 SMOKE = ("--synthetic", "--profile", "smoke", "--out", "runs")
 FACES = ("run", "--protocol", "ferplus-sym", *SMOKE)
@@ -147,6 +151,27 @@ def test_a_device_that_is_not_there(refused: Refused, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     expected = "--device cuda: torch sees no CUDA device here; use --device cpu"
     assert refused(*FACES, EVERY, "--device", "cuda") == expected
+
+
+@pytest.mark.parametrize(("first", "second", "has"), [((8, 0), (9, 0), True), ((9, 0), (7, 0), False)])
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_arithmetic_that_a_gpu_here_lacks(
+    precision: str, first: tuple[int, int], second: tuple[int, int], has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A V100 (7.0) beside an H100 (9.0): torch would compute in fp32, or imitate bf16, in silence."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: (first, second)[number])
+    check_precision("fp32", "cuda")
+    check_precision(precision, "cuda", here=False)
+    if has:
+        check_precision(precision, "cuda")
+        return
+    message = f"--precision {precision}: a GPU of this machine has no {precision} arithmetic; use fp32"
+    with pytest.raises(BadInput, match=message):
+        check_precision(precision, "cuda")
+    trial = toy_trial("supervised", Path())
+    with pytest.raises(BadInput, match=message):  # on another machine, where the trial runs
+        apply_to_process(replace(trial.job.settings, device="cuda", precision=precision))
 
 
 def test_tf32_without_cuda(refused: Refused) -> None:
@@ -357,6 +382,8 @@ def test_status_without_records_is_no_error(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out == f"no trials in {tmp_path / 'runs'}\n"
 
 
-def test_workers_are_the_cores_or_one_for_a_gpu() -> None:
-    assert default_workers("cuda") == 1
+@pytest.mark.parametrize("gpus", [0, 1, 4])
+def test_workers_are_the_cores_or_the_gpus(gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert default_workers("cuda") == max(1, gpus)
     assert 1 <= default_workers("cpu") <= (os.cpu_count() or 1)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from fernoise_bench.benchmark.engines import local
 from fernoise_bench.benchmark.engines.local import run_inline, run_local
 from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.training.runner import WorkerContext
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.protocols.files import read_json
+
+from ...toy import ignore, toy_trial
 
 
 def grid(out: Path) -> tuple[Trial, ...]:
@@ -58,8 +64,37 @@ def test_a_killed_worker_costs_only_its_trial(tmp_path: Path) -> None:
     assert {state_of(trial) for trial in trials} == {"done"}
 
 
+def test_workers_take_the_gpus_by_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five workers on the three GPUs that the command may use; on the CPU none is named."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b,7,-1,9")
+    for device, expected in (("cuda", ["GPU-a", "GPU-b", "7", "GPU-a", "GPU-b"]), ("cpu", [None] * 5)):
+        given: list[str | None] = []
+        monkeypatch.setattr(local, "_Worker", lambda workers, gpu, given=given: given.append(gpu))
+        trial = toy_trial("supervised", tmp_path)
+        settings = replace(trial.job.settings, device=device)
+        with pytest.raises(AttributeError):  # nothing runs
+            run_local([replace(trial, job=replace(trial.job, settings=settings))] * 5, ignore, 5)
+        assert given == expected
+
+
+def test_a_worker_sees_its_gpu_alone() -> None:
+    """In a process of its own, since a worker leaves signals to its parent."""
+    context = multiprocessing.get_context("fork")
+    seen = context.SimpleQueue()
+    process = context.Process(target=_see, args=(seen,))
+    process.start()
+    process.join()
+    assert seen.get() == "5"
+
+
+def _see(seen: Any) -> None:
+    pipe, other_end = multiprocessing.Pipe()
+    other_end.close()
+    local._work(pipe, 1, "5")
+    seen.put(os.environ["CUDA_VISIBLE_DEVICES"])
+
+
 def _workers() -> list[int]:
     """Process numbers of this process's spawned workers."""
-    import multiprocessing
-
     return [child.pid for child in multiprocessing.active_children() if child.pid]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from fernoise_bench.benchmark.engines.options import EngineOptions
-from fernoise_bench.benchmark.engines.ray_cluster import run_ray
+from fernoise_bench.benchmark.engines.ray_cluster import _Scheduler, run_ray
+from fernoise_bench.benchmark.engines.remote import EventLog, RemoteTrial
 from fernoise_bench.protocols.errors import BadInput
 
 from ...toy import ignore, toy_trial
@@ -73,6 +76,35 @@ def test_without_retries_the_status_tells_and_the_next_run_goes_on(bench: Bench,
     assert "2 finished before, 1 to run" in text
     assert bench.resumed("failed") == 1
     assert bench.results("failed") == bench.results("alone")
+
+
+class Asked:
+    """A ray module that keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.submitted: list[str] = []
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 4}
+
+    def remote(self, **options: Any) -> Callable[[Any], Any]:
+        self.options = options
+        return lambda function: SimpleNamespace(remote=self._submit)
+
+    def _submit(self, remote_trial: RemoteTrial, *rest: Any) -> int:
+        self.submitted.append(remote_trial[0])
+        return len(self.submitted)
+
+
+@pytest.mark.parametrize(("share", "calls"), [(0.0, 0), (0.25, 1), (1.0, 1)])
+def test_a_process_with_a_gpu_runs_one_trial(share: float, calls: int, tmp_path: Path) -> None:
+    """Ray would give its next trial another GPU, and torch would stay on the first; 0 is Ray's "any number"."""
+    ray, trial = Asked(), toy_trial("supervised", tmp_path)
+    options = EngineOptions("ray", gpus_per_trial=share)
+    _Scheduler(ray, options, ignore, EventLog(tmp_path), deque([trial]))._submit(trial, attempt=0)
+    assert ray.options == {"num_cpus": 1, "num_gpus": share, "max_retries": 0, "max_calls": calls}
+    assert ray.submitted == [trial.id]
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from fernoise_bench.benchmark import settings
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.planning import device_speed as gpus
 from fernoise_bench.benchmark.planning import suite_estimate as plan_suite
@@ -86,13 +88,44 @@ def test_an_assumed_speed_says_so_and_by_what() -> None:
 
 
 def test_a_measured_speed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
     monkeypatch.setattr(gpus, "PROBE_SECONDS", 0.1)
     speed = gpus.measured_speed(torch.device("cpu"), "fp32", Network("small", "", 0, 32))
     assert speed.how.startswith("measured now (cpu, ")
     assert speed.inference_rate > speed.trained > 0
     assert speed.training_gflops is None
+
+
+def test_a_speed_is_measured_to_the_end_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU is started and waited for: the clock is read when nothing is left to do."""
+    done: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: done.append("wait"))
+    monkeypatch.setattr(gpus.time, "perf_counter", lambda: done.append("clock") or 0.0)
+    gpus.seconds_of(lambda: done.append("work"), torch.device("cuda"))
+    assert done == ["wait", "clock", "work", "wait", "clock"]
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("tf32", True), ("bf16", False)])
+def test_a_suite_is_measured_with_the_arithmetic_of_its_trials(
+    precision: str, tf32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch itself allows TF32 in convolutions, and chooses kernels that do not repeat their results."""
+    flags = torch.backends
+    settings.set_arithmetic("fp32" if tf32 else "tf32")
+    flags.cudnn.deterministic = False
+    seen: list[tuple[bool, bool, bool, int]] = []
+
+    def measured(*_: object) -> Speed:
+        matmul, cudnn = flags.cuda.matmul.allow_tf32, flags.cudnn
+        seen.append((matmul, cudnn.allow_tf32, cudnn.deterministic, torch.get_num_threads()))
+        return SPEED
+
+    monkeypatch.setattr(plan_suite, "measured_speed", measured)
+    cost = SuiteCost((CostLine("a", "b", 1, 0, 1, NETWORK),), {}, {})
+    try:
+        assert plan_suite.speeds_of(cost, None, "cuda", precision) == {NETWORK: SPEED}
+    finally:
+        settings.set_arithmetic("fp32")
+    assert seen == [(tf32, tf32, True, 1)]
 
 
 def test_unknown_gpus_and_modes_they_lack_are_refused() -> None:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fernoise_bench.benchmark.training.auditor import BY_CLASS, COUNTS, Auditor
+from fernoise_bench.benchmark.training.auditor import BLOCK, BY_CLASS, COUNTS, Auditor
 from fernoise_bench.methods.base import Batch, Kind, Step
 
 CLASSES, AUS, ROWS, NETWORKS = 3, 2, 20, 2
@@ -218,3 +218,35 @@ def test_an_epoch_without_known_references_counts_nothing() -> None:
     reference = np.full(ROWS, -1)
     _, index, labels, step = drawn_case("single", 0, ("probabilities", "row", "hard"))
     assert set(audited("single", reference, index, labels, step).values()) == {0}
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_steps_that_report_different_things_add_up_over_many_blocks(kind: Kind) -> None:
+    """As in methods that keep or relabel from some epoch or step on; each step of a batch of its own size."""
+    cases = [(parts, seed) for seed in range(3 * BLOCK // len(REPORTS)) for parts in REPORTS]
+    reference, _, given, _ = drawn_case(kind, 0, ())
+    auditor = Auditor(torch.from_numpy(given), torch.from_numpy(reference), kind, CLASSES if kind == "single" else AUS)
+    total = dict.fromkeys(COUNTS, 0)
+    for parts, seed in cases:
+        _, index, _, step = drawn_case(kind, seed, parts)
+        rows = slice(seed % 5, None)
+        index = index[rows]
+        step = {name: value[rows] if name == "probabilities" else value[:, rows] for name, value in step.items()}
+        reported: dict[str, Any] = {name: torch.from_numpy(value) for name, value in step.items()}
+        auditor.watch(torch.from_numpy(index), Step(None, **reported))
+        for name, count in counted(kind, reference, index, given[index], step).items():
+            total[name] += count
+    assert auditor.epoch_counts()[0] == total
+
+
+def test_what_a_method_writes_to_its_report_later_changes_no_count() -> None:
+    report = {"probabilities": torch.eye(3), "weight": torch.ones(1, 3), "target": torch.zeros(1, 3, dtype=torch.long)}
+    counts = []
+    for later in (False, True):
+        auditor = Auditor(torch.zeros(3, dtype=torch.int64), torch.arange(3), "single", CLASSES)
+        step = {name: value.clone() for name, value in report.items()}
+        auditor.watch(torch.arange(3), Step(None, **step))  # type: ignore[arg-type]
+        for value in step.values() if later else ():
+            value.copy_(1 - value)
+        counts.append(auditor.epoch_counts())
+    assert counts[0] == counts[1]

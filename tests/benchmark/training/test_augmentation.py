@@ -34,13 +34,17 @@ def make_draws(rows: int, seed: int = 1) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random((rows, augment.DRAWS)).astype(np.float32))
 
 
+def augmented(store: Tensor, index: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+    return augment.training_view(store, index, augment.decide(draws, how, (store.shape[1], store.shape[2])), how)
+
+
 def view(how: Augmentation, store: Tensor | None = None, **columns: float) -> np.ndarray:
     """The training view of every row as float64 [B, H, W, 3]; the named draws are set for all rows."""
     store = make_store() if store is None else store
     draws = make_draws(len(store))
     for name, value in columns.items():
         draws[:, getattr(augment, name)] = value
-    images = augment.training_view(store, torch.arange(len(store)), draws, how)
+    images = augmented(store, torch.arange(len(store)), draws, how)
     return images.permute(0, 2, 3, 1).double().numpy()
 
 
@@ -50,7 +54,7 @@ def plain(store: Tensor) -> np.ndarray:
 
 def test_a_recipe_without_augmentation_gives_the_stored_pixels() -> None:
     store = make_store()
-    images = augment.training_view(store, torch.tensor([3, 0, 3]), make_draws(3), NOTHING)
+    images = augmented(store, torch.tensor([3, 0, 3]), make_draws(3), NOTHING)
     expected = (store[[3, 0, 3]].numpy().astype(np.float32) / np.float32(255)).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(images.numpy(), expected)
 
@@ -71,7 +75,7 @@ def test_views_are_in_range_of_three_channels_and_channels_last(how: Augmentatio
     store = make_store(64, channels)
     store[:8], store[8:16] = 255, 0
     index = torch.arange(64)
-    for images in (augment.training_view(store, index, make_draws(64), how), augment.test_view(store, index, how)):
+    for images in (augmented(store, index, make_draws(64), how), augment.test_view(store, index, how)):
         assert images.shape == (64, 3, how.crop, how.crop)
         assert images.dtype == torch.float32
         assert images.is_contiguous(memory_format=torch.channels_last)
@@ -101,7 +105,7 @@ def test_every_place_of_a_crop_is_equally_likely() -> None:
     draws = torch.rand(size, augment.DRAWS, generator=torch.Generator().manual_seed(0))
     how = Augmentation(crop=crop, pad=pad, flip=0.0)
     store = torch.from_numpy(np.ascontiguousarray(ramp))
-    images = augment.training_view(store, torch.zeros(size, dtype=torch.long), draws, how)
+    images = augmented(store, torch.zeros(size, dtype=torch.long), draws, how)
     last = (images[:, 0, 0, -1] * 255 / 20).round().long()
     first = (images[:, 0, 0, 0] * 255 / 20).round().long()
     corner = torch.where(first > 0, first, last - crop + 1)  # unknown only where both sides are cut
@@ -126,18 +130,29 @@ def test_the_view_of_a_sample_depends_on_its_own_draw_only(how: Augmentation) ->
     """Neither on the other samples of the batch, nor on its place in it."""
     store, draws = make_store(8), make_draws(8)
     index = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
-    whole = augment.training_view(store, index, draws, how)
-    backwards = augment.training_view(store, index.flip(0), draws.flip(0), how).flip(0)
-    alone = torch.cat([augment.training_view(store, index[i, None], draws[i, None], how) for i in range(8)])
+    whole = augmented(store, index, draws, how)
+    backwards = augmented(store, index.flip(0), draws.flip(0), how).flip(0)
+    alone = torch.cat([augmented(store, index[i, None], draws[i, None], how) for i in range(8)])
     torch.testing.assert_close(backwards, whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("resize", [None, 16])
+def test_what_is_decided_for_an_epoch_at_once_gives_the_bytes_of_each_step(resize: int | None) -> None:
+    how, store, steps = replace(RICH, resize=resize), make_store(40), 7
+    draws = make_draws(steps * 23).reshape(steps, 23, augment.DRAWS)
+    order = torch.from_numpy(np.random.default_rng(3).integers(0, 40, (steps, 23)))
+    whole = augment.decide(draws, how, (SIDE, SIDE))
+    for step in range(steps):
+        alone = augmented(store, order[step], draws[step].clone(), how)
+        assert torch.equal(augment.training_view(store, order[step], whole[step], how), alone)
 
 
 def test_a_grey_store_gives_what_the_same_grey_image_in_colour_gives() -> None:
     store = make_store(16, channels=1)
     draws, index = make_draws(16), torch.arange(16)
-    grey = augment.training_view(store, index, draws, RICH)
-    colour = augment.training_view(store.expand(-1, -1, -1, 3).contiguous(), index, draws, RICH)
+    grey = augmented(store, index, draws, RICH)
+    colour = augmented(store.expand(-1, -1, -1, 3).contiguous(), index, draws, RICH)
     torch.testing.assert_close(grey, colour, rtol=0, atol=2e-6)
     assert torch.equal(grey[:, 0], grey[:, 1])
 
@@ -320,7 +335,7 @@ def test_the_crop_of_every_recipe_fits_its_faces(protocol: Any, name: str) -> No
 @settings(max_examples=15, deadline=None)
 def test_any_draw_gives_an_image(seed: int) -> None:
     store = make_store(16, seed=seed)
-    images = augment.training_view(store, torch.arange(16), make_draws(16, seed), RICH)
+    images = augmented(store, torch.arange(16), make_draws(16, seed), RICH)
     assert bool(torch.isfinite(images).all())
     assert float(images.min()) >= 0
     assert float(images.max()) <= 1
@@ -331,9 +346,7 @@ def test_slices_are_what_gathering_gives(side: int) -> None:
     """Crops inside their images have a way of their own on the CPU: the same pixels, flipped or not."""
     store, how = make_store(5, side=48), Augmentation(crop=side)
     draws = torch.rand(5, 3, generator=torch.Generator().manual_seed(1))
-    index, top, left, flip = torch.tensor([4, 0, 0, 3, 1]), draws[:, 0], draws[:, 1], draws[:, 2] < 0.5
-    rows = augment._positions(top, store.shape[1], how)
-    columns = augment._positions(left, store.shape[2], how)
-    columns = torch.where(flip[:, None], columns.flip(1), columns)
-    gathered = store[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).float() / 255
+    index, flip = torch.tensor([4, 0, 0, 3, 1]), draws[:, 2] < 0.5
+    top, left = (augment._corners(draws[:, column], 48, how) for column in (0, 1))
+    gathered = augment._gathered(store, index, top, left, flip, how).permute(0, 3, 1, 2).float() / 255
     torch.testing.assert_close(augment._crop(store, index, how, top, left, flip), gathered, rtol=0, atol=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from fernoise_bench.benchmark.networks.initial_weights import Weights
 from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.benchmark.training import pixel_store as pixels
 from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.benchmark.training.evaluator import predict_rows
-from fernoise_bench.benchmark.training.pixel_store import make_store
+from fernoise_bench.benchmark.training.pixel_store import PixelStore, make_store
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.methods.base import Kind
+from fernoise_bench.methods.base import Kind, Method
 from fernoise_bench.protocols.base import Augmentation
 from fernoise_bench.protocols.files import read_jsonl
 from fernoise_bench.protocols.images.image_pool import Images, in_memory, join, of_pool
@@ -32,6 +34,16 @@ EVERYTHING = Augmentation(
     crop=20, resize=22, pad=1, flip=0.5, jitter=(0.4, 0.4, 0.4, 0.1), translate=0.1, scale=(1.0, 1.2), grayscale=0.3,
     erase=0.5,
 )  # fmt: skip
+
+
+class Constant(Method):
+    """Predicts the same for every face."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+
+    def predict(self, images: Tensor) -> Tensor:
+        return torch.full((len(images), 3), 0.5)
 
 
 def lazily(patch: pytest.MonkeyPatch) -> None:
@@ -72,21 +84,24 @@ def test_a_batch_is_augmented_alike(name: str, monkeypatch: pytest.MonkeyPatch) 
     """Also with a face twice in it, and out of order."""
     index = torch.tensor([39, 3, 21, 3, 0, 19, 20, 20])
     draws = torch.from_numpy(np.random.default_rng(1).random((len(index), augment.DRAWS), dtype=np.float32))
+    decided = augment.decide(draws, EVERYTHING, (24, 24))
     resident = make_store(POOLS[name], CPU)
     lazily(monkeypatch)
     lazy = make_store(POOLS[name], CPU)
     assert resident.resident is not None
     assert lazy.resident is None
     assert len(lazy) == len(resident) == 40
+    assert lazy.size == resident.size == (24, 24)
     views = [
         (
-            augment.training_view(*store.fetch(index), draws, EVERYTHING),
+            augment.training_view(*store.fetch(index), decided, EVERYTHING),
             augment.test_view(*store.fetch(index), EVERYTHING),
         )
         for store in (resident, lazy)
     ]
     if name == "grey beside colour":  # a batch of grey faces alone has one channel until it is augmented
-        views.append((augment.training_view(*lazy.fetch(index[[1, 4]]), draws[[1, 4]], EVERYTHING), torch.empty(0)))
+        some = torch.tensor([1, 4])
+        views.append((augment.training_view(*lazy.fetch(index[some]), decided[some], EVERYTHING), torch.empty(0)))
         assert torch.equal(views[2][0], views[0][0][[1, 4]])
     for one, other in zip(*views[:2], strict=True):
         assert torch.equal(one, other)
@@ -96,7 +111,7 @@ def test_a_batch_is_augmented_alike(name: str, monkeypatch: pytest.MonkeyPatch) 
 def test_reading_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Steps come in their order, whether faces are held, read when wanted, or read a step ahead as for a GPU."""
     images = on_disk(noise(40))
-    order = torch.from_numpy(np.random.default_rng(0).integers(0, 40, (steps, 8)))
+    order = torch.from_numpy(np.random.default_rng(0).integers(0, 40, (steps, 8))).unbind()
     resident = make_store(images, CPU)
     lazily(monkeypatch)
     lazy = make_store(images, CPU)
@@ -107,11 +122,39 @@ def test_reading_ahead_changes_nothing(monkeypatch: pytest.MonkeyPatch, steps: i
         np.testing.assert_equal(found, wanted)
 
 
+def test_evaluation_reads_ahead_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are asked of `fetch_each`, which knows the next one, not of `fetch`, which reads when it is asked."""
+    lazily(monkeypatch)
+    store = make_store(on_disk(noise(600)), CPU)
+    asked: list[list[int]] = []
+
+    def heard(self: PixelStore, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        asked.append([len(index) for index in batches])
+        return iter([self._read(index) for index in batches])
+
+    monkeypatch.setattr(PixelStore, "fetch_each", heard)
+    monkeypatch.setattr(PixelStore, "fetch", None)
+    predict_rows(Constant(), store, EVERYTHING, 3, "multi")
+    assert asked == [[256, 256, 88]]
+
+
+@pytest.mark.parametrize(("reserved", "allocated", "fits"), [(0, 0, False), (900, 200, True), (900, 900, False)])
+def test_memory_that_torch_keeps_for_later_counts_as_free(
+    reserved: int, allocated: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second trial of a process finds the faces' room as the first did; MB, of which a split may take 0.4."""
+    megabyte = 1_000_000
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (300 * megabyte, 1200 * megabyte))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: reserved * megabyte)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: allocated * megabyte)
+    assert (pixels._room(torch.device("cuda")) >= 400 * megabyte) is fits
+
+
 def test_what_cannot_be_read_ahead_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the thread that reads is raised where its step is wanted."""
     lazily(monkeypatch)
     store = make_store(on_disk(noise(4)), CPU)
-    ahead = store._read_ahead(torch.tensor([[0], [99]]))
+    ahead = store._read_ahead((torch.tensor([0]), torch.tensor([99])))
     next(ahead)
     with pytest.raises(IndexError):
         next(ahead)
@@ -202,7 +245,8 @@ def test_a_teachers_look_at_every_row_is_the_same(tmp_path: Path, monkeypatch: p
     trial = toy_trial("supervised", tmp_path, kind="multi")
     training = trainer.start(trial, toy_cell("multi"), Weights("none"))
     training.method.eval()
-    held = predict_rows(training.method, training.train_set.pixels, EVERYTHING, 3)
+    held = predict_rows(training.method, training.train_set.pixels, EVERYTHING, 3, "multi")
     lazily(monkeypatch)
-    read = predict_rows(training.method, make_store(on_disk(toy_cell("multi").train.images.read()), CPU), EVERYTHING, 3)
+    store = make_store(on_disk(toy_cell("multi").train.images.read()), CPU)
+    read = predict_rows(training.method, store, EVERYTHING, 3, "multi")
     np.testing.assert_array_equal(held, read)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 import torch
 
 from fernoise_bench.benchmark import registry
+from fernoise_bench.benchmark.training import checkpoint
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.methods.base import Kind
 from fernoise_bench.protocols.files import read_json, read_jsonl
 
-from ...toy import EPOCHS, ToyContext, ignore, toy_trial
+from ...toy import EPOCHS, ToyContext, digest, ignore, run_epochs, start, toy_trial
 
 CASES = [(spec.name, kind) for spec in registry.all_base() for kind in sorted(spec.needs & {"single", "multi"})]
 
@@ -78,3 +80,21 @@ def test_a_damaged_checkpoint_is_named_and_the_trial_starts_again(tmp_path: Path
     whole = toy_trial("supervised", tmp_path / "whole")
     run_trial(whole, ToyContext(), ignore)
     assert (trial.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_checkpoint_is_loaded_to_the_host(optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam counts its steps there: counted on a GPU, every parameter would wait for the device in every step."""
+    monkeypatch.setattr(checkpoint, "write_epochs", lambda folder, lines: None)
+    training = start("supervised", "single", tmp_path, optimizer=optimizer)
+    run_epochs(training, [0])
+    training.next_epoch, training.lines = 1, [{"epoch": 0}]
+    checkpoint.save(tmp_path, training)
+    again = start("supervised", "single", tmp_path, optimizer=optimizer)
+    again.train_set = replace(again.train_set, pixels=replace(again.train_set.pixels, device=torch.device("meta")))
+    assert again.train_set.device == torch.device("meta"), "not where the state is to go, unless the optimiser says so"
+    assert checkpoint.resume(tmp_path, again)
+    assert digest(again.method) == digest(training.method)
+    for name, found in zip(training.optimizer.state.values(), again.optimizer.state.values(), strict=True):
+        assert {key: value.device.type for key, value in found.items()} == dict.fromkeys(name, "cpu")
+        assert all(torch.equal(found[key], value) for key, value in name.items())
