@@ -1,4 +1,4 @@
-"""Runs trials in this process or in a pool of processes. The results are the same to the last byte."""
+"""Runs trials in this process or in a pool of processes. On a CPU the results are the same to the last byte."""
 
 from __future__ import annotations
 

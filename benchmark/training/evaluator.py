@@ -67,7 +67,7 @@ def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: i
         TypeError: the predictions are not floating-point tensors.
         ValueError: the predictions are not probabilities, or have another shape.
     """
-    batches = torch.arange(len(pixels)).split(EVALUATION_BATCH)
+    batches = torch.split(torch.arange(len(pixels)), EVALUATION_BATCH)
     found = [
         _floating(method.predict(augment.test_view(store, position, how)))
         for store, position in pixels.fetch_each(batches)

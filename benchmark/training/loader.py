@@ -58,8 +58,8 @@ class TrainSet:
         rows, size = np.arange(len(self.sample_id)), self.sampler.batch_size
         decided = self._decided(rows, epoch, 1, purpose="pass")[0] if augmented else None
         order = torch.from_numpy(rows)
-        indexes = order.to(self.device).split(size)
-        for step, (store, position) in enumerate(self.pixels.fetch_each(order.split(size))):
+        indexes = torch.split(order.to(self.device), size)
+        for step, (store, position) in enumerate(self.pixels.fetch_each(torch.split(order, size))):
             if decided is None:
                 images = augment.test_view(store, position, self.augmentation)
             else:

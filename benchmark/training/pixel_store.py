@@ -65,7 +65,7 @@ class PixelStore:
         """
         if self.resident is not None:
             if batches:  # one copy to the device, not one a batch
-                placed = torch.cat(tuple(batches)).to(self.device).split([len(index) for index in batches])
+                placed = torch.split(torch.cat(tuple(batches)).to(self.device), [len(index) for index in batches])
                 yield from ((self.resident, index) for index in placed)
         elif self.device.type == "cuda":
             yield from map(self._to_device, self._read_ahead(batches))

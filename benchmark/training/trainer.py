@@ -243,4 +243,4 @@ def _floats(values: Sequence[float | Tensor]) -> list[float]:
     tensors = [value.reshape(()).double() for value in values if isinstance(value, Tensor)]
     if len(tensors) < len(values):
         return [float(value) for value in values]
-    return torch.stack(tensors).tolist()  # type: ignore[no-any-return]
+    return torch.stack(tensors).tolist()
