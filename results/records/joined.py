@@ -8,16 +8,24 @@ from typing import NamedTuple
 
 from .cache import load_cached
 from .record import RULES, Record, differing_fields
-from .reference_leaderboard import as_shipped, shipped_records
+from .reference_leaderboard import as_shipped, records_or_shipped, shipped_records
 from .schema import comparability_key
 
 
 class Joined(NamedTuple):
-    """Records in the order of their folders, a message for each damaged trial, and what a reader must be told."""
+    """Records read as one set.
+
+    Attributes:
+        records: in the order of their folders.
+        damaged: a message for each damaged trial.
+        notices: what a reader must be told.
+        reference_alone: they are the results that ship, in place of a user's own.
+    """
 
     records: list[Record]
     damaged: list[str]
     notices: list[str]
+    reference_alone: bool = False
 
 
 class Parted(NamedTuple):
@@ -28,13 +36,17 @@ class Parted(NamedTuple):
     fields: list[str]
 
 
-def joined(folders: Sequence[Path], *, with_reference: bool = False) -> Joined:
+def joined(folders: Sequence[Path], *, named: bool = True, with_reference: bool = False) -> Joined:
     """The records of several output folders; a trial that is in several counts once.
 
     Args:
         folders: the first that has a finished copy of a trial counts.
+        named: the user named them, so that what ships does not take their place where they hold no trial.
         with_reference: what ships comes after them, marked as shipped.
     """
+    if not named and not with_reference:
+        own, messages, notice = records_or_shipped(folders[0])
+        return Joined(own, messages, [notice] if notice else [], reference_alone=bool(notice))
     found = [load_cached(folder) for folder in folders]
     if with_reference:
         records, damaged = shipped_records()

@@ -124,7 +124,7 @@ def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record]
     # a notice for the command line; a page describes the records with `statement`
     told = (
         f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench; "
-        "trials of your own take its place"
+        "trials of your own take its place, or stand beside it with --with-reference"
     )
     return records, damaged, told if records else ""
 
