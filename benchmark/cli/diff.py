@@ -27,14 +27,34 @@ _FIELDS = ("verdict", "alarming", "metric", "left", "right", "limit", "pairs", "
 
 @dataclass(frozen=True)
 class Place:
-    """One of the two sets of trials that are compared: a name to print, its records, where predictions are looked for.
-
-    The records of what ships are marked as shipped, and in no folder of the user's.
-    """
+    """One of the two sets of trials that are compared: a name to print, its records, their folder (None: they ship)."""
 
     name: str
     records: Sequence[Record]
-    folder: Path
+    folder: Path | None = None
+
+    def chosen(self, profile: str | None, methods: Sequence[str]) -> Place:
+        """The place with the trials of a profile and of some methods; None and none choose all."""
+        return replace(
+            self,
+            records=[
+                record
+                for record in self.records
+                if profile in (None, record.identity.profile) and (not methods or record.method in methods)
+            ],
+        )
+
+    def digests(self, *, counts: bool) -> dict[str, str]:
+        """By folder of a finished trial, the digest of its predictions: of the file, or of their counts by epoch."""
+        return {
+            record.folder: hashlib.sha256(
+                repr([line.test.confusion for line in record.epochs]).encode()
+                if counts or self.folder is None
+                else (self.folder / record.folder / "predictions.npz").read_bytes()
+            ).hexdigest()
+            for record in self.records
+            if record.done
+        }
 
 
 @click.command()
@@ -68,31 +88,23 @@ def diff(
     fernoise-bench diff fernoise-runs --with-reference
     """
     from ...results.analysis.diff import differences
-    from ...results.records.reference_leaderboard import predictions_file
     from ...results.tables.diff_table import difference_table
     from ...results.tables.render import render
 
     both = _places((*places, *more), with_reference=with_reference)
     known = {record.method for place in both for record in place.records}
     names = named_methods(methods, known, "these trials")
-    before, after = (
-        replace(
-            place,
-            records=[
-                record
-                for record in place.records
-                if profile in (None, record.identity.profile) and (not names or record.method in names)
-            ],
-        )
-        for place in both
-    )
+    before, after = (place.chosen(profile, names) for place in both)
     digests = {
-        (side, record.folder): hashlib.sha256(predictions_file(record, [place.folder]).read_bytes()).hexdigest()
+        (side, folder): digest
         for side, place in (("left", before), ("right", after))
-        for record in place.records
-        if record.done
+        for folder, digest in place.digests(counts=with_reference).items()
     }
     found = differences(before.records, after.records, digests)
+    if with_reference:
+        click.echo(
+            "same bytes: the same test counts at every epoch, since what ships has rounded probabilities", err=True
+        )
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=1, allow_nan=False))
     else:
@@ -118,16 +130,12 @@ def _places(folders: Sequence[Path], *, with_reference: bool) -> tuple[Place, Pl
 def _reference(own: Place) -> Place:
     """What ships, of the cells and (seed, draw) pairs of some trials."""
     from ...results.analysis.diff import key_of
-    from ...results.records.reference_leaderboard import as_shipped, shipped_records
+    from ...results.records.reference_leaderboard import shipped_records
 
     wanted = {(key_of(record), record.pair) for record in own.records}
     records, damaged = shipped_records()
     warn_of_damage(damaged)
-    return Place(
-        "the results that ship",
-        [as_shipped(record) for record in records if (key_of(record), record.pair) in wanted],
-        own.folder,
-    )
+    return Place("the results that ship", [each for each in records if (key_of(each), each.pair) in wanted])
 
 
 def _records(folder: Path) -> list[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -73,18 +74,17 @@ def figure(
     files = [out] if out else [Path(f"{name.replace(':', '.')}.{kind}") for kind in ("svg", "png")]
     for file in files:
         check_name(file)
+    chosen = Chosen(runs, with_reference, profile, synthetic)
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
-        draw = _of_protocol(chosen, name, noise, methods, labels, ranks=ranks)
+        draw = _of_protocol(replace(chosen, recipe=recipe), name, noise, methods, labels, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
         if wrong := "--ranks" if ranks else "--label" if labels else "":
             raise BadInput(f"{wrong} is for a protocol's figure; {name} is a paper's: leave it out")
         shown = named_methods(methods, methods_of(find_figure(name)), f"those of {name}")
         if protocol:
             catalog.find(protocol)
-        chosen = Chosen(runs, with_reference, profile, synthetic)
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
