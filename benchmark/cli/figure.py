@@ -83,8 +83,6 @@ def figure(
         if wrong := "--ranks" if ranks else "--label" if labels else "":
             raise BadInput(f"{wrong} is for a protocol's figure; {name} is a paper's: leave it out")
         shown = named_methods(methods, methods_of(find_figure(name)), f"those of {name}")
-        if protocol:
-            catalog.find(protocol)
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
@@ -116,12 +114,15 @@ def _of_protocol(
 def _of_paper(
     chosen: Chosen, name: str, noise: float | None, methods: Sequence[str], protocol: str, recipe: str
 ) -> Draw:
+    from ...protocols import catalog
     from ...results.papers.figure_panels import paper_figure
     from ...results.papers.figure_records import records_for
     from ...results.papers.figures import find_figure
     from ...results.plots.panels import draw_panels
     from ...results.records.reference_leaderboard import read_predictions
 
+    if protocol:
+        catalog.find(protocol)
     predictions = partial(read_predictions, runs=chosen.runs)
     about = records_for(chosen.records(), find_figure(name), protocol, recipe)
     records, _ = apart(about, "are left out of the figure")

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark.cli import main
+from fernoise_bench.benchmark.cli.figure import figure
+from fernoise_bench.benchmark.cli.run import run
 from fernoise_bench.results.records import reference_leaderboard as shipped
 
 from ...results.fabricate import Trial, fabricate_all, ship
@@ -186,3 +188,40 @@ def test_a_figure_leaves_out_what_ships_at_other_settings() -> None:
     result = ran(*words, "--runs", "other")
     assert result.exit_code == 0, result.output
     assert "differ from yours in profile, source: they are left out of the figure" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        (("elr,gce", "sce"), ("elr", "gce", "sce")),
+        (("elr, mine.py:Mine",), ("elr", "mine.py:Mine")),
+        (("a,b/mine.py:Mine",), ("a,b/mine.py:Mine",)),  # a folder with a comma in its name
+    ],
+)
+def test_methods_are_separated_by_commas(typed: tuple[str, ...], names: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "a,b").mkdir()
+    (tmp_path / "a,b" / "mine.py").touch()
+    words = [word for name in typed for word in ("--method", name)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert run.make_context("run", [*words]).params["methods"] == names
+        assert figure.make_context("figure", ["ferplus-sym", *words]).params["methods"] == names
+
+
+@pytest.mark.slow
+def test_the_table_after_a_run_has_what_ships_over_the_same_pairs(tmp_path: Path) -> None:
+    """Two seeds ship and one is run: the table is over that one."""
+    words = ("--protocol", "ferplus-sym", "--noise", "0.4", "--synthetic", "--profile", "smoke", "--workers", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "FOLDER", tmp_path / "nothing")
+        assert ran("run", *words, "--method", "gce", "--seeds", "2", "--out", str(tmp_path / "theirs")).exit_code == 0
+        shipped.bundle_runs(tmp_path / "theirs", tmp_path / "reference")
+        patch.setattr(shipped, "FOLDER", tmp_path / "reference")
+        result = ran("run", *words, "--method", "supervised", "--seeds", "1", "--out", str(tmp_path / "mine"))
+        again = ran("run", *words, "--method", "gce", "--seeds", "1", "--out", str(tmp_path / "mine"))
+    assert [row[0].partition(" ")[0] for row in rows(result)] == ["supervised", "gce"]
+    assert "◇" in rows(result)[1][0]
+    assert "  beside them, marked ◇: 1 trials of the same settings that ship\n" in result.stderr
+    assert "--runs " in result.stderr.rpartition("other tables: ")[2]
+    assert "--with-reference" in result.stderr.rpartition("other tables: ")[2]
+    assert "◇" not in again.output, "it is the user's own copy of what ships"
