@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .options import format_option
-from .record_options import filtered, record_filters
+from .record_options import Chosen, named_methods, record_filters
 
 _COLOURS = {
     "supported": "green",
@@ -29,21 +29,35 @@ _COLOURS = {
 @format_option("text", "github", "latex", "csv", "json", "html")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def claims(
-    paper: str | None, runs: Path, profile: str | None, synthetic: bool | None, form: str, as_json: bool
+    paper: str | None,
+    runs: tuple[Path, ...],
+    with_reference: bool,
+    methods: tuple[str, ...],
+    profile: str | None,
+    synthetic: bool | None,
+    form: str,
+    as_json: bool,
 ) -> None:
     """Test the claims of the five papers on stored results.
 
     Each is supported, contradicted, underpowered, not run, …
 
     Supported and contradicted are for the paper's own conditions; elsewhere a claim is held here or reversed here.
+    With --method: the claims about these methods.
+
+    \b
+    fernoise-bench claims --paper cocuring
+    fernoise-bench claims --with-reference --method nct,elr --format csv
     """
     from ...results.claims.claim import claims as all_claims
     from ...results.claims.tables import claims_json, claims_table, claims_text
     from ...results.claims.verdicts import verdicts
     from ...results.tables.render import render
 
-    chosen = all_claims(paper)
-    found = verdicts(filtered(runs, profile, synthetic), chosen)
+    asked = all_claims(paper)
+    names = named_methods(methods, {name for claim in asked for name in claim.methods}, "those of the claims")
+    found = verdicts(Chosen(runs, with_reference, profile, synthetic).records(), asked)
+    found = [verdict for verdict in found if not names or set(names).intersection(verdict.claim.methods)]
     if as_json or form == "json":
         click.echo(json.dumps(claims_json(found), indent=1, allow_nan=False))
     elif form != "text":

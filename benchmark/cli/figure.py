@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .record_options import RECIPE, as_options, filtered, record_filters, records_of_protocol, unless_default
-
-if TYPE_CHECKING:
-    from ...results.records.record import Record
+from .record_options import (
+    LABELS,
+    RECIPE,
+    Chosen,
+    apart,
+    labels_of,
+    named_methods,
+    of_methods,
+    record_filters,
+    records_of_protocol,
+)
 
 Draw = Callable[[Path], None]
 
@@ -32,16 +39,20 @@ Draw = Callable[[Path], None]
 @click.option("--ranks", is_flag=True, help="Draw a protocol's critical-difference diagram instead of its curves.")
 @record_filters
 @RECIPE
+@LABELS
 def figure(
     name: str,
     out: Path | None,
     noise: float | None,
     protocol: str | None,
     ranks: bool,
-    runs: Path,
+    runs: tuple[Path, ...],
+    with_reference: bool,
+    methods: tuple[str, ...],
     profile: str | None,
     synthetic: bool | None,
     recipe: str | None,
+    labels: tuple[str, ...],
 ) -> None:
     """Draw a paper's figure, or a protocol's results.
 
@@ -52,27 +63,27 @@ def figure(
     ulcag-fig5 -fig6 -fig7                   confidence, corrections, confusion
     rhls-fig2 -fig3 -fig4                    AU rates, β, histograms
     recot-noisy-set -noise-model -encoder -views    the appendix's sweeps
+
+    \b
+    fernoise-bench figure fer2013-real --method cocuring,elr,gce --label elr=ELR --out curves.svg
     """
     from ...protocols import catalog
-    from ...results.papers.figures import DRAWINGS, FIGURES, find_figure
+    from ...results.papers.figures import DRAWINGS, FIGURES, find_figure, methods_of
     from ...results.plots.style import check_name
 
     files = [out] if out else [Path(f"{name.replace(':', '.')}.{kind}") for kind in ("svg", "png")]
     for file in files:
         check_name(file)
+    chosen = Chosen(runs, with_reference, profile, synthetic)
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        filters = as_options(profile, synthetic, recipe)
-        records = records_of_protocol(filtered(runs, profile, synthetic, recipe), name, runs, filters)
-        draw = _of_protocol(records, name, noise, ranks=ranks)
+        draw = _of_protocol(replace(chosen, recipe=recipe), name, noise, methods, labels, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
-        if ranks:
-            raise BadInput(f"--ranks is for a protocol's figure; {name} is a paper's: leave it out")
-        find_figure(name)  # refuses a figure without measurements before records are read
-        if protocol:
-            catalog.find(protocol)
-        draw = _of_paper(filtered(runs, profile, synthetic), name, noise, protocol or "", runs, recipe or "protocol")
+        if wrong := "--ranks" if ranks else "--label" if labels else "":
+            raise BadInput(f"{wrong} is for a protocol's figure; {name} is a paper's: leave it out")
+        shown = named_methods(methods, methods_of(find_figure(name)), f"those of {name}")
+        draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
     for file in files:
@@ -80,13 +91,19 @@ def figure(
         click.echo(f"wrote {file}")
 
 
-def _of_protocol(records: list[Record], name: str, noise: float | None, *, ranks: bool) -> Draw:
+def _of_protocol(
+    chosen: Chosen, name: str, noise: float | None, methods: Sequence[str], labels: Sequence[str], *, ranks: bool
+) -> Draw:
     from ...protocols import catalog
-    from ...results.analysis.view import Expected
+    from ...results.analysis.view import Expected, Rows
     from ...results.plots.curves import draw_curves, epoch_curves
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
 
-    expected = Expected(folds=catalog.find(name).folds)
+    where = f"the trials of {name}"
+    records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen), methods, where)
+    records, _ = apart(records, "are left out of the figure")
+    names = labels_of(labels, {record.method for record in records}, where)
+    expected = Expected(folds=catalog.find(name).folds, rows=Rows(names))
     if ranks:
         title, ranking = ranking_of(records, expected, level=noise)
         return lambda file: draw_ranking(title, ranking, file)
@@ -94,14 +111,24 @@ def _of_protocol(records: list[Record], name: str, noise: float | None, *, ranks
     return lambda file: draw_curves(curves, file)
 
 
-def _of_paper(records: list[Record], name: str, noise: float | None, protocol: str, runs: Path, recipe: str) -> Draw:
+def _of_paper(
+    chosen: Chosen, name: str, noise: float | None, methods: Sequence[str], protocol: str, recipe: str
+) -> Draw:
+    from ...protocols import catalog
     from ...results.papers.figure_panels import paper_figure
+    from ...results.papers.figure_records import records_for
+    from ...results.papers.figures import find_figure
     from ...results.plots.panels import draw_panels
     from ...results.records.reference_leaderboard import read_predictions
 
-    predictions = partial(read_predictions, runs=runs)
-    given = unless_default(runs)
-    drawn = paper_figure(records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=given)
+    if protocol:
+        catalog.find(protocol)
+    predictions = partial(read_predictions, runs=chosen.runs)
+    about = records_for(chosen.records(), find_figure(name), protocol, recipe)
+    records, _ = apart(about, "are left out of the figure")
+    drawn = paper_figure(
+        records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=chosen.home, methods=methods
+    )
     for command in drawn.missing:
         click.echo(f"to fill what is missing: {command}", err=True)
     return lambda file: draw_panels(drawn.panels, file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 PROFILES = click.Choice(["paper", "transfer", "small", "smoke"])
+
+
+def separated(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+    """The names of a repeated option whose values may hold several, with commas between."""
+    return tuple(name for value in values for name in _separated(value))
+
+
+def _separated(value: str) -> list[str]:
+    path, of_file, class_name = value.rpartition(".py:")
+    if of_file and "," not in class_name and Path(f"{path}.py").is_file():  # the folder's name may have a comma
+        return [value]
+    return [name.strip() for name in value.split(",")]
+
+
+METHODS_SHOWN = click.option(
+    "--method", "methods", multiple=True, metavar="NAME", callback=separated,
+    help="Show this method only: NAME, NAME:VARIANT or file.py:Class. Can be repeated, or several with commas.",
+)  # fmt: skip
 
 DATA_ROOT = click.option(
     "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,

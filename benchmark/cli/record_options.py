@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput
-from .options import PROFILES, add_options, warn_of_damage
+from ...protocols.errors import BadInput, unknown
+from .options import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
+    from ...results.records.joined import Joined
     from ...results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
@@ -21,34 +23,107 @@ RUNS = click.option(
     "--runs", type=click.Path(path_type=Path), default=DEFAULT_RUNS, show_default=True, metavar="DIR",
     help="Folder of the results to read.",
 )  # fmt: skip
+SEVERAL_RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), multiple=True, default=(DEFAULT_RUNS,), metavar="DIR",
+    show_default=str(DEFAULT_RUNS),
+    help="Folder of the results to read. Can be repeated: a trial that is in several counts once.",
+)  # fmt: skip
+WITH_REFERENCE = click.option(
+    "--with-reference", is_flag=True,
+    help="Add the results that ship with fernoise-bench, marked ◇. They share a table with your own where all settings "
+    "agree; else the fields that differ are named.",
+)  # fmt: skip
 RECIPE = click.option(
     "--recipe", type=click.Choice(["protocol", "native"]),
     help="Use only trials trained by this recipe: the protocol's, or that of each method's own paper (native).",
 )  # fmt: skip
+LABELS = click.option(
+    "--label", "labels", multiple=True, metavar="NAME=TEXT",
+    help="Call a method's row TEXT, as in mine.MyMethod=Ours. Can be repeated.",
+)  # fmt: skip
 record_filters = add_options(
-    RUNS,
+    SEVERAL_RUNS,
+    WITH_REFERENCE,
+    METHODS_SHOWN,
     click.option("--profile", type=PROFILES, help="Use only trials of this profile."),
     click.option("--synthetic/--real", "synthetic", default=None, help="Use only trials on generated, or real, faces."),
 )
 
 
-def records_of_protocol(records: Sequence[Record], name: str, runs: Path, filters: str) -> list[Record]:
-    """The records of a protocol; BadInput, which names the folder and the filters, where there are none."""
-    chosen = [record for record in records if record.protocol == name]
-    if not chosen:
-        fit = f" that fit{filters}" if filters else ""
-        out = f" --out {shlex.quote(unless_default(runs))}" if unless_default(runs) else ""
-        raise BadInput(
-            f"no records of {name} in {runs}{fit}; make them with: "
-            f"fernoise-bench run --protocol {name} --all-methods{filters.replace(' --real', '')}{out}"
+@dataclass(frozen=True)
+class Chosen:
+    """What the options of a command choose; None and empty values choose all.
+
+    Attributes:
+        runs: folders, at least one.
+        with_reference: what ships too.
+    """
+
+    runs: tuple[Path, ...]
+    with_reference: bool = False
+    profile: str | None = None
+    synthetic: bool | None = None
+    recipe: str | None = None
+
+    @property
+    def filters(self) -> str:
+        """The filters as they are typed on the command line."""
+        source = "" if self.synthetic is None else (" --synthetic" if self.synthetic else " --real")
+        profile = f" --profile {self.profile}" if self.profile else ""
+        return profile + source + (f" --recipe {self.recipe}" if self.recipe else "")
+
+    @property
+    def home(self) -> str:
+        """The folder that further trials go to, as an option's value; "" for the default, which needs no option."""
+        return unless_default(self.runs[0])
+
+    def matches(self, record: Record) -> bool:
+        """Whether a record passes the filters."""
+        source = None if self.synthetic is None else ("generated" if self.synthetic else "real")
+        return (
+            self.profile in (None, record.identity.profile)
+            and source in (None, record.identity.source)
+            and self.recipe in (None, record.identity.recipe)
         )
-    return chosen
+
+    def read(self) -> Joined:
+        """The records that match, damaged trials and notices; those that ship where the default folder has none.
+
+        Raises:
+            BadInput: a folder that was named does not exist.
+        """
+        from ...results.records.joined import joined
+
+        named = self.runs != (DEFAULT_RUNS,)
+        for folder in self.runs if named else ():
+            if not folder.is_dir():
+                raise BadInput(
+                    f"--runs {folder}: no such folder; leave --runs out to read {DEFAULT_RUNS} or the reference "
+                    "leaderboard"
+                )
+        found = joined(self.runs, named=named, with_reference=self.with_reference)
+        return found._replace(records=[record for record in found.records if self.matches(record)])
+
+    def records(self) -> list[Record]:
+        """The records of `read`; notices and damaged trials go to standard error."""
+        found = self.read()
+        for notice in found.notices:
+            click.echo(notice, err=True)
+        warn_of_damage(found.damaged)
+        return found.records
 
 
-def as_options(profile: str | None, synthetic: bool | None, recipe: str | None) -> str:
-    """The filters as they are typed on the command line."""
-    source = "" if synthetic is None else (" --synthetic" if synthetic else " --real")
-    return (f" --profile {profile}" if profile else "") + source + (f" --recipe {recipe}" if recipe else "")
+def records_of_protocol(records: Sequence[Record], name: str, chosen: Chosen) -> list[Record]:
+    """The records of a protocol; BadInput, which names the folders and the filters, where there are none."""
+    found = [record for record in records if record.protocol == name]
+    if not found:
+        fit = f" that fit{chosen.filters}" if chosen.filters else ""
+        out = f" --out {shlex.quote(chosen.home)}" if chosen.home else ""
+        raise BadInput(
+            f"no records of {name} in {', '.join(map(str, chosen.runs))}{fit}; make them with: "
+            f"fernoise-bench run --protocol {name} --all-methods{chosen.filters.replace(' --real', '')}{out}"
+        )
+    return found
 
 
 def unless_default(runs: Path) -> str:
@@ -56,42 +131,67 @@ def unless_default(runs: Path) -> str:
     return "" if runs == DEFAULT_RUNS else str(runs)
 
 
-def read_records(runs: Path) -> tuple[list[Record], list[str], str]:
-    """The records of a folder, or of the reference leaderboard where the default folder has none.
+def apart(records: Sequence[Record], what: str) -> tuple[list[Record], list[Record]]:
+    """The records that may stand together, and those that ship and may not: their differing fields are printed.
 
-    Returns:
-        Records, a message for each damaged trial, and a notice where they are the reference leaderboard's, else "".
+    Args:
+        records: of `Chosen.records`.
+        what: what becomes of the others, as in "are left out".
     """
-    from ...results.records.reference_leaderboard import records_or_shipped
+    from ...results.records.joined import parted
 
-    if unless_default(runs) and not runs.is_dir():
-        raise BadInput(
-            f"--runs {runs}: no such folder; leave --runs out to read {DEFAULT_RUNS} or the reference leaderboard"
-        )
-    return records_or_shipped(runs, named=bool(unless_default(runs)))
-
-
-def filtered(runs: Path, profile: str | None, synthetic: bool | None, recipe: str | None = None) -> list[Record]:
-    """The records of `read_records` that match the filters; the notice and damaged trials go to standard error."""
-    records, damaged, notice = read_records(runs)
-    if notice:
-        click.echo(notice, err=True)
-    warn_of_damage(damaged)
-    return matching(records, profile, synthetic, recipe)
+    found = parted(records)
+    if found.apart:
+        click.echo(f"the results that ship differ from yours in {', '.join(found.fields)}: they {what}", err=True)
+    return found.together, found.apart
 
 
-def matching(
-    records: Sequence[Record], profile: str | None, synthetic: bool | None, recipe: str | None = None
-) -> list[Record]:
-    """The records that match the filters; None matches all."""
-    source = None if synthetic is None else ("generated" if synthetic else "real")
-    return [
-        record
-        for record in records
-        if (profile is None or record.identity.profile == profile)
-        and (source is None or record.identity.source == source)
-        and (recipe is None or record.identity.recipe == recipe)
-    ]
+def named_methods(typed: Iterable[str], known: Collection[str], where: str) -> tuple[str, ...]:
+    """The names in records of methods as they are typed: "co-teaching", or "mine.py:Mine" for "mine.Mine".
+
+    Args:
+        typed: the names.
+        known: the names there are.
+        where: where they are, for the message.
+
+    Raises:
+        BadInput: one that is not there.
+    """
+    return tuple(dict.fromkeys(_named(name, known, where) for name in typed))
+
+
+def _named(typed: str, known: Collection[str], where: str) -> str:
+    path, of_file, rest = typed.rpartition(".py:")
+    base, colon, variant = typed.partition(":")
+    spelled = f"{Path(path).name}.{rest}" if of_file else f"{base.replace('-', '_')}{colon}{variant}"
+    found = next((name for name in (typed, spelled) if name in known), None)
+    if found is None:
+        raise unknown(f"method among {where}", typed, known)
+    return found
+
+
+def of_methods(records: Sequence[Record], typed: Sequence[str], where: str) -> tuple[list[Record], tuple[str, ...]]:
+    """The records of some methods, and the methods' names; all records where none is named. Errors as above."""
+    names = named_methods(typed, {record.method for record in records}, where)
+    return [record for record in records if not names or record.method in names], names
+
+
+def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mapping[str, str]:
+    """By method, the label of `--label NAME=TEXT`.
+
+    Raises:
+        BadInput: no "=", an unknown method, or a label that would name two rows.
+    """
+    labels: dict[str, str] = {}
+    for each in typed:
+        name, equals, text = each.partition("=")
+        if not equals or not text.strip() or not text.isprintable():
+            raise BadInput(f"--label {each}: write NAME=TEXT, as in mine.MyMethod=Ours")
+        labels[_named(name, known, where)] = text.strip()
+    rows = [labels.get(name, name) for name in known]
+    if twice := next((row for row in rows if rows.count(row) > 1), None):
+        raise BadInput(f"--label: two rows would be called '{twice}'; choose another label")
+    return labels
 
 
 def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .record_options import matching, not_applicable, read_records, record_filters
+from .record_options import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
 
 if TYPE_CHECKING:
     from ...results.page.data import Card
@@ -20,12 +20,26 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write index.html to."
 )
 @record_filters
-def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -> None:
+@LABELS
+def report(
+    out: Path,
+    runs: tuple[Path, ...],
+    with_reference: bool,
+    methods: tuple[str, ...],
+    profile: str | None,
+    synthetic: bool | None,
+    labels: tuple[str, ...],
+) -> None:
     """Write the leaderboard as one HTML file.
 
     It has tables, curves, audit, claims, and the source of every number.
+
+    \b
+    fernoise-bench report --out site
+    fernoise-bench report --out site --with-reference --label mine.MyMethod=Ours
     """
     from ...protocols.errors import BadInput
+    from ...results.analysis.view import Rows
     from ...results.claims.verdicts import verdicts
     from ...results.page.data import Context, page_data
     from ...results.page.html import write_report
@@ -33,14 +47,18 @@ def report(out: Path, runs: Path, profile: str | None, synthetic: bool | None) -
     from ...results.records.reference_leaderboard import statement
 
     with uncollected():
-        records, damaged, notice = read_records(runs)
-        records, remarks = matching(records, profile, synthetic), [f"damaged: {message}" for message in damaged]
-        for line in filter(None, (notice, *remarks)):
+        found = Chosen(runs, with_reference, profile, synthetic).read()
+        remarks = [f"damaged: {message}" for message in found.damaged]
+        for line in (*found.notices, *remarks):
             click.echo(line, err=True)
-        if not records:
-            raise BadInput(f"no trials in {runs} match: run some first, or leave out --profile and --synthetic")
-        about = statement(records) if notice else []
-        context = Context(_cards(records), verdicts(records), _not_applicable(records), about, remarks)
+        if not found.records:
+            places = ", ".join(map(str, runs))
+            raise BadInput(f"no trials in {places} match: run some first, or leave out --profile and --synthetic")
+        records, names = of_methods(found.records, methods, "these trials")
+        rows = Rows(labels_of(labels, {record.method for record in records}, "these trials"))
+        claims = [each for each in verdicts(found.records) if not names or set(names).intersection(each.claim.methods)]
+        about = statement(records) if found.reference_alone else []
+        context = Context(_cards(records), claims, _not_applicable(records), about, remarks, rows)
         path = write_report(page_data(records, context), out)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, {len(records)} trials)")
 

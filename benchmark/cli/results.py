@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +14,44 @@ import click
 from ...protocols.errors import BadInput, unknown
 from .options import JSON, format_option, print_json
 from .record_options import (
+    LABELS,
     RECIPE,
     RUNS,
-    as_options,
-    filtered,
+    Chosen,
+    apart,
+    labels_of,
+    named_methods,
     not_applicable,
+    of_methods,
     record_filters,
     records_of_protocol,
-    unless_default,
 )
 
 if TYPE_CHECKING:
+    from ...results.analysis.view import Expected, RowOrder
     from ...results.records.record import Record
     from ...results.tables.cell import Table
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a table of a protocol shows.
+
+    Attributes:
+        kinds: "long", "ranks", "audit", "against", in the order printed; none: the plain table.
+        rule: the selection rule.
+        allow_mixed: a block for each setting where the trials have several.
+        methods, against, labels: as typed.
+        order: of the rows.
+    """
+
+    kinds: Sequence[str]
+    rule: str
+    allow_mixed: bool
+    methods: Sequence[str]
+    against: str | None
+    labels: Sequence[str]
+    order: RowOrder
 
 
 @click.command()
@@ -81,13 +107,26 @@ def status(runs: Path, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--audit", is_flag=True, help="Print what each method did with wrong labels, and its cost.")
 @click.option(
+    "--against", metavar="METHOD",
+    help="Print the difference of every other method from this one: paired over seeds and folds, with an interval and "
+    "a test corrected for the rows chosen with --method.",
+)  # fmt: skip
+@click.option(
     "--check", is_flag=True,
     help="Print a paper's table as published, each row's mean computed again beside it, and known errors.",
 )  # fmt: skip
+@LABELS
+@click.option(
+    "--sort", "order", type=click.Choice(["name", "rank", "given"]), default="name", show_default=True,
+    help="Order of a protocol's rows: by name, by the mean score, or as --method names them.",
+)  # fmt: skip
+@click.option("--no-notes", is_flag=True, help="Print no notes below the table.")
 @click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
 def table(
     name: str,
-    runs: Path,
+    runs: tuple[Path, ...],
+    with_reference: bool,
+    methods: tuple[str, ...],
     profile: str | None,
     synthetic: bool | None,
     recipe: str | None,
@@ -96,44 +135,51 @@ def table(
     long: bool,
     ranks: bool,
     audit: bool,
+    against: str | None,
     check: bool,
+    labels: tuple[str, ...],
+    order: RowOrder,
+    no_notes: bool,
     allow_mixed: bool,
 ) -> None:
     """Print the results of a protocol or a paper's table.
 
     A protocol's table has methods by noise levels or AUs; a paper's (as recot-2) reported and measured numbers.
+
+    \b
+    fernoise-bench table fer2013-real --sort rank
+    fernoise-bench table fer2013-real --with-reference --against elr --method gce,cocuring
+    fernoise-bench table fer2013-real --method elr,gce --label elr=ELR --no-notes --format latex
     """
-    from ...protocols import catalog
-    from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
     from ...results.tables.render import render
+
+    options = {"long": long, "ranks": ranks, "audit": audit, "against": against, "check": check}
+    kinds = [kind for kind, given in options.items() if given]
+    paper = _is_paper(name, kinds, [*(["label"] if labels else []), *(["sort"] if order != "name" else [])])
+    if "check" in kinds:
+        _check(name)
+        return
+    chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
+    request = Request(kinds, rule, allow_mixed, methods, against, labels, order)
+    with uncollected():
+        tables = (_paper_tables if paper else _protocol_tables)(chosen, name, request)
+        click.echo(render([replace(each, notes=()) for each in tables] if no_notes else tables, form), nl=False)
+
+
+def _is_paper(name: str, kinds: Sequence[str], more: Sequence[str]) -> bool:
+    """Whether a name is that of a paper's table; BadInput for one that is unknown, or options of the other kind."""
+    from ...protocols import catalog
+    from ...results.papers.reported import TABLE_IDS
 
     if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
         raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     paper = name in TABLE_IDS
-    kinds = [kind for kind, given in {"long": long, "ranks": ranks, "audit": audit, "check": check}.items() if given]
-    for kind in kinds:
+    for kind in (*kinds, *more):
         if paper != (kind == "check"):
             of, others = ("a protocol's table", "a paper's") if paper else ("a paper's table", "a protocol")
             raise BadInput(f"--{kind} is for {of}; {name} is {others}: leave it out")
-    if "check" in kinds:
-        _check(name)
-        return
-    with uncollected():
-        records = filtered(runs, profile, synthetic, recipe)
-        if paper:
-            from ...results.papers.tables import paper_table
-
-            own = unless_default(runs)
-            tables: Sequence[Table] = paper_table(records, name, rule=rule, allow_mixed=allow_mixed, runs=own)
-        else:
-            mine = records_of_protocol(records, name, runs, as_options(profile, synthetic, recipe))
-            tables = [
-                each
-                for kind in kinds or [""]
-                for each in _protocol_tables(mine, records, name, kind, rule, allow_mixed=allow_mixed)
-            ]
-        click.echo(render(tables, form), nl=False)
+    return paper
 
 
 def _check(name: str) -> None:
@@ -146,24 +192,68 @@ def _check(name: str) -> None:
         sys.exit(1)
 
 
-def _protocol_tables(
-    records: Sequence[Record], others: Sequence[Record], name: str, kind: str, rule: str, *, allow_mixed: bool
-) -> Sequence[Table]:
-    """A protocol's tables of one kind ("long", "audit", "ranks" or ""); `others` are for the rank correlations."""
+def _paper_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table]:
+    """A paper's table, the rows of some methods."""
+    from ...results.papers.reported import find
+    from ...results.papers.tables import paper_table, wanted_records
+
+    known = {row.method for panel in find(name).panels for row in panel.rows if row.method is not None}
+    methods = named_methods(request.methods, known, f"those of {name}")
+    together, others = apart(wanted_records(chosen.records(), name), "stand in tables of their own")
+    tables = paper_table(
+        [*together, *others],
+        name,
+        rule=request.rule,
+        allow_mixed=request.allow_mixed or bool(others),
+        runs=chosen.home,
+        methods=methods,
+    )
+    return tables
+
+
+def _protocol_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table]:
+    """A protocol's tables of each kind asked for."""
     from ...protocols import catalog
-    from ...results.analysis.view import Expected
+    from ...results.analysis.grouping import blocks
+    from ...results.analysis.view import Expected, Rows
+
+    every = chosen.records()
+    all_mine, where = records_of_protocol(every, name, chosen), f"the trials of {name}"
+    reference = [request.against] if request.against else []
+    mine, methods = of_methods(all_mine, [*request.methods, *reference] if request.methods else [], where)
+    known = methods or {record.method for record in all_mine}
+    together, others = apart(mine, "stand in tables of their own")
+    if others and not request.allow_mixed:
+        blocks(together)  # refuses trials of the user's own that cannot share a table
+    rows = Rows(labels_of(request.labels, known, where), request.order, methods, request.rule)
+    refused = {} if request.methods else not_applicable(name, mine)
+    expected = Expected(folds=catalog.find(name).folds, not_applicable=refused, rows=rows)
+    request = replace(request, allow_mixed=request.allow_mixed or bool(others))
+    if request.against:
+        request = replace(request, against=named_methods(reference, known, where)[0])
+    records = [*together, *others]
+    return [each for kind in request.kinds or [""] for each in _of_kind(kind, records, every, expected, request)]
+
+
+def _of_kind(
+    kind: str, records: Sequence[Record], others: Sequence[Record], expected: Expected, request: Request
+) -> Sequence[Table]:
+    """A protocol's tables of one kind ("long", "audit", "ranks", "against" or ""); `others`: for rank correlations."""
+    from ...results.tables.against_table import against_table
     from ...results.tables.audit_tables import audit_page
     from ...results.tables.protocol_tables import long_table, protocol_table
     from ...results.tables.rank_tables import rank_tables
 
-    expected = Expected(folds=catalog.find(name).folds, not_applicable=not_applicable(name, records))
+    rule, mixed = request.rule, request.allow_mixed
     if kind == "long":
-        return long_table(records, expected, allow_mixed=allow_mixed)
+        return long_table(records, expected, allow_mixed=mixed)
     if kind == "audit":
-        return audit_page(records, expected, allow_mixed=allow_mixed)
+        return audit_page(records, expected, allow_mixed=mixed)
     if kind == "ranks":
-        return rank_tables(records, expected, others=others, rule=rule, allow_mixed=allow_mixed)
-    return protocol_table(records, expected, rule=rule, allow_mixed=allow_mixed)
+        return rank_tables(records, expected, others=others, rule=rule, allow_mixed=mixed)
+    if kind == "against":
+        return against_table(records, request.against or "", expected, rule=rule, allow_mixed=mixed)
+    return protocol_table(records, expected, rule=rule, allow_mixed=mixed)
 
 
 def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:

@@ -240,6 +240,7 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
         click.echo(render(paper_table(records, table, runs=unless_default(out)), form), nl=False)
         click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}", err=True)
     elif records:
+        beside = _beside(records)
         expected = Expected(
             methods=grid.methods,
             levels=tuple(dict.fromkeys(trial.level for trial in grid.trials)),
@@ -247,6 +248,19 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             pairs=tuple(dict.fromkeys((trial.seed, trial.draw) for trial in grid.trials)),
             not_applicable=grid.not_applicable,
         )
-        click.echo(render(protocol_table(records, expected), form), nl=False)
-        command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}"
+        click.echo(render(protocol_table([*records, *beside], expected), form), nl=False)
+        command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}{' --with-reference' * bool(beside)}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)
+
+
+def _beside(records: Sequence[Record]) -> list[Record]:
+    """The results that ship and may share a table with some trials, over the same (seed, draw) pairs; told on
+    standard error.
+    """
+    from ...results.records.reference_leaderboard import shipped_like
+
+    own, pairs = {record.folder for record in records}, {record.pair for record in records}
+    found = [each for each in shipped_like(records) if each.folder not in own and each.pair in pairs]
+    if found:
+        click.echo(f"  beside them, marked ◇: {len(found)} trials of the same settings that ship", err=True)
+    return found

@@ -7,17 +7,17 @@ from typing import Any
 import click
 
 from ..engines.options import ENGINES, RETRIES, EngineOptions
-from .options import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options
+from .options import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options, separated
 
 grid_options = add_options(
     click.option("--protocol", metavar="NAME", help="Protocol to run; `fernoise-bench list` prints the names."),
     click.option("--table", metavar="ID",
                  help="Run the trials that a paper's table (as recot-4) lacks; the options below select among them."),
-    click.option("--method", "methods", multiple=True, metavar="NAME",
-                 help="Run a method: NAME, NAME:VARIANT or file.py:Class. Can be repeated."),
+    click.option("--method", "methods", multiple=True, metavar="NAME", callback=separated,
+                 help="Run a method: NAME, NAME:VARIANT or file.py:Class. Can be repeated, or several with commas."),
     click.option("--all-methods", is_flag=True, help="Run every method that is applicable to the protocol."),
-    click.option("--without", multiple=True, metavar="NAME",
-                 help="Leave a method out of --all-methods or --table. Can be repeated."),
+    click.option("--without", multiple=True, metavar="NAME", callback=separated,
+                 help="Leave a method out of --all-methods or --table. Can be repeated, or several with commas."),
     click.option("--noise", default="", metavar="RATES",
                  help="Noise levels, as in 0.2,0.4. Default: every level of the protocol."),
     click.option("--fold", "folds", multiple=True, metavar="NAME",

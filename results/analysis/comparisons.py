@@ -17,6 +17,7 @@ from ..records.subject_counts import Subjects
 from ..statistics import SIGNIFICANT, holm, minimum_p, pairs_needed, sign_flip_family, spread
 from . import subject_bootstrap
 from .grouping import Entry, Pair, most_tried
+from .intervals import Interval, sign_flip_interval
 from .ranking import cliques, critical_difference, first_probability, ranks_of
 from .view import View, at_level
 
@@ -94,6 +95,16 @@ class Comparison:
         return spread(self.differences)
 
     @property
+    def interval(self) -> Interval | None:
+        """95% interval of the mean, not corrected for multiple comparisons: by subjects where they decide.
+
+        Else it inverts the sign-flip test; None for too few pairs.
+        """
+        if self.by_subject is not None:
+            return self.by_subject.low, self.by_subject.high
+        return sign_flip_interval(self.differences) if self.differences else None
+
+    @property
     def wins(self) -> int:
         """Pairs in which the method is ahead."""
         return sum(difference > 0 for difference in self.differences)
@@ -153,30 +164,40 @@ def compare(
         levels: noise levels that the difference of a pair is averaged over.
         rule: the selection rule.
     """
-    base = scores_by_pair(view, reference, levels, rule)
-    pairs = _asked(view, levels)
-    differences = []
-    for entry in entries:
-        scores = scores_by_pair(view, entry, levels, rule)
-        common = [pair for pair in pairs if pair in scores and pair in base]
-        differences.append(tuple(scores[pair] - base[pair] for pair in common))
+    return compare_cells(view, [(entry, levels) for entry in entries], reference, rule)
+
+
+def compare_cells(
+    view: View, members: Sequence[tuple[Entry, Levels]], reference: Entry, rule: str = "last"
+) -> tuple[Comparison, ...]:
+    """`compare` of methods that each have levels of their own, as one family."""
+    differences = [_differences(view, entry, reference, levels, rule) for entry, levels in members]
     tested = iter(sign_flip_family([each for each in differences if each]))
     p_values = [next(tested) if each else math.nan for each in differences]
     family = sum(map(bool, differences))
     least = _holm([minimum_p(len(each)) if each else math.nan for each in differences])
+    results = zip(members, differences, p_values, _holm(p_values), least, strict=True)
     found = [
-        Comparison(entry.label, reference.label, each, len(pairs), p, adjusted, family=family, least=best)
-        for entry, each, p, adjusted, best in zip(entries, differences, p_values, _holm(p_values), least, strict=True)
+        Comparison(
+            *(entry.label, reference.label, each, len(_asked(view, levels)), p, adjusted), family=family, least=best
+        )
+        for (entry, levels), each, p, adjusted, best in results
     ]
     if view.metric != "f1" or rule != _BY_SUBJECT:
         return tuple(found)
     resamples = subject_bootstrap.enough_resamples(max(1, family), SIGNIFICANT)
-    apart = [_by_subject(view, (entry, reference), levels, resamples) for entry in entries]
+    apart = [_by_subject(view, (entry, reference), levels, resamples) for entry, levels in members]
     adjusted = _holm([math.nan if each is None else each.p for each in apart])
     return tuple(
         one if each is None else replace(one, by_subject=replace(each, adjusted=p))
         for one, each, p in zip(found, apart, adjusted, strict=True)
     )
+
+
+def _differences(view: View, entry: Entry, reference: Entry, levels: Levels, rule: str) -> tuple[float, ...]:
+    """The differences of two methods over the pairs that both have at every level."""
+    scores, base = (scores_by_pair(view, each, levels, rule) for each in (entry, reference))
+    return tuple(scores[pair] - base[pair] for pair in _asked(view, levels) if pair in scores and pair in base)
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:

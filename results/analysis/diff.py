@@ -122,11 +122,12 @@ def _by_cell(records: Sequence[Record]) -> dict[Key, _Side]:
     cells: dict[Key, dict[Pair, Record]] = {}
     for record in sorted(records, key=lambda each: each.status.updated):
         if record.done:
-            cells.setdefault(_key(record), {})[record.pair] = record
+            cells.setdefault(key_of(record), {})[record.pair] = record
     return {key: _Side(trials) for key, trials in cells.items()}
 
 
-def _key(record: Record) -> Key:
+def key_of(record: Record) -> Key:
+    """The cell of a trial."""
     identity = record.identity
     level = -1.0 if record.level is None else record.level  # sorts before 0
     return Key(

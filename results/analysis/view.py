@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Literal
 
 from ...protocols import catalog
 from ..records.record import Record
@@ -18,9 +19,32 @@ DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
 RISING = "↗"
 RISING_WORDS = f"{RISING} still rising (last epoch more than one point above the mean of the last five)"
 
+SHIPPED = "◇"
+SHIPPED_WORDS = f"{SHIPPED} from the results that ship with fernoise-bench"
+
+RowOrder = Literal["name", "rank", "given"]
+
+_MARKS = {DAGGER: DAGGER_WORDS, RISING: RISING_WORDS, SHIPPED: SHIPPED_WORDS}
 _RISING_POINTS = 1.0 + 1e-9  # differences of exactly one point are not exact in floating point
 
 DECIMALS = {"accuracy": 2, "f1": 1}  # of the metric in percent, as the papers print it
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a table are called, and their order.
+
+    Attributes:
+        labels: by method, what its row is called instead.
+        order: by name; by rank, the highest mean over levels first, rows that lack a level last; or as given.
+        given: methods, for the order as given; the others follow.
+        rule: the selection rule of the rank.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    order: RowOrder = "name"
+    given: Sequence[str] = ()
+    rule: str = "last"
 
 
 @dataclass(frozen=True)
@@ -33,6 +57,7 @@ class Expected:
         folds: the folds a (seed, draw) pair needs to be complete.
         pairs: the (seed, draw) pairs of each cell; empty: all pairs any method has at that level.
         not_applicable: methods that cannot run here, with the reason.
+        rows: what rows are called, and their order after `methods`.
     """
 
     methods: Sequence[str] = ()
@@ -40,6 +65,7 @@ class Expected:
     folds: Sequence[Fold] = ()
     pairs: Sequence[Pair] = ()
     not_applicable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    rows: Rows = Rows()
 
 
 @dataclass(frozen=True)
@@ -131,9 +157,14 @@ def view_of(block: Block, expected: Expected) -> View:
     task = next((r.environment.task for r in records if r.environment.known), NOT_WRITTEN.task)
     found = {record.method for record in records}
     refused = {name: reason for name, reason in expected.not_applicable.items() if name not in found}
-    return View(
+    given = expected.rows.given if expected.rows.order == "given" else ()
+    named = [*expected.methods, *(name for name in given if name in found)]
+    view = View(
         block=block,
-        rows=entries(records, [name for name in expected.methods if name not in refused]),
+        rows=tuple(
+            _renamed(entry, expected.rows.labels)
+            for entry in entries(records, [name for name in named if name not in refused])
+        ),
         levels=tuple(expected.levels) or levels_of(records),
         folds=tuple(expected.folds) or folds_of(records),
         expected_pairs=tuple(expected.pairs),
@@ -141,6 +172,24 @@ def view_of(block: Block, expected: Expected) -> View:
         metric=task.metric,
         names=task.names,
     )
+    return _ranked(view, expected.rows.rule) if expected.rows.order == "rank" else view
+
+
+def _renamed(entry: Entry, labels: Mapping[str, str]) -> Entry:
+    """The row under its label; the version, where there are several, stays."""
+    label = labels.get(entry.method)
+    return entry if label is None else replace(entry, label=label + entry.label.removeprefix(entry.method))
+
+
+def _ranked(view: View, rule: str) -> View:
+    """The view with the highest mean over levels first; rows that lack a level come last."""
+
+    def place(entry: Entry) -> tuple[int, float]:
+        means = [view.summary(entry, level, lambda record: record.headline(rule)).mean for level in view.levels]
+        known = [mean for mean in means if not math.isnan(mean)]
+        return len(means) - len(known), -math.fsum(known) / max(1, len(known))
+
+    return replace(view, rows=tuple(sorted(view.rows, key=place)))
 
 
 def views_of(records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False) -> list[View]:
@@ -164,9 +213,12 @@ def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def marks_of(view: View, entry: Entry) -> dict[str, str]:
-    """The marks of a row, each with its meaning: a dagger for oracle knowledge, an arrow for a method still rising."""
+    """The marks of a row, each with its meaning: a dagger for oracle knowledge, an arrow for a method still rising, a
+    diamond for trials that ship.
+    """
     marks = {DAGGER: "oracle knowledge"} if oracle_knowledge(entry.records) else {}
-    return marks | ({RISING: "still rising"} if entry.label in view.rising else {})
+    marks |= {RISING: "still rising"} if entry.label in view.rising else {}
+    return marks | ({SHIPPED: "shipped"} if any(record.shipped for record in entry.records) else {})
 
 
 def marked(view: View, entry: Entry, label: str) -> str:
@@ -177,7 +229,7 @@ def marked(view: View, entry: Entry, label: str) -> str:
 def words_of_marks(labels: Iterable[str]) -> list[str]:
     """What the marks in some labels mean, for a figure: only those that occur."""
     text = " ".join(labels)
-    return [words for mark, words in ((DAGGER, DAGGER_WORDS), (RISING, RISING_WORDS)) if f" {mark}" in text]
+    return [words for mark, words in _MARKS.items() if f" {mark}" in text]
 
 
 def _rise(record: Record) -> float | None:

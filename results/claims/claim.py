@@ -128,6 +128,11 @@ class Claim:
         return margin(self.relation)
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods of its sides."""
+        return tuple(dict.fromkeys(side.method for side in (self.left, self.right) if side is not None))
+
+    @property
     def words(self) -> str:
         """The comparison as text, such as "cocuring > nct"."""
         if self.unmeasured:

@@ -153,6 +153,10 @@ class Spot:
         """Such as "fer2013-real, small profile, real faces"."""
         return ", ".join((self.place.words, *self.own.identity.setting.words))
 
+    def ships(self, method: str) -> bool:
+        """Whether any of a method's trials here is marked as shipped."""
+        return any(record.shipped for each in self.settings for record in each.methods.get(method, ()))
+
     def oracle_knowledge(self, method: str) -> tuple[str, ...]:
         """The oracle knowledge of a method's trials here (see `oracle_knowledge`), by name."""
         return oracle_knowledge([record for each in self.settings for record in each.methods.get(method, ())])

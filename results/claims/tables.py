@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..analysis.grouping import MISSING, unique
+from ..analysis.view import SHIPPED, SHIPPED_WORDS
 from ..tables.cell import Cell, Table
 from ..tables.comparison_cells import p_cell
 from .verdicts import VERDICTS, Verdict
@@ -71,6 +72,8 @@ def _counted(verdicts: Sequence[Verdict], where: str = "") -> str:
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
     """One row for each verdict."""
     notes = [HOW, *dict.fromkeys(f"{v.claim.id}: {remark}" for v in verdicts for remark in v.claim.remarks)]
+    if shipped := unique([method for verdict in verdicts for method in verdict.shipped]):
+        notes.append(f"{SHIPPED_WORDS}: {', '.join(shipped)}.")
     title = f"The papers' claims: {summary(verdicts)}"
     return Table(title, (*_COLUMNS, *_MORE), tuple(map(_row, verdicts)), tuple(notes))
 
@@ -113,7 +116,8 @@ def _statement_lines(verdicts: Sequence[Verdict], width: int | None) -> list[str
 def _verdict_lines(verdict: Verdict, comparison: int, width: int | None) -> list[str]:
     """One line where it fits, else the numbers below."""
     head = f"{' ' * _INDENT}{verdict.verdict:{_VERDICT}}  {verdict.claim.words:{comparison}}"
-    reasons = (*verdict.oracle_knowledge, verdict.because, *(each.why for each in verdict.missing))
+    shipped = f"{SHIPPED_WORDS}: {', '.join(verdict.shipped)}" if verdict.shipped else ""
+    reasons = (*verdict.oracle_knowledge, verdict.because, *(each.why for each in verdict.missing), shipped)
     figures = "  ".join(part for part in (*_figures(verdict), _tested_on(verdict), *reasons) if part)
     if width is None or len(head) + 2 + len(figures) <= width:
         return [f"{head}  {figures}"]
@@ -154,7 +158,7 @@ def _wrapped(text: str, indent: int, width: int | None) -> list[str]:
 def _row(verdict: Verdict) -> tuple[Cell, ...]:
     return (
         Cell(verdict.verdict),
-        Cell(verdict.claim.words),
+        _claim_cell(verdict),
         Cell(_protocol(verdict) + " (stand-in)" * verdict.stand_in),
         Cell(_noise(verdict)),
         Cell(verdict.profile or MISSING),
@@ -173,6 +177,12 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
         Cell(verdict.claim.where),
         Cell(_short(verdict.claim.quote) or MISSING),
     )
+
+
+def _claim_cell(verdict: Verdict) -> Cell:
+    """The claim, marked where trials of its methods ship."""
+    words = verdict.claim.words
+    return Cell(f"{words} {SHIPPED}", printed=words, flags="shipped") if verdict.shipped else Cell(words)
 
 
 def _short(quote: str) -> str:
@@ -236,6 +246,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "subjects": verdict.subjects,
         "family": verdict.family,
         "oracle_knowledge": list(verdict.oracle_knowledge),
+        "shipped": list(verdict.shipped),
     }
 
 

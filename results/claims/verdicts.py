@@ -36,7 +36,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..analysis.grouping import unique
 from ..records.record import Record
 from ..statistics import holm, minimum_p, pairs_needed
 from .claim import Claim, Level, Place, claims
@@ -78,6 +77,7 @@ class Verdict:
         missing: noise levels that the claim asks for and that did not enter.
         printed: the paper's own difference over these levels; None where it prints none, and on a stand-in.
         oracle_knowledge: what the sides use, a clause each.
+        shipped: the methods of the sides with trials that are marked as shipped.
     """
 
     claim: Claim
@@ -103,6 +103,7 @@ class Verdict:
     missing: tuple[Missing, ...] = ()
     printed: float | None = None
     oracle_knowledge: tuple[str, ...] = ()
+    shipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,7 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
         missing=found.missing,
         printed=None if place.stand_in else claim.printed_difference(place.protocol, found.levels),
         oracle_knowledge=known,
+        shipped=tuple(method for method in claim.methods if spot.ships(method)),
     )
 
 
@@ -259,8 +261,8 @@ def _lost(claim: Claim, found: Sample, left: bool) -> tuple[int, str]:
     sides = [side for side in (claim.left, claim.right) if side is not None]
     if "noise" not in claim.relation and all(inflated_by_lost_trials(side.measure) for side in sides):
         return (found.lost_left if left else found.lost_right), f"{sides[0 if left else 1].method}, the better side,"
-    together = len(_methods(claim)) > 1
-    return found.lost_left + found.lost_right * together, "the two sides" if together else _methods(claim)[0]
+    together = len(claim.methods) > 1
+    return found.lost_left + found.lost_right * together, "the two sides" if together else claim.methods[0]
 
 
 def _short_of(claim: Claim, place: Place, found: Sample) -> list[str]:
@@ -306,7 +308,7 @@ def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
     for side, lost in ((claim.left, found.lost_left), (claim.right, found.lost_right)):
         if side is not None and lost:
             parts.append(f"trials of {side.method} that diverged or failed: {lost}")
-    several = [method for method in _methods(claim) if any(method in each.several for each in spot.settings)]
+    several = [method for method in claim.methods if any(method in each.several for each in spot.settings)]
     return [*parts, *(f"{method} has several versions: the one with the most trials is used" for method in several)]
 
 
@@ -317,9 +319,5 @@ def _own(own: Place, stand_in: Place) -> str:
 
 def _oracle_clauses(spot: Spot, claim: Claim) -> tuple[str, ...]:
     """The oracle knowledge that each side's trials used, a clause each."""
-    known = {method: ", ".join(spot.oracle_knowledge(method)) for method in _methods(claim)}
+    known = {method: ", ".join(spot.oracle_knowledge(method)) for method in claim.methods}
     return tuple(f"{method} uses oracle knowledge: {what.replace('_', ' ')}" for method, what in known.items() if what)
-
-
-def _methods(claim: Claim) -> tuple[str, ...]:
-    return unique([side.method for side in (claim.left, claim.right) if side is not None])

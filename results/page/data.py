@@ -17,7 +17,7 @@ from ...protocols import catalog
 from ...protocols.errors import BadInput
 from ..analysis.comparisons import LEAST_PAIRS
 from ..analysis.grouping import Entry, Paired, grouped, unique
-from ..analysis.view import Expected, View, at_level, known_folds, oracle_knowledge, views_of
+from ..analysis.view import Expected, Rows, View, at_level, known_folds, oracle_knowledge, views_of
 from ..claims.verdicts import Verdict
 from ..plots.curves import view_curves
 from ..records.record import RULES, Record
@@ -56,6 +56,7 @@ class Context:
         not_applicable: by protocol, the methods that cannot run there with the reason.
         about: sentences that describe the records; shown first.
         remarks: sentences about the records as a whole (damaged trials).
+        rows: what rows are called.
     """
 
     cards: Mapping[tuple[str, str], Card] = field(default_factory=lambda: MappingProxyType({}))
@@ -63,6 +64,7 @@ class Context:
     not_applicable: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     about: Sequence[str] = ()
     remarks: Sequence[str] = ()
+    rows: Rows = Rows()
 
 
 def page_data(records: Sequence[Record], context: Context | None = None) -> Json:
@@ -84,7 +86,7 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
     context = context or Context()
     groups = grouped(records, lambda record: record.identity.protocol.key)
     keys = _in_catalog_order(groups)
-    views = {key: _views(groups[key]) for key in keys}
+    views = {key: _views(groups[key], context.rows) for key in keys}
     across = iter(agreements_across([view for key in keys for view in views[key]]))
     environments = Environments()
     protocols = [_protocol(key, views[key], across, context, environments) for key in keys]
@@ -144,15 +146,15 @@ def _protocol(
 # --- a block: records of one comparability key
 
 
-def _views(records: Sequence[Record]) -> list[View]:
-    return views_of(records, Expected(folds=known_folds(records[0].protocol)), allow_mixed=True)
+def _views(records: Sequence[Record], rows: Rows) -> list[View]:
+    return views_of(records, Expected(folds=known_folds(records[0].protocol), rows=rows), allow_mixed=True)
 
 
 def _block(view: View, words: str, across: Sequence[Agreement], context: Context, environments: Environments) -> Json:
     block, identity = view.block, view.identity
-    own = Expected(folds=view.folds)
+    own = Expected(folds=view.folds, rows=context.rows)
     *audit, compute = audit_page(block.records, own, blank=True)
-    ranks = ranks_of_block(view, across)
+    ranks = ranks_of_block(view, across, context.rows)
     found = {entry.method for entry in view.rows}
     refused = context.not_applicable.get(view.protocol, {})
     card = context.cards.get((view.protocol, identity.profile))
@@ -213,6 +215,7 @@ def _row(view: View, entry: Entry, environments: Environments) -> Json:
         "identity": entry.records[0].identity.content["method"] if entry.records else {},
         "oracle": list(oracle_knowledge(entry.records)),
         "rising": entry.label in view.rising,
+        "shipped": any(record.shipped for record in entry.records),
         "unstated": list(unique([name for each in known for name in each.unstated])),
         "networks": max((each.networks for each in known), default=None),
         "cells": [_cell(view, entry, level, environments) for level in view.levels],

@@ -14,7 +14,7 @@ from typing import Any
 from ..analysis.comparisons import LEAST_PAIRS, ranked_pairs
 from ..analysis.grouping import Block
 from ..analysis.ranking import cliques, critical_difference
-from ..analysis.view import Expected, View
+from ..analysis.view import Expected, Rows, View
 from ..tables.cell import Cell, Table
 from ..tables.parts import level_words, title_of
 from ..tables.rank_tables import (
@@ -55,17 +55,18 @@ def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:
     return [tuple(sorted(each, key=lambda one: not one.question)) for each in found]
 
 
-def ranks_of_block(view: View, across: Sequence[Agreement]) -> tuple[Table, ...]:
+def ranks_of_block(view: View, across: Sequence[Agreement], rows: Rows | None = None) -> tuple[Table, ...]:
     """Tables of ranks, of the pre-declared comparisons, and of rank correlations, each where it exists.
 
     Args:
         view: a block.
         across: agreement with the rankings on other protocols.
+        rows: what rows are called.
     """
-    first, *rest = rank_tables(view.block.records, Expected(folds=view.folds))
+    first, *rest = rank_tables(view.block.records, Expected(folds=view.folds, rows=rows or Rows()))
     settings = {setting for setting in {row[0].text for row in first.rows} if _pairs(view, setting) >= LEAST_PAIRS}
-    rows = tuple(row for row in first.rows if row[0].text in settings)
-    tables = [replace(first, rows=rows)] if rows else []
+    kept = tuple(row for row in first.rows if row[0].text in settings)
+    tables = [replace(first, rows=kept)] if kept else []
     tables += [table for table in rest if table.columns != AGREEMENT_COLUMNS]
     within = next((table.rows for table in rest if table.columns == AGREEMENT_COLUMNS), ())
     return (*tables, _agreement_table(view, across, within)) if across or within else tuple(tables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from .figures import (
     find_figure,
     pairs_remark,
     run_options,
+    with_methods,
 )
 from .notes import options_of_place
 
@@ -58,6 +59,7 @@ def paper_figure(
     level: float | None = None,
     recipe: str = PROTOCOL_RECIPE,
     runs: str = "",
+    methods: Collection[str] = (),
 ) -> Drawn:
     """A paper's figure as data. Methods that were not run are left out, and named with the command that runs them.
 
@@ -69,12 +71,13 @@ def paper_figure(
         level: another noise level than the paper's.
         recipe: the protocol's, or "native" for the methods' own.
         runs: the folder of the records, for the commands; empty: the default folder.
+        methods: these of the figure's methods only; empty: all.
 
     Raises:
         BadInput: no such figure; no finished pair for any part of it, with the commands to run; or records of several
             settings, naming the fields that differ.
     """
-    figure = find_figure(name)
+    figure = with_methods(find_figure(name), methods) if methods else find_figure(name)
     if protocol and len({point.protocol for point in figure.points}) > 1:
         raise BadInput(f"{name} compares protocols, so one protocol cannot replace them: leave --protocol out")
     chosen = records_about(records, figure, protocol, recipe)

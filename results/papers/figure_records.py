@@ -10,7 +10,7 @@ from ..analysis.grouping import Block, blocks, grouped, refusal
 from ..analysis.view import Expected, View, known_folds, view_of
 from ..records.record import Record, differing_fields
 from ..tables.parts import level_words
-from .figures import PROTOCOL_RECIPE, PaperFigure, asked
+from .figures import PROTOCOL_RECIPE, PaperFigure, asked, methods_of
 
 
 class FigurePlace(NamedTuple):
@@ -43,13 +43,18 @@ def levels_shown(figure: PaperFigure, place: FigurePlace) -> Sequence[float | No
 
 
 def records_about(records: Sequence[Record], figure: PaperFigure, protocol: str, recipe: str) -> list[Record]:
-    """The records of a figure, of one setting."""
-    protocols = {each for each, _ in asked(figure, protocol)}
-    methods = {*figure.methods, *(point.method for point in figure.points)}
-    chosen = [r for r in records if r.protocol in protocols and r.method in methods and r.identity.recipe == recipe]
+    """The records of a figure; BadInput where they are of several settings."""
+    chosen = records_for(records, figure, protocol, recipe)
     if fields := differing_fields(record.identity.setting._asdict() for record in chosen):
         raise BadInput(f"{figure.id}: {refusal(fields, 'figure')}")
     return chosen
+
+
+def records_for(records: Sequence[Record], figure: PaperFigure, protocol: str, recipe: str) -> list[Record]:
+    """The records of a figure, of any settings."""
+    protocols = {each for each, _ in asked(figure, protocol)}
+    methods = methods_of(figure)
+    return [r for r in records if r.protocol in protocols and r.method in methods and r.identity.recipe == recipe]
 
 
 def view_for(records: Sequence[Record], protocol: str, figure: PaperFigure) -> View:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -89,6 +89,20 @@ def find_figure(name: str) -> PaperFigure:
     if name not in FIGURES:
         raise unknown("figure", name, [*FIGURES, *DRAWINGS])
     return FIGURES[name]
+
+
+def methods_of(figure: PaperFigure) -> tuple[str, ...]:
+    """The methods that a figure shows."""
+    return tuple(dict.fromkeys([*figure.methods, *(point.method for point in figure.points)]))
+
+
+def with_methods(figure: PaperFigure, methods: Collection[str]) -> PaperFigure:
+    """The figure with some of its methods."""
+    return replace(
+        figure,
+        methods=tuple(method for method in figure.methods if method in methods),
+        points=tuple(point for point in figure.points if point.method in methods),
+    )
 
 
 def asked(figure: PaperFigure, protocol: str = "") -> tuple[tuple[str, str], ...]:

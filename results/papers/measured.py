@@ -77,6 +77,11 @@ class MeasuredBlock:
             if entry.method == method and version in ("", *(self._version_of[id(record)] for record in entry.records))
         )
 
+    def ships(self, method: str | None, version: str) -> bool:
+        """Whether trials of a method, or of this version of it, are marked as shipped."""
+        records = self._by_method.get(method or "", ())
+        return any(each.shipped and version in ("", self._version_of[id(each)]) for each in records)
+
     def summary(self, row: ReportedRow, target: Target, version: str, rule: str) -> Summary | None:
         """A row's number in a column over (seed, draw) pairs; None when it was not run."""
         key = (target.protocol, row.method or "", row.level)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..analysis.grouping import unique
-from ..analysis.view import DAGGER, RISING_WORDS
+from ..analysis.view import DAGGER, RISING_WORDS, SHIPPED_WORDS
 from ..records.record import Record
 from ..records.schema import Setting
 from .figures import run_options
@@ -98,6 +98,9 @@ def _measured_notes(table: ReportedTable, block: MeasuredBlock, setting: Setting
     rising = unique([row.labels[0] for row in table.rows if block.is_rising(row.method, "")])
     if rising:
         notes.append(f"{RISING_WORDS}: {', '.join(rising)}.")
+    if any(record.shipped for record in block.records):
+        shipped = unique([row.labels[0] for row in table.rows if block.ships(row.method, "")])
+        notes.append(f"{SHIPPED_WORDS}: {', '.join(shipped)}.")
     several = sorted({record.method for record in block.records if len(block.versions(record.method)) > 1})
     if several:
         what = "source or parameters, their own or their teachers'"

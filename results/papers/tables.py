@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from ...protocols.errors import unknown
 from ..analysis.grouping import MISSING, unique
-from ..analysis.view import DAGGER, RISING
+from ..analysis.view import DAGGER, RISING, SHIPPED
 from ..records.record import RULES, Record
 from ..tables.cell import UNFINISHED, Cell, Table, mark_best, minus, percent_cell
 from ..tables.protocol_tables import RULE_WORDS
@@ -58,7 +58,13 @@ def wanted_records(records: Sequence[Record], table_id: str) -> list[Record]:
 
 
 def paper_table(
-    records: Sequence[Record], table_id: str, *, rule: str = "last", allow_mixed: bool = False, runs: str = ""
+    records: Sequence[Record],
+    table_id: str,
+    *,
+    rule: str = "last",
+    allow_mixed: bool = False,
+    runs: str = "",
+    methods: Collection[str] = (),
 ) -> tuple[Table, ...]:
     """A paper's table: each number as reported, as measured with its spread, and the difference in points.
 
@@ -71,6 +77,7 @@ def paper_table(
         rule: the selection rule of what is measured, one of RULES.
         allow_mixed: a set of tables for each setting where the records have several, instead of a refusal.
         runs: the folder of the records, for the command that fills the table; empty: the default folder.
+        methods: the rows of these only; empty: all rows.
 
     Returns:
         A table for each panel, for each setting; at least one.
@@ -80,7 +87,7 @@ def paper_table(
     """
     if rule not in RULES:
         raise unknown("selection rule", rule, RULES)
-    reported = find(table_id)
+    reported = _with_rows_of(find(table_id), methods) if methods else find(table_id)
     tables: list[Table] = []
     for block in measured_blocks(wanted_records(records, table_id), allow_mixed=allow_mixed):
         panels = [_panel(reported, panel, block, rule) for panel in reported.panels]
@@ -88,6 +95,14 @@ def paper_table(
         last = len(panels) - 1
         tables.extend(replace(each, notes=notes if i == last else ()) for i, each in enumerate(panels))
     return tuple(tables)
+
+
+def _with_rows_of(table: ReportedTable, methods: Collection[str]) -> ReportedTable:
+    """The table with the rows of some methods, and the remarks on these rows."""
+    kept = [replace(panel, rows=tuple(r for r in panel.rows if r.method in methods)) for panel in table.panels]
+    names = {row.labels[0] for panel in kept for row in panel.rows}
+    flags = tuple(flag for flag in table.flags if not flag.rows or names.intersection(flag.rows))
+    return replace(table, panels=tuple(panel for panel in kept if panel.rows), flags=flags)
 
 
 def count_cells(table: ReportedTable, block: MeasuredBlock, rule: str = "last") -> Counts:
@@ -129,6 +144,7 @@ def _label(row: ReportedRow, block: MeasuredBlock, version: str) -> Cell:
     name = f"{row.labels[0]} #{version}" if version else row.labels[0]
     marks = {DAGGER: "oracle knowledge"} if block.knows(row.method) else {}
     marks |= {RISING: "still rising"} if block.is_rising(row.method, version) else {}
+    marks |= {SHIPPED: "shipped"} if block.ships(row.method, version) else {}
     return Cell(" ".join((name, *marks)), printed=name, flags="; ".join(marks.values())) if marks else Cell(name)
 
 

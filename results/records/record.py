@@ -57,6 +57,7 @@ class Record:
             mean of each value over the last five epochs, or over all of fewer.
         scores_without_copies: the same over test rows that are no exact copy of a training image; empty without copies.
         subjects: AUs: the last epoch's counts for each subject; None for one label per face.
+        shipped: it ships with the package and stands beside trials of the user's own, so that tables mark it.
     """
 
     folder: str
@@ -67,6 +68,7 @@ class Record:
     scores: Scores = field(default_factory=dict)
     scores_without_copies: Scores = field(default_factory=dict)
     subjects: Subjects | None = field(default=None, compare=False, repr=False)
+    shipped: bool = field(default=False, compare=False)
 
     @property
     def protocol(self) -> str:

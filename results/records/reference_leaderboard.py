@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,31 +22,57 @@ from .trial_files import read_part
 FOLDER = Path(__file__).parents[1] / "reference"
 
 
-def shipped_records(folder: Path | None = None) -> tuple[list[Record], list[str]]:
-    """The records of every bundle in a folder (that of the package), and a message for each damaged trial."""
+def shipped_records(folder: Path | None = None, names: str = "*") -> tuple[list[Record], list[str]]:
+    """The records of every bundle in a folder (that of the package), and a message for each damaged trial.
+
+    Args:
+        folder: None: that of the package.
+        names: a pattern of the bundles' names, to read only some.
+    """
     records: list[Record] = []
     damaged: list[str] = []
-    for root in _expanded(folder or FOLDER):
+    for root in _expanded(folder or FOLDER, names):
         found, wrong = load_cached(root)
         records += found
         damaged += wrong
     return records, damaged
 
 
-def read_predictions(record: Record, runs: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a record that `records_or_shipped` gave for an output folder, shipped or not.
+def shipped_like(trials: Sequence[Record]) -> list[Record]:
+    """The shipped records of the comparability keys, levels and folds of some trials; marked as shipped.
+
+    Those of a protocol, profile and source that nothing ships for cost no time: their bundles do not exist.
+    """
+    wanted = {(record.identity.key, record.level, record.fold) for record in trials}
+    names = dict.fromkeys(f"{_bundle_start(record.identity)}-seed*" for record in trials)
+    found = [record for each in names for record in shipped_records(names=each)[0]]
+    return [as_shipped(r) for r in found if (r.identity.key, r.level, r.fold) in wanted]
+
+
+def as_shipped(record: Record) -> Record:
+    """The record, marked as one that ships."""
+    return replace(record, shipped=True)
+
+
+def predictions_file(record: Record, runs: Sequence[Path]) -> Path:
+    """Where the predictions of a record lie: in one of the output folders it was read from, or among what ships."""
+    roots = chain(() if record.shipped else runs, _expanded(FOLDER))  # bundles are expanded only if needed
+    files = (root / record.folder / "predictions.npz" for root in roots)
+    return next((file for file in files if file.is_file()), runs[0] / record.folder / "predictions.npz")
+
+
+def read_predictions(record: Record, runs: Sequence[Path]) -> dict[str, NDArray[Any]]:
+    """The arrays of a record that `joined` or `records_or_shipped` gave for output folders, shipped or not.
 
     Raises:
         BadInput: they are missing or damaged.
     """
-    folders = (root / record.folder for root in chain([runs], _expanded(FOLDER)))  # bundles are expanded only if needed
-    folder = next((folder for folder in folders if folder.is_dir()), runs / record.folder)
-    return read_arrays(folder / "predictions.npz")
+    return read_arrays(predictions_file(record, runs))
 
 
-def _expanded(folder: Path) -> Iterator[Path]:
+def _expanded(folder: Path, names: str = "*") -> Iterator[Path]:
     """The output folder that each bundle in a folder stands for."""
-    return (expanded(bundle, cache_folder("reference")) for bundle in sorted(folder.glob("*.zip")))
+    return (expanded(bundle, cache_folder("reference")) for bundle in sorted(folder.glob(f"{names}.zip")))
 
 
 def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
@@ -71,10 +98,13 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
 
 
 def _bundle_name(identity: Identity) -> str:
-    """Protocol, profile, faces unless real ones, seed."""
+    return f"{_bundle_start(identity)}-seed{identity.seed}"
+
+
+def _bundle_start(identity: Identity) -> str:
+    """Protocol, profile, faces unless real ones."""
     faces = () if identity.source == "real" else (identity.source,)
-    name = "-".join([identity.protocol.name, identity.profile, *faces, f"seed{identity.seed}"])
-    return name.replace(":", ".")
+    return "-".join([identity.protocol.name, identity.profile, *faces]).replace(":", ".")
 
 
 def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record], list[str], str]:
@@ -94,7 +124,7 @@ def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record]
     # a notice for the command line; a page describes the records with `statement`
     told = (
         f"no trials in {runs}: this is the reference leaderboard that ships with fernoise-bench; "
-        "trials of your own take its place"
+        "trials of your own take its place, or stand beside it with --with-reference"
     )
     return records, damaged, told if records else ""
 

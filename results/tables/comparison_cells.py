@@ -53,7 +53,34 @@ def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
 
 def interval_words(found: BySubject) -> str:
     """The interval in percentage points: "−0.40 to +2.10"."""
-    return minus(f"{100 * found.low:+.2f} to {100 * found.high:+.2f}")
+    return _interval(found.low, found.high)
+
+
+def _interval(low: float, high: float) -> str:
+    return minus(f"{100 * low:+.2f} to {100 * high:+.2f}")
+
+
+def columns_of_comparison(by_subject: bool) -> tuple[str, ...]:
+    """The headings of `cells_of_comparison`, without the first, which names the reference."""
+    uncorrected = f"p{' by subjects' * by_subject} (uncorrected)"
+    return ("pairs ahead", uncorrected, *columns_of_test(by_subject))
+
+
+def cells_of_comparison(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
+    """The difference, the pairs ahead, p before and after Holm's correction."""
+    n = len(found.differences)
+    apart = math.nan if found.by_subject is None else found.by_subject.p
+    return (
+        difference_cell(found),
+        Cell(f"{found.wins} of {n}", float(found.wins)),
+        p_cell(apart if by_subject else found.p),
+        *cells_of_test(found, by_subject),
+    )
+
+
+def interval_cell(found: Comparison) -> Cell:
+    """The 95% interval of the difference in points; "–" for too few pairs."""
+    return Cell(MISSING if found.interval is None else _interval(*found.interval))
 
 
 def difference_cell(found: Comparison) -> Cell:

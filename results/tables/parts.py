@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ..analysis.grouping import MISSING, Entry, grouped, unique
 from ..analysis.plausibility import implausible
-from ..analysis.view import DAGGER_WORDS, RISING_WORDS, View, has_levels, marked, marks_of, oracle_knowledge
+from ..analysis.view import (
+    DAGGER_WORDS,
+    RISING_WORDS,
+    SHIPPED_WORDS,
+    View,
+    has_levels,
+    marked,
+    marks_of,
+    oracle_knowledge,
+)
 from .cell import Cell
 
 
 def label_cell(view: View, entry: Entry) -> Cell:
-    """A row's name with its marks: a dagger for oracle knowledge, an arrow for a method still rising."""
+    """A row's name with its marks: a dagger for oracle knowledge, an arrow for a method still rising, a
+    diamond for trials that ship.
+    """
     if marks := marks_of(view, entry):
         return Cell(marked(view, entry, entry.label), printed=entry.label, flags="; ".join(marks.values()))
     return Cell(entry.label)
@@ -75,15 +87,28 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
     if rising := [entry.label for entry in view.rows if entry.label in view.rising]:
         notes.append(f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}.")
+    if shipped := shipped_rows(view):
+        notes.append(f"{SHIPPED_WORDS}: {', '.join(shipped)}.")
     notes.extend(_without_updates(view))
     notes.extend(_implausible(view))
-    versions = sorted({entry.method for entry in view.rows if entry.label != entry.method})
+    versions = sorted(name for name, count in Counter(entry.method for entry in view.rows).items() if count > 1)
     if versions:
         what = "source code or hyper-parameters, its own or its teachers'"
         notes.append(f"#: a row for each version ({what}) of {', '.join(versions)}.")
     if view.not_applicable:
         notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)
+
+
+def shipped_rows(view: View) -> list[str]:
+    """The rows whose trials ship, "all" for all of them; of a row that has others too, how many."""
+    found = []
+    for entry in view.rows:
+        shipped = sum(record.shipped for record in entry.records)
+        part = f" ({shipped} of {len(entry.records)} trials)" if shipped < len(entry.records) else ""
+        found += [f"{entry.label}{part}"] if shipped else []
+    every = all(record.shipped for record in view.block.records)
+    return ["all trials"] if every and found else found
 
 
 def _by_reason(refused: Mapping[str, str]) -> str:

@@ -22,10 +22,10 @@ from ..analysis.comparisons import (
 from ..analysis.grouping import MISSING, grouped
 from ..analysis.power import power_words
 from ..analysis.ranking import group_letters, kendall, kendall_interval, spearman
-from ..analysis.view import Expected, View, views_of
+from ..analysis.view import Expected, Rows, View, views_of
 from ..records.record import RULES, Record
 from .cell import Cell, Table, minus
-from .comparison_cells import cells_of_test, columns_of_test, difference_cell, p_cell, words_of_test
+from .comparison_cells import cells_of_comparison, columns_of_comparison, words_of_test
 from .parts import label_cell, level_words, notes_of, title_of
 from .protocol_tables import RULE_WORDS
 
@@ -142,7 +142,8 @@ def rank_tables(
         rest = replace(view, not_applicable={})  # said once, below the first table
         if family := predeclared(rest, rule):
             tables.append(_family_table(rest, family, rule))
-        if found := agreements(settings_of(rest, rule), _other_settings(rest, others, rule)):
+        rows = Rows() if expected is None else expected.rows
+        if found := agreements(settings_of(rest, rule), _other_settings(rest, others, rows, rule)):
             tables.append(_agreement_table(rest, found, rule))
     return tuple(tables)
 
@@ -212,27 +213,15 @@ def _pairs(ranking: Ranking) -> str:
 def _family_table(view: View, family: Sequence[Comparison], rule: str) -> Table:
     by_subject = any(found.by_subject is not None for found in family)
     names = {entry.label: label_cell(view, entry) for entry in view.rows}
-    rows = tuple((names[found.label], *_comparison_cells(found, by_subject)) for found in family)
+    rows = tuple((names[found.label], *cells_of_comparison(found, by_subject)) for found in family)
     notes = [
         f"Difference of {view.metric_words} in points from {FAMILY_REFERENCE}, two networks with averaged predictions; "
         f"mean over the noise levels that all have. {words_of_test(family, view.metric, 'this family')}",
         power_words(family),
     ]
     title = title_of(view, f"pre-declared comparisons, {RULE_WORDS[rule]}")
-    first = f"p{' by subjects' * by_subject} (uncorrected)"
-    columns = ("method", f"− {FAMILY_REFERENCE}", "pairs ahead", first, *columns_of_test(by_subject))
+    columns = ("method", f"− {FAMILY_REFERENCE}", *columns_of_comparison(by_subject))
     return Table(title, columns, rows, notes_of(view, [note for note in notes if note], rows))
-
-
-def _comparison_cells(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
-    n = len(found.differences)
-    apart = math.nan if found.by_subject is None else found.by_subject.p
-    return (
-        difference_cell(found),
-        Cell(f"{found.wins} of {n}", float(found.wins)),
-        p_cell(apart if by_subject else found.p),
-        *cells_of_test(found, by_subject),
-    )
 
 
 # --- agreement of settings
@@ -318,13 +307,13 @@ def _asks(levels: str, found: Agreement) -> str:
     return f"Ranks under synthetic noise at {levels} ({found.made}) and under {found.real}"
 
 
-def _other_settings(view: View, others: Sequence[Record], rule: str) -> tuple[RankSetting, ...]:
+def _other_settings(view: View, others: Sequence[Record], rows: Rows, rule: str) -> tuple[RankSetting, ...]:
     """Settings of other protocols at the same profile, source, completeness and recipe; mixed ones are left out."""
     fits = [r for r in others if r.identity.setting == view.identity.setting and r.protocol != view.protocol]
     found: list[RankSetting] = []
     for records in grouped(fits, lambda record: record.protocol).values():
         try:
-            (other,) = views_of(records)
+            (other,) = views_of(records, Expected(rows=rows))
         except BadInput:  # several comparability keys: not one setting
             continue
         found.extend(settings_of(other, rule))

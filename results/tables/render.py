@@ -66,6 +66,7 @@ _MATHS = {
         "✓": r"\surd",
         "→": r"\rightarrow",
         "↗": r"\nearrow",
+        "◇": r"\diamond",
         "∞": r"\infty",
         "°": r"^\circ",
         "²": "^2",

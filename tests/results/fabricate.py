@@ -13,6 +13,7 @@ from msgspec import convert
 from fernoise_bench.protocols import files
 from fernoise_bench.results import metrics
 from fernoise_bench.results.records import store
+from fernoise_bench.results.records.bundle import write_bundle
 from fernoise_bench.results.records.record import Record, Scores
 from fernoise_bench.results.records.schema import Environment, EpochLine, Status, identity_of
 
@@ -159,6 +160,16 @@ def epoch_line(**line: Any) -> EpochLine:
 def fabricate_all(out: Path, trials: Iterable[Trial]) -> list[Path]:
     """Write several trials."""
     return [fabricate(out, trial) for trial in trials]
+
+
+def ship(folder: Path, trials: Iterable[Trial]) -> Path:
+    """Write bundles below a folder, as those that ship; a bundle a trial, since made-up trials share no test rows."""
+    for trial in trials:
+        made = fabricate(folder / "runs", trial)
+        faces = "" if trial.source == "real" else f"-{trial.source}"
+        name = f"{trial.protocol}-{trial.profile}{faces}-seed{trial.seed}-{made.name}.zip"
+        write_bundle(folder / "runs", [made], folder / name)
+    return folder
 
 
 def _labels(trial: Trial, generator: np.random.Generator) -> np.ndarray:

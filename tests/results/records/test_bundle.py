@@ -213,11 +213,11 @@ def test_a_figure_reads_the_predictions_of_what_ships(
     records, _, told = records_or_shipped(tmp_path / "no-runs")
     assert told
     for record in records:
-        probabilities = shipped.read_predictions(record, tmp_path / "no-runs")["last"]
+        probabilities = shipped.read_predictions(record, [tmp_path / "no-runs"])["last"]
         assert len(probabilities)
     missing = dataclasses.replace(records[0], folder=f"{records[0].folder}0")
     with pytest.raises(BadInput, match="no-runs"):
-        shipped.read_predictions(missing, tmp_path / "no-runs")
+        shipped.read_predictions(missing, [tmp_path / "no-runs"])
 
 
 def test_what_ships_can_be_read(reference: tuple[list[Record], list[str]]) -> None:

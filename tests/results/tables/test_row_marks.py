@@ -1,4 +1,4 @@
-"""Rows that are marked as still rising, and rows that are kept apart: by teachers, by the salt of the noise."""
+"""Row marks, labels and order; rows that are kept apart: by teachers, by the salt of the noise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 from msgspec import structs
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.analysis.view import Expected, Rows
 from fernoise_bench.results.records.record import Score
 from fernoise_bench.results.records.schema import TeacherCost, identity_of
 from fernoise_bench.results.tables.protocol_tables import long_table, protocol_table
+from fernoise_bench.results.tables.render import render
 
 from ..fabricate import Trial
 from .test_protocol_tables import made, tables_of
@@ -51,6 +53,45 @@ def test_both_marks_stand_side_by_side():
     assert table.rows[0][0].flags == "oracle knowledge; still rising"
     assert "a $\\nearrow$" in tables_of(rising(0.02), "latex")
     assert tables_of(rising(0.02), "csv").splitlines()[1].split(",")[4:6] == ["a", "still rising"]
+
+
+def test_trials_that_ship_are_marked_where_they_occur_and_clean_for_programs():
+    """a: all of its trials ship; b: one of two; c: none."""
+    found = [replace(made(Trial(m, seed=s), 0.5), shipped=(m, s) in {("a", 0), ("a", 1), ("b", 1)})
+             for m in "abc" for s in (0, 1)]  # fmt: skip
+    (table,) = protocol_table(found)
+    assert [row[0].text for row in table.rows] == ["a ◇", "b ◇", "c"]
+    assert [(row[0].printed, row[0].flags) for row in table.rows] == [("a", "shipped"), ("b", "shipped"), ("", "")]
+    (note,) = [note for note in table.notes if "◇" in note]
+    assert note == "◇ from the results that ship with fernoise-bench: a, b (1 of 2 trials)."
+    assert not any("◇" in note for note in protocol_table(found[4:])[0].notes)
+    (alone,) = protocol_table(found[:2])
+    assert "◇ from the results that ship with fernoise-bench: all trials." in alone.notes
+    assert "a $\\diamond$" in render(table, "latex")
+    assert ",a,shipped,50," in render(table, "csv").splitlines()[1]
+
+
+def test_rows_stand_by_name_rank_or_as_given_and_take_labels():
+    """Means over two levels: b 0.7, a 0.5; c lacks a level, so it is last though its mean is 0.9."""
+    scores = {("a", 0.2): 0.6, ("a", 0.4): 0.4, ("b", 0.2): 0.7, ("b", 0.4): 0.7, ("c", 0.2): 0.9}
+    found = [made(Trial(method, level=level), score) for (method, level), score in scores.items()]
+
+    def rows(**more):
+        (table,) = protocol_table(found, Expected(rows=Rows(**more)))
+        return [row[0].text for row in table.rows]
+
+    assert rows() == ["a", "b", "c"]
+    assert rows(order="rank") == ["b", "a", "c"]
+    assert rows(order="given", given=("c", "a")) == ["c", "a", "b"]
+    assert rows(labels={"a": "Ours"}) == ["Ours", "b", "c"]
+    assert not any(note.startswith("#") for note in protocol_table(found, Expected(rows=Rows({"a": "x"})))[0].notes)
+
+
+def test_a_label_keeps_the_version():
+    found = [made(Trial("a", digest=digest), 0.5) for digest in ("00", "11")]
+    (table,) = protocol_table(found, Expected(rows=Rows({"a": "Ours"})))
+    assert all(row[0].text.startswith("Ours #") for row in table.rows)
+    assert any(note.startswith("#: a row for each version") for note in table.notes)
 
 
 def learnt_from(record, teacher, version=""):

@@ -53,7 +53,7 @@ function drawOverview(panel) {
   const columns = DATA.protocols.flatMap((protocol, at) => protocol.blocks.map((block, place) => ({ protocol, block, at, place })));
   const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
   // a method may be still rising in some columns only, so that its cells have that mark
-  const marksBy = (method) => ({ oracle: [...new Set(columns.flatMap(({ block }) => marksIn(block, method).oracle))], rising: false });
+  const marksBy = (method) => ({ oracle: [...new Set(columns.flatMap(({ block }) => marksIn(block, method).oracle))], rising: false, shipped: columns.some(({ block }) => marksIn(block, method).shipped) });
   const rows = methods.map((method) => ({ name: method, marks: marksBy(method), cells: [{ text: method, marks: marksBy(method) }, ...columns.map((column) => overviewCell(column, method))] }));
   const able = columns.some(({ block }) => rankable(block, hardest(block)));
   const table = dataTable({
@@ -69,7 +69,8 @@ function drawOverview(panel) {
     notes(["Each column has its own data, noise, recipe and metric: compare methods within a column, not across columns.",
       `${able ? "Sort by a column to rank the methods in it." : "One seed: no ranking."} Colour: the darker, the higher, on a scale from the lowest to the highest mean of the column.`,
       rows.some((row) => row.marks.oracle.length) ? `${DAGGER} uses oracle knowledge: ${rows.filter((row) => row.marks.oracle.length).map((row) => `${row.name} (${row.marks.oracle.join(", ")})`).join("; ")}.` : null,
-      columns.some(({ block }) => block.rows.some((row) => row.rising)) ? `${RISING} still rising: the last epoch is more than one point above the mean of the last five.` : null].filter(Boolean)));
+      columns.some(({ block }) => block.rows.some((row) => row.rising)) ? `${RISING} still rising: the last epoch is more than one point above the mean of the last five.` : null,
+      rows.some((row) => row.marks.shipped) ? `${SHIPPED} from the results that ship with fernoise-bench, in a column at least.` : null].filter(Boolean)));
 }
 
 // The position of the column with the most methods among those with a ranking; the column of names is position 0.

@@ -167,7 +167,7 @@ function printedTable(table, marks, positions, keep) {
     ranks: false,
   }));
   const rows = table.rows.filter((row) => !keep || keep(row)).map((row) => {
-    const label = row[Math.max(named, 0)].text.replace(/( [†↗])+$/, "");
+    const label = row[Math.max(named, 0)].text.replace(/( [†↗◇])+$/, "");
     const own = named < 0 ? undefined : marks.get(label) || NO_MARKS;
     return { name: label, marks: own, cells: kept.map((place) => (place === named ? { text: label, marks: own } : row[place])) };
   });

@@ -59,7 +59,7 @@ function withoutSpread(score, block) {
 
 // The notes that name the marked methods.
 function notesOnMarks(block) {
-  return block.notes.filter((note) => note.startsWith(DAGGER) || note.startsWith(RISING));
+  return block.notes.filter((note) => [DAGGER, RISING, SHIPPED].some((mark) => note.startsWith(mark)));
 }
 
 function marksIn(block, label) {

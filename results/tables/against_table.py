@@ -1,0 +1,92 @@
+"""Methods against one of them: paired differences with their tests, as a table. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...protocols.errors import BadInput, unknown
+from ..analysis.comparisons import Comparison, compare_cells, main_entry
+from ..analysis.grouping import Entry
+from ..analysis.power import power_words
+from ..analysis.view import Expected, View, at_level, views_of
+from ..records.record import RULES, Record
+from .cell import Cell, Table
+from .comparison_cells import cells_of_comparison, columns_of_comparison, interval_cell, words_of_test
+from .parts import leading_cells, leading_columns, notes_of, title_of
+from .protocol_tables import RULE_WORDS
+
+
+def against_table(
+    records: Sequence[Record],
+    against: str,
+    expected: Expected | None = None,
+    *,
+    rule: str = "last",
+    allow_mixed: bool = False,
+) -> tuple[Table, ...]:
+    """Each method against one reference: a row for each noise level and method, all of a table one family of tests.
+
+    A difference is that of (seed, draw) pairs that both have finished, each the mean over its folds. For AUs subjects
+    decide, at the last epoch.
+
+    Args:
+        records: of one protocol, at least one.
+        against: the reference; of several versions of it, that with the most trials.
+        expected: folds and pairs there should be, labels and order of the rows.
+        rule: the selection rule, one of RULES.
+        allow_mixed: a table for each comparability key in which the reference has trials, instead of a refusal.
+
+    Raises:
+        BadInput: no records, an unknown rule, no trials of the reference or of any other method, or several
+            comparability keys (the differing fields are named).
+    """
+    if rule not in RULES:
+        raise unknown("selection rule", rule, RULES)
+    views = views_of(records, expected, allow_mixed=allow_mixed)
+    found = [(view, entry) for view in views if (entry := main_entry(view, against)) is not None]
+    tables = tuple(_table(view, reference, rule) for view, reference in found if len(view.rows) > 1)
+    if not tables:
+        what = f"of another method to compare with {against}" if found else f"of {against}"
+        raise BadInput(
+            f"--against {against}: there are no trials {what}; the methods with trials here are "
+            f"{', '.join(sorted({record.method for record in records}))}"
+        )
+    return tables
+
+
+def _table(view: View, reference: Entry, rule: str) -> Table:
+    view = replace(view, not_applicable={})  # it is about these methods only
+    others = [entry for entry in view.rows if entry.label != reference.label]
+    cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
+    family = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
+    by_subject = any(found.by_subject is not None for found in family)
+    rows = tuple(
+        (*leading_cells(view, entry, level), *_cells(found, by_subject))
+        for (level, entry), found in zip(cells, family, strict=True)
+    )
+    interval = () if by_subject else ("95% interval",)
+    columns = (*leading_columns(view), f"− {reference.label}", *interval, *columns_of_comparison(by_subject))
+    title = title_of(view, f"{view.metric_words} against {reference.label}, {RULE_WORDS[rule]}")
+    return Table(title, columns, rows, notes_of(view, _notes(view, reference, family), rows))
+
+
+def _cells(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:
+    difference, *tests = cells_of_comparison(found, by_subject)
+    return (difference, *(() if by_subject else (interval_cell(found),)), *tests)
+
+
+def _notes(view: View, reference: Entry, family: Sequence[Comparison]) -> list[str]:
+    made = sum(bool(found.differences) for found in family)
+    holm = f"the {made} comparisons of this table" if made != 1 else "this one comparison"
+    by_subject = any(found.by_subject is not None for found in family)
+    notes = [
+        f"− {reference.label}: difference of {view.metric_words} in points, over the (seed, draw) pairs that both have "
+        f"finished. {words_of_test(family, view.metric, holm)}",
+        "95% interval: the differences that the sign-flip test does not reject, one comparison at a time; it takes six "
+        "pairs."
+        if not by_subject
+        else "",
+        power_words(family),
+    ]
+    return [note for note in notes if note]
