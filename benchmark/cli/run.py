@@ -262,5 +262,8 @@ def _beside(records: Sequence[Record]) -> list[Record]:
     own, pairs = {record.folder for record in records}, {record.pair for record in records}
     found = [each for each in shipped_like(records) if each.folder not in own and each.pair in pairs]
     if found:
-        click.echo(f"  beside them, marked ◇: {len(found)} trials of the same settings that ship", err=True)
+        click.echo(
+            f"  beside them, marked ◇: {len(found)} trial{'s' * (len(found) > 1)} of the same settings that ship",
+            err=True,
+        )
     return found

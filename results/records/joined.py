@@ -66,7 +66,9 @@ def once(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
     kept = [next((each for each in found if each.done), found[0]) for found in copies.values()]
     several = [found for found in copies.values() if len(found) > 1]
     unlike = [found[0] for found in several if len({_scores(each) for each in found if each.done}) > 1]
-    notices = [f"{len(several)} trials are in several places: each counts once"] if several else []
+    notices = (
+        [f"in several places, and counted once: {len(several)} trial{'s' * (len(several) > 1)}"] if several else []
+    )
     if unlike:
         notices.append(
             f"{len(unlike)} of them have other scores there, as {unlike[0].folder}: the first place counts; "

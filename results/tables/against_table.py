@@ -82,7 +82,8 @@ def _notes(view: View, reference: Entry, family: Sequence[Comparison]) -> list[s
     by_subject = any(found.by_subject is not None for found in family)
     notes = [
         f"− {reference.label}: difference of {view.metric_words} in points, over the (seed, draw) pairs that both have "
-        f"finished. {words_of_test(family, view.metric, holm)}",
+        f"finished. {words_of_test(family, view.metric, holm)} p holds for methods that were chosen before their "
+        "results were seen.",
         "95% interval: the differences that the sign-flip test does not reject, one comparison at a time; it takes six "
         "pairs."
         if not by_subject

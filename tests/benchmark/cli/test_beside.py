@@ -88,7 +88,7 @@ def test_own_trials_of_two_settings_are_still_refused() -> None:
 def test_several_folders_are_one_and_a_trial_counts_once() -> None:
     result = ran("table", "ferplus-sym", "--runs", "mine", "--runs", "mine2", "--long")
     assert [(row[0], row[-1]) for row in rows(result)] == [("mine.Mine", "6 of 6"), ("sce", "1 of 6")]
-    assert "1 trials are in several places: each counts once\n" in result.stderr
+    assert "in several places, and counted once: 1 trial\n" in result.stderr
     missing = ran("table", "ferplus-sym", "--runs", "mine", "--runs", "nowhere")
     assert missing.exit_code == 2
     assert "--runs nowhere: no such folder" in missing.stderr
@@ -221,7 +221,7 @@ def test_the_table_after_a_run_has_what_ships_over_the_same_pairs(tmp_path: Path
         again = ran("run", *words, "--method", "gce", "--seeds", "1", "--out", str(tmp_path / "mine"))
     assert [row[0].partition(" ")[0] for row in rows(result)] == ["supervised", "gce"]
     assert "◇" in rows(result)[1][0]
-    assert "  beside them, marked ◇: 1 trials of the same settings that ship\n" in result.stderr
+    assert "  beside them, marked ◇: 1 trial of the same settings that ship\n" in result.stderr
     assert "--runs " in result.stderr.rpartition("other tables: ")[2]
     assert "--with-reference" in result.stderr.rpartition("other tables: ")[2]
     assert "◇" not in again.output, "it is the user's own copy of what ships"

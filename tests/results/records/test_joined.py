@@ -35,7 +35,7 @@ def test_a_trial_in_two_folders_counts_once_and_the_finished_copy_counts(tmp_pat
     assert sorted((record.method, record.state) for record in found.records) == [
         *[("elr", "done"), ("gce", "done"), ("sce", "done")]
     ]
-    assert found.notices == ["2 trials are in several places: each counts once"]
+    assert found.notices == ["in several places, and counted once: 2 trials"]
     assert not any(record.shipped for record in found.records)
 
 
