@@ -219,3 +219,24 @@ def test_recot_is_last_as_printed_and_not_with_a_summed_loss(ships: list[Record]
         assert ranked(base, protocol)[-1] == "recot"
     printed, summed = (f1_row(ships, "emotionet-3split", name)[1] for name in ("recot", "recot:sum"))
     assert f"from {printed} to {summed}" in text
+
+
+def test_refinement_and_the_graph_do_what_is_said_of_them(ships: list[Record]) -> None:
+    """Of the labels ReCoT's two networks train on, half are those of the noisy rows, as many as verified ones."""
+    text = words_of("docs/leaderboard.md")
+    found = chosen(ships, "emotionet-3split", "recot")
+    starts = [next(line for line in record.epochs if audit_of(line).changed) for record in found]
+    audits = [audit_of(line) for line in starts]
+    changed, noisy = (
+        sum(count) for count in zip(*((a.changed or 0, (a.targets or 0) / 2) for a in audits), strict=True)
+    )
+    wrong = sum((a.changed or 0) - (a.changed_right or 0) for a in audits)
+    assert f"it changes {100 * changed / noisy:.0f} % of the noisy ones" in text
+    assert f"{100 * wrong / changed:.0f} % of these changes are wrong" in text
+    curves = [
+        [record.headline_at(epoch) for epoch in range(len(record.epochs))]
+        for record in chosen(ships, "emotionet-3split", "mlcr")
+    ]
+    mean = [100 * fmean(epoch) for epoch in zip(*curves, strict=True)]
+    fall = max(range(1, len(mean)), key=lambda epoch: mean[epoch - 1] - mean[epoch])
+    assert f"MLCR falls from {mean[fall - 1]:.1f} to {mean[fall]:.1f} on `emotionet-3split`" in text
