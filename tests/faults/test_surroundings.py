@@ -164,11 +164,11 @@ def test_a_pool_without_room_stops_at_once(tmp_path: Path, monkeypatch: pytest.M
     assert set(heard) == {trials[0].id}
 
 
-def _full(pipe: Connection, workers: int) -> None:
+def _full(pipe: Connection, workers: int, gpu: str | None) -> None:
     """A worker whose trials find a full disk."""
     runner.checkpoint.save = _no_room  # type: ignore[assignment]
     runner.WorkerContext.cell = ToyContext.cell  # type: ignore[method-assign]
-    local._work(pipe, workers)
+    local._work(pipe, workers, gpu)
 
 
 def _no_room(*_: object) -> None:

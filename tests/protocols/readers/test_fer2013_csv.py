@@ -155,7 +155,8 @@ def test_the_tables_are_preferred_to_the_folders(tmp_path: Path) -> None:
 
 
 def test_nothing_there_names_the_data_the_place_the_source_and_the_way_without(tmp_path: Path) -> None:
-    for root in (tmp_path, tmp_path / "absent"):
+    (tmp_path / "empty").mkdir()
+    for root in (tmp_path / "empty", tmp_path / "absent"):
         message = refusal(root)
         for part in ("FER2013", str(root), "fer2013.csv", "Kaggle", "Facial Expression Recognition"):
             assert part in message
@@ -164,9 +165,10 @@ def test_nothing_there_names_the_data_the_place_the_source_and_the_way_without(t
 
 
 def test_votes_missing(tmp_path: Path) -> None:
-    write(tmp_path)
-    (tmp_path / "fer2013new.csv").unlink()
-    message = refusal(tmp_path)
+    root = tmp_path / "ferplus"
+    write(root)
+    (root / "fer2013new.csv").unlink()
+    message = refusal(root)
     assert "fer2013new.csv" in message
     assert "github.com/microsoft/FERPlus" in message
     assert "--synthetic" in message

@@ -219,7 +219,8 @@ def test_pictures_the_kaggle_table_lacks_are_other_files(tmp_path: Path) -> None
 
 
 def test_an_absent_data_set_says_where_to_ask(tmp_path: Path) -> None:
-    for root in (tmp_path, tmp_path / "nowhere"):
+    (tmp_path / "empty").mkdir()
+    for root in (tmp_path / "empty", tmp_path / "nowhere"):
         message = refusal(lambda root=root: read(root))
         assert "whdeng.cn" in message
         assert "--synthetic" in message

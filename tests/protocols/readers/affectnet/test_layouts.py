@@ -232,7 +232,8 @@ def test_one_faulty_training_row_is_left_out_and_reported(tmp_path: Path) -> Non
 
 
 def test_an_absent_data_set_says_where_to_ask(tmp_path: Path) -> None:
-    for root in (tmp_path, tmp_path / "nowhere"):
+    (tmp_path / "empty").mkdir()
+    for root in (tmp_path / "empty", tmp_path / "nowhere"):
         message = refusal(lambda root=root: read(root))
         assert "mohammadmahoor.com/affectnet" in message
         assert "--synthetic" in message
