@@ -14,8 +14,8 @@ _FILES = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.renam
 # Processes, connections and databases, whatever they are of; by how an event's name begins.
 _BEYOND = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "socket.", "sqlite3.", "subprocess.")
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll")
-# The trainer's measure of memory; threadpoolctl's look for libraries with threads.
-_PROCESS = ("/proc/self/clear_refs", "/proc/self/status", "/proc/self/maps")
+# The trainer's measure of memory and its look for child processes; threadpoolctl's for libraries with threads.
+_PROCESS = ("/proc/self/clear_refs", "/proc/self/status", "/proc/self/maps", "/proc/self/task")
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
 _HOMES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -42,7 +42,11 @@ def _is_code(place: object) -> bool:
     if not isinstance(place, (str, bytes, Path)):
         return isinstance(place, int)  # a file that is open already
     path = Path(os.fsdecode(place))
-    if str(path) in _PROCESS or path.parent.suffix in (".egg-info", ".dist-info"):
+    if (
+        str(path) in _PROCESS
+        or _PROCESS[-1] in map(str, path.parents)
+        or path.parent.suffix in (".egg-info", ".dist-info")
+    ):
         return True
     if (path.is_absolute() and str(path) in sys.path) or str(path).startswith("__editable__"):
         return True  # the search for a module

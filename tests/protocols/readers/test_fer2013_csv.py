@@ -166,6 +166,7 @@ def test_nothing_there_names_the_data_the_place_the_source_and_the_way_without(t
 
 def test_votes_missing(tmp_path: Path) -> None:
     root = tmp_path / "ferplus"
+    root.mkdir()
     write(root)
     (root / "fer2013new.csv").unlink()
     message = refusal(root)
