@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from ...protocols.errors import BadInput
 from .. import random_streams
-from . import dlib_resnet
 from .attention_neck import AttentionNeck
-from .dlib_resnet import Dlib29
+from .dlib_resnet import NORMALISATION, Dlib29
 from .initial_weights import Weights
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean and deviation, RGB in [0, 1]
@@ -195,7 +194,7 @@ def _complete_model(name: str, weights: Weights) -> nn.Module:
 def normalisation_of(model: nn.Module, weights: Weights) -> Normalisation:
     """The mean and deviation of the pixels that a network was trained on; ImageNet's where it does not say."""
     if isinstance(model, Dlib29):
-        return dlib_resnet.NORMALISATION
+        return NORMALISATION
     if weights.kind == "vggface2":
         return VGGFACE2
     said: Mapping[str, Any] = getattr(model, "pretrained_cfg", None) or {}
@@ -228,8 +227,7 @@ class EncoderFactory:
     """Makes the encoders of a trial. Peer 0 of every method has the same initial weights as a single network.
 
     A call also seeds torch's generator for the peer's head, which methods make next. `queries` are those of the neck,
-    one for each AU; `compiled` backbones are compiled by torch.compile. `calibration` are training faces [N, 3, H, W]
-    in [0, 1], on which the fixed affine maps of dlib's network become BatchNorms.
+    one for each AU; `compiled` backbones are compiled by torch.compile.
     """
 
     name: str
@@ -241,7 +239,6 @@ class EncoderFactory:
     neck: str = ""
     queries: int = 0
     compiled: bool = False
-    calibration: Tensor | None = None
 
     def __call__(self, peer: int = 0) -> CountedEncoder:
         """A new encoder for one of a method's networks, numbered from 0."""
@@ -250,8 +247,6 @@ class EncoderFactory:
         neck = AttentionNeck(model.num_features, self.queries) if self.neck else None
         how = (self._autocast, neck, normalisation_of(model, self.weights))
         encoder = CountedEncoder(model, self.counters, *how, compiled=self.compiled)
-        if self.calibration is not None:
-            dlib_resnet.calibrate(model, (self.calibration.cpu() - encoder.mean) / encoder.std)
         torch.manual_seed(random_streams.key(self.seed, "head", peer))
         return encoder.to(memory_format=torch.channels_last)
 

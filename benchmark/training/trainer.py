@@ -12,6 +12,7 @@ import math
 import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ...methods.base import Batch, Step
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
-from ..networks.dlib_resnet import CALIBRATION_FACES
+from ..networks.dlib_resnet import CALIBRATION_FACES, calibrated
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
 from ..settings import apply_to_process
@@ -54,9 +55,10 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     task = make_task(trial.job.protocol, data, sampler)
     counters = Counters()
     neck = (recipe.neck, task.num_classes)
-    faces = calibration_faces(train_set, trial.seed) if weights.kind == "dlib" else None
+    if weights.kind == "dlib" and weights.state is not None:
+        weights = replace(weights, state=calibrated(weights.state, calibration_faces(train_set, trial.seed)))
     factory = EncoderFactory(
-        recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled, faces
+        recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled
     )
     with random_streams.scope(device, trial.seed, "construction"):
         method = trial.method.load()(task, factory, trial.method.params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fernoise_bench.benchmark.networks.dlib_resnet import (
     NORMALISATION,
     Dlib29,
     calibrate,
+    calibrated,
     read_dlib,
 )
 from fernoise_bench.benchmark.networks.encoders import Counters, EncoderFactory
@@ -189,7 +191,9 @@ def test_the_factory_normalises_and_calibrates() -> None:
     weights = resolve("dlib", "dlib29", NOWHERE)
     assert (weights.kind, weights.sha256[:8]) == ("dlib", "55533b28")
     images = faces(32, 64)
-    make = EncoderFactory("dlib29", weights, 0, Counters(), "fp32", torch.device("cpu"), calibration=images)
+    assert weights.state is not None
+    started = replace(weights, state=calibrated(weights.state, images))
+    make = EncoderFactory("dlib29", started, 0, Counters(), "fp32", torch.device("cpu"))
     encoder = make().eval()
     with torch.no_grad():
         pooled, _maps = encoder(images)
