@@ -155,6 +155,7 @@ class ProcessState:
     @classmethod
     def now(cls, without: frozenset[str] = frozenset()) -> ProcessState:
         """The present state, without settings of some names, THREADS or CHILDREN."""
+        _make_first_optimisers()
         owners = {id(owner): (owner, dict(vars(owner))) for owner in _owners()}
         functions = {value for _, found in owners.values() for value in found.values() if type(value) is FunctionType}
         inner = {id(function): (function, _inside(function)) for function in functions}
@@ -205,7 +206,8 @@ class ProcessState:
                 if now.get(name, _ABSENT) is not value and _counts(value) and not _is_wrapped_step(now.get(name)):
                     yield owner, name, value
             if isinstance(owner, type) and len(now) > len(before):
-                yield from ((owner, name, _ABSENT) for name in now if name not in before and _counts(now[name]))
+                added = {name: value for name, value in now.items() if name not in before and _counts(value)}
+                yield from ((owner, name, _ABSENT) for name, value in added.items() if not _is_wrapped_step(value))
 
     def _new_children(self) -> frozenset[int]:
         """Child processes that were started since."""
@@ -220,6 +222,12 @@ class ProcessState:
             if type(thread).__name__ != "_DummyThread" and thread is not threading.current_thread():
                 thread.join(_JOIN_SECONDS)
         return [thread for thread in started if thread.is_alive() and type(thread).__name__ != "_DummyThread"]
+
+
+def _make_first_optimisers() -> None:
+    """The first optimiser of a process makes torch import what replaces `torch.manual_seed`, and wrap its step."""
+    for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
+        kind([torch.zeros(1)], lr=0.1)
 
 
 def _owners() -> Iterator[Owner]:
@@ -243,7 +251,10 @@ def _counts(value: object) -> bool:
 
 
 def _is_wrapped_step(value: object) -> bool:
-    """Whether torch has wrapped an optimiser's step for its profiler, as it does when the first one is made."""
+    """Whether torch has wrapped an optimiser's step for its profiler, as it does when the first of its class is made.
+
+    The wrapped step of a class that inherits it, as AdamW does Adam's, is an attribute that was not there before.
+    """
     return getattr(value, "hooked", False) is True
 
 

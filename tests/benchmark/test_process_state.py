@@ -108,6 +108,18 @@ def test_the_first_optimiser_of_a_kind_and_modules_imported_later_are_no_change(
     assert before.changes() == []
 
 
+def test_the_first_adamw_of_a_process_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It inherits Adam's step, so that the wrapped one is a new attribute of its class."""
+    adam, adamw = torch.optim.Adam, torch.optim.AdamW  # as in a process that has made no optimiser yet
+    if "step" in vars(adamw):
+        monkeypatch.delattr(adamw, "step")
+    if getattr(adam.step, "hooked", False):
+        monkeypatch.setattr(adam, "step", adam.step.__wrapped__)  # type: ignore[attr-defined]
+    before = ProcessState.now()
+    adamw([torch.zeros(1, requires_grad=True)], lr=0.1)
+    assert before.changes() == []
+
+
 MINE = """
 import os
 import torch

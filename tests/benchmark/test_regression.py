@@ -59,28 +59,35 @@ def run(method: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, [*shared, *arguments])
 
 
-def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def one_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks train on one of the three protocols that the method is applicable to: the test is about their report."""
+    only = {"check-single": CHECK_PROTOCOLS["check-single"]}
+    monkeypatch.setattr("fernoise_bench.benchmark.regression.CHECK_PROTOCOLS", only)
+
+
+def test_from_references_to_a_regression(method: Path, tmp_path: Path, one_protocol: None) -> None:
     none = run(method)
     assert (none.exit_code, none.stdout) == (2, "")
     assert "no smoke.json there; write it with --update" in none.stderr
     assert run(method, "--update", "--reason", "a first  version").exit_code == 0
     kept = load(tmp_path / "refs", "smoke")
     assert [(note["reason"], note["cpu"]) for note in kept.history] == [("a first version", cpu())]
-    assert set(kept.entries) == {(f"check-{name}", "mine.Mine") for name in ("single", "real", "single-steps")}
+    assert set(kept.entries) == {("check-single", "mine.Mine")}
     assert all(len(entry.seeds) == SUITES["smoke"].seeds for entry in kept.entries.values())
 
     other = method.with_name("other.py")
     other.write_text(METHOD)
     new = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--references", str(tmp_path / "refs")])
-    assert (new.exit_code, "3 new" in new.stdout) == (0, True), new.output
-    told = "warning: other.Mine has no reference on check-single, check-real, check-single-steps: this check guards "
+    assert (new.exit_code, "1 new" in new.stdout) == (0, True), new.output
+    told = "warning: other.Mine has no reference on check-single: this check guards "
     assert new.stderr.count(told) == 1
     shipped = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--strict"])
     assert (shipped.exit_code, shipped.stderr.count("this check guards nothing")) == (1, 1), shipped.output
 
     same = run(method, "--junit", str(tmp_path / "out" / "check.xml"), "--markdown", str(tmp_path / "page.md"))
     assert same.exit_code == 0, same.output
-    assert "check smoke: 3 ok" in same.stdout
+    assert "check smoke: 1 ok" in same.stdout
     assert f"- references written on: {cpu()}; checked on: {cpu()}" in same.stdout
     report = ElementTree.parse(tmp_path / "out" / "check.xml").getroot()
     assert report.attrib["failures"] == "0"
@@ -90,7 +97,7 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path) -> None:
     method.write_text(METHOD.replace("batch.images[0])", "batch.images[0] * 1.01)"))
     drifted = run(method, "--markdown", str(tmp_path / "page.md"))
     assert drifted.exit_code == 1
-    assert "3 drifted" in drifted.stdout
+    assert "1 drifted" in drifted.stdout
     assert "loss of epoch 0" in drifted.stdout
     assert (tmp_path / "page.md").read_text().count("## fernoise-bench check") == 2, "a summary is added to the page"
 
@@ -128,14 +135,14 @@ def test_bad_usage_is_one_line_and_code_2(arguments: list[str], said: str, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_trials_that_are_kept_are_made_anew_by_the_next_check(method: Path, tmp_path: Path) -> None:
+def test_trials_that_are_kept_are_made_anew_by_the_next_check(method: Path, tmp_path: Path, one_protocol: None) -> None:
     """What methods share may have changed since, which no identity tells."""
     assert run(method, "--update", "--reason", "first").exit_code == 0
     kept = ("--out", str(tmp_path / "kept"))
     assert run(method, *kept).exit_code == 0
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("status.json")}
     assert run(method, *kept).exit_code == 0
-    assert len(before) == 3 * len(CHECKED)
+    assert len(before) == len(CHECKED)
     assert all(path.stat().st_mtime_ns > then for path, then in before.items())
 
 
@@ -154,6 +161,11 @@ def test_damaged_references_are_bad_input(method: Path) -> None:
     found = run(method)
     assert found.exit_code == 2
     assert "smoke.json: format 9" in found.stderr
+
+
+def test_a_method_is_checked_on_every_protocol_it_is_applicable_to(method: Path) -> None:
+    plan = make_plan("smoke", [f"{method}:Mine"])
+    assert set(plan.pairs) == {(f"check-{name}", "mine.Mine") for name in ("single", "real", "single-steps")}
 
 
 def test_every_method_of_the_registry_is_checked() -> None:
