@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..protocols.base import Protocol
 from ..protocols.rows import GENERATED, Origin, Source
@@ -15,6 +15,8 @@ from .settings import Settings
 
 RESULT_VERSION = 1  # raised by hand when the harness's own numbers change
 ARTIFACTS = "artifacts"
+
+Which = Literal["last", "best-validation"]  # epoch of the weights that a trial keeps
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Job:
         partial: data that differ from the published set are accepted, and the record says so.
         origin: layout and digest of the faces.
         recipe: "protocol", or "native" for that of a method's own paper.
+        keep_weights: which weights each trial keeps; None for none. No part of a trial's identity, since it changes no
+            number.
         noise_salt: what keys the drawn noise besides the seed; "" for the noise that anyone can draw from the seed.
         shared: with a native recipe, the job with the protocol's, by which a teacher that labels rows is trained: all
             methods get the same labels.
@@ -50,6 +54,7 @@ class Job:
     aux: str = ""
     shared: Job | None = None
     noise_salt: str = ""
+    keep_weights: Which | None = None
 
 
 @dataclass(frozen=True)

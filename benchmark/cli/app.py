@@ -18,6 +18,7 @@ from .data import data
 from .diff import diff
 from .doctor import doctor
 from .figure import figure
+from .models import export, predict
 from .output import spell_out_what_cannot_be_encoded
 from .report import report
 from .results import status, table
@@ -89,5 +90,5 @@ def main() -> None:
     """
 
 
-for command in (run, plan, status, list_everything, show, table, figure, claims, report, diff, check, data, doctor):
+for command in (run, plan, status, list_everything, show, table, figure, claims, report, diff, predict, export, check, data, doctor):
     main.add_command(command)

@@ -36,6 +36,9 @@ grid_options = add_options(
                  "with others in one table."),
     click.option("--weights", metavar="WORD|FILE",
                  help="Initial weights: none, imagenet, msceleb, vggface2 or a checkpoint. Default: the recipe's."),
+    click.option("--keep-weights", type=click.Choice(["last", "best-validation"]),
+                 help="Keep each trial's weights in its folder, of the last epoch or of the best on validation rows; "
+                 "predict and export read them."),
     click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,
                  help="Train every method by the protocol's recipe, or each by that of its own paper (native); results "
                  "of the two are never compared in one table."),
@@ -66,7 +69,7 @@ engine_options = add_options(
 GROUPS = (
     ("What to run", ("protocol", "table", "methods", "all_methods", "without", "noise", "folds", "seeds", "profile")),
     ("Data and results", ("synthetic", "data_root", "partial", "noise_salt", "out")),
-    ("Training", ("device", "precision", "compiled", "weights", "recipe")),
+    ("Training", ("device", "precision", "compiled", "weights", "keep_weights", "recipe")),
     ("Engine", ("engine", "workers", "gpus_per_trial", "address", "retries", "partition", "time", "sbatch")),
     ("All tables", ("all_tables", "gpus", "gpu")),
 )

@@ -85,6 +85,10 @@ class CountedEncoder(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled features and feature maps of a batch, whose samples are counted."""
         self._counters.forwards += len(images)
+        return self.compute(images)
+
+    def compute(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, without counting the forward pass, which a trace of another batch size could not do."""
         with self._autocast():
             maps = self._features(self.model, (images - self.mean) / self.std)
             if maps.requires_grad:

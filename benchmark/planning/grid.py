@@ -19,7 +19,7 @@ from .. import registry
 from ..disk_cache import file_stamps, lookup, store
 from ..registry import MethodSpec
 from ..settings import Settings, check_compiler, check_precision, choose_device
-from ..trial import Job, Trial
+from ..trial import Job, Trial, Which
 
 MOST_SEEDS = 1000
 LONGEST_SALT = 64
@@ -52,6 +52,7 @@ class RunRequest:
     partial: bool = False
     recipe: str = "protocol"
     noise_salt: str = ""
+    keep_weights: Which | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def make_grid(request: RunRequest) -> Grid:
     profile = request.profile or ("small" if request.synthetic else "paper")
     protocol.profile(profile)
     _check_salt(request.noise_salt, protocol, source)
+    if request.keep_weights == "best-validation" and protocol.profile(profile).size.validation == 0:
+        raise BadInput(f"--keep-weights best-validation: {protocol.name} has no validation rows; keep the last epoch's")
     choose_methods(request, protocol, offered(protocol, source, None))  # refuses methods before data are read
     identity, data = DataIdentity(), None
     if source == "real":
@@ -97,7 +100,7 @@ def make_grid(request: RunRequest) -> Grid:
     settings, weights = _settings(request, protocol.profile(profile).recipe)
     where = (request.data_root, request.out)
     job = Job(protocol, profile, source, *where, settings, weights, request.partial, identity.origin, aux=identity.aux)
-    job = replace(job, noise_salt=request.noise_salt)
+    job = replace(job, noise_salt=request.noise_salt, keep_weights=request.keep_weights)
     jobs = {method.name: _job_of(method, job, request) for method in methods}
     seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
     trials = tuple(

@@ -33,6 +33,7 @@ from . import checkpoint
 from .auditor import Auditor
 from .augmentation import test_view
 from .evaluator import Diverged, Evaluator
+from .keep_weights import keep_if_asked
 from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
@@ -101,6 +102,7 @@ def train(trial: Trial, training: Training, report: Report) -> None:
         line["compute"] = training.counters.take()
         with random_streams.scope(device, trial.seed, "evaluation", epoch):
             line |= training.evaluator.epoch(training.method, epoch)
+            keep_if_asked(trial, training, line)
         training.counters.take()  # evaluation is not counted as the method's compute
         line["seconds"] = clock(device) - began
         training.seconds += line["seconds"]

@@ -1,0 +1,1 @@
+"""Trained models: rebuilt from kept weights, for predictions and for export."""

@@ -1,0 +1,172 @@
+"""Predictions for pictures on disk, as a CSV table that is written as it grows and can be continued."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...protocols.errors import BadInput, printable
+from .model import TrainedModel
+from .pictures import Face, face_of_file, network_input
+
+BATCH = 64
+UNFINISHED = ".part"
+PATH, PREDICTED, PROBLEM = "path", "predicted", "problem"
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
+THRESHOLD = 0.5  # from which an action unit is predicted present, as in all scores
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Pictures to predict for: names, as the table has them, relative to a folder."""
+
+    root: Path
+    names: tuple[str, ...]
+
+
+def pictures_of(source: Path) -> Asked:
+    """The picture, the pictures below a folder (sorted by name), or those that a CSV lists in its column `path`.
+
+    Raises:
+        BadInput: nothing there, no picture, no column `path`, or a picture listed twice.
+    """
+    if source.is_dir():
+        names = sorted(
+            path.relative_to(source).as_posix()
+            for path in source.rglob("*")
+            if path.suffix.lower() in ENDINGS and path.is_file()
+        )
+        if not names:
+            raise BadInput(f"{source}: no picture in this folder ({', '.join(sorted(ENDINGS))})")
+        return Asked(source, tuple(names))
+    if not source.is_file():
+        raise BadInput(f"{source}: no such file or folder; name a picture, a folder of pictures or a CSV of paths")
+    if source.suffix.lower() in (".csv", ".tsv", ".txt"):
+        return _listed(source)
+    return Asked(source.parent, (source.name,))
+
+
+def _listed(table: Path) -> Asked:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ","))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadInput(f"{table}: not a CSV table in UTF-8 ({printable(str(error))[:120]})") from error
+    if not rows or PATH not in rows[0]:
+        found = ", ".join(printable(str(name)) for name in rows[0]) if rows else "no row"
+        raise BadInput(f"{table}: a column '{PATH}' with the pictures' paths is needed; found: {found[:200]}")
+    names = [row[PATH] or "" for row in rows]
+    first: dict[str, int] = {}
+    for line, name in enumerate(names, 2):
+        if not name.strip():
+            raise BadInput(f"{table}: line {line} has no path")
+        if name in first:
+            raise BadInput(f"{table}: {printable(name)} stands in lines {first[name]} and {line}; list it once")
+        first[name] = line
+    return Asked(table.parent, tuple(names))
+
+
+def predict_pictures(
+    model: TrainedModel, asked: Asked, out: Path, *, align: bool, report: OnProgress, warn: Callable[[str], None]
+) -> int:
+    """Writes a row a picture; an unfinished table of the same model is continued. Returns how many could not be read.
+
+    Columns: path; predicted (the likeliest class, or the AUs from probability 0.5 on); a probability a class or AU;
+    problem, why a picture has none. The table grows in `out` + ".part", and has its name when it is whole.
+
+    Raises:
+        BadInput: an unfinished table of another model or other options.
+        OSError: the table cannot be written.
+    """
+    unfinished = out.with_name(out.name + UNFINISHED)
+    header = [PATH, PREDICTED, *model.names, PROBLEM]
+    mark = f"# {model.card.trial} {model.card.which} epoch {model.card.scores.epoch}{' aligned' * align}\n"
+    done, bad = _continued(unfinished, mark, header)
+    left = [name for name in asked.names if name not in done]
+    report(len(done), len(asked.names))
+    with unfinished.open("a", newline="", encoding="utf-8") as file:
+        if not done and file.tell() == 0:
+            file.write(mark)
+            csv.writer(file).writerow(header)
+        for start in range(0, len(left), BATCH):
+            rows = list(_rows(model, asked.root, left[start : start + BATCH], align, warn))
+            bad += sum(bool(row[-1]) for row in rows)
+            csv.writer(file).writerows(rows)
+            file.flush()
+            report(len(done) + start + len(rows), len(asked.names))
+        os.fsync(file.fileno())
+    _finish(unfinished, out, len(mark.encode()))
+    return bad
+
+
+def _continued(unfinished: Path, mark: str, header: Sequence[str]) -> tuple[set[str], int]:
+    """The pictures that an unfinished table has, and how many of them could not be read; a torn last row is removed."""
+    if not unfinished.exists():
+        return set(), 0
+    content = unfinished.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1].decode("utf-8", "replace")
+    first, _, rest = whole.partition("\n")
+    if not rest:
+        unfinished.unlink()
+        return set(), 0
+    rows = list(csv.reader(io.StringIO(rest, newline="")))
+    if f"{first}\n" != mark or rows[0] != list(header):
+        raise BadInput(
+            f"{unfinished}: an unfinished table of another model or of other options; continue it with these, or remove "
+            "it"
+        )
+    while rows and len(rows[-1]) != len(header):
+        rows.pop()
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    unfinished.write_bytes((mark + text.getvalue()).encode())
+    return {row[0] for row in rows[1:]}, sum(bool(row[-1]) for row in rows[1:])
+
+
+def _finish(unfinished: Path, out: Path, mark: int) -> None:
+    """Gives a whole table its name, without the first line that tells whose it is."""
+    whole = unfinished.with_name(unfinished.name + ".whole")
+    whole.write_bytes(unfinished.read_bytes()[mark:])
+    whole.replace(out)
+    unfinished.unlink()
+
+
+def _rows(
+    model: TrainedModel, root: Path, names: Sequence[str], align: bool, warn: Callable[[str], None]
+) -> Iterator[list[str]]:
+    """The rows of some pictures, in order."""
+    faces: dict[str, Face] = {}
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            faces[name] = face_of_file(root / name, model.card.pictures, align=align)
+        except BadInput as error:
+            warn(printable(str(error)))
+            problems[name] = printable(str(error).removeprefix(f"{root / name}: "))
+    found = dict(zip(faces, _probabilities(model, list(faces.values())), strict=True))
+    for name in names:
+        if name in problems:
+            yield [name, "", *[""] * len(model.names), problems[name]]
+        else:
+            yield [name, _predicted(model, found[name]), *[f"{value:.6f}" for value in found[name]], ""]
+
+
+def _probabilities(model: TrainedModel, faces: Sequence[Face]) -> list[list[float]]:
+    if not faces:
+        return []
+    rows: list[list[float]] = model.predict_ready(network_input(np.stack(faces), model.card.pictures)).tolist()
+    return rows
+
+
+def _predicted(model: TrainedModel, probabilities: Sequence[float]) -> str:
+    if model.card.kind == "single":
+        return model.names[int(np.argmax(probabilities))]
+    return " ".join(name for name, value in zip(model.names, probabilities, strict=True) if value >= THRESHOLD)
