@@ -72,7 +72,7 @@ gates: $(VENV)/.dev  ## check that methods can learn from the generated faces; 1
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s
 
 reference: $(BIN)/fernoise-bench  ## bundle the finished trials of RUNS as the reference leaderboard
-	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.records.reference_leaderboard import bundle_runs; print(*bundle_runs(Path('$(RUNS)')), sep='\n')"
+	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.records.reference_leaderboard import bundle_runs, summarise; print(*bundle_runs(Path('$(RUNS)')), *summarise(), sep='\n')"
 
 summaries: $(BIN)/fernoise-bench  ## write the summaries that the bundles of the reference leaderboard lack
 	$(BIN)/python -c "from fernoise_bench.results.records.reference_leaderboard import summarise; print(*summarise(), sep='\n')"

@@ -90,8 +90,6 @@ def _expanded(bundle: Path) -> Path:
 def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
     """Writes the trials of an output folder that are done or diverged as bundles, one for each protocol and seed.
 
-    Each has its summary beside it.
-
     Returns:
         The bundles written.
 
@@ -108,7 +106,6 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
     folder.mkdir(exist_ok=True)
     for name, trials in groups.items():
         write_bundle(runs, trials, folder / f"{name}.zip")
-        write_summary(folder / f"{name}.zip")
     return [folder / f"{name}.zip" for name in groups]
 
 
