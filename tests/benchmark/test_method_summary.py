@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
+from inspect import cleandoc
 from pathlib import Path
 
 import pytest
 
-from fernoise_bench.benchmark import registry
-from fernoise_bench.benchmark.method_summary import Outline, outline
+from fernoise_bench.benchmark import method_summary, registry
+from fernoise_bench.benchmark.method_summary import Outline, describe, outline
 from fernoise_bench.protocols.catalog import PROTOCOLS
+from fernoise_bench.protocols.errors import BadInput
 
 
 @pytest.mark.parametrize("name", registry.METHODS)
@@ -21,12 +24,55 @@ def test_an_outline_is_what_the_class_says(name: str) -> None:
     assert outline(registry.METHODS[name]) == Outline(about, cls.needs, variants)
 
 
-def test_lists_need_no_torch() -> None:
+def variants() -> list[str]:
+    """Every method and variant, as users name them."""
+    return [
+        name
+        for method in registry.METHODS
+        for name in (method, *(f"{method}:{variant}" for variant in registry.find(method).load().variants))
+    ]
+
+
+def test_a_description_is_what_the_class_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every method and variant, though none of them is imported."""
+    every = {name: registry.find(name) for name in variants()}
+    assert len(every) > 100
+    monkeypatch.setattr(method_summary, "find", None)
+    for name, method in every.items():
+        found, params = describe(name), method.params
+        assert (found.name, found.base, found.needs) == (method.name, method.base, method.needs)
+        assert cleandoc(found.about) == cleandoc(method.load().__doc__ or "")
+        assert [(what, value) for what, value, _ in found.parameters] == [
+            (field.name, getattr(params, field.name)) for field in fields(params)
+        ]
+        assert [source for *_, source in found.parameters] == [field.metadata["source"] for field in fields(params)]
+
+
+def test_a_method_of_a_user_s_file_is_described_from_its_class(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from fernoise_bench.methods.base import Method, sourced\n\n\n"
+        "@dataclass(frozen=True)\nclass P:\n    rate: float = sourced(1 / 4, 'ours')\n\n\n"
+        "class Mine(Method):\n    'A method.'\n    needs = frozenset({'single'})\n    Params = P\n"
+        "    def loss(self, batch): ...\n    def predict(self, images): ...\n"
+    )
+    found = describe(f"{tmp_path / 'mine.py'}:Mine")
+    assert (found.name, found.about, found.parameters) == ("mine.Mine", "A method.", (("rate", 0.25, "ours"),))
+
+
+@pytest.mark.parametrize("name", ["cocurin", "cocuring:no-relabl"])
+def test_a_name_that_nothing_has(name: str) -> None:
+    with pytest.raises(BadInput, match="did you mean"):
+        describe(name)
+
+
+def test_lists_and_cards_need_no_torch() -> None:
     code = """
 import sys
 from click.testing import CliRunner
 from fernoise_bench.benchmark.cli import main
 assert CliRunner().invoke(main, ["list"]).exit_code == 0
+assert CliRunner().invoke(main, ["show", "method", "recot:no-tlr"]).exit_code == 0
 assert CliRunner().invoke(main, ["--help"]).exit_code == 0
 print(sorted({"torch", "timm", "sklearn", "pandas"} & set(sys.modules)))
 """
