@@ -40,7 +40,6 @@ def compare(
 
     Args:
         records: of `load_records`.
-        protocol: its name.
         method: one or several; None: all that have trials. So choose before you look.
         against: the method they are compared with.
         rule: the epoch that counts: "last", "last_five", "validation" or "oracle".

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...protocols.base import Augmentation, Protocol
 from ...protocols.catalog import find
 from ...protocols.errors import BadInput, unknown
-from ...protocols.loading import open_data
+from ...protocols.loading import Data, open_data
 from ...protocols.rows import Rows, Source
 from .training import data_folder
 
@@ -173,23 +173,28 @@ def open_protocol(
         raise unknown("source of faces", source, SOURCES)
     real: Source = "real" if source == "real" else "generated"
     size = profile or ("paper" if real == "real" else "small")
-    recipe = protocol.profile(size).recipe
+    protocol.profile(size)  # refuses one that there is not
     part = protocol.choose_folds(() if fold is None else (str(fold),))[0]
     level = protocol.choose_levels(() if noise is None else (noise,))[-1]
     if seed < 0:
         raise BadInput(f"seed {seed}: seeds are 0 and more")
     data = open_data(protocol, size, real, data_folder(data_root), partial=partial)
-    cell = data.cell(part, level, seed)
+    return _opened(data, part, level, seed)
+
+
+def _opened(data: Data, fold: str | None, level: float | None, seed: int) -> OpenProtocol:
+    protocol, cell = data.protocol, data.cell(fold, level, seed)
+    augmentation = protocol.profile(data.profile).recipe.augmentation
 
     def faces(rows: Rows) -> Faces:
-        return Faces(rows, protocol.names, recipe.augmentation)
+        return Faces(rows, protocol.names, augmentation)
 
     return OpenProtocol(
         name=protocol.name,
         version=protocol.version,
-        profile=size,
-        source=real,
-        fold=part,
+        profile=data.profile,
+        source=data.source,
+        fold=fold,
         noise=level,
         seed=seed,
         kind=protocol.kind,

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...results.records.cache import load_cached
@@ -27,7 +28,7 @@ def run(
     without: str | Sequence[str] = (),
     seeds: int | None = None,
     noise: float | Sequence[float] = (),
-    fold: str | Sequence[str] = (),
+    fold: str | int | Sequence[str | int] = (),
     synthetic: bool = False,
     profile: str | None = None,
     data_root: str | os.PathLike[str] | None = None,
@@ -40,56 +41,35 @@ def run(
     recipe: str = "protocol",
     noise_salt: str = "",
 ) -> Records:
-    """Trains methods on a protocol and returns the records of exactly these trials.
+    """Trains methods on a protocol, as `fernoise-bench run`, and returns the records of exactly these trials.
 
     Trials that are finished in the output folder are not trained again, interrupted ones go on from their last epoch.
-    Progress goes to standard error. A trial that fails or diverges raises nothing: its record has that status.
+    Progress goes to standard error. A trial that fails or diverges raises nothing: its record has that status. The
+    arguments are the command's options; an empty one stands for the default.
 
     Args:
-        protocol: its name.
-        methods: one or several: NAME, NAME:VARIANT or "file.py:Class".
-        all_methods: every method that is applicable to the protocol.
-        without: methods that `all_methods` leaves out.
+        methods, without: one or several: NAME, NAME:VARIANT or "file.py:Class".
+        all_methods: every method that is applicable, but for those in `without`.
         seeds: run the seeds 0 to seeds - 1; None: the paper's number of runs, or 3; 1 at the smoke profile.
-        noise: levels; none: every level of the protocol.
-        fold: names or numbers of folds; none: every fold.
-        synthetic: generated faces, which need no data set.
+        noise, fold: one or several; none: every level, every fold.
         profile: "paper", "transfer", "small" or "smoke"; None: paper, or small with `synthetic`.
         data_root: folder of the data sets; None: the environment variable FERNOISE_DATA, or ./data.
-        partial: accept data that differ from the published set.
-        out: the output folder.
-        workers: processes. With more than one, and with methods of a file, a script must be importable: put the call
-            under `if __name__ == "__main__":`.
-        device: "auto", "cpu" or "cuda".
-        precision: "fp32", "tf32" or "bf16".
-        weights: initial weights, or a checkpoint; None: the recipe's.
-        recipe: "protocol", or "native": that of each method's own paper.
-        noise_salt: a text that keys the drawn noise too.
+        workers: processes. With more than one, and with methods of a file, a script's call must stand under
+            `if __name__ == "__main__":`, since each process imports the script.
 
     Raises:
-        BadInput: something asked for does not exist or is impossible, or the data are missing. Nothing is written then.
-        Stopped: a KeyboardInterrupt: it was interrupted, and what was trained is saved.
+        BadInput: something asked for does not exist or is impossible, or data are missing. Nothing is written then.
+        KeyboardInterrupt: it was interrupted; what was trained is saved.
     """
-    engine = EngineOptions(workers=workers)
-    request = RunRequest(
-        protocol=protocol,
-        methods=_several(methods),
-        all_methods=all_methods,
-        without=_several(without),
-        levels=tuple(noise) if isinstance(noise, Sequence) else (noise,),
-        folds=_several(fold),
-        seeds=seeds,
-        profile=profile,
-        synthetic=synthetic,
-        data_root=data_folder(data_root),
-        out=Path(out),
-        device=device,
-        precision=precision,
-        weights=weights,
-        partial=partial,
-        recipe=recipe,
-        noise_salt=noise_salt,
-    )
+    levels = tuple(noise) if isinstance(noise, Sequence) else (noise,)
+    request = RunRequest(protocol, _several(methods), all_methods, _several(without), levels, _several(fold), seeds)
+    request = replace(request, profile=profile, synthetic=synthetic, data_root=data_folder(data_root), partial=partial)
+    request = replace(request, out=Path(out), device=device, precision=precision, weights=weights, recipe=recipe)
+    return _train(replace(request, noise_salt=noise_salt), EngineOptions(workers=workers))
+
+
+def _train(request: RunRequest, engine: EngineOptions) -> Records:
+    """Trains what the output folder lacks, and returns all that was asked for."""
     grid = make_grid(request)
     check_writable(grid.job.out)
     trials = unfinished(grid.trials, load_cached(grid.job.out)[0])
@@ -106,8 +86,8 @@ def data_folder(named: str | os.PathLike[str] | None) -> Path:
     return Path(named) if named is not None else Path(os.environ.get("FERNOISE_DATA") or "data")
 
 
-def _several(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(names: str | int | Sequence[str | int]) -> tuple[str, ...]:
+    return (str(names),) if isinstance(names, str | int) else tuple(map(str, names))
 
 
 def _tell(line: str) -> None:

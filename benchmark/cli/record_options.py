@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput
-from ...results.records.names import named_method, named_methods
+from ...results.records.names import named_method
+from ...results.records.names import named_methods as named_methods  # commands take it from here
 from .options import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:

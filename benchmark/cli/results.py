@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput, unknown
-from ...results.records.names import named_methods
 from .options import JSON, format_option, print_json
 from .record_options import (
     LABELS,
@@ -21,6 +20,7 @@ from .record_options import (
     Chosen,
     apart,
     labels_of,
+    named_methods,
     not_applicable,
     of_methods,
     record_filters,
