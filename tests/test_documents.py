@@ -14,7 +14,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import fernoise_bench
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.networks.initial_weights import VGGFACE2_STEM
@@ -339,39 +338,6 @@ def test_the_method_of_the_readme_is_the_file() -> None:
     assert block == example
     lines = [line for line in example.splitlines() if line.strip() and not line.strip().startswith(('"""', "#"))]
     assert len(lines) <= 20
-
-
-@pytest.mark.slow
-def test_the_examples_of_the_python_page_run(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One after the other, in an empty folder; every name of the interface is in one of them, or in a sentence."""
-    monkeypatch.setattr(shipped, "FOLDER", REFERENCE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for language, block in FENCE.findall(text_of("docs/python.md")):
-        assert language == "python"
-        exec(block, names)
-        assert capsys.readouterr().out or "import" in block
-    functions = [name for name in fernoise_bench.__all__ if name.islower()]
-    assert all(f"fb.{name}" in text_of("docs/python.md") for name in functions if name != "__version__")
-
-
-def test_the_papers_in_lists_are_those_of_the_methods_table() -> None:
-    rows = {cells[0].strip("`"): cells for cells in rows_of(section("README.md", "Methods"))}
-    for method in fernoise_bench.list_methods():
-        _, paper, venue, year, *_ = rows[method.name]
-        listed = (f"[{method.paper}]({method.url})", method.venue, str(method.year))
-        assert (paper, venue, year) == listed if method.paper else venue == "–"
-
-
-def test_the_page_on_python_has_every_column() -> None:
-    columns = fernoise_bench.Records([]).to_frame().columns
-    shown = {
-        name for row in rows_of(section("docs/python.md", "Records as a data frame")) for name in CODE.findall(row[0])
-    }
-    assert shown == set(columns)
 
 
 def test_the_citation_is_the_one_of_the_file() -> None:
