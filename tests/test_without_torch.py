@@ -26,6 +26,10 @@ for line in (
     assert done.exit_code == 0, (line, done.output, done.exception)
     assert len(done.stdout.splitlines()) > 8 or "page" in done.output, (line, done.output)
 
+words = "run --protocol ferplus-sym --method gce --synthetic --profile smoke"
+done = CliRunner().invoke(main, words.split())
+assert (done.exit_code, "methods need torch, which is not installed here" in done.stderr) == (2, True), done.output
+
 import fernoise_bench as fb
 records = fb.load_records(reference=True)
 frame = records.to_frame()
