@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput, unknown
+from ...protocols.errors import BadInput
+from ...results.records.names import named_method
+from ...results.records.names import named_methods as named_methods  # commands take it from here
 from .options import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
@@ -146,30 +148,6 @@ def apart(records: Sequence[Record], what: str) -> tuple[list[Record], list[Reco
     return found.together, found.apart
 
 
-def named_methods(typed: Iterable[str], known: Collection[str], where: str) -> tuple[str, ...]:
-    """The names in records of methods as they are typed: "co-teaching", or "mine.py:Mine" for "mine.Mine".
-
-    Args:
-        typed: the names.
-        known: the names there are.
-        where: where they are, for the message.
-
-    Raises:
-        BadInput: one that is not there.
-    """
-    return tuple(dict.fromkeys(_named(name, known, where) for name in typed))
-
-
-def _named(typed: str, known: Collection[str], where: str) -> str:
-    path, of_file, rest = typed.rpartition(".py:")
-    base, colon, variant = typed.partition(":")
-    spelled = f"{Path(path).name}.{rest}" if of_file else f"{base.replace('-', '_')}{colon}{variant}"
-    found = next((name for name in (typed, spelled) if name in known), None)
-    if found is None:
-        raise unknown(f"method among {where}", typed, known)
-    return found
-
-
 def of_methods(records: Sequence[Record], typed: Sequence[str], where: str) -> tuple[list[Record], tuple[str, ...]]:
     """The records of some methods, and the methods' names; all records where none is named. Errors as above."""
     names = named_methods(typed, {record.method for record in records}, where)
@@ -187,7 +165,7 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
         name, equals, text = each.partition("=")
         if not equals or not text.strip() or not text.isprintable():
             raise BadInput(f"--label {each}: write NAME=TEXT, as in mine.MyMethod=Ours")
-        labels[_named(name, known, where)] = text.strip()
+        labels[named_method(name, known, where)] = text.strip()
     rows = [labels.get(name, name) for name in known]
     if twice := next((row for row in rows if rows.count(row) > 1), None):
         raise BadInput(f"--label: two rows would be called '{twice}'; choose another label")

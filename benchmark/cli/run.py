@@ -98,8 +98,10 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
 
 def _run_grid(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, *, fresh: bool, grace: float) -> None:
     """Runs some trials of a grid; with fresh, deletes what is on disk of all its trials first."""
+    from ..planning.grid import check_initial_weights
+
     if trials:
-        _check_initial_weights(grid)
+        check_initial_weights(grid)
     if fresh:
         _discard(grid)
     _announce(grid, trials)
@@ -183,15 +185,6 @@ def _plan_suite(
         print_json(estimated)
     else:
         click.echo(suite_text(estimated, gpu or ("GPU" if device == "cuda" else "core")))
-
-
-def _check_initial_weights(grid: Grid) -> None:
-    """Builds the encoder once, so that missing or wrong weights end the run before anything is written."""
-    from ..networks.encoders import build_model
-    from ..networks.initial_weights import resolve
-
-    job, recipe = grid.job, grid.job.settings.recipe
-    build_model(recipe.encoder, resolve(job.weights, recipe.encoder, job.data_root), recipe.neck)
 
 
 def _announce(grid: Grid, trials: Sequence[Trial]) -> None:

@@ -56,16 +56,16 @@ def show() -> None:
 @JSON
 def show_method(name: str, as_json: bool) -> None:
     """Print every hyper-parameter of a method with its value and source."""
-    from .. import registry
     from ..cards import method_rows
+    from ..method_summary import describe
 
-    method = registry.find(name)
+    method = describe(name)
     rows = method_rows(method)
     if as_json:
         print_json(_as_dicts(rows))
         return
     click.echo(f"{method.name}  needs {', '.join(sorted(method.needs))}\n")
-    click.echo((method.load().__doc__ or "").strip() + "\n")
+    click.echo(method.about + "\n")
     click.echo(_as_table(rows))
 
 

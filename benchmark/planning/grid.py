@@ -245,6 +245,15 @@ def check_writable(out: Path) -> None:
         raise BadInput(f"--out {out}: {nearest} is not writable; choose another folder")
 
 
+def check_initial_weights(grid: Grid) -> None:
+    """Builds the encoder once, so that missing or wrong weights end the run before anything is written."""
+    from ..networks.encoders import build_model
+    from ..networks.initial_weights import resolve
+
+    job, recipe = grid.job, grid.job.settings.recipe
+    build_model(recipe.encoder, resolve(job.weights, recipe.encoder, job.data_root), recipe.neck)
+
+
 def describe(trials: Sequence[Trial]) -> str:
     """The numbers of trials, methods and cells as text."""
     cells = {(trial.method.name, trial.fold, trial.level) for trial in trials}
