@@ -115,12 +115,12 @@ def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
 
 
 def draw_curves(data: Curves, path: Path) -> None:
-    """Draw curves of the test metric, and of what is memorised if anything is, into an SVG or PNG file.
+    """Draw curves of the test metric, and of what is memorised if anything is, into an SVG, PNG or PDF file.
 
     The same data give the same bytes.
 
     Raises:
-        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+        BadInput: matplotlib is not installed, or the file's ending is not .svg, .png or .pdf.
     """
     save_figure(path, (8 if data.unmemorised else 13, _height(data)), lambda figure: _fill(figure, data))
 
