@@ -72,7 +72,7 @@ class Combined:
 
     @property
     def mark(self) -> str:
-        """"**": significant after Holm's correction over all pairs of methods; "*": if this were the only pair."""
+        """ "**": significant after Holm's correction over all pairs of methods; "*": if this were the only pair."""
         return "**" if self.adjusted < SIGNIFICANT else "*" if self.p < SIGNIFICANT else ""
 
 
@@ -220,9 +220,7 @@ def two_sided(z: float) -> float:
 
 def _corrected(combined: Mapping[tuple[str, str], Combined]) -> dict[tuple[str, str], Combined]:
     adjusted = holm([each.p for each in combined.values()])
-    return {
-        pair: replace(each, adjusted=float(p)) for (pair, each), p in zip(combined.items(), adjusted, strict=True)
-    }
+    return {pair: replace(each, adjusted=float(p)) for (pair, each), p in zip(combined.items(), adjusted, strict=True)}
 
 
 def _mirrored(combined: Combined) -> Combined:

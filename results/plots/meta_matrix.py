@@ -59,11 +59,15 @@ def _matrix(figure: Any, axes: Any, meta: Meta) -> None:
         for column, rival in enumerate(meta.methods):
             found = meta.combined.get((method, rival))
             if found is not None:
-                text = f"{100 * found.mean:+.0f}".replace("-", "−") + found.mark
+                text = _points(100 * found.mean) + found.mark
                 colour = "white" if abs(100 * found.mean) > _DARK * most else "black"
                 axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
     bar.set_label(f"mean difference (points of {meta.metric})", fontsize=9)
+
+
+def _points(value: float) -> str:
+    return "0" if abs(value) < 0.5 else f"{value:+.0f}".replace("-", "−")
 
 
 def differences_of(meta: Meta) -> list[list[float]]:

@@ -17,7 +17,10 @@ _STYLE = {
     **{"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fernoise-bench"},
     "pdf.fonttype": 42,  # letters stay letters, which conferences ask for and searches need
 }
-_METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+_METADATA: dict[str, dict[str, None]] = {
+    **{"svg": {"Date": None}, "png": {"Software": None}},
+    "pdf": {"CreationDate": None},
+}
 
 GREY = "#999999"
 PALE = "#dddddd"

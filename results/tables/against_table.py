@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...protocols.errors import BadInput, unknown
-from ..analysis.comparisons import Comparison, compare_cells, main_entry
+from ..analysis.comparisons import Comparison, against_reference, main_entry
 from ..analysis.grouping import Entry
 from ..analysis.power import power_words
-from ..analysis.view import Expected, View, at_level, views_of
+from ..analysis.view import Expected, View, views_of
 from ..records.record import RULES, Record
 from .cell import Cell, Table
 from .comparison_cells import cells_of_comparison, columns_of_comparison, interval_cell, words_of_test
@@ -57,14 +57,10 @@ def against_table(
 
 def _table(view: View, reference: Entry, rule: str) -> Table:
     view = replace(view, not_applicable={})  # it is about these methods only
-    others = [entry for entry in view.rows if entry.label != reference.label]
-    cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
-    family = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
-    by_subject = any(found.by_subject is not None for found in family)
-    rows = tuple(
-        (*leading_cells(view, entry, level), *_cells(found, by_subject))
-        for (level, entry), found in zip(cells, family, strict=True)
-    )
+    found = against_reference(view, reference, rule)
+    family = [made for _, _, made in found]
+    by_subject = any(made.by_subject is not None for made in family)
+    rows = tuple((*leading_cells(view, entry, level), *_cells(made, by_subject)) for level, entry, made in found)
     interval = () if by_subject else ("95% interval",)
     columns = (*leading_columns(view), f"− {reference.label}", *interval, *columns_of_comparison(by_subject))
     title = title_of(view, f"{view.metric_words} against {reference.label}, {RULE_WORDS[rule]}")
