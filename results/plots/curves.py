@@ -197,9 +197,9 @@ def _panel(axes: Any, lines: Sequence[Banded], data: Curves, chosen: Sequence[in
         return
     low, high = axes.get_ylim()
     last = max(len(means) for means, _ in lines)
-    places = spread_out([end for end, _ in ends], _GAP * (high - low), low, high)
-    for (end, number), place in zip(ends, places, strict=True):
-        _name(axes, data.curves[chosen[number]].drawn, (last, end), (place - low) / (high - low), look(number))
+    heights = spread_out([end for end, _ in ends], _GAP * (high - low), low, high) if ends else []
+    for (end, number), height in zip(ends, heights, strict=True):
+        _name(axes, data.curves[chosen[number]].drawn, (last, end), (height - low) / (high - low), look(number))
     axes.set_ylim(low, high)
 
 

@@ -55,8 +55,6 @@ def meta(
     fernoise-bench meta --real --against elr
     fernoise-bench meta --real --matrix --out matrix.svg
     """
-    from ....results.analysis.meta import metas
-    from ....results.analysis.view import Rows
     from ....results.plots.meta_matrix import draw_metas
     from ....results.plots.style import check_name
     from ....results.tables.meta_tables import meta_json
@@ -64,20 +62,8 @@ def meta(
 
     if out:
         check_name(out)
-    chosen, where = Chosen(runs, with_reference, profile, synthetic, recipe), "these trials"
-    every = chosen.records()
-    known = {record.method for record in every}
-    rival = named_methods([against], known, where)[0] if against else None
-    records, names = of_methods(every, [*methods, *([rival] if rival else [])] if methods else [], where)
-    found = metas(records, Rows(labels_of(labels, set(names) or known, where)))
-    if rival:
-        found = tuple(each for each in found if rival in each.methods)
-    if not found:
-        whose = f"{against} and another method" if against else "two methods"
-        raise BadInput(
-            f"there is nothing to compare: no protocol has two (seed, draw) pairs that {whose} share; run them with "
-            f"--seeds 2 or more{f', or leave out{chosen.filters}' if chosen.filters else ''}"
-        )
+    chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
+    found, rival = _compared(chosen, methods, labels, against)
     if out:
         draw_metas(found, out)
         click.echo(f"wrote {out}", err=True)
@@ -85,6 +71,28 @@ def meta(
         print_json([meta_json(each) for each in found])
     else:
         click.echo(render([table for each in found for table in _tables(each, rival, matrix)], form), nl=False)
+
+
+def _compared(
+    chosen: Chosen, methods: Sequence[str], labels: Sequence[str], against: str | None
+) -> tuple[Sequence[Meta], str | None]:
+    """The comparisons of the chosen records, those with the rival where one is named, and the rival's name."""
+    from ....results.analysis.meta import metas
+    from ....results.analysis.view import Rows
+
+    every, where = chosen.records(), "these trials"
+    known = {record.method for record in every}
+    rival = named_methods([against], known, where)[0] if against else None
+    records, names = of_methods(every, [*methods, *([rival] if rival else [])] if methods else [], where)
+    found = metas(records, Rows(labels_of(labels, set(names) or known, where)))
+    found = tuple(each for each in found if rival is None or rival in each.methods)
+    if not found:
+        whose = f"{against} and another method" if against else "two methods"
+        raise BadInput(
+            f"there is nothing to compare: no protocol has two (seed, draw) pairs that {whose} share; run them with "
+            f"--seeds 2 or more{f', or leave out{chosen.filters}' if chosen.filters else ''}"
+        )
+    return found, rival
 
 
 def _tables(found: Meta, rival: str | None, matrix: bool) -> Sequence[Table]:

@@ -97,7 +97,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
         curves.epoch_curves(loaded(tmp_path / "b", [Trial(), Trial(profile="smoke")]))
 
 
-@pytest.mark.parametrize(("name", "start"), [("figure.svg", b"<?xml"), ("figure.PNG", b"\x89PNG"), ("figure.pdf", b"%PDF")])
+@pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG"), ("a.pdf", b"%PDF")])
 def test_the_same_data_give_the_same_bytes(tmp_path, name, start):
     trials = [Trial(method=f"method-{number}", epochs=3) for number in range(9)]
     data = curves.epoch_curves(loaded(tmp_path / "runs", trials))
@@ -136,6 +136,13 @@ def test_at_most_eight_have_a_colour_plain_training_among_them(tmp_path):
     assert "<!-- best -->" in drawn
     assert "<!-- 6 -->" not in drawn
     assert "bands:" not in drawn
+
+
+def test_those_in_colour_may_all_be_unaudited(tmp_path):
+    grey = curves.Curve("grey", "grey", (0.1, 0.1), (0.2, 0.3), (math.nan,) * 2, (math.nan,) * 2)
+    data = curves.Curves("t", "accuracy", (*(named(str(number), 0.9) for number in range(8)), grey))
+    curves.draw_curves(data, tmp_path / "figure.svg")
+    assert "wrong training labels memorised" in (tmp_path / "figure.svg").read_text()
 
 
 def test_a_single_epoch_is_drawn(tmp_path):
