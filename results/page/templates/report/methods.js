@@ -25,7 +25,7 @@ function drawAllMethods(panel) {
     method.paper ? { text: method.paper.words, link: method.paper.link || undefined } : { text: "–" },
     { text: method.paper?.venue || "–" }, plainNumber(method.paper?.year ?? null), { text: method.card?.task || "–" },
     { text: method.card?.extra.map((each) => each.split(":")[0]).join("; ") || "–" }, plainNumber(resultsOf(method).length)] }));
-  const table = dataTable({ caption: `${plural(rows.length, "method")} with results on this page, variants under their method`, columns, rows, sort: 0, class: "plainly methods" });
+  const table = dataTable({ caption: `${plural(rows.length, "method")} with results on this page, variants under their method`, columns, rows, sort: null, class: "plainly methods" });
   panel.append(el("h2", {}, "Methods"), toolbar([filterField(table), csvButton(table, "methods")]), table.node);
 }
 
