@@ -13,10 +13,11 @@ import click
 from ...protocols.errors import BadInput, printable
 from ..engines.signals import Stopped
 from .check import check
-from .claims import claims
 from .data import data
 from .diff import diff
 from .doctor import doctor
+from .evidence.claims import claims
+from .evidence.meta import meta
 from .figure import figure
 from .output import spell_out_what_cannot_be_encoded
 from .report import report
@@ -89,5 +90,20 @@ def main() -> None:
     """
 
 
-for command in (run, plan, status, list_everything, show, table, figure, claims, report, diff, check, data, doctor):
+for command in (
+    run,
+    plan,
+    status,
+    list_everything,
+    show,
+    table,
+    figure,
+    claims,
+    meta,
+    report,
+    diff,
+    check,
+    data,
+    doctor,
+):
     main.add_command(command)

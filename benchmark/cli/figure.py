@@ -1,4 +1,4 @@
-"""`figure`: draw a paper's figure, or a protocol's curves or ranks, as SVG and PNG."""
+"""`figure`: draw a paper's figure, or a protocol's curves or ranks, as SVG, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Draw = Callable[[Path], None]
 @click.argument("name", metavar="ID|PROTOCOL")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE",
-    help="File to write, .svg or .png. Default: both, NAME.svg and NAME.png.",
+    help="File to write, .svg, .png or .pdf. Default: NAME.svg and NAME.png.",
 )  # fmt: skip
 @click.option(
     "--noise", type=float, metavar="RATE",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from ...protocols.errors import BadInput, unknown
 from ..records.record import RULES, Record
-from .comparisons import Comparison, compare_cells, main_entry
+from .comparisons import Comparison, against_reference, main_entry
 from .grouping import Entry
-from .view import Expected, View, at_level, views_of
+from .view import Expected, View, views_of
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,4 @@ def compare_against(
 
 def _against(view: View, reference: Entry, rule: str) -> Against:
     view = replace(view, not_applicable={})  # it is about these methods only
-    others = [entry for entry in view.rows if entry.label != reference.label]
-    cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
-    family = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
-    rows = ((level, entry, found) for (level, entry), found in zip(cells, family, strict=True))
-    return Against(view, reference, rule, tuple(rows))
+    return Against(view, reference, rule, against_reference(view, reference, rule))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from .options import format_option
-from .record_options import Chosen, named_methods, record_filters
+from ..options import format_option
+from ..record_options import Chosen, named_methods, record_filters
 
 _COLOURS = {
     "supported": "green",
@@ -49,10 +49,10 @@ def claims(
     fernoise-bench claims --paper cocuring
     fernoise-bench claims --with-reference --method nct,elr --format csv
     """
-    from ...results.claims.claim import claims as all_claims
-    from ...results.claims.tables import claims_json, claims_table, claims_text
-    from ...results.claims.verdicts import verdicts
-    from ...results.tables.render import render
+    from ....results.claims.claim import claims as all_claims
+    from ....results.claims.tables import claims_json, claims_table, claims_text
+    from ....results.claims.verdicts import verdicts
+    from ....results.tables.render import render
 
     asked = all_claims(paper)
     names = named_methods(methods, {name for claim in asked for name in claim.methods}, "those of the claims")
