@@ -18,10 +18,10 @@ from fernoise_bench.protocols.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
-TOP = "root"  # the folder of the package fernoise_bench itself
+TOP = "benchmark/root"  # the folder of the package fernoise_bench itself
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SOURCES = sorted(path for package in (TOP, *PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
-LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES]
+SOURCES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
+LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES and path.parent != ROOT / TOP]
 ROOMS = sorted({path.parent for path in LIBRARY})
 CONTRACTS = CONFIGURATION["tool"]["importlinter"]["contracts"]
 TREES = {path: ast.parse(path.read_bytes()) for path in SOURCES}
@@ -35,7 +35,7 @@ def named(path: Path) -> str:
 def package_of(folder: Path) -> str:
     """The import name of a folder of the repository."""
     parts = folder.relative_to(ROOT).parts
-    return ".".join(("fernoise_bench", *(parts if parts != (TOP,) else ())))
+    return ".".join(("fernoise_bench", *(parts if folder != ROOT / TOP else ())))
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
@@ -64,9 +64,9 @@ def test_the_packages_listed_are_the_folders_there_are() -> None:
     """The mapping of folders to fernoise_bench.* is written by hand, since setuptools cannot find it."""
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     setuptools = CONFIGURATION["tool"]["setuptools"]
-    assert folders == {*PACKAGES, TOP}
+    assert folders == set(PACKAGES)
     assert sorted(setuptools["packages"]) == sorted(map(package_of, [ROOT / TOP, *ROOMS]))
-    assert setuptools["package-dir"] == {package_of(ROOT / folder): folder for folder in folders}
+    assert setuptools["package-dir"] == {package_of(ROOT / folder): folder for folder in (TOP, *PACKAGES)}
     assert not list(ROOT.glob("__init__.py"))
 
 
