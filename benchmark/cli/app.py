@@ -18,7 +18,7 @@ from .data import data
 from .diff import diff
 from .doctor import doctor
 from .figure import figure
-from .output import spell_out_what_cannot_be_encoded
+from .options.output import spell_out_what_cannot_be_encoded
 from .report import report
 from .results import status, table
 from .run import plan, run

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from .options import format_option
-from .record_options import Chosen, named_methods, record_filters
+from .options.common import format_option
+from .options.records import Chosen, named_methods, record_filters
 
 _COLOURS = {
     "supported": "green",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput
-from .options import DATA_ROOT, JSON, WORKERS, print_json
+from .options.common import DATA_ROOT, JSON, WORKERS, print_json
 
 if TYPE_CHECKING:
     from ...protocols.datasets.catalog import Inspection

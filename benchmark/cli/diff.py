@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...protocols.errors import BadInput
-from .options import METHODS_SHOWN, PROFILES, warn_of_damage
-from .record_options import named_methods
+from .options.common import METHODS_SHOWN, PROFILES, warn_of_damage
+from .options.records import named_methods
 
 if TYPE_CHECKING:
     from ...results.analysis.diff import Difference

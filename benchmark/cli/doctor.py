@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DATA_ROOT, DEVICE, JSON, RESULTS_FOLDER, print_json
+from .options.common import DATA_ROOT, DEVICE, JSON, RESULTS_FOLDER, print_json
 
 if TYPE_CHECKING:
     from ..doctor import DoctorCheck

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .record_options import (
+from .options.records import (
     LABELS,
     RECIPE,
     Chosen,

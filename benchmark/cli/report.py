@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .record_options import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
+from .options.records import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
 
 if TYPE_CHECKING:
     from ...results.page.data import Card

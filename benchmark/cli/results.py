@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .options import JSON, format_option, print_json
-from .record_options import (
+from .options.common import JSON, format_option, print_json
+from .options.records import (
     LABELS,
     RECIPE,
     RUNS,

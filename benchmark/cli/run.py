@@ -13,9 +13,9 @@ import click
 
 from ...protocols.errors import BadInput, printable
 from ..engines.options import default_workers
-from .options import JSON, print_json, warn_of_damage
-from .record_options import unless_default
-from .run_options import GroupedCommand, engine_options, grid_options, take_engine_options
+from .options.common import JSON, print_json, warn_of_damage
+from .options.records import unless_default
+from .options.run import GroupedCommand, engine_options, grid_options, take_engine_options
 
 if TYPE_CHECKING:
     from ...results.records.record import Record

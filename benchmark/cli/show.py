@@ -6,7 +6,7 @@ import textwrap
 
 import click
 
-from .options import JSON, PROFILE, print_json
+from .options.common import JSON, PROFILE, print_json
 
 CardRows = list[tuple[str, str, str]]
 
