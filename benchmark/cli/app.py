@@ -14,6 +14,7 @@ from ...protocols.errors import BadInput, printable
 from ..engines.signals import Stopped
 from .check import check
 from .claims import claims
+from .conformance import conformance
 from .data import data
 from .diff import diff
 from .doctor import doctor
@@ -89,5 +90,8 @@ def main() -> None:
     """
 
 
-for command in (run, plan, status, list_everything, show, table, figure, claims, report, diff, check, data, doctor):
+for command in (
+    *(run, plan, status, list_everything, show, table, figure, claims, report, diff),
+    *(check, conformance, data, doctor),
+):
     main.add_command(command)

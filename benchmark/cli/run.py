@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shlex
 import sys
@@ -93,7 +94,17 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
         kept = trial.folder / TRACEBACK
         where = f" (traceback: {kept})" if found["state"] == "failed" and kept.is_file() else ""
         click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}{where}", err=True)
+    _name_conformance([trial for trials in to_run for trial in trials])
     sys.exit(1 if failed else 0)
+
+
+def _name_conformance(trained: Sequence[Trial]) -> None:
+    """Names, on standard error, the command that checks the methods of files that were trained."""
+    files = {trial.method.target for trial in trained if ".py:" in trial.method.target}
+    for target in sorted(files):
+        place = os.path.relpath(target)
+        shown = target if place.startswith("..") else place
+        click.echo(f"does it keep the rules? fernoise-bench conformance --method {shlex.quote(shown)}", err=True)
 
 
 def _run_grid(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, *, fresh: bool, grace: float) -> None:
