@@ -12,6 +12,7 @@ import click
 
 from ...protocols.errors import BadInput
 from ..engines.options import default_workers
+from .options.common import separated
 
 if TYPE_CHECKING:
     from ...results.regression.references import References
@@ -28,8 +29,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Size of the checks: smoke takes seconds for each method, small about a minute.",
 )  # fmt: skip
 @click.option(
-    "--method", "methods", multiple=True, metavar="NAME", help="Check only this method. Can be repeated. Default: all."
-)
+    "--method", "methods", multiple=True, metavar="NAME", callback=separated,
+    help="Check only this method. Can be repeated, or several with commas. Default: all.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail for methods without a reference too, which nothing is compared for.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Append a summary to a file, as in $GITHUB_STEP_SUMMARY.")

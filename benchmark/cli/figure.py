@@ -78,6 +78,8 @@ def figure(
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
+        if noise is not None and not 0 <= noise < 1:
+            catalog.find(name).choose_levels((noise,))  # refuses it
         draw = _of_protocol(replace(chosen, recipe=recipe), name, noise, methods, labels, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
         if wrong := "--ranks" if ranks else "--label" if labels else "":

@@ -140,6 +140,50 @@ def test_a_terminal_has_one_live_line_no_wider_than_itself(
     assert stream.getvalue().endswith("\r\x1b[K")
 
 
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (
+            120,
+            "supervised · seed 0 epoch 1/4 loss 0.500 123 img/s | supervised · seed 1 epoch 1/4 loss 0.500 123 img/s",
+        ),
+        (100, "supervised · seed 0 epoch 1/4 loss 0.500 | supervised · seed 1 epoch 1/4 loss 0.500"),
+        (80, "supervised · seed 0 epoch 1/4 | supervised · seed 1 epoch 1/4"),
+        (60, "supervised · seed 0 | supervised · seed 1"),
+        (50, "supervised | supervised"),
+        (40, "supervised | +1 more"),
+        (30, ""),
+        (12, None),
+    ],
+)
+def test_a_narrow_terminal_drops_whole_fields(
+    width: int, line: str | None, trials: list[Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(module, "REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 100.0)
+    stream = Terminal()
+    progress = Progress(len(trials), EPOCHS, stream, _began=98.0)
+    for trial in trials[:2]:
+        progress(trial, epoch(1))
+    drawn = stream.getvalue().split("\r\x1b[K")[-1]
+    head = "0/4 trials | ETA 14 s"
+    assert drawn == ("" if line is None else f"{head} | {line}" if line else head)
+
+
+def test_a_narrow_terminal_gets_a_shorter_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REDRAW_SECONDS", 0.0)
+    for width, line in (
+        (60, "50/100 pictures | 0 a second | ETA …"),
+        (30, "50/100 pictures | ETA …"),
+        (20, "50/100 pictures"),
+    ):
+        monkeypatch.setenv("COLUMNS", str(width))
+        stream = Terminal()
+        Counter("pictures", stream)(50, 100)
+        assert stream.getvalue() == f"\r\x1b[K{line}"
+
+
 def test_a_terminal_is_not_redrawn_more_often_than_it_is_read(trials: list[Trial]) -> None:
     stream = Terminal()
     progress = Progress(len(trials), EPOCHS, stream)
