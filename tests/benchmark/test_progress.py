@@ -16,6 +16,7 @@ from fernoise_bench.benchmark.trial import Trial
 from ..toy import toy_trial
 
 EPOCHS = 4
+SEED_0, SEED_1 = "supervised · seed 0", "supervised · seed 1"
 
 
 class Terminal(io.StringIO):
@@ -143,17 +144,14 @@ def test_a_terminal_has_one_live_line_no_wider_than_itself(
 @pytest.mark.parametrize(
     ("width", "line"),
     [
-        (
-            120,
-            "supervised · seed 0 epoch 1/4 loss 0.500 123 img/s | supervised · seed 1 epoch 1/4 loss 0.500 123 img/s",
-        ),
-        (100, "supervised · seed 0 epoch 1/4 loss 0.500 | supervised · seed 1 epoch 1/4 loss 0.500"),
-        (80, "supervised · seed 0 epoch 1/4 | supervised · seed 1 epoch 1/4"),
-        (60, "supervised · seed 0 | supervised · seed 1"),
-        (50, "supervised | supervised"),
-        (40, "supervised | +1 more"),
+        (128, f"{SEED_0} epoch 1/4 loss 0.500 123 img/s | {SEED_1} epoch 1/4 loss 0.500 123 img/s"),
+        (120, f"{SEED_0} epoch 1/4 loss 0.500 | {SEED_1} epoch 1/4 loss 0.500"),
+        (100, f"{SEED_0} epoch 1/4 | {SEED_1} epoch 1/4"),
+        (80, f"{SEED_0} | {SEED_1}"),
+        (60, "supervised | supervised"),
+        (46, "supervised | +1 more"),
         (30, ""),
-        (12, None),
+        (10, None),
     ],
 )
 def test_a_narrow_terminal_drops_whole_fields(
