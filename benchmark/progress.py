@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from ..protocols.activity import Listener, listener
 from ..protocols.errors import printable
 from .trial import Trial
 
 REDRAW_SECONDS = 0.1
 # What is shown of a running trial: the first choice whose line fits.
 _CHOICES = (
-    ("trial", "epoch", "loss", "speed"), ("trial", "epoch", "loss"), ("trial", "epoch"), ("trial",),
-    ("method", "epoch"), ("method",),
+    ("trial", "doing", "epoch", "loss", "speed"), ("trial", "doing", "epoch", "loss"), ("trial", "doing", "epoch"),
+    ("trial",), ("method", "epoch"), ("method",),
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ class Progress:
     _epochs_run: int = 0
     _began: float = field(default_factory=time.monotonic)
     _drawn: float = 0.0
+    _tell: Listener = field(default_factory=listener)  # of what goes on, where there is no terminal to show it in
 
     def __call__(self, trial: Trial, event: Mapping[str, Any]) -> None:
         """Takes an event of a trial."""
@@ -39,14 +41,29 @@ class Progress:
             self._print(f"! {trial.label}: {printable(event['warning'])}")
         elif "status" in event:
             self._finish(trial, event["status"])
+        elif "doing" in event:
+            self._doing(trial, event["doing"])
         else:
+            if not self.done:
+                self._say(f"starting {trial.label}" if "started" in event else "")
             self._epochs_run += "epoch" in event and "teacher" not in event
             self._running[trial.id] = (trial, event)
         self._draw()
 
     def close(self) -> None:
         """Clears the updated line."""
+        self._say("")
         _redraw(self.stream, ())
+
+    def _say(self, what: str) -> None:
+        if not self.stream.isatty():
+            self._tell(what)
+
+    def _doing(self, trial: Trial, what: str) -> None:
+        _, event = self._running.get(trial.id, (trial, {}))
+        self._running[trial.id] = (trial, {**event, "doing": what})
+        self._say(what and f"{trial.label}: {what}")
+        self._drawn = 0.0  # it may be long until something else is drawn
 
     def _finish(self, trial: Trial, status: Mapping[str, Any]) -> None:
         self._running.pop(trial.id, None)
@@ -92,7 +109,9 @@ def _fields(trial: Trial, event: Mapping[str, Any]) -> dict[str, str]:
     """What is known of a running trial, by the names in _CHOICES."""
     teacher = event.get("teacher")
     found = {"trial": " · ".join(filter(None, (trial.label, teacher))), "method": teacher or trial.method.name}
-    if "epoch" in event:
+    if event.get("doing"):
+        found["doing"] = event["doing"]
+    elif "epoch" in event:
         loss = event["loss"]
         found["epoch"] = f"epoch {event['epoch']}/{event['epochs']}"
         found["loss"] = f"loss {loss:.3f}" if loss is not None else "no update"

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from ...protocols.activity import heard
 from ...protocols.errors import BadInput, printable
 from ..engines.signals import Stopped
+from ..waiting import Waiting
 from .check import check
 from .claims import claims
 from .conformance import conformance
@@ -39,7 +41,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; exits with 2 for BadInput, with 128 and the signal's number after a signal."""
         try:
-            return super().invoke(ctx)
+            with Waiting() as waiting, heard(waiting):
+                return super().invoke(ctx)
         except BadInput as error:
             click.echo(f"fernoise-bench: {printable(str(error)[:_LONGEST])}", err=True)
             sys.exit(2)

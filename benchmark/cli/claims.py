@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ...protocols.activity import doing
 from .options.common import format_option
 from .options.records import Chosen, named_methods, record_filters
 
@@ -56,7 +57,9 @@ def claims(
 
     asked = all_claims(paper)
     names = named_methods(methods, {name for claim in asked for name in claim.methods}, "those of the claims")
-    found = verdicts(Chosen(runs, with_reference, profile, synthetic).records(), asked)
+    records = Chosen(runs, with_reference, profile, synthetic).records()
+    with doing("testing the claims"):
+        found = verdicts(records, asked)
     found = [verdict for verdict in found if not names or set(names).intersection(verdict.claim.methods)]
     if as_json or form == "json":
         click.echo(json.dumps(claims_json(found), indent=1, allow_nan=False))

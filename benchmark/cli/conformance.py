@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput, printable
 from .options.common import JSON, print_json, separated
 
@@ -32,8 +33,9 @@ def conformance(methods: tuple[str, ...], as_json: bool) -> None:
     """
     if not methods:
         raise BadInput("name a method with --method file.py:Class, or --method NAME")
-    from .. import registry
-    from ..conformance.suite import examine
+    with doing("loading PyTorch"):
+        from .. import registry
+        from ..conformance.suite import examine
 
     for method in methods:
         registry.find(method)  # refuses a name before anything is trained

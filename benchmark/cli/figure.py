@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput, unknown
 from .options.records import (
     LABELS,
@@ -89,7 +90,8 @@ def figure(
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
     for file in files:
-        draw(file)
+        with doing(f"drawing {file.name}"):
+            draw(file)
         click.echo(f"wrote {file}")
 
 

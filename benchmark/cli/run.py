@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput, printable
 from ..engines.options import default_workers
 from .options.common import JSON, print_json, warn_of_damage
@@ -75,7 +76,8 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     grids = _grids(table, options)
     out = grids[0].job.out
     check_writable(out)
-    records, damaged = load_cached(out)
+    with doing(f"reading the trials in {out}"):
+        records, damaged = load_cached(out)
     to_run = [list(grid.trials) if fresh else unfinished(grid.trials, records) for grid in grids]
     for grid, trials in zip(grids, to_run, strict=True):
         _run_grid(grid, trials, engine, fresh=fresh, grace=grace)
@@ -157,7 +159,8 @@ def plan(
 
     Nothing is trained or written.
     """
-    from ..planning.estimate import estimate, estimate_text
+    with doing("loading PyTorch"):
+        from ..planning.estimate import estimate, estimate_text
 
     if all_tables:
         _plan_suite(table, gpus or workers, gpu, as_json, options)
@@ -176,7 +179,8 @@ def _plan_suite(
     table: str | None, devices: int | None, gpu: str | None, as_json: bool, options: dict[str, Any]
 ) -> None:
     """Prints what all papers' tables together would cost, on a GPU named or on this machine's device."""
-    from ..planning.suite_estimate import SEEDS, estimate_suite, speeds_of, suite, suite_text
+    with doing("loading PyTorch"):
+        from ..planning.suite_estimate import SEEDS, estimate_suite, speeds_of, suite, suite_text
     from ..settings import check_precision, choose_device
 
     names = ("protocol", "noise", "recipe", "without", "synthetic", "profile", "weights")
@@ -188,7 +192,8 @@ def _plan_suite(
     device = "cuda" if gpu else choose_device(options["device"])
     check_precision(options["precision"], device, here=gpu is None)
     found = suite()
-    speeds = speeds_of(found, gpu, device, options["precision"])
+    with doing("measuring how fast this machine trains"):
+        speeds = speeds_of(found, gpu, device, options["precision"])
     estimated = estimate_suite(found, speeds, options["seeds"] or SEEDS, devices or default_workers(device))
     if as_json:
         print_json(estimated)
@@ -198,8 +203,9 @@ def _plan_suite(
 
 def _check_initial_weights(grid: Grid) -> None:
     """Builds the encoder once, so that missing or wrong weights end the run before anything is written."""
-    from ..networks.encoders import build_model
-    from ..networks.initial_weights import resolve
+    with doing("loading PyTorch"):
+        from ..networks.encoders import build_model
+        from ..networks.initial_weights import resolve
 
     job, recipe = grid.job, grid.job.settings.recipe
     build_model(recipe.encoder, resolve(job.weights, recipe.encoder, job.data_root), recipe.neck)

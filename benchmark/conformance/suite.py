@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...protocols.activity import doing
 from ...protocols.base import Kind
 from ...protocols.errors import BadInput
 from .. import registry
@@ -107,8 +108,10 @@ def _finding(check: Check, method: str, name: str, kind: Kind) -> Finding:
     state: State = "ok"
     reason = place = ""
     try:
-        with tempfile.TemporaryDirectory() as folder, _told(name, kind, Path(folder).resolve()):
-            check.run(name, kind, Path(folder).resolve())
+        with tempfile.TemporaryDirectory() as made, doing(f"checking that it {check.title}"):
+            folder = Path(made).resolve()
+            with _told(name, kind, folder):
+                check.run(name, kind, folder)
     except NotConforming as error:
         state, reason = "failed", str(error)
         place = _own(error.place, name) or _line(check.about, reason, name)

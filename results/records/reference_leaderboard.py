@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput
 from ...protocols.files import read_arrays
 from .bundle import expanded, write_bundle
@@ -31,10 +32,11 @@ def shipped_records(folder: Path | None = None, names: str = "*") -> tuple[list[
     """
     records: list[Record] = []
     damaged: list[str] = []
-    for root in _expanded(folder or FOLDER, names):
-        found, wrong = load_cached(root)
-        records += found
-        damaged += wrong
+    with doing("reading the results that ship"):
+        for root in _expanded(folder or FOLDER, names):
+            found, wrong = load_cached(root)
+            records += found
+            damaged += wrong
     return records, damaged
 
 
@@ -117,7 +119,8 @@ def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record]
     Returns:
         Records, a message for each damaged trial, and a notice for the command line ("" for the user's own trials).
     """
-    records, damaged = load_cached(runs)
+    with doing(f"reading the trials in {runs}"):
+        records, damaged = load_cached(runs)
     if named or records or damaged or find_trials(runs):
         return records, damaged, ""
     records, damaged = shipped_records()
