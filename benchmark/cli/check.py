@@ -13,6 +13,7 @@ import click
 from ...protocols.errors import BadInput
 from ..engines.options import default_workers
 from .options.common import separated
+from .options.terminal import print_tables
 
 if TYPE_CHECKING:
     from ...results.regression.references import References
@@ -89,7 +90,6 @@ def _check(
     """Runs the checks, prints and writes the findings, and returns the exit code."""
     from ...results.regression import report as check_report
     from ...results.regression.compare import CHECKED
-    from ...results.tables.render import render
     from ..regression import check, cpus, notes
 
     began = time.monotonic()
@@ -100,7 +100,7 @@ def _check(
     for warning in unguarded:
         click.echo(f"warning: {warning}", err=True)
     remarks = (*notes(plan, known), *unguarded)
-    click.echo(render(check_report.table(name, findings, remarks), "github"), nl=False)
+    print_tables(check_report.table(name, findings, remarks), "github")
     if markdown:
         _write(markdown, check_report.markdown(name, findings, remarks), "a")
     if junit:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options.common import DATA_ROOT, DEVICE, JSON, RESULTS_FOLDER, print_json
+from .options.terminal import hanging
 
 if TYPE_CHECKING:
     from ..doctor import DoctorCheck
@@ -68,9 +69,9 @@ def _measure(device: str, *, quiet: bool) -> dict[str, Any]:
 def _print_checks(checks: Sequence[DoctorCheck]) -> None:
     width = max(len(check.what) for check in checks)
     for check in checks:
-        click.echo(f"{_MARKS[check.state]:<8}{check.what:<{width}}  {check.found}")
+        click.echo(hanging(f"{_MARKS[check.state]:<8}{check.what:<{width}}  ", check.found))
         if check.advice:
-            click.echo(f"{'':<8}{'':<{width}}  → {check.advice}")
+            click.echo(hanging(f"{'':<8}{'':<{width}}  → ", check.advice))
 
 
 def _print_speed(found: Sequence[SpeedFinding], suggestions: Sequence[str]) -> None:

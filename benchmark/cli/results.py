@@ -26,6 +26,7 @@ from .options.records import (
     record_filters,
     records_of_protocol,
 )
+from .options.terminal import print_grid, print_tables
 
 if TYPE_CHECKING:
     from ...results.analysis.view import Expected, RowOrder
@@ -74,13 +75,11 @@ def status(runs: Path, as_json: bool) -> None:
     if not records and not damaged:
         click.echo(f"no trials in {runs}")
         return
-    from tabulate import tabulate
-
     from ...results.tables.render import markdown
 
-    rows = [{name: markdown(str(value)) for name, value in line.items()} for line in lines]
-    sides = ["left" if isinstance(value, str) else "right" for line in lines[:1] for value in line.values()]
-    click.echo(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True, colalign=sides))
+    if lines:
+        rows = [[markdown(str(value)) for value in line.values()] for line in lines]
+        print_grid(list(lines[0]), rows, ["left" if isinstance(value, str) else "right" for value in lines[0].values()])
     for problem in problems:
         click.echo(f"{problem['state']}: {problem['trial']}: {problem['reason']}")
     for message in damaged:
@@ -120,6 +119,11 @@ def status(runs: Path, as_json: bool) -> None:
     "--sort", "order", type=click.Choice(["name", "rank", "given"]), default="name", show_default=True,
     help="Order of a protocol's rows: by name, by the mean score, or as --method names them.",
 )  # fmt: skip
+@click.option(
+    "--columns", multiple=True, metavar="NAME",
+    help="Print these columns only, after those that name a row: headings, as in 'noise 0.4'. Can be repeated, or "
+    "several with commas.",
+)  # fmt: skip
 @click.option("--no-notes", is_flag=True, help="Print no notes below the table.")
 @click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
 def table(
@@ -139,6 +143,7 @@ def table(
     check: bool,
     labels: tuple[str, ...],
     order: RowOrder,
+    columns: tuple[str, ...],
     no_notes: bool,
     allow_mixed: bool,
 ) -> None:
@@ -152,7 +157,7 @@ def table(
     fernoise-bench table fer2013-real --method elr,gce --label elr=ELR --no-notes --format latex
     """
     from ...results.records.cache import uncollected
-    from ...results.tables.render import render
+    from ...results.tables.columns import with_columns
 
     options = {"long": long, "ranks": ranks, "audit": audit, "against": against, "check": check}
     kinds = [kind for kind, given in options.items() if given]
@@ -164,7 +169,8 @@ def table(
     request = Request(kinds, rule, allow_mixed, methods, against, labels, order)
     with uncollected():
         tables = (_paper_tables if paper else _protocol_tables)(chosen, name, request)
-        click.echo(render([replace(each, notes=()) for each in tables] if no_notes else tables, form), nl=False)
+        tables = with_columns(tables, columns) if columns else tables
+        print_tables([replace(each, notes=()) for each in tables] if no_notes else tables, form)
 
 
 def _is_paper(name: str, kinds: Sequence[str], more: Sequence[str]) -> bool:

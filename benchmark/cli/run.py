@@ -18,6 +18,7 @@ from ..engines.options import default_workers
 from .options.common import JSON, print_json, warn_of_damage
 from .options.records import unless_default
 from .options.run import GroupedCommand, engine_options, grid_options, take_engine_options
+from .options.terminal import print_tables
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
@@ -249,12 +250,11 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
     from ...results.analysis.view import Expected
     from ...results.papers.tables import paper_table
     from ...results.tables.protocol_tables import protocol_table
-    from ...results.tables.render import render
 
     grid, out = grids[0], grids[0].job.out
     runs = shlex.quote(str(out))
     if table is not None:
-        click.echo(render(paper_table(records, table, runs=unless_default(out)), form), nl=False)
+        print_tables(paper_table(records, table, runs=unless_default(out)), form)
         click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}", err=True)
     elif records:
         beside = _beside(records)
@@ -265,7 +265,7 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             pairs=tuple(dict.fromkeys((trial.seed, trial.draw) for trial in grid.trials)),
             not_applicable=grid.not_applicable,
         )
-        click.echo(render(protocol_table([*records, *beside], expected), form), nl=False)
+        print_tables(protocol_table([*records, *beside], expected), form)
         command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}{' --with-reference' * bool(beside)}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import textwrap
 
@@ -9,6 +10,7 @@ import click
 
 from ...protocols.errors import BadInput, unknown
 from .options.common import JSON, PROFILE, print_json
+from .options.terminal import hanging, print_grid, terminal_width
 
 CardRows = list[tuple[str, str, str]]
 
@@ -32,7 +34,7 @@ def list_everything(what: str | None, as_json: bool) -> None:
         click.echo(f"{group}:")
         width = max(map(len, names))
         for name, about in names.items():
-            click.echo(f"  {name:<{width}}  {about}".rstrip())
+            click.echo(hanging(f"  {name:<{width}}  ", about))
 
 
 def _methods() -> dict[str, str]:
@@ -157,8 +159,8 @@ def show_method(name: str, as_json: bool) -> None:
         print_json(_as_dicts(rows))
         return
     click.echo(f"{method.name}  needs {', '.join(sorted(method.needs))}\n")
-    click.echo((method.load().__doc__ or "").strip() + "\n")
-    click.echo(_as_table(rows))
+    click.echo(_wrapped((method.load().__doc__ or "").strip()) + "\n")
+    _print_rows(rows)
 
 
 @show.command("protocol")
@@ -188,15 +190,22 @@ def show_protocol(name: str, profile: str | None, synthetic: bool, as_json: bool
         return
     of_profile = f"fingerprint {protocol.fingerprint(chosen)}, {chosen} profile"
     click.echo(f"{protocol.name} v{protocol.version}  {protocol.title}  ({of_profile})\n")
-    click.echo(_as_table(rows))
+    _print_rows(rows)
 
 
-def _as_table(rows: CardRows) -> str:
-    from tabulate import tabulate
+def _wrapped(text: str) -> str:
+    """A documentation; in a terminal, its paragraphs have lines that fit."""
+    width = terminal_width()
+    if width is None:
+        return text
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(textwrap.fill(each, width, break_on_hyphens=False) for each in paragraphs)
 
+
+def _print_rows(rows: CardRows) -> None:
     # wrapped here, since tabulate's own wrapping turns the text "False" into True
     wrapped = [[textwrap.fill(text, width) for text, width in zip(row, (40, 50, 80), strict=True)] for row in rows]
-    return str(tabulate(wrapped, ("what", "value", "source"), tablefmt="github", disable_numparse=True))
+    print_grid(("what", "value", "source"), rows if terminal_width() else wrapped)
 
 
 def _as_dicts(rows: CardRows) -> list[dict[str, str]]:
