@@ -69,7 +69,7 @@ class Progress:
         self._running.pop(trial.id, None)
         self.done += 1
         done = status["state"] == "done"
-        result = f"done in {duration(status['seconds'])}" if done else f"{status['state']}: {status['reason']}"
+        result = f"done in {spent(status)}" if done else f"{status['state']}: {status['reason']}"
         self._print(f"{' ' if done else '!'} {self.done}/{self.total}  {trial.label}  {result}")
 
     def _print(self, line: str) -> None:
@@ -153,6 +153,12 @@ def _redraw(stream: TextIO, lines: Iterable[str]) -> None:
         width = shutil.get_terminal_size().columns
         stream.write("\r\x1b[K" + next((line for line in lines if len(line) < width), ""))
         stream.flush()
+
+
+def spent(status: Mapping[str, Any]) -> str:
+    """The seconds of a trial as text, and those by the clock where they are others."""
+    seconds, wall = duration(status["seconds"]), status.get("wall_seconds")
+    return seconds if wall is None or duration(wall) == seconds else f"{seconds} ({duration(wall)} by the clock)"
 
 
 def duration(seconds: float | None) -> str:

@@ -25,6 +25,7 @@ from .options.output import spell_out_what_cannot_be_encoded
 from .report import report
 from .results import status, table
 from .run import plan, run
+from .runs import runs
 from .show import list_everything, show
 
 _LONGEST = 4_000  # letters of an error message, which may quote a name or a user's own code
@@ -88,13 +89,14 @@ def main() -> None:
     """Benchmark methods for facial expression and action unit recognition with noisy labels.
 
     \b
-    fernoise-bench run --protocol bp4d-3fold --all-methods --synthetic --profile smoke
-    fernoise-bench table bp4d-3fold
+    fernoise-bench table fer2013-real
+    fernoise-bench show cocuring
+    fernoise-bench run --protocol ferplus-sym --method elr,gce --synthetic
     """
 
 
 for command in (
-    *(run, plan, status, list_everything, show, table, figure, claims, report, diff),
+    *(run, plan, status, list_everything, show, table, figure, claims, report, diff, runs),
     *(check, conformance, data, doctor),
 ):
     main.add_command(command)

@@ -54,6 +54,11 @@ def check(
 
     Runs the methods on small protocols. Exit code 1 on a regression, with --strict also for a method without a
     reference.
+
+    \b
+    fernoise-bench check
+    fernoise-bench check --method elr,gce --suite small --junit results.xml
+    fernoise-bench check --method gce --update --reason 'a new loss'
     """
     if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
         raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")

@@ -30,6 +30,10 @@ def conformance(methods: tuple[str, ...], as_json: bool) -> None:
 
     Trains it on toy faces, some ten seconds for each kind of labels: it must learn, repeat itself, go on after an
     interruption as if there had been none, and see no reference label. Exit code 1 where a check fails.
+
+    \b
+    fernoise-bench conformance --method mine.py:Mine
+    fernoise-bench conformance --method elr,gce --json
     """
     if not methods:
         raise BadInput("name a method with --method file.py:Class, or --method NAME")

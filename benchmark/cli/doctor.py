@@ -29,7 +29,13 @@ _MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 @DEVICE
 @JSON
 def doctor(data_root: Path, out: Path, with_speed: bool, device: str, as_json: bool) -> None:
-    """Check packages, devices, data and weights, and say what to change. Exit code 1 where no run could succeed."""
+    """Check packages, devices, data and weights, and say what to change. Exit code 1 where no run could succeed.
+
+    \b
+    fernoise-bench doctor
+    fernoise-bench doctor --data-root /data --out my-runs
+    fernoise-bench doctor --speed --device cpu
+    """
     from ..doctor import examine
 
     checks = examine(data_root, out)

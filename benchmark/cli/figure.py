@@ -66,7 +66,9 @@ def figure(
     recot-noisy-set -noise-model -encoder -views    the appendix's sweeps
 
     \b
-    fernoise-bench figure fer2013-real --method cocuring,elr,gce --label elr=ELR --out curves.svg
+    fernoise-bench figure fer2013-real --method cocuring,elr --out curves.svg
+    fernoise-bench figure ferplus-sym --noise 0.4 --ranks
+    fernoise-bench figure cocuring-fig3 --protocol ferplus-sym
     """
     from ...protocols import catalog
     from ...results.papers.figures import DRAWINGS, FIGURES, find_figure, methods_of

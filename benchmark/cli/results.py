@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,7 +27,7 @@ from .options.records import (
     record_filters,
     records_of_protocol,
 )
-from .options.terminal import print_grid, print_tables
+from .options.terminal import folded, print_grid, print_tables, terminal_width
 
 if TYPE_CHECKING:
     from ...results.analysis.view import Expected, RowOrder
@@ -59,7 +60,12 @@ class Request:
 @RUNS
 @JSON
 def status(runs: Path, as_json: bool) -> None:
-    """Count trials by their state, and print the reasons of failures."""
+    """Count trials by their state, and print the reasons of failures.
+
+    \b
+    fernoise-bench status
+    fernoise-bench status --runs my-runs --json
+    """
     from ...results.records.record import load_records
 
     records, damaged = load_records(runs)
@@ -75,15 +81,30 @@ def status(runs: Path, as_json: bool) -> None:
     if not records and not damaged:
         click.echo(f"no trials in {runs}")
         return
-    from ...results.tables.render import markdown
-
-    if lines:
-        rows = [[markdown(str(value)) for value in line.values()] for line in lines]
-        print_grid(list(lines[0]), rows, ["left" if isinstance(value, str) else "right" for value in lines[0].values()])
+    _print_lines(lines)
     for problem in problems:
         click.echo(f"{problem['state']}: {problem['trial']}: {problem['reason']}")
     for message in damaged:
         click.echo(f"damaged: {message}")
+
+
+def _print_lines(lines: Sequence[dict[str, Any]]) -> None:
+    """Prints the counts of each method; in a terminal that is too narrow, without columns that are zero throughout."""
+    from ...results.tables.render import markdown
+    from ..progress import duration
+
+    if not lines:
+        return
+    shown = [
+        {**line, "seconds": duration(line["seconds"]), "wall_seconds": duration(line["wall_seconds"])} for line in lines
+    ]
+    headings = {"seconds": "time", "wall_seconds": "by the clock"}
+    names = list(lines[0])
+    if (width := terminal_width()) and sum(len(name) + 5 for name in names) > width:
+        names = [name for name in names if name in ("done", "epochs") or any(line[name] for line in lines)]
+    rows = [[markdown(str(line[name])) for name in names] for line in shown]
+    sides = ["left" if isinstance(lines[0][name], str) else "right" for name in names]
+    print_grid([headings.get(name, name) for name in names], rows, sides)
 
 
 @click.command()
@@ -153,8 +174,9 @@ def table(
 
     \b
     fernoise-bench table fer2013-real --sort rank
-    fernoise-bench table fer2013-real --with-reference --against elr --method gce,cocuring
-    fernoise-bench table fer2013-real --method elr,gce --label elr=ELR --no-notes --format latex
+    fernoise-bench table fer2013-real --with-reference --against elr
+    fernoise-bench table ferplus-sym --columns 'noise 0.4' --format latex
+    fernoise-bench table recot-4 --no-notes
     """
     from ...results.records.cache import uncollected
     from ...results.tables.columns import with_columns
@@ -193,7 +215,7 @@ def _check(name: str) -> None:
     from ...results.papers.reported_check import check, checked_text
 
     (checked,) = check((name,))
-    click.echo(checked_text(checked), nl=False)
+    click.echo(folded(checked_text(checked, terminal_width())), nl=False)
     if checked.problems:
         sys.exit(1)
 
@@ -262,7 +284,7 @@ def _of_kind(
     return protocol_table(records, expected, rule=rule, allow_mixed=mixed)
 
 
-def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
+def _status_lines(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The numbers of trials in each state and of their epochs, by protocol, profile, faces and method."""
     from ...results.analysis.grouping import grouped
 
@@ -270,11 +292,14 @@ def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
         identity = record.identity
         return identity.protocol.key, identity.profile, identity.source, record.method
 
-    lines: list[dict[str, object]] = []
+    lines: list[dict[str, Any]] = []
     for names, group in sorted(grouped(records, key).items()):
         states = Counter(record.state for record in group)
         counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
         counts["running"] += states["interrupted"]
         whose = dict(zip(("protocol", "profile", "faces", "method"), names, strict=True))
-        lines.append({**whose, **counts, "epochs": sum(len(record.epochs) for record in group)})
+        seconds = math.fsum(record.status.seconds or 0.0 for record in group)
+        walls = [record.status.wall_seconds for record in group if record.status.wall_seconds is not None]
+        took = {"seconds": round(seconds, 1), "wall_seconds": round(math.fsum(walls), 1) if walls else None}
+        lines.append({**whose, **counts, "epochs": sum(len(record.epochs) for record in group), **took})
     return lines

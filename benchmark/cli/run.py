@@ -18,7 +18,7 @@ from ..engines.options import default_workers
 from .options.common import JSON, print_json, warn_of_damage
 from .options.records import unless_default
 from .options.run import GroupedCommand, engine_options, grid_options, take_engine_options
-from .options.terminal import print_tables
+from .options.terminal import folded, print_tables
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
@@ -66,6 +66,12 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
 
     Prints the table at the end. Run the same command again to continue: finished trials are kept, interrupted ones go
     on from their last epoch.
+
+    \b
+    fernoise-bench run --protocol fer2013-real --method elr,gce --seeds 3
+    fernoise-bench run --protocol bp4d-3fold --all-methods --synthetic
+    fernoise-bench run --table cocuring-2 --profile small
+    fernoise-bench run --protocol ferplus-sym --method mine.py:Mine --noise 0.4
     """
     from ...results.analysis.plausibility import implausible
     from ...results.records.cache import load_cached
@@ -159,6 +165,11 @@ def plan(
     """Estimate the trials and the time of a run.
 
     Nothing is trained or written.
+
+    \b
+    fernoise-bench plan --protocol fer2013-real --all-methods --profile small
+    fernoise-bench plan --table recot-4 --synthetic
+    fernoise-bench plan --all --gpu h100 --gpus 4
     """
     with doing("loading PyTorch"):
         from ..planning.estimate import estimate, estimate_text
@@ -173,7 +184,7 @@ def plan(
     if as_json:
         print_json(found[0] if table is None else found)
     else:
-        click.echo("\n\n".join(map(estimate_text, found)))
+        click.echo(folded("\n\n".join(map(estimate_text, found))))
 
 
 def _plan_suite(

@@ -10,7 +10,7 @@ import click
 
 from ...protocols.errors import BadInput, unknown
 from .options.common import JSON, PROFILE, print_json
-from .options.terminal import hanging, print_grid, terminal_width
+from .options.terminal import folded, hanging, print_grid, terminal_width
 
 CardRows = list[tuple[str, str, str]]
 
@@ -19,7 +19,12 @@ CardRows = list[tuple[str, str, str]]
 @click.argument("what", type=click.Choice(["protocols", "methods"]), required=False)
 @JSON
 def list_everything(what: str | None, as_json: bool) -> None:
-    """List the protocols and the methods."""
+    """List the protocols and the methods.
+
+    \b
+    fernoise-bench list
+    fernoise-bench list methods --json
+    """
     from ...protocols.catalog import PROTOCOLS
 
     found: dict[str, dict[str, str]] = {}
@@ -133,7 +138,7 @@ def show_table(name: str) -> None:
 
     _check_kind(name, "table")
     (checked,) = check((name,))
-    click.echo(checked_text(checked), nl=False)
+    click.echo(folded(checked_text(checked, terminal_width())), nl=False)
     if checked.problems:
         sys.exit(1)
 
@@ -189,7 +194,7 @@ def show_protocol(name: str, profile: str | None, synthetic: bool, as_json: bool
         print_json(_as_dicts(rows))
         return
     of_profile = f"fingerprint {protocol.fingerprint(chosen)}, {chosen} profile"
-    click.echo(f"{protocol.name} v{protocol.version}  {protocol.title}  ({of_profile})\n")
+    click.echo(folded(f"{protocol.name} v{protocol.version}  {protocol.title}  ({of_profile})") + "\n")
     _print_rows(rows)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -16,7 +17,7 @@ from .render import alignment, grid_of, listed, markdown
 _FRAME = 3  # letters that a column adds: a bar and a blank on each side
 _JOINED = "Cells: reported (measured); --format csv has the differences too."
 _HEADING = 2  # letters that tabulate adds to a heading
-_LEAST = 10  # letters of a column whose cells are broken into lines
+_LEAST = 6  # letters of a column whose cells are broken into lines
 
 
 def fitted(tables: Table | Sequence[Table], width: int) -> str:
@@ -29,22 +30,45 @@ def fitted(tables: Table | Sequence[Table], width: int) -> str:
     return "\n".join(_fitted(table, width) for table in several)
 
 
-def fitted_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], sides: Sequence[str], width: int) -> str:
-    """A grid of texts; cells are broken into lines where it would be wider, the widest columns first.
+def fitted_grid(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], sides: Sequence[str], width: int, headers: int = 0
+) -> str:
+    """A grid of texts; one that is too wide is broken into blocks of columns, and its cells into lines.
 
     Args:
         columns: headings.
         rows: a text for each column.
         sides: "left" or "right", for each column.
         width: letters of a line.
+        headers: columns that name a row, which each block has; 0: no blocks.
     """
-    widths = _widths([columns, *rows])
-    room = width - _FRAME * len(columns) - 1
-    while sum(widths) > room and max(widths) > _LEAST:
+    grid = _Grid(columns, rows, sides, headers)
+    whole = grid.width <= width or not headers
+    parts = [grid] if whole else [grid.only(places) for places in _groups(grid, width)]
+    return "\n\n".join(_text(part, width) for part in parts)
+
+
+def _text(grid: _Grid, width: int) -> str:
+    """A grid; cells are broken into lines where it would be wider, the widest columns first."""
+    if grid.width <= width:
+        return str(tabulate(grid.rows, grid.columns, tablefmt="github", disable_numparse=True, colalign=grid.sides))
+    lines = [grid.columns, *grid.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    while sum(widths) + _FRAME * len(widths) + 1 > width and max(widths) > _LEAST:
         widths[widths.index(max(widths))] -= 1
-    head = [_broken(text, most - _HEADING) for text, most in zip(columns, widths, strict=True)]
-    body = [[_broken(text, most) for text, most in zip(row, widths, strict=True)] for row in rows]
-    return str(tabulate(body, head, tablefmt="github", disable_numparse=True, colalign=sides))
+    head, *body = ("\n".join(_lines(row, widths, grid.sides)) for row in lines)
+    return "\n".join([head, "".join(f"|{'-' * (each + 2)}" for each in widths) + "|", *body])
+
+
+def _lines(row: Sequence[str], widths: Sequence[int], sides: Sequence[str]) -> Iterator[str]:
+    """The lines of one row."""
+    cells = [textwrap.wrap(text, most, break_on_hyphens=False) or [""] for text, most in zip(row, widths, strict=True)]
+    for parts in zip_longest(*cells, fillvalue=""):
+        texts = (
+            part.rjust(most) if side == "right" else part.ljust(most)
+            for part, most, side in zip(parts, widths, sides, strict=True)
+        )
+        yield "| " + " | ".join(texts) + " |"
 
 
 class _Grid(NamedTuple):
@@ -57,7 +81,9 @@ class _Grid(NamedTuple):
 
     @property
     def widths(self) -> list[int]:
-        return _widths([self.columns, *self.rows])
+        """Of each column as tabulate has it."""
+        texts = zip(*(self.rows or [[""] * len(self.columns)]), strict=True)
+        return [max(len(name) + _HEADING, *map(len, column)) for name, column in zip(self.columns, texts, strict=True)]
 
     @property
     def width(self) -> int:
@@ -74,8 +100,7 @@ def _fitted(table: Table, width: int) -> str:
     grid, notes = _Grid(*grid_of(table), alignment(table), table.headers), table.notes
     if grid.width > width and (joined := _joined(grid)):
         grid, notes = joined, (_JOINED, *notes)
-    parts = [grid] if grid.width <= width else [grid.only(places) for places in _groups(grid, width)]
-    grids = "\n\n".join(fitted_rows(part.columns, part.rows, part.sides, width) for part in parts)
+    grids = fitted_grid(grid.columns, grid.rows, grid.sides, width, grid.headers)
     title = textwrap.fill(f"**{markdown(table.title)}**", width, break_on_hyphens=False)
     listing = "\n".join(_note(note, width) for note in notes)
     return f"{title}\n\n{grids}\n" + (f"\n{listing}\n" if notes else "")
@@ -121,14 +146,3 @@ def _groups(grid: _Grid, width: int) -> list[list[int]]:
         groups[-1].append(place)
         left -= needed
     return groups or [[]]
-
-
-def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Of each column, headings first."""
-    head, *body = rows
-    texts = zip(*([*body] or [[""] * len(head)]), strict=True)
-    return [max(len(name) + _HEADING, *map(len, column)) for name, column in zip(head, texts, strict=True)]
-
-
-def _broken(text: str, width: int) -> str:
-    return text if len(text) <= width else textwrap.fill(text, width, break_on_hyphens=False)

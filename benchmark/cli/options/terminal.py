@@ -38,13 +38,13 @@ def print_grid(columns: Sequence[str], rows: Sequence[Sequence[str]], sides: Seq
     """
     from tabulate import tabulate
 
-    from ....results.tables.fitted import fitted_rows
+    from ....results.tables.fitted import fitted_grid
 
     width, sides = terminal_width(), sides or ["left"] * len(columns)
     if width is None:
         click.echo(tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=sides))
     else:
-        click.echo(fitted_rows(columns, rows, sides, width))
+        click.echo(fitted_grid(columns, rows, sides, width))
 
 
 def hanging(prefix: str, text: str) -> str:
@@ -61,3 +61,23 @@ def hanging(prefix: str, text: str) -> str:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def folded(text: str) -> str:
+    """A text; in a terminal, lines that are too long go on below, further in."""
+    width = terminal_width()
+    if width is None:
+        return text
+    lines = (
+        [line]
+        if len(line) <= width
+        else textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 4),
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        for line in text.split("\n")
+    )
+    return "\n".join(part for parts in lines for part in parts)
