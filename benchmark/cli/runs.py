@@ -92,7 +92,7 @@ def remove_runs(methods: tuple[str, ...], digest: str | None, protocol: str | No
         versions = ", ".join(
             f"{group.protocol} {group.method} {group.version}" for group in every if group.method in names
         )
-        raise BadInput(f"none of these trials is asked for by --digest and --protocol; there are: {versions}")
+        raise BadInput(f"no trials of this --digest and --protocol; there are: {versions}")
     _print(found)
     count, size = sum(group.trials for group in found), sum(group.size for group in found)
     if not yes:
