@@ -13,7 +13,6 @@ import click
 from ...protocols.activity import heard
 from ...protocols.errors import BadInput, printable
 from ..engines.signals import Stopped
-from ..waiting import Waiting
 from .check import check
 from .claims import claims
 from .conformance import conformance
@@ -22,6 +21,7 @@ from .diff import diff
 from .doctor import doctor
 from .figure import figure
 from .options.output import spell_out_what_cannot_be_encoded
+from .options.waiting import Waiting
 from .report import report
 from .results import status, table
 from .run import plan, run

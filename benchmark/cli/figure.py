@@ -81,8 +81,6 @@ def figure(
     if name in catalog.PROTOCOLS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        if noise is not None and not 0 <= noise < 1:
-            catalog.find(name).choose_levels((noise,))  # refuses it
         draw = _of_protocol(replace(chosen, recipe=recipe), name, noise, methods, labels, ranks=ranks)
     elif name in FIGURES or name in DRAWINGS:
         if wrong := "--ranks" if ranks else "--label" if labels else "":
@@ -91,6 +89,10 @@ def figure(
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
+    _write(draw, files)
+
+
+def _write(draw: Draw, files: Sequence[Path]) -> None:
     for file in files:
         with doing(f"drawing {file.name}"):
             draw(file)
@@ -105,6 +107,8 @@ def _of_protocol(
     from ...results.plots.curves import draw_curves, epoch_curves
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
 
+    if noise is not None and not 0 <= noise < 1:
+        catalog.find(name).choose_levels((noise,))  # refuses it
     where = f"the trials of {name}"
     records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen), methods, where)
     records, _ = apart(records, "are left out of the figure")

@@ -171,15 +171,14 @@ def plan(
     fernoise-bench plan --table recot-4 --synthetic
     fernoise-bench plan --all --gpu h100 --gpus 4
     """
-    with doing("loading PyTorch"):
-        from ..planning.estimate import estimate, estimate_text
-
     if all_tables:
         _plan_suite(table, gpus or workers, gpu, as_json, options)
         return
     if gpus or gpu:
         raise BadInput("--gpus and --gpu go with --all; for one protocol or table use --workers N")
     grids = _grids(table, options)
+    with doing("loading PyTorch"):
+        from ..planning.estimate import estimate, estimate_text
     found = [estimate(grid, workers or default_workers(grid.job.settings.device)) for grid in grids]
     if as_json:
         print_json(found[0] if table is None else found)

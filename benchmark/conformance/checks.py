@@ -9,11 +9,9 @@ import contextlib
 import dataclasses
 import gc
 import os
-import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from ...results.metrics import accuracy, f1_per_label
 from .. import registry
 from ..method_source import source_files
 from ..networks.encoders import CountedEncoder
+from ..process_state import CHILDREN, GENERATORS, THREADS, ProcessState
 from ..training.evaluator import Best
 from ..training.runner import run_trial
 from ..training.state import Training
@@ -81,23 +80,11 @@ def repeats_itself(name: str, kind: Kind, folder: Path) -> None:
 def draws_from_its_generator(name: str, kind: Kind, folder: Path) -> None:
     """The global generators stay as they were."""
     training = start(name, kind, folder)
-    torch.manual_seed(1)
-    of_torch, of_python = torch.get_rng_state(), random.getstate()
-    of_numpy = _state_of_numpy()
+    before, of_torch = ProcessState.now(frozenset({CHILDREN, THREADS})), torch.get_rng_state()
     run_epochs(training, range(2))
-    drawn = {
-        "torch's": not torch.equal(of_torch, torch.get_rng_state()),
-        "NumPy's": of_numpy != _state_of_numpy(),
-        "Python's": of_python != random.getstate(),
-    }
-    for whose in (whose for whose, changed in drawn.items() if changed):
-        raise NotConforming(f"draws from {whose} global generator: draw from batch.generator")
-
-
-def _state_of_numpy() -> tuple[bytes, int]:
-    """Of NumPy's global generator, which is what is watched."""
-    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-    return state["state"]["key"].tobytes(), state["state"]["pos"]
+    drawn = [] if torch.equal(of_torch, torch.get_rng_state()) else ["torch's global generator"]
+    for generator in [*drawn, *(name for name in before.changes() if name in GENERATORS)]:
+        raise NotConforming(f"draws from {generator}: draw from batch.generator")
 
 
 def keeps_its_state_in_buffers(name: str, kind: Kind, folder: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fernoise_bench.benchmark.cli.options.waiting import Waiting
 from fernoise_bench.benchmark.progress import Progress
-from fernoise_bench.benchmark.waiting import Waiting
 from fernoise_bench.protocols.activity import doing, heard
 
-from ..toy import toy_trial
+from ...toy import toy_trial
 
 
 class Terminal(io.StringIO):

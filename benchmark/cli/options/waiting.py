@@ -18,9 +18,9 @@ class Waiting:
     A context manager; what is shown in a terminal is cleared when something else goes on, and at the end.
     """
 
-    def __init__(self, stream: TextIO | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, stream: TextIO | None = None, patience: float | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._patience = patience
+        self._patience = PATIENCE if patience is None else patience
         self._changed = threading.Condition()
         self._what = ""
         self._began = 0.0
