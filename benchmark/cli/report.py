@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .record_options import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
+from ...protocols.activity import doing
+from ...protocols.errors import BadInput
+from .options.records import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
 
 if TYPE_CHECKING:
     from ...results.page.data import Card
@@ -41,7 +43,6 @@ def report(
     fernoise-bench report --out site
     fernoise-bench report --out site --with-reference --label mine.MyMethod=Ours
     """
-    from ...protocols.errors import BadInput
     from ...results.analysis.view import Rows
     from ...results.claims.verdicts import verdicts
     from ...results.page.data import Context, page_data
@@ -59,12 +60,15 @@ def report(
             raise BadInput(f"no trials in {places} match: run some first, or leave out --profile and --synthetic")
         records, names = of_methods(found.records, methods, "these trials")
         rows = Rows(labels_of(labels, {record.method for record in records}, "these trials"))
-        claims = [each for each in verdicts(found.records) if not names or set(names).intersection(each.claim.methods)]
+        with doing("testing the papers' claims"):
+            tested = verdicts(found.records)
+        claims = [each for each in tested if not names or set(names).intersection(each.claim.methods)]
         about = statement(records) if found.reference_alone else []
         context = Context(
             *(_cards(records), claims, _not_applicable(records), about, remarks, rows), methods=_methods(records)
         )
-        path = write_report(page_data(records, context), out)
+        with doing("writing the page"):
+            path = write_report(page_data(records, context), out)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, {len(records)} trials)")
 
 

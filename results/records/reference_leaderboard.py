@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput
 from ...protocols.files import read_arrays
 from .bundle import expanded, write_bundle
@@ -36,11 +37,12 @@ def shipped_records(folder: Path | None = None, names: str = "*") -> tuple[list[
     records: list[Record] = []
     damaged: list[str] = []
     shared: dict[bytes, Any] = {}
-    for bundle in _bundles(folder or FOLDER, names):
-        summarised = read_summary(bundle, shared)
-        found, wrong = load_cached(_expanded(bundle)) if summarised is None else (summarised, [])
-        records += found
-        damaged += wrong
+    with doing("reading the results that ship"):
+        for bundle in _bundles(folder or FOLDER, names):
+            summarised = read_summary(bundle, shared)
+            found, wrong = load_cached(_expanded(bundle)) if summarised is None else (summarised, [])
+            records += found
+            damaged += wrong
     return records, damaged
 
 
@@ -138,7 +140,8 @@ def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record]
     Returns:
         Records, a message for each damaged trial, and a notice for the command line ("" for the user's own trials).
     """
-    records, damaged = load_cached(runs)
+    with doing(f"reading the trials in {runs}"):
+        records, damaged = load_cached(runs)
     if named or records or damaged or find_trials(runs):
         return records, damaged, ""
     records, damaged = shipped_records()

@@ -120,11 +120,16 @@ def _shown(cell: Cell) -> str:
 
 
 def _github(table: Table) -> str:
-    rows = [[_bold(markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
-    columns = [markdown(column) for column in table.columns]
-    body = tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=_alignment(table))
-    notes = "".join(f"\n- {_note(note)}" for note in table.notes)
+    columns, rows = grid_of(table)
+    body = tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=alignment(table))
+    notes = "".join(f"\n- {listed(note)}" for note in table.notes)
     return f"**{markdown(table.title)}**\n\n{body}\n{notes}" + "\n" * bool(notes)
+
+
+def grid_of(table: Table) -> tuple[list[str], list[list[str]]]:
+    """The headings and the cells as Markdown."""
+    rows = [[_bold(markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
+    return [markdown(column) for column in table.columns], rows
 
 
 def _bold(text: str, cell: Cell) -> str:
@@ -138,12 +143,12 @@ def markdown(text: str) -> str:
     return _ACTS.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def _note(text: str) -> str:
+def listed(text: str) -> str:
     """A line of a list that no heading, quotation or list of its own starts in."""
     return re.sub(r"^(?=>|#{1,6}(?: |$)|[-+=]+(?: |$)|\[[ xX]\])", r"\\", markdown(text))
 
 
-def _alignment(table: Table) -> tuple[str, ...]:
+def alignment(table: Table) -> tuple[str, ...]:
     """Words to the left, columns that hold a number to the right."""
     numbers = [any(row[column].value is not None for row in table.rows) for column in range(len(table.columns))]
     return tuple("right" if number else "left" for number in numbers)
@@ -156,7 +161,7 @@ def _latex(table: Table) -> str:
         rf"\caption{{{_tex(table.title)}}}",
         *([r"\setlength{\tabcolsep}{3pt}"] if len(table.columns) > _MANY else []),
         _FITTED,
-        rf"\begin{{tabular}}{{{''.join(side[0] for side in _alignment(table))}}}",
+        rf"\begin{{tabular}}{{{''.join(side[0] for side in alignment(table))}}}",
         r"\toprule",
         " & ".join(map(_tex, table.columns)) + r" \\",
         r"\midrule",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ....protocols.errors import BadInput
-from ..options import format_option, print_json
-from ..record_options import LABELS, RECIPE, Chosen, labels_of, named_methods, of_methods, record_filters
+from ..options.common import format_option, print_json
+from ..options.records import LABELS, RECIPE, Chosen, labels_of, named_methods, of_methods, record_filters
 
 if TYPE_CHECKING:
     from ....results.analysis.meta import Meta

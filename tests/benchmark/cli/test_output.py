@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.cli.output import spelling
+from fernoise_bench.benchmark.cli.options.output import spelling
 
 from ...results.fabricate import Trial, fabricate_all
 

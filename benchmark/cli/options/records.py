@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput
-from ...results.records.names import named_method
-from ...results.records.names import named_methods as named_methods  # commands take it from here
-from .options import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
+from ....protocols.errors import BadInput
+from ....results.records.names import named_method
+from ....results.records.names import named_methods as named_methods  # commands take it from here
+from .common import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
-    from ...results.records.joined import Joined
-    from ...results.records.record import Record
+    from ....results.records.joined import Joined
+    from ....results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
 
@@ -94,7 +94,7 @@ class Chosen:
         Raises:
             BadInput: a folder that was named does not exist.
         """
-        from ...results.records.joined import joined
+        from ....results.records.joined import joined
 
         named = self.runs != (DEFAULT_RUNS,)
         for folder in self.runs if named else ():
@@ -140,7 +140,7 @@ def apart(records: Sequence[Record], what: str) -> tuple[list[Record], list[Reco
         records: of `Chosen.records`.
         what: what becomes of the others, as in "are left out".
     """
-    from ...results.records.joined import parted
+    from ....results.records.joined import parted
 
     found = parted(records)
     if found.apart:
@@ -174,10 +174,10 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
 
 def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
-    from ...protocols import catalog
-    from ...protocols.loading import offered
-    from ..method_summary import outline
-    from ..registry import lacking, names
+    from ....protocols import catalog
+    from ....protocols.loading import offered
+    from ...method_summary import outline
+    from ...registry import lacking, names
 
     protocol = catalog.find(name)
     source = records[0].identity.source
