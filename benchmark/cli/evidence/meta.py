@@ -11,6 +11,7 @@ import click
 from ....protocols.errors import BadInput
 from ..options.common import format_option, print_json
 from ..options.records import LABELS, RECIPE, Chosen, labels_of, named_methods, of_methods, record_filters
+from ..options.terminal import print_tables
 
 if TYPE_CHECKING:
     from ....results.analysis.meta import Meta
@@ -58,7 +59,6 @@ def meta(
     from ....results.plots.meta_matrix import draw_metas
     from ....results.plots.style import check_name
     from ....results.tables.meta_tables import meta_json
-    from ....results.tables.render import render
 
     if out:
         check_name(out)
@@ -70,7 +70,7 @@ def meta(
     if as_json:
         print_json([meta_json(each) for each in found])
     else:
-        click.echo(render([table for each in found for table in _tables(each, rival, matrix)], form), nl=False)
+        print_tables([table for each in found for table in _tables(each, rival, matrix)], form)
 
 
 def _compared(
