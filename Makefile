@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test test-weekly test-cluster coverage lint types check faults mutants mutation fuzz bench speed gates reference clean
+.PHONY: help demo test test-weekly test-cluster coverage lint types check faults mutants mutation fuzz bench speed gates reference summaries clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -72,7 +72,10 @@ gates: $(VENV)/.dev  ## check that methods can learn from the generated faces; 1
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/protocols/gates_faces.py -q -s
 
 reference: $(BIN)/fernoise-bench  ## bundle the finished trials of RUNS as the reference leaderboard
-	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.records.reference_leaderboard import bundle_runs; print(*bundle_runs(Path('$(RUNS)')), sep='\n')"
+	$(BIN)/python -c "from pathlib import Path; from fernoise_bench.results.records.reference_leaderboard import bundle_runs, summarise; print(*bundle_runs(Path('$(RUNS)')), *summarise(), sep='\n')"
+
+summaries: $(BIN)/fernoise-bench  ## write the summaries that the bundles of the reference leaderboard lack
+	$(BIN)/python -c "from fernoise_bench.results.records.reference_leaderboard import summarise; print(*summarise(), sep='\n')"
 
 clean:  ## remove all that make created; results of runs stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks bench.json .coverage*

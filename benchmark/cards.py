@@ -1,6 +1,7 @@
 """Descriptions ("cards") of protocols and methods, as rows of (name, value, source or remark).
 
 All values come from the frozen objects that are fingerprinted; only the noise rates of generated faces are measured.
+The readers of data sets are imported where they are needed, so that a method's card is quick.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from typing import Any
 from ..protocols import catalog
 from ..protocols.base import Protocol, Recipe, Size
 from ..protocols.definitions.native_recipes import native_recipe
-from ..protocols.designs.action_units import subjects_of
-from ..protocols.loading import open_data
-from .registry import MethodSpec
+from .method_summary import Description
 
 CardRows = list[tuple[str, str, str]]
 
@@ -27,12 +26,9 @@ METRICS = {
 UNSTATED = "unstated: ours"
 
 
-def method_rows(method: MethodSpec) -> CardRows:
+def method_rows(method: Description) -> CardRows:
     """(name, value, source) of each hyper-parameter of a method, then of the training recipes of its own paper."""
-    rows = [
-        (f.name, _plain(getattr(method.params, f.name)), f.metadata.get("source", "unstated"))
-        for f in fields(method.params)
-    ]
+    rows = [(name, _plain(value), source) for name, value, source in method.parameters]
     recipes = _native_recipes(method)
     for recipe, data in recipes.items():
         shares_data = any(other is not recipe and set(others) & set(data) for other, others in recipes.items())
@@ -41,7 +37,7 @@ def method_rows(method: MethodSpec) -> CardRows:
     return rows
 
 
-def _native_recipes(method: MethodSpec) -> dict[Recipe, list[str]]:
+def _native_recipes(method: Description) -> dict[Recipe, list[str]]:
     """The training recipes of a method's own paper, each with its data sets."""
     found: dict[Recipe, list[str]] = {}
     for protocol in catalog.PROTOCOLS.values():
@@ -101,6 +97,8 @@ def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
         return [("folds", "none: one fixed split", "")]
     if not protocol.parts:
         return [("folds", ", ".join(protocol.folds), "a random split each; every row counts as a subject of its own")]
+    from ..protocols.designs.action_units import subjects_of
+
     rows = [(f"subjects, {name}", str(len(subjects)), " ".join(subjects)) for name, subjects in protocol.parts]
     for fold in protocol.folds:
         parts = subjects_of(protocol, protocol.profile(profile).size, fold)
@@ -128,6 +126,8 @@ def _size(protocol: Protocol, size: Size) -> str:
 
 def noise_rows(protocol: Protocol, profile: str) -> CardRows:
     """(name, value, remark) of the share of wrong labels on generated faces, at each level, in draw 0 and fold 1."""
+    from ..protocols.loading import open_data
+
     data = open_data(protocol, profile, "generated", Path())
     fold = protocol.folds[0] if protocol.folds else None
     remark = f"generated faces, {profile} profile, draw 0, against the reference labels" + (f", {fold}" if fold else "")

@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..protocols.activity import doing
 from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
 from ..protocols.files import canonical_json
@@ -258,7 +259,11 @@ def _from_file(name: str) -> MethodSpec:
 
 def load_class(target: str) -> type[Method]:
     """The class of "module:Class" or "path/to/file.py:Class"; BadInput where it is not a complete method."""
-    from ..methods.base import Method
+    try:
+        with doing("loading PyTorch"):
+            from ..methods.base import Method
+    except ModuleNotFoundError as error:  # as after `pip install --no-deps`
+        raise BadInput(f"methods need {error.name}, which is not installed here: pip install {error.name}") from error
     from .method_check import check_class
 
     place, _, class_name = target.rpartition(":")

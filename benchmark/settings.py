@@ -7,12 +7,13 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..protocols.base import Recipe, added, measured
 from ..protocols.errors import BadInput
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+Which = Literal["last", "best-validation"]  # epoch of the weights that a trial keeps
 
 if TYPE_CHECKING:
     import torch

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..protocols.base import Protocol
 from ..protocols.rows import GENERATED, Origin, Source
 from ..results.records.store import trial_folder, trial_id
 from .registry import MethodSpec, find
-from .settings import Settings
+from .settings import Settings, Which
 
 RESULT_VERSION = 1  # raised by hand when the harness's own numbers change
 ARTIFACTS = "artifacts"
-
-Which = Literal["last", "best-validation"]  # epoch of the weights that a trial keeps
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,8 @@ class Protocol:
         """
         for level in requested:
             if not 0 <= level < 1:
-                raise BadInput(f"--noise {level:g}: a noise level lies in [0, 1)")
+                meant = f"; did you mean {level / 100:g}?" if level / 100 in self.levels else ""
+                raise BadInput(f"--noise {level:g}: a noise level lies in [0, 1){meant}")
         if not self.levels:
             if requested:
                 raise BadInput(f"--noise: the noise of {self.name} has no level ({self.noise}); leave --noise out")

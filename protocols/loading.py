@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .activity import doing
 from .base import Protocol
 from .designs import action_units, ferplus, packed_expressions, regression, splits
 from .noise import salted
@@ -96,5 +97,7 @@ def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path,
             to obtain the data, and `--synthetic`.
     """
     design = DESIGNS[protocol.design]
-    loaded = design.load(protocol, protocol.profile(profile), source, data_root, partial=partial)
+    what = "generating faces" if source == "generated" else f"reading {', '.join(protocol.data)}"
+    with doing(what):
+        loaded = design.load(protocol, protocol.profile(profile), source, data_root, partial=partial)
     return Data(protocol, profile, source, loaded)

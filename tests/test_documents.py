@@ -93,9 +93,10 @@ def parsed(line: str) -> tuple[Sequence[str], click.Context]:
     _, *words = shlex.split(line)
     command, names = main, []
     while isinstance(command, click.Group):
-        names.append(words.pop(0))
-        found = command.get_command(click.Context(main), names[-1])
-        assert found is not None, f"{line}: no command {names[-1]}"
+        name, found, words = command.resolve_command(click.Context(main), words)
+        assert name is not None
+        assert found is not None, f"{line}: no command {name}"
+        names.append(name)
         assert not found.hidden, f"{line}: an old name"
         command = found  # type: ignore[assignment]
     return names, command.make_context(names[-1], words, resilient_parsing=False)

@@ -18,9 +18,10 @@ from fernoise_bench.protocols.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
+TOP = "benchmark/root"  # the folder of the package fernoise_bench itself
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py"))
-LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES]
+LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAGES and path.parent != ROOT / TOP]
 ROOMS = sorted({path.parent for path in LIBRARY})
 CONTRACTS = CONFIGURATION["tool"]["importlinter"]["contracts"]
 TREES = {path: ast.parse(path.read_bytes()) for path in SOURCES}
@@ -33,7 +34,8 @@ def named(path: Path) -> str:
 
 def package_of(folder: Path) -> str:
     """The import name of a folder of the repository."""
-    return ".".join(("fernoise_bench", *folder.relative_to(ROOT).parts))
+    parts = folder.relative_to(ROOT).parts
+    return ".".join(("fernoise_bench", *(parts if folder != ROOT / TOP else ())))
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
@@ -63,8 +65,8 @@ def test_the_packages_listed_are_the_folders_there_are() -> None:
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     setuptools = CONFIGURATION["tool"]["setuptools"]
     assert folders == set(PACKAGES)
-    assert sorted(setuptools["packages"]) == sorted(map(package_of, ROOMS))
-    assert setuptools["package-dir"] == {f"fernoise_bench.{folder}": folder for folder in folders}
+    assert sorted(setuptools["packages"]) == sorted(map(package_of, [ROOT / TOP, *ROOMS]))
+    assert setuptools["package-dir"] == {package_of(ROOT / folder): folder for folder in (TOP, *PACKAGES)}
     assert not list(ROOT.glob("__init__.py"))
 
 
@@ -88,7 +90,7 @@ def test_the_tests_mirror_the_folders() -> None:
     assert {named(ROOT / folder) for folder in folders - helpers} <= {named(room) for room in ROOMS}
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [TOP, *PACKAGES])
 def test_every_package_is_marked_as_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
     assert CONFIGURATION["tool"]["setuptools"]["package-data"]["*"] == ["py.typed"]
@@ -149,6 +151,15 @@ def test_no_two_files_import_each_other() -> None:
     files = {package_of(path.with_suffix("")).removesuffix(".__init__"): path for path in LIBRARY}
     graph = {name: set(modules_imported(name, path)) & set(files) - {name} for name, path in files.items()}
     assert list(TopologicalSorter(graph).static_order())
+
+
+def test_the_root_has_names_alone() -> None:
+    """A module there would stand beside the packages in every user's `fernoise_bench`."""
+    assert [path.name for path in (ROOT / TOP).glob("*.py")] == ["__init__.py"]
+    assert {name for _, name in imported(ROOT / TOP / "__init__.py")} <= {
+        *("__future__", "importlib", "importlib.metadata", "typing", "protocols.errors", "benchmark.models.model"),
+        *(f"benchmark.api.{path.stem}" for path in (ROOT / "benchmark" / "api").glob("*.py")),
+    }
 
 
 def test_help_needs_no_torch() -> None:

@@ -1,144 +1,49 @@
-"""A toy protocol whose classes anyone can tell apart, with wrong labels, for tests that train."""
+"""The toy protocol of the conformance suite, and trials on it with other recipes, for tests that train."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from fernoise_bench.benchmark.conformance import toy
+from fernoise_bench.benchmark.conformance.toy import (
+    AUS,
+    CLASSES,
+    EPOCHS,
+    SIDE,
+    ToyContext,
+    digest,
+    ignore,
+    run_epochs,
+    start,
+    toy_cell,
+    toy_protocol,
+)
+from fernoise_bench.benchmark.registry import MethodSpec
+from fernoise_bench.benchmark.trial import Trial
+from fernoise_bench.protocols.base import Kind
 
-from fernoise_bench.benchmark.networks.initial_weights import Weights
-from fernoise_bench.benchmark.registry import MethodSpec, find
-from fernoise_bench.benchmark.settings import Settings
-from fernoise_bench.benchmark.training import trainer
-from fernoise_bench.benchmark.training.runner import WorkerContext
-from fernoise_bench.benchmark.training.state import Training
-from fernoise_bench.benchmark.trial import Job, Trial
-from fernoise_bench.protocols.base import Augmentation, Kind, Profile, Protocol, Recipe, Size
-from fernoise_bench.protocols.noise import symmetric
-from fernoise_bench.protocols.rows import CellData, Rows, describe_noise, join, rows
-
-CLASSES = ("high", "low", "middle")
-AUS = ("AU1", "AU2", "AU4")
-SIDE = 24
-EPOCHS = 4
-
-
-def toy_protocol(kind: Kind) -> Protocol:
-    recipe = Recipe(
-        encoder="small",
-        weights="none",
-        epochs=EPOCHS,
-        batch_size=16,
-        augmentation=Augmentation(crop=SIDE, pad=2, flip=0.0, jitter=(0.1, 0.1, 0.0, 0.0)),
-        learning_rate=3e-3,
-        sampler="shuffle" if kind == "single" else "fixed",
-        verified_per_batch=0 if kind == "single" else 8,
-    )
-    profile = Profile(recipe, Size())
-    return Protocol(
-        name=f"toy-{kind}",
-        version=1,
-        design="toy",
-        kind=kind,
-        names=CLASSES if kind == "single" else AUS,
-        data=(),
-        metric="accuracy" if kind == "single" else "f1",
-        noise="symmetric" if kind == "single" else "flips",
-        paper=profile,
-        small=profile,
-        smoke=profile,
-        offers=frozenset({"noise_rate", "aux"} if kind == "single" else {"verified"}),
-    )
-
-
-def _images(present: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Grey noise with a bright bar for each thing present: high, low, middle; their mirror images are alike."""
-    images = generator.integers(60, 120, size=(len(present), SIDE, SIDE, 3))
-    third = SIDE // 3
-    images[present[:, 0], :third] += 100
-    images[present[:, 1], -third:] += 100
-    images[present[:, 2], third:-third, third:-third] += 100
-    return images.astype(np.uint8)
-
-
-def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> CellData:
-    generator, validation = np.random.default_rng(seed), min(32, size // 3)
-    if kind == "single":
-        labels = generator.integers(0, 3, size=2 * size)
-        present = np.eye(3, dtype=bool)[labels]
-        everything = rows(_images(present, generator), labels, labels)
-        aux = np.where(np.random.default_rng(seed).random(present.shape) < 0.1, 0, np.where(present, 1, -1))
-        everything = replace(everything, aux=aux.astype(np.int8))
-        train = everything.take(np.arange(size))
-        train = train.with_given(symmetric(train.reference, rate, 3, seed))
-        test = everything.take(np.arange(size, 2 * size))
-        noise = describe_noise("symmetric", rate, train)
-        parts = test.take(np.arange(validation)), test.take(np.arange(validation, size))
-        return CellData(train, *parts, noise, AUS)
-    present = generator.random((2 * size, 3)) < 0.5
-    labels = np.where(present, 1, -1).astype(np.int8)
-    everything = rows(_images(present, generator), labels, labels)
-    half = size // 2
-    clean = replace(everything.take(np.arange(half)), verified=np.ones(half, dtype=bool))
-    noisy = _with_wrong_and_unknown(everything.take(np.arange(half, size)), rate, generator)
-    test = everything.take(np.arange(size, 2 * size))
-    return CellData(
-        join(clean, noisy),
-        test.take(np.arange(validation)),
-        test.take(np.arange(validation, size)),
-        describe_noise("flips", rate, noisy),
-    )
-
-
-def _with_wrong_and_unknown(noisy: Rows, rate: float, generator: np.random.Generator) -> Rows:
-    flipped = np.where(generator.random(noisy.given.shape) < rate, -noisy.given, noisy.given)
-    unknown = generator.random(noisy.given.shape) < 0.1
-    return noisy.with_given(np.where(unknown, 0, flipped).astype(np.int8))
+__all__ = [
+    "AUS",
+    "CLASSES",
+    "EPOCHS",
+    "SIDE",
+    "ToyContext",
+    "digest",
+    "ignore",
+    "run_epochs",
+    "start",
+    "toy_cell",
+    "toy_protocol",
+    "toy_trial",
+]
 
 
 def toy_trial(
     method: str | MethodSpec, out: Path, *, kind: Kind | None = None, seed: int = 0, epochs: int = EPOCHS, **recipe: Any
 ) -> Trial:
     """A trial of a method on the toy protocol of its kind (single where it can be either)."""
-    spec = find(method) if isinstance(method, str) else method
-    protocol = toy_protocol(kind or ("single" if "single" in spec.needs else "multi"))
-    settings = Settings("cpu", "fp32", "none", "", "", replace(protocol.small.recipe, epochs=epochs, **recipe))
-    job = Job(protocol, "small", "generated", out, out, settings, "none", partial=False)
-    return Trial(job, spec, None, None, seed)
-
-
-class ToyContext(WorkerContext):
-    """A context whose cell is the toy cell of the trial's kind."""
-
-    def cell(self, trial: Trial) -> CellData:
-        return toy_cell(trial.job.protocol.kind)
-
-
-def ignore(event: object) -> None:
-    """A report that nobody reads."""
-
-
-def start(name: str, kind: Kind, out: Path, *, data: CellData | None = None, **recipe: int) -> Training:
-    """A training of a method on a toy cell, ready for its first epoch."""
-    trial = toy_trial(name, out, kind=kind, **recipe)
-    data = data or toy_cell(kind)
-    known = toy_cell(kind, len(data.train)).train.reference  # whatever the references of `data` are
-    teacher = np.where(known > 0, 0.9, 0.1).astype(np.float32) if trial.method.teacher else None
-    return trainer.start(trial, data, Weights("none"), teacher)
-
-
-def run_epochs(training: Training, epochs: Iterable[int]) -> list[float | None]:
-    """Trains some epochs; the loss of each."""
-    recipe = training.train_set.sampler.recipe
-    return [trainer.run_epoch(training, recipe, epoch)["loss"] for epoch in epochs]
-
-
-def digest(method: torch.nn.Module) -> str:
-    """Of all its parameters and buffers."""
-    content = b"".join(value.numpy().tobytes() for value in method.state_dict().values())
-    return hashlib.sha256(content).hexdigest()
+    trial = toy.toy_trial(method, out, kind=kind, seed=seed, epochs=epochs)
+    settings = trial.job.settings
+    return replace(trial, job=replace(trial.job, settings=replace(settings, recipe=replace(settings.recipe, **recipe))))

@@ -10,19 +10,24 @@ from typing import Any
 
 import click
 
+from ...protocols.activity import heard
 from ...protocols.errors import BadInput, printable
 from ..engines.signals import Stopped
 from .check import check
-from .claims import claims
+from .conformance import conformance
 from .data import data
 from .diff import diff
 from .doctor import doctor
+from .evidence.claims import claims
+from .evidence.meta import meta
 from .figure import figure
 from .models import export, predict
-from .output import spell_out_what_cannot_be_encoded
+from .options.output import spell_out_what_cannot_be_encoded
+from .options.waiting import Waiting
 from .report import report
 from .results import status, table
 from .run import plan, run
+from .runs import runs
 from .show import list_everything, show
 
 _LONGEST = 4_000  # letters of an error message, which may quote a name or a user's own code
@@ -39,7 +44,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; exits with 2 for BadInput, with 128 and the signal's number after a signal."""
         try:
-            return super().invoke(ctx)
+            with Waiting() as waiting, heard(waiting):
+                return super().invoke(ctx)
         except BadInput as error:
             click.echo(f"fernoise-bench: {printable(str(error)[:_LONGEST])}", err=True)
             sys.exit(2)
@@ -85,10 +91,14 @@ def main() -> None:
     """Benchmark methods for facial expression and action unit recognition with noisy labels.
 
     \b
-    fernoise-bench run --protocol bp4d-3fold --all-methods --synthetic --profile smoke
-    fernoise-bench table bp4d-3fold
+    fernoise-bench table fer2013-real
+    fernoise-bench show cocuring
+    fernoise-bench run --protocol ferplus-sym --method elr,gce --synthetic
     """
 
 
-for command in (run, plan, status, list_everything, show, table, figure, claims, report, diff, predict, export, check, data, doctor):
+for command in (
+    *(run, plan, status, list_everything, show, table, figure, claims, meta, report, diff, runs),
+    *(predict, export, check, conformance, data, doctor),
+):
     main.add_command(command)

@@ -12,6 +12,8 @@ import click
 
 from ...protocols.errors import BadInput
 from ..engines.options import default_workers
+from .options.common import separated
+from .options.terminal import print_tables
 
 if TYPE_CHECKING:
     from ...results.regression.references import References
@@ -28,8 +30,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Size of the checks: smoke takes seconds for each method, small about a minute.",
 )  # fmt: skip
 @click.option(
-    "--method", "methods", multiple=True, metavar="NAME", help="Check only this method. Can be repeated. Default: all."
-)
+    "--method", "methods", multiple=True, metavar="NAME", callback=separated,
+    help="Check only this method. Can be repeated, or several with commas. Default: all.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail for methods without a reference too, which nothing is compared for.")
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Append a summary to a file, as in $GITHUB_STEP_SUMMARY.")
@@ -51,6 +54,11 @@ def check(
 
     Runs the methods on small protocols. Exit code 1 on a regression, with --strict also for a method without a
     reference.
+
+    \b
+    fernoise-bench check
+    fernoise-bench check --method elr,gce --suite small --junit results.xml
+    fernoise-bench check --method gce --update --reason 'a new loss'
     """
     if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
         raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")
@@ -87,7 +95,6 @@ def _check(
     """Runs the checks, prints and writes the findings, and returns the exit code."""
     from ...results.regression import report as check_report
     from ...results.regression.compare import CHECKED
-    from ...results.tables.render import render
     from ..regression import check, cpus, notes
 
     began = time.monotonic()
@@ -98,7 +105,7 @@ def _check(
     for warning in unguarded:
         click.echo(f"warning: {warning}", err=True)
     remarks = (*notes(plan, known), *unguarded)
-    click.echo(render(check_report.table(name, findings, remarks), "github"), nl=False)
+    print_tables(check_report.table(name, findings, remarks), "github")
     if markdown:
         _write(markdown, check_report.markdown(name, findings, remarks), "a")
     if junit:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput
-from .options import DATA_ROOT, JSON, WORKERS, print_json
+from .options.common import DATA_ROOT, JSON, WORKERS, print_json
 
 if TYPE_CHECKING:
     from ...protocols.datasets.catalog import Inspection
@@ -28,14 +28,24 @@ MOST_PIXELS = 256  # side of a face on the contact sheet, which holds over five 
 
 @click.group()
 def data() -> None:
-    """Find, verify and prepare data sets; draw generated faces."""
+    """Find, verify and prepare data sets; draw generated faces.
+
+    \b
+    fernoise-bench data status
+    fernoise-bench data verify ferplus --quick
+    """
 
 
 @data.command("status")
 @DATA_ROOT
 @JSON
 def data_status(data_root: Path, as_json: bool) -> None:
-    """List data sets found and missing, and where to ask for them."""
+    """List data sets found and missing, and where to ask for them.
+
+    \b
+    fernoise-bench data status
+    fernoise-bench data status --data-root /data --json
+    """
     from tabulate import tabulate
 
     from ...protocols.datasets.catalog import where
@@ -73,6 +83,10 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
     size, is no copy of another, and that none is in two parts, pixel for pixel. FER2013 and FER+ are compared by a
     digest of all labels and pixels. Also tells how OpenFace's output and lists of noisy labels fit the pictures, where
     there are any. Exit code 1 where the copy differs, 2 where pictures are damaged.
+
+    \b
+    fernoise-bench data verify ferplus
+    fernoise-bench data verify rafdb --quick --data-root /data
     """
     from ...protocols.datasets.beside import beside
     from ...protocols.datasets.catalog import inspect, verify
@@ -144,6 +158,10 @@ def data_prepare(
     The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is
     cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA and EmotioNet need --align,
     which needs dlib: pip install 'fernoise-bench[align]'.
+
+    \b
+    fernoise-bench data prepare rafdb --side 100
+    fernoise-bench data prepare bp4d --align --workers 4
     """
     from ...protocols.datasets.catalog import RAW, listing_of
     from ...protocols.packs.prepare import prepare
@@ -178,6 +196,10 @@ def data_fingerprint(
 
     Two laboratories with equal rows get equal digests, in whatever layout and order. Without NAME, every data set
     found is digested.
+
+    \b
+    fernoise-bench data fingerprint ferplus
+    fernoise-bench data fingerprint rafdb --side 100 --json
     """
     from ...protocols.datasets.catalog import NAMES, fingerprint, fingerprint_of_pack
 
@@ -217,6 +239,10 @@ def data_faces(out: Path, size: int, seed: int) -> None:
     """Draw a contact sheet of generated faces.
 
     It shows action units, expressions and examples of noise, labelled.
+
+    \b
+    fernoise-bench data faces --out sheet.png
+    fernoise-bench data faces --out sheet.png --size 96 --seed 3
     """
     from PIL import Image
 

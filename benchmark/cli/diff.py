@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...protocols.errors import BadInput
-from .options import METHODS_SHOWN, PROFILES, warn_of_damage
-from .record_options import named_methods
+from .options.common import METHODS_SHOWN, PROFILES, warn_of_damage
+from .options.records import named_methods
+from .options.terminal import print_tables
 
 if TYPE_CHECKING:
     from ...results.analysis.diff import Difference
@@ -89,7 +90,6 @@ def diff(
     """
     from ...results.analysis.diff import differences
     from ...results.tables.diff_table import difference_table
-    from ...results.tables.render import render
 
     both = _places((*places, *more), with_reference=with_reference)
     known = {record.method for place in both for record in place.records}
@@ -109,7 +109,10 @@ def diff(
         click.echo(json.dumps(_as_json(found), indent=1, allow_nan=False))
     else:
         table = difference_table(found, (before.name, after.name))
-        click.echo(render(table, "github") if table.rows else table.notes[0], nl=not table.rows)
+        if table.rows:
+            print_tables(table, "github")
+        else:
+            click.echo(table.notes[0])
     if any(each.alarming for each in found):
         sys.exit(1)
 

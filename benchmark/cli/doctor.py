@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DATA_ROOT, DEVICE, JSON, RESULTS_FOLDER, print_json
+from .options.common import DATA_ROOT, DEVICE, JSON, RESULTS_FOLDER, print_json
+from .options.terminal import hanging
 
 if TYPE_CHECKING:
     from ..doctor import DoctorCheck
@@ -28,7 +29,13 @@ _MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 @DEVICE
 @JSON
 def doctor(data_root: Path, out: Path, with_speed: bool, device: str, as_json: bool) -> None:
-    """Check packages, devices, data and weights, and say what to change. Exit code 1 where no run could succeed."""
+    """Check packages, devices, data and weights, and say what to change. Exit code 1 where no run could succeed.
+
+    \b
+    fernoise-bench doctor
+    fernoise-bench doctor --data-root /data --out my-runs
+    fernoise-bench doctor --speed --device cpu
+    """
     from ..doctor import examine
 
     checks = examine(data_root, out)
@@ -68,9 +75,9 @@ def _measure(device: str, *, quiet: bool) -> dict[str, Any]:
 def _print_checks(checks: Sequence[DoctorCheck]) -> None:
     width = max(len(check.what) for check in checks)
     for check in checks:
-        click.echo(f"{_MARKS[check.state]:<8}{check.what:<{width}}  {check.found}")
+        click.echo(hanging(f"{_MARKS[check.state]:<8}{check.what:<{width}}  ", check.found))
         if check.advice:
-            click.echo(f"{'':<8}{'':<{width}}  → {check.advice}")
+            click.echo(hanging(f"{'':<8}{'':<{width}}  → ", check.advice))
 
 
 def _print_speed(found: Sequence[SpeedFinding], suggestions: Sequence[str]) -> None:

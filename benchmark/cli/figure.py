@@ -1,4 +1,4 @@
-"""`figure`: draw a paper's figure, or a protocol's curves or ranks, as SVG and PNG."""
+"""`figure`: draw a paper's figure, or a protocol's curves or ranks, as SVG, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput, unknown
-from .record_options import (
+from .options.records import (
     LABELS,
     RECIPE,
     Chosen,
@@ -29,7 +30,7 @@ Draw = Callable[[Path], None]
 @click.argument("name", metavar="ID|PROTOCOL")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE",
-    help="File to write, .svg or .png. Default: both, NAME.svg and NAME.png.",
+    help="File to write, .svg, .png or .pdf. Default: NAME.svg and NAME.png.",
 )  # fmt: skip
 @click.option(
     "--noise", type=float, metavar="RATE",
@@ -65,7 +66,9 @@ def figure(
     recot-noisy-set -noise-model -encoder -views    the appendix's sweeps
 
     \b
-    fernoise-bench figure fer2013-real --method cocuring,elr,gce --label elr=ELR --out curves.svg
+    fernoise-bench figure fer2013-real --method cocuring,elr --out curves.svg
+    fernoise-bench figure ferplus-sym --noise 0.4 --ranks
+    fernoise-bench figure cocuring-fig3 --protocol ferplus-sym
     """
     from ...protocols import catalog
     from ...results.papers.figures import DRAWINGS, FIGURES, find_figure, methods_of
@@ -86,8 +89,13 @@ def figure(
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
     else:
         raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
+    _write(draw, files)
+
+
+def _write(draw: Draw, files: Sequence[Path]) -> None:
     for file in files:
-        draw(file)
+        with doing(f"drawing {file.name}"):
+            draw(file)
         click.echo(f"wrote {file}")
 
 
@@ -99,6 +107,8 @@ def _of_protocol(
     from ...results.plots.curves import draw_curves, epoch_curves
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
 
+    if noise is not None and not 0 <= noise < 1:
+        catalog.find(name).choose_levels((noise,))  # refuses it
     where = f"the trials of {name}"
     records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen), methods, where)
     records, _ = apart(records, "are left out of the figure")

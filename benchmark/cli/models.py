@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import DEVICE, JSON, print_json
+from .options.common import DEVICE, JSON, print_json
 
 if TYPE_CHECKING:
     from ..models.model import TrainedModel

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .record_options import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
+from ...protocols.activity import doing
+from ...protocols.errors import BadInput
+from .options.records import LABELS, Chosen, labels_of, not_applicable, of_methods, record_filters
 
 if TYPE_CHECKING:
     from ...results.page.data import Card
+    from ...results.page.methods import MethodCard
     from ...results.records.record import Record
 
 
@@ -32,13 +36,13 @@ def report(
 ) -> None:
     """Write the leaderboard as one HTML file.
 
-    It has tables, curves, audit, claims, and the source of every number.
+    It has tables, curves, audit, claims, a section for each method, comparisons with any rival, and the source of every
+    number.
 
     \b
     fernoise-bench report --out site
     fernoise-bench report --out site --with-reference --label mine.MyMethod=Ours
     """
-    from ...protocols.errors import BadInput
     from ...results.analysis.view import Rows
     from ...results.claims.verdicts import verdicts
     from ...results.page.data import Context, page_data
@@ -56,10 +60,15 @@ def report(
             raise BadInput(f"no trials in {places} match: run some first, or leave out --profile and --synthetic")
         records, names = of_methods(found.records, methods, "these trials")
         rows = Rows(labels_of(labels, {record.method for record in records}, "these trials"))
-        claims = [each for each in verdicts(found.records) if not names or set(names).intersection(each.claim.methods)]
+        with doing("testing the papers' claims"):
+            tested = verdicts(found.records)
+        claims = [each for each in tested if not names or set(names).intersection(each.claim.methods)]
         about = statement(records) if found.reference_alone else []
-        context = Context(_cards(records), claims, _not_applicable(records), about, remarks, rows)
-        path = write_report(page_data(records, context), out)
+        context = Context(
+            *(_cards(records), claims, _not_applicable(records), about, remarks, rows), methods=_methods(records)
+        )
+        with doing("writing the page"):
+            path = write_report(page_data(records, context), out)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB, {len(records)} trials)")
 
 
@@ -76,6 +85,22 @@ def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
         if protocol is not None and protocol.version == identity.version and key not in cards:
             rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol.profile(profile).recipe)]
             cards[key] = Card(f"{protocol.name} v{protocol.version}, {profile} profile", rows)
+    return cards
+
+
+def _methods(records: Sequence[Record]) -> dict[str, MethodCard]:
+    """A card for each method of the records that this version knows, without variants."""
+    from ...results.page.methods import MethodCard, base_of
+    from .. import registry
+    from ..cards import method_rows
+    from ..method_summary import outline
+
+    known, cards = registry.names(), {}
+    for name in sorted({base_of(record.method) for record in records} & set(known)):
+        method, summary = registry.find(name), outline(known[name])
+        _, _, description = inspect.cleandoc(method.load().__doc__ or "").partition("\n")
+        definition = sorted(method.needs), method.digest, method_rows(method), summary.variants
+        cards[name] = MethodCard(summary.about, description.strip(), *definition)
     return cards
 
 

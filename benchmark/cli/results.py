@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...protocols.errors import BadInput, unknown
-from .options import JSON, format_option, print_json
-from .record_options import (
+from .options.common import JSON, format_option, print_json
+from .options.records import (
     LABELS,
     RECIPE,
     RUNS,
@@ -26,6 +27,7 @@ from .record_options import (
     record_filters,
     records_of_protocol,
 )
+from .options.terminal import folded, print_grid, print_tables, terminal_width
 
 if TYPE_CHECKING:
     from ...results.analysis.view import Expected, RowOrder
@@ -58,7 +60,12 @@ class Request:
 @RUNS
 @JSON
 def status(runs: Path, as_json: bool) -> None:
-    """Count trials by their state, and print the reasons of failures."""
+    """Count trials by their state, and print the reasons of failures.
+
+    \b
+    fernoise-bench status
+    fernoise-bench status --runs my-runs --json
+    """
     from ...results.records.record import load_records
 
     records, damaged = load_records(runs)
@@ -74,17 +81,30 @@ def status(runs: Path, as_json: bool) -> None:
     if not records and not damaged:
         click.echo(f"no trials in {runs}")
         return
-    from tabulate import tabulate
-
-    from ...results.tables.render import markdown
-
-    rows = [{name: markdown(str(value)) for name, value in line.items()} for line in lines]
-    sides = ["left" if isinstance(value, str) else "right" for line in lines[:1] for value in line.values()]
-    click.echo(tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True, colalign=sides))
+    _print_lines(lines)
     for problem in problems:
         click.echo(f"{problem['state']}: {problem['trial']}: {problem['reason']}")
     for message in damaged:
         click.echo(f"damaged: {message}")
+
+
+def _print_lines(lines: Sequence[dict[str, Any]]) -> None:
+    """Prints the counts of each method; in a terminal that is too narrow, without columns that are zero throughout."""
+    from ...results.tables.render import markdown
+    from ..progress import duration
+
+    if not lines:
+        return
+    shown = [
+        {**line, "seconds": duration(line["seconds"]), "wall_seconds": duration(line["wall_seconds"])} for line in lines
+    ]
+    headings = {"seconds": "time", "wall_seconds": "by the clock"}
+    names = list(lines[0])
+    if (width := terminal_width()) and sum(len(name) + 5 for name in names) > width:
+        names = [name for name in names if name in ("done", "epochs") or any(line[name] for line in lines)]
+    rows = [[markdown(str(line[name])) for name in names] for line in shown]
+    sides = ["left" if isinstance(lines[0][name], str) else "right" for name in names]
+    print_grid([headings.get(name, name) for name in names], rows, sides)
 
 
 @click.command()
@@ -120,6 +140,11 @@ def status(runs: Path, as_json: bool) -> None:
     "--sort", "order", type=click.Choice(["name", "rank", "given"]), default="name", show_default=True,
     help="Order of a protocol's rows: by name, by the mean score, or as --method names them.",
 )  # fmt: skip
+@click.option(
+    "--columns", multiple=True, metavar="NAME",
+    help="Print these columns only, after those that name a row: headings, as in 'noise 0.4'. Can be repeated, or "
+    "several with commas.",
+)  # fmt: skip
 @click.option("--no-notes", is_flag=True, help="Print no notes below the table.")
 @click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
 def table(
@@ -139,6 +164,7 @@ def table(
     check: bool,
     labels: tuple[str, ...],
     order: RowOrder,
+    columns: tuple[str, ...],
     no_notes: bool,
     allow_mixed: bool,
 ) -> None:
@@ -148,11 +174,12 @@ def table(
 
     \b
     fernoise-bench table fer2013-real --sort rank
-    fernoise-bench table fer2013-real --with-reference --against elr --method gce,cocuring
-    fernoise-bench table fer2013-real --method elr,gce --label elr=ELR --no-notes --format latex
+    fernoise-bench table fer2013-real --with-reference --against elr
+    fernoise-bench table ferplus-sym --columns 'noise 0.4' --format latex
+    fernoise-bench table recot-4 --no-notes
     """
     from ...results.records.cache import uncollected
-    from ...results.tables.render import render
+    from ...results.tables.columns import with_columns
 
     options = {"long": long, "ranks": ranks, "audit": audit, "against": against, "check": check}
     kinds = [kind for kind, given in options.items() if given]
@@ -164,7 +191,8 @@ def table(
     request = Request(kinds, rule, allow_mixed, methods, against, labels, order)
     with uncollected():
         tables = (_paper_tables if paper else _protocol_tables)(chosen, name, request)
-        click.echo(render([replace(each, notes=()) for each in tables] if no_notes else tables, form), nl=False)
+        tables = with_columns(tables, columns) if columns else tables
+        print_tables([replace(each, notes=()) for each in tables] if no_notes else tables, form)
 
 
 def _is_paper(name: str, kinds: Sequence[str], more: Sequence[str]) -> bool:
@@ -187,7 +215,7 @@ def _check(name: str) -> None:
     from ...results.papers.reported_check import check, checked_text
 
     (checked,) = check((name,))
-    click.echo(checked_text(checked), nl=False)
+    click.echo(folded(checked_text(checked, terminal_width())), nl=False)
     if checked.problems:
         sys.exit(1)
 
@@ -256,7 +284,7 @@ def _of_kind(
     return protocol_table(records, expected, rule=rule, allow_mixed=mixed)
 
 
-def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
+def _status_lines(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The numbers of trials in each state and of their epochs, by protocol, profile, faces and method."""
     from ...results.analysis.grouping import grouped
 
@@ -264,11 +292,14 @@ def _status_lines(records: Sequence[Record]) -> list[dict[str, object]]:
         identity = record.identity
         return identity.protocol.key, identity.profile, identity.source, record.method
 
-    lines: list[dict[str, object]] = []
+    lines: list[dict[str, Any]] = []
     for names, group in sorted(grouped(records, key).items()):
         states = Counter(record.state for record in group)
         counts = {state: states[state] for state in ("done", "running", "diverged", "failed")}
         counts["running"] += states["interrupted"]
         whose = dict(zip(("protocol", "profile", "faces", "method"), names, strict=True))
-        lines.append({**whose, **counts, "epochs": sum(len(record.epochs) for record in group)})
+        seconds = math.fsum(record.status.seconds or 0.0 for record in group)
+        walls = [record.status.wall_seconds for record in group if record.status.wall_seconds is not None]
+        took = {"seconds": round(seconds, 1), "wall_seconds": round(math.fsum(walls), 1) if walls else None}
+        lines.append({**whose, **counts, "epochs": sum(len(record.epochs) for record in group), **took})
     return lines

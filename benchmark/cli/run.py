@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shlex
 import sys
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput, printable
 from ..engines.options import default_workers
-from .options import JSON, print_json, warn_of_damage
-from .record_options import unless_default
-from .run_options import GroupedCommand, engine_options, grid_options, take_engine_options
+from .options.common import JSON, print_json, warn_of_damage
+from .options.records import unless_default
+from .options.run import GroupedCommand, engine_options, grid_options, take_engine_options
+from .options.terminal import folded, print_tables
 
 if TYPE_CHECKING:
     from ...results.records.record import Record
@@ -63,6 +66,12 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
 
     Prints the table at the end. Run the same command again to continue: finished trials are kept, interrupted ones go
     on from their last epoch.
+
+    \b
+    fernoise-bench run --protocol fer2013-real --method elr,gce --seeds 3
+    fernoise-bench run --protocol bp4d-3fold --all-methods --synthetic
+    fernoise-bench run --table cocuring-2 --profile small
+    fernoise-bench run --protocol ferplus-sym --method mine.py:Mine --noise 0.4
     """
     from ...results.analysis.plausibility import implausible
     from ...results.records.cache import load_cached
@@ -74,7 +83,8 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     grids = _grids(table, options)
     out = grids[0].job.out
     check_writable(out)
-    records, damaged = load_cached(out)
+    with doing(f"reading the trials in {out}"):
+        records, damaged = load_cached(out)
     to_run = [list(grid.trials) if fresh else unfinished(grid.trials, records) for grid in grids]
     for grid, trials in zip(grids, to_run, strict=True):
         _run_grid(grid, trials, engine, fresh=fresh, grace=grace)
@@ -93,13 +103,25 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
         kept = trial.folder / TRACEBACK
         where = f" (traceback: {kept})" if found["state"] == "failed" and kept.is_file() else ""
         click.echo(f"{found['state']}: {trial.label}: {printable(str(found['reason']))}{where}", err=True)
+    _name_conformance([trial for trials in to_run for trial in trials])
     sys.exit(1 if failed else 0)
+
+
+def _name_conformance(trained: Sequence[Trial]) -> None:
+    """Names, on standard error, the command that checks the methods of files that were trained."""
+    files = {trial.method.target for trial in trained if ".py:" in trial.method.target}
+    for target in sorted(files):
+        place = os.path.relpath(target)
+        shown = target if place.startswith("..") else place
+        click.echo(f"does it keep the rules? fernoise-bench conformance --method {shlex.quote(shown)}", err=True)
 
 
 def _run_grid(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, *, fresh: bool, grace: float) -> None:
     """Runs some trials of a grid; with fresh, deletes what is on disk of all its trials first."""
+    from ..planning.grid import check_initial_weights
+
     if trials:
-        _check_initial_weights(grid)
+        check_initial_weights(grid)
     if fresh:
         _discard(grid)
     _announce(grid, trials)
@@ -145,27 +167,33 @@ def plan(
     """Estimate the trials and the time of a run.
 
     Nothing is trained or written.
-    """
-    from ..planning.estimate import estimate, estimate_text
 
+    \b
+    fernoise-bench plan --protocol fer2013-real --all-methods --profile small
+    fernoise-bench plan --table recot-4 --synthetic
+    fernoise-bench plan --all --gpu h100 --gpus 4
+    """
     if all_tables:
         _plan_suite(table, gpus or workers, gpu, as_json, options)
         return
     if gpus or gpu:
         raise BadInput("--gpus and --gpu go with --all; for one protocol or table use --workers N")
     grids = _grids(table, options)
+    with doing("loading PyTorch"):
+        from ..planning.estimate import estimate, estimate_text
     found = [estimate(grid, workers or default_workers(grid.job.settings.device)) for grid in grids]
     if as_json:
         print_json(found[0] if table is None else found)
     else:
-        click.echo("\n\n".join(map(estimate_text, found)))
+        click.echo(folded("\n\n".join(map(estimate_text, found))))
 
 
 def _plan_suite(
     table: str | None, devices: int | None, gpu: str | None, as_json: bool, options: dict[str, Any]
 ) -> None:
     """Prints what all papers' tables together would cost, on a GPU named or on this machine's device."""
-    from ..planning.suite_estimate import SEEDS, estimate_suite, speeds_of, suite, suite_text
+    with doing("loading PyTorch"):
+        from ..planning.suite_estimate import SEEDS, estimate_suite, speeds_of, suite, suite_text
     from ..settings import check_precision, choose_device
 
     names = ("protocol", "noise", "recipe", "without", "synthetic", "profile", "weights")
@@ -177,21 +205,13 @@ def _plan_suite(
     device = "cuda" if gpu else choose_device(options["device"])
     check_precision(options["precision"], device, here=gpu is None)
     found = suite()
-    speeds = speeds_of(found, gpu, device, options["precision"])
+    with doing("measuring how fast this machine trains"):
+        speeds = speeds_of(found, gpu, device, options["precision"])
     estimated = estimate_suite(found, speeds, options["seeds"] or SEEDS, devices or default_workers(device))
     if as_json:
         print_json(estimated)
     else:
         click.echo(suite_text(estimated, gpu or ("GPU" if device == "cuda" else "core")))
-
-
-def _check_initial_weights(grid: Grid) -> None:
-    """Builds the encoder once, so that missing or wrong weights end the run before anything is written."""
-    from ..networks.encoders import build_model
-    from ..networks.initial_weights import resolve
-
-    job, recipe = grid.job, grid.job.settings.recipe
-    build_model(recipe.encoder, resolve(job.weights, recipe.encoder, job.data_root), recipe.neck)
 
 
 def _announce(grid: Grid, trials: Sequence[Trial]) -> None:
@@ -232,12 +252,11 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
     from ...results.analysis.view import Expected
     from ...results.papers.tables import paper_table
     from ...results.tables.protocol_tables import protocol_table
-    from ...results.tables.render import render
 
     grid, out = grids[0], grids[0].job.out
     runs = shlex.quote(str(out))
     if table is not None:
-        click.echo(render(paper_table(records, table, runs=unless_default(out)), form), nl=False)
+        print_tables(paper_table(records, table, runs=unless_default(out)), form)
         click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}", err=True)
     elif records:
         beside = _beside(records)
@@ -248,7 +267,7 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             pairs=tuple(dict.fromkeys((trial.seed, trial.draw) for trial in grid.trials)),
             not_applicable=grid.not_applicable,
         )
-        click.echo(render(protocol_table([*records, *beside], expected), form), nl=False)
+        print_tables(protocol_table([*records, *beside], expected), form)
         command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}{' --with-reference' * bool(beside)}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)
 

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ...protocols.activity import heard
 from ...protocols.processes import follow_parent
 from ..settings import visible_gpus
 from ..training.runner import WorkerContext, ended, run_trial
@@ -20,7 +21,8 @@ from .order import next_trial
 from .signals import Stopped, signals_blocked
 
 Event = Mapping[str, Any]
-"""What a trial reports: {"started": True}, an epoch's numbers, a {"warning": text}, or the final {"status": {…}}.
+"""What a trial reports: {"started": True}, {"doing": text} ("" when that has ended), an epoch's numbers, a
+{"warning": text}, or the final {"status": {…}}.
 
 A worker adds "spoiled" where its process can run no other trial, and sends {"no_place": …}, the arguments of an
 OSError, where the output folder cannot be written.
@@ -49,7 +51,8 @@ def run_inline(
 
     for trial in trials:
         on_event(trial, {"started": True})
-        status = run_trial(trial, context, lambda event, trial=trial: pass_on(trial, event))  # type: ignore[misc]
+        with heard(lambda what, trial=trial: on_event(trial, {"doing": what})):  # type: ignore[misc]
+            status = run_trial(trial, context, lambda event, trial=trial: pass_on(trial, event))  # type: ignore[misc]
         pass_on(trial, {"status": status})
 
 
@@ -199,7 +202,8 @@ def _work(pipe: Connection, workers: int, gpu: str | None) -> None:
         except (EOFError, OSError):
             return
         try:
-            status = run_trial(trial, context, lambda event: pipe.send(dict(event)))
+            with heard(lambda what: pipe.send({"doing": what})):
+                status = run_trial(trial, context, lambda event: pipe.send(dict(event)))
         except OSError as error:
             pipe.send({"no_place": (error.errno, error.strerror or str(error), error.filename)})
             return

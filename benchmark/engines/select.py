@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ...protocols.activity import doing
 from .options import EngineOptions, default_workers
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def run_on_engine(
 
         run_slurm(trials, on_event, options, notify, should_stop)
         return
-    from ..training.runner import WorkerContext
-    from .local import run_inline, run_local
+    with doing("loading PyTorch"):
+        from ..training.runner import WorkerContext
+        from .local import run_inline, run_local
 
     workers = options.workers or default_workers(trials[0].job.settings.device)
     alone = (workers == 1 or len(trials) == 1) and all(trial.method.is_own for trial in trials)

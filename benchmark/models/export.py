@@ -63,7 +63,7 @@ def export(model: TrainedModel, to: Format, out: Path) -> Exported:
 
 
 def _traceable(model: TrainedModel) -> TrainedModel:
-    """A copy whose encoders do not count their passes, and whose flags are constants, as is the branch taken by them."""
+    """A copy whose encoders do not count their passes, and whose flags are constants: a trace has one branch."""
     model = copy.deepcopy(model)
     for module in model.modules():
         if isinstance(module, CountedEncoder):

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from ...methods.base import Method, Task
 from ...protocols.errors import BadInput
 from .. import random_streams
-from ..kept_weights import ENDING, Card, predict_checked, read_weights
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
+from ..networks.kept_weights import ENDING, Card, predict_checked, read_weights
 from ..registry import MethodSpec, find
 from .pictures import images_as_input
 
@@ -37,7 +37,8 @@ class TrainedModel(nn.Module):
         super().__init__()
         self.card = card
         self.names = card.names
-        self.method = method.eval()
+        self.method = method
+        self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities [N, C] of images float32 [N, 3, crop, crop] in [0, 1]."""

@@ -14,7 +14,7 @@ from ...protocols.base import Augmentation
 from ...protocols.errors import BadInput
 from ...protocols.images import decoding, landmarks
 from ...protocols.images.image_pool import Memory, of_pool
-from ..kept_weights import Pictures
+from ..networks.kept_weights import Pictures
 from ..training.augmentation import test_view
 
 Face = NDArray[np.uint8]

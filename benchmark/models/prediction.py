@@ -120,8 +120,8 @@ def _continued(unfinished: Path, mark: str, header: Sequence[str]) -> tuple[set[
     rows = list(csv.reader(io.StringIO(rest, newline="")))
     if f"{first}\n" != mark or rows[0] != list(header):
         raise BadInput(
-            f"{unfinished}: an unfinished table of another model or of other options; continue it with these, or remove "
-            "it"
+            f"{unfinished}: an unfinished table of another model or of other options; continue it with these, or "
+            "remove it"
         )
     while rows and len(rows[-1]) != len(header):
         rows.pop()

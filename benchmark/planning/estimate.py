@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ...methods.base import Task
+from ...protocols.activity import doing
 from ...protocols.loading import open_data
 from ...protocols.rows import CellData
 from ...results.records.schema import Status
@@ -113,4 +114,5 @@ def _speed(trial: Trial) -> Speed:
     """The speed of a trial's encoder on this machine."""
     settings = trial.job.settings
     network = network_of(settings.recipe, trial.job.protocol)
-    return measured_speed(apply_to_process(settings), settings.precision, network, compiled=settings.compiled)
+    with doing("measuring how fast this machine trains"):
+        return measured_speed(apply_to_process(settings), settings.precision, network, compiled=settings.compiled)

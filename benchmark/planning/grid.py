@@ -18,8 +18,8 @@ from ...protocols.rows import Origin, Source
 from .. import registry
 from ..disk_cache import file_stamps, lookup, store
 from ..registry import MethodSpec
-from ..settings import Settings, check_compiler, check_precision, choose_device
-from ..trial import Job, Trial, Which
+from ..settings import Settings, Which, check_compiler, check_precision, choose_device
+from ..trial import Job, Trial
 
 MOST_SEEDS = 1000
 LONGEST_SALT = 64
@@ -246,6 +246,15 @@ def check_writable(out: Path) -> None:
         raise BadInput(f"--out {out}: {nearest} is a file, not a folder; choose another folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise BadInput(f"--out {out}: {nearest} is not writable; choose another folder")
+
+
+def check_initial_weights(grid: Grid) -> None:
+    """Builds the encoder once, so that missing or wrong weights end the run before anything is written."""
+    from ..networks.encoders import build_model
+    from ..networks.initial_weights import resolve
+
+    job, recipe = grid.job, grid.job.settings.recipe
+    build_model(recipe.encoder, resolve(job.weights, recipe.encoder, job.data_root), recipe.neck)
 
 
 def describe(trials: Sequence[Trial]) -> str:

@@ -33,6 +33,7 @@ def save(folder: Path, training: Training) -> None:
         "next_epoch": training.next_epoch,
         "lines": training.lines,
         "seconds": training.seconds,
+        "wall_seconds": training.wall_seconds,
     }
     buffer = io.BytesIO()
     torch.save(_plain_floats(state), buffer)
@@ -80,6 +81,7 @@ def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
     training.next_epoch = state["next_epoch"]
     training.lines = state["lines"]
     training.seconds += state["seconds"]
+    training.wall_seconds += state.get("wall_seconds", state["seconds"])  # of an earlier version
 
 
 def remove(folder: Path) -> None:

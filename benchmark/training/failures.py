@@ -20,10 +20,15 @@ def reason_of(error: BaseException, trial: Trial) -> str:
     """An error in one line, with the last line of the method's own file that led to it, else the last line of all."""
     if isinstance(error, BadInput):
         return str(error)
+    return f"{type(error).__name__}: {error} ({place_of(error, trial)})"
+
+
+def place_of(error: BaseException, trial: Trial) -> str:
+    """The last line of the method's own file that led to an error, else the last line of all, as in mine.py:14."""
     frames = traceback.extract_tb(error.__traceback__)
     own = _own_files(trial)
     last = next((frame for frame in reversed(frames) if frame.filename in own), frames[-1])
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def write_traceback(error: BaseException, trial: Trial) -> None:

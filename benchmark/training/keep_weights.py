@@ -14,9 +14,19 @@ from ...methods.base import Method
 from ...protocols.base import Augmentation
 from ...protocols.images.image_pool import Images
 from ...results.records.record import headline_of
-from ..kept_weights import Card, Network, Pictures, Scores, TaskSize, file_name, predict_checked, write_weights
 from ..networks.encoders import CountedEncoder
-from ..trial import Trial, Which
+from ..networks.kept_weights import (
+    Card,
+    Network,
+    Pictures,
+    Scores,
+    TaskSize,
+    file_name,
+    predict_checked,
+    write_weights,
+)
+from ..settings import Which
+from ..trial import Trial
 from .state import Training
 
 

@@ -175,6 +175,7 @@ def _write_status(trial: Trial, state: State, training: Training) -> Mapping[str
         epochs_done=training.next_epoch,
         epochs=trial.job.settings.recipe.epochs,
         seconds=training.seconds,
+        wall_seconds=training.wall_seconds,
         best=Best(best.validation_epoch, best.oracle_epoch),
         peak_memory_mb=trainer.peak_memory_mb(training.train_set.device),
         updated=_now(),

@@ -24,6 +24,7 @@ class Training:
         next_epoch: the next epoch to train, 0-based.
         lines: the lines of epochs.jsonl so far.
         seconds: spent on construction, preparation, training and evaluation so far.
+        wall_seconds: the same by the clock on the wall, which other programs prolong.
     """
 
     method: Method
@@ -36,6 +37,7 @@ class Training:
     next_epoch: int = 0
     lines: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    wall_seconds: float = 0.0
     earlier_reads: frozenset[str] = frozenset()
 
     @property

@@ -6,6 +6,7 @@ trains it, from a checkpoint after an interruption; its cost is in the record of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from msgspec import structs
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput
 from ...protocols.files import canonical_json, read_arrays, remove, write_arrays
 from ...protocols.locks import FolderLock
@@ -76,19 +78,32 @@ def _ask(
     """A teacher's probabilities on training and validation rows, and its cost; waits while others train it."""
     if why := not_a_place(teacher):
         raise BadInput(why)
-    while True:
-        with FolderLock(teacher.folder) as acquired:
-            if acquired:
-                if is_trained(teacher):
-                    try:
-                        return _said(teacher, data)
-                    except BadInput as error:
-                        report({"warning": f"teacher {teacher.method.name}: {error}; it is trained again"})
-                        for name in (PROBABILITIES, "status.json"):
-                            remove(teacher.folder / name)
-                _build(teacher, data, weights, report)
-                return _said(teacher, data)
-        time.sleep(POLL_SECONDS)
+    told = False
+    with contextlib.ExitStack() as waiting:
+        while True:
+            with FolderLock(teacher.folder) as acquired:
+                if acquired:
+                    waiting.close()
+                    return _made(teacher, data, weights, report)
+            if not told:
+                told = True
+                waiting.enter_context(doing(f"waiting for its teacher {teacher.method.name}"))
+            time.sleep(POLL_SECONDS)
+
+
+def _made(
+    teacher: Trial, data: CellData, weights: Weights, report: trainer.Report
+) -> tuple[dict[str, Array], TeacherStatus]:
+    """What a teacher said, once it is trained, by this process if need be."""
+    if is_trained(teacher):
+        try:
+            return _said(teacher, data)
+        except BadInput as error:
+            report({"warning": f"teacher {teacher.method.name}: {error}; it is trained again"})
+            for name in (PROBABILITIES, "status.json"):
+                remove(teacher.folder / name)
+    _build(teacher, data, weights, report)
+    return _said(teacher, data)
 
 
 def is_trained(teacher: Trial) -> bool:

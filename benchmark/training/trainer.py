@@ -48,7 +48,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     """Constructs a trial's method and what its training needs; `teacher` are a teacher's probabilities [N, C]."""
     settings = trial.job.settings
     device = apply_to_process(settings)
-    began = clock(device)
+    began, started = clock(device), time.perf_counter()
     forget_peak_memory(device)
     recipe = settings.recipe
     sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
@@ -75,6 +75,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         auditor=Auditor(train_set.labels, reference, trial.job.protocol.kind, task.num_classes),
         counters=counters,
         seconds=clock(device) - began,
+        wall_seconds=time.perf_counter() - started,
     )
 
 
@@ -106,6 +107,7 @@ def train(trial: Trial, training: Training, report: Report) -> None:
         training.counters.take()  # evaluation is not counted as the method's compute
         line["seconds"] = clock(device) - began
         training.seconds += line["seconds"]
+        training.wall_seconds += time.perf_counter() - started
         training.lines.append(line)
         training.next_epoch += 1
         checkpoint.save(trial.folder, training)

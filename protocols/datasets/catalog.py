@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..activity import doing
 from ..errors import BadInput, unknown
 from ..labels import FERPLUS_CLASSES
 from ..packs.prepare import open_pack
@@ -129,7 +130,8 @@ def listing_of(name: str, data_root: Path) -> Listing:
         raise BadInput("ferplus needs no preparation: its protocols read the published files")
     if name not in NAMES:
         raise unknown("data set", name, NAMES)
-    return READERS[name](data_root / name)
+    with doing(f"reading the lists of {name}"):
+        return READERS[name](data_root / name)
 
 
 def where(data_root: Path) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..activity import doing
 from ..base import Profile, Protocol
 from ..errors import BadInput
 from ..images.image_pool import copies_of, first_of_copies
@@ -45,7 +46,8 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
     given = to_ferplus(data.fer2013) if own else reference
     training = data.usage == TRAINING
     everything = replace(rows(data.images[..., None], given, reference), sample_id=data.row, group=data.row.astype(str))
-    copy = ~training & copies_of(everything.images, everything.images[training])
+    with doing("looking for copies of training pictures"):
+        copy = ~training & copies_of(everything.images, everything.images[training])
     everything = replace(everything, copy=copy)
     auxiliary = auxiliary_of_ferplus(data_root, data)
     everything = replace(everything, aux=auxiliary.labels)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..activity import doing
 from ..base import Protocol
 from ..datasets.catalog import RAW, listing_of
 from ..errors import UNREADABLE, BadInput
@@ -52,7 +53,8 @@ def row_digests(pack: Pack) -> Array:
         found: Array = np.load(file, allow_pickle=False)
         if found.shape == (len(pack),) and found.dtype == np.uint64:
             return found
-    found = digests(of_pool(pack.pixels))
+    with doing("comparing all pictures"):
+        found = digests(of_pool(pack.pixels))
     with contextlib.suppress(OSError):
         write_array(file, found)
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..activity import doing
 from ..errors import BadInput
 from .fer2013_csv import FERPLUS_HOME, FETCH_FER2013, FETCH_FERPLUS, KAGGLE, USAGES, read_faces, read_votes
 from .fer2013_folders import FOLDERS, is_first_release, read_folders
@@ -98,9 +99,11 @@ def read(root: Path, partial: bool = False) -> FerPlus:
     root = Path(root)
     table = next((root / name for name in _TABLES if (root / name).exists()), None)
     if table is not None:
-        data = _from_tables(table, root / _VOTES)
+        with doing(f"reading {table.name}"):
+            data = _from_tables(table, root / _VOTES)
     elif any((root / folder).exists() for folder in FOLDERS):
-        data = _from_folders(root)
+        with doing(f"reading the pictures in {', '.join(FOLDERS)}"):
+            data = _from_folders(root)
     else:
         what = f"{_TABLES[0]} (nor {_TABLES[1]}, nor {', '.join(FOLDERS)})"
         raise _missing("FER2013 and FER+", what, root, (*_TABLES, FOLDERS[0], _VOTES))

@@ -71,8 +71,10 @@ def _plain(name: str) -> str:
 
 
 def _is_named(name: str, signs: Signs) -> bool:
-    """Whether a name is the data set's, possibly with more words after it ("RAF-DB basic")."""
-    return any(_plain(name).startswith(known) and "plus" not in _plain(name)[len(known) :] for known in signs.names)
+    """Whether a name is the data set's, possibly with more words after it: "RAF-DB basic", and not "rafdb0"."""
+    written = name.lower().replace("+", "plus")
+    found = (re.match("[^a-z0-9]*".join(("", *known)) + r"(?!\d)", written) for known in signs.names)
+    return any(match and "plus" not in written[match.end() :] for match in found)
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:

@@ -194,6 +194,16 @@ def compare_cells(
     )
 
 
+def against_reference(
+    view: View, reference: Entry, rule: str = "last"
+) -> tuple[tuple[float | None, Entry, Comparison], ...]:
+    """Every other row against one at every noise level where it has trials, as one family: (level, row, comparison)."""
+    others = [entry for entry in view.rows if entry.label != reference.label]
+    cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
+    found = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
+    return tuple((level, entry, made) for (level, entry), made in zip(cells, found, strict=True))
+
+
 def _differences(view: View, entry: Entry, reference: Entry, levels: Levels, rule: str) -> tuple[float, ...]:
     """The differences of two methods over the pairs that both have at every level."""
     scores, base = (scores_by_pair(view, each, levels, rule) for each in (entry, reference))

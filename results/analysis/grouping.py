@@ -122,13 +122,20 @@ def entries(records: Sequence[Record], methods: Sequence[str] = ()) -> tuple[Ent
 def versions_of(records: Sequence[Record]) -> dict[str, list[Record]]:
     """A method's records on one protocol by version: of its source and parameters, as "1a2b3c", and of its teachers'.
 
-    Of several teachers the second and later ones are told apart, as in "1a2b3c-2".
+    Of several teachers the second and later ones are told apart, as in "1a2b3c-2". The version with the latest trial
+    comes first.
     """
-    return {
+    versions = {
         record_version[:6] + (f"-{number}" if number > 1 else ""): members
         for record_version, mine in grouped(records, lambda record: record.identity.version).items()
         for number, members in enumerate(_by_teachers(mine), 1)
     }
+    return dict(sorted(versions.items(), key=lambda each: _latest(each[1]), reverse=True))
+
+
+def _latest(records: Sequence[Record]) -> str:
+    """When the last of some trials was written, in ISO 8601."""
+    return max(record.status.updated for record in records)
 
 
 def _by_teachers(records: Sequence[Record]) -> list[list[Record]]:

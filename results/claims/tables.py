@@ -166,7 +166,7 @@ def _row(verdict: Verdict) -> tuple[Cell, ...]:
         _number(verdict.left, "{:.2f}"),
         _number(verdict.right, "{:.2f}"),
         Cell(_points(verdict.difference), verdict.difference),
-        Cell(_interval(verdict) if verdict.verdict != "not run" else MISSING),
+        Cell(_interval(verdict), interval=_ends(verdict)) if verdict.verdict != "not run" else Cell(MISSING),
         Cell(MISSING) if verdict.p is None else p_cell(verdict.p),
         Cell(str(verdict.pairs), float(verdict.pairs)),
         Cell(str(verdict.subjects), float(verdict.subjects)) if verdict.subjects else Cell(MISSING),
@@ -205,9 +205,12 @@ def _points(value: float | None) -> str:
 
 
 def _interval(verdict: Verdict) -> str:
-    if verdict.low is None or verdict.high is None:
-        return "[no interval]"
-    return f"[{points(verdict.low)}, {points(verdict.high)}]"
+    ends = _ends(verdict)
+    return "[no interval]" if ends is None else f"[{points(ends[0])}, {points(ends[1])}]"
+
+
+def _ends(verdict: Verdict) -> tuple[float, float] | None:
+    return None if verdict.low is None or verdict.high is None else (verdict.low, verdict.high)
 
 
 # --- plain data

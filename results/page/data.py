@@ -29,10 +29,14 @@ from ..tables.protocol_tables import RULE_WORDS, long_table
 from ..tables.rank_tables import Agreement
 from .block_names import setting_words
 from .comparisons import compared
+from .methods import MethodCard, methods_of
+from .over_protocols import matrices
 from .ranks import agreements_across, diagrams, ranks_of_block
 from .reported import printed_for, printed_only
+from .rivals import COLUMNS, baseline, declared, rivals
+from .seconds import seconds_first
 
-FORMAT = 2
+FORMAT = 3
 
 Json = dict[str, Any]
 CardRows = Sequence[tuple[str, str, str]]
@@ -57,6 +61,7 @@ class Context:
         about: sentences that describe the records; shown first.
         remarks: sentences about the records as a whole (damaged trials).
         rows: what rows are called.
+        methods: by method without variant, what is known of it.
     """
 
     cards: Mapping[tuple[str, str], Card] = field(default_factory=lambda: MappingProxyType({}))
@@ -65,6 +70,7 @@ class Context:
     about: Sequence[str] = ()
     remarks: Sequence[str] = ()
     rows: Rows = Rows()
+    methods: Mapping[str, MethodCard] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def page_data(records: Sequence[Record], context: Context | None = None) -> Json:
@@ -76,6 +82,7 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
 
     Returns:
         JSON data: "protocols", each with its "blocks", one a comparability key; "environments", which trials point to;
+        "methods", "meta" (methods against methods over protocols), "rivals" (names of the numbers of a comparison),
         "claims", "rules", "about", "remarks", "counts". Scores are in percent; a missing number is null.
 
     Raises:
@@ -95,6 +102,9 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
         "rules": [{"name": rule, "words": RULE_WORDS[rule]} for rule in RULES],
         "protocols": protocols,
         "environments": environments.found,
+        "methods": methods_of(records, context.methods),
+        "meta": matrices(records, context.rows),
+        "rivals": list(COLUMNS),
         "claims": [_claim(verdict) for verdict in context.claims],
         "about": list(context.about),
         "remarks": list(context.remarks),
@@ -166,16 +176,19 @@ def _block(view: View, words: str, across: Sequence[Agreement], context: Context
         "decimals": view.decimals,
         "names": list(view.names),
         "levels": [_level(view, level) for level in view.levels],
+        "rivals": rivals(view),
+        "declared": declared(view),
+        "baseline": baseline(view),
         "identity": comparability_key(identity.content),
         "rows": [_row(view, entry, environments) for entry in view.rows],
         "printed_only": printed_only(view),
         "not_applicable": {method: reason for method, reason in refused.items() if method not in found},
         "notes": list(notes_of(view, [], [])),
-        "rules": _table(_without_best_of_one(view, long_table(block.records, own)[0])),
+        "rules": _table(seconds_first(_without_best_of_one(view, long_table(block.records, own)[0]))),
         "ranks": [_table(table) for table in ranks],
         "diagrams": [each for table in ranks for each in diagrams(table, view)],
         "audit": [_table(table) for table in audit],
-        "compute": _table(compute),
+        "compute": _table(seconds_first(compute)),
         "card": None if card is None else asdict(card),
     }
 

@@ -18,7 +18,10 @@ from ...protocols.files import write_atomic
 FILE = "index.html"
 TITLE = "fernoise-bench leaderboard"
 
-_SCRIPTS = ("dom", "table", "charts", "provenance", "results", "views", "claims", "app", "pages")
+_SCRIPTS = (
+    *("dom", "table", "charts", "provenance", "rivals", "results", "views", "claims", "methods", "meta", "overview"),
+    *("protocol", "app", "pages"),
+)
 # characters that could end the element that holds the data, or a line of JavaScript
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

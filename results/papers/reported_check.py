@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..tables.fitted import fitted_grid
 from .reported import TABLE_IDS, Flag, Panel, ReportedRow, ReportedTable, find
 
 __all__ = ["Checked", "RowMean", "check", "checked_text", "problems", "reprint", "row_means"]
@@ -66,8 +67,13 @@ def reprint(table: ReportedTable) -> str:
     return "\n\n".join(_panel_text(panel) for panel in table.panels) + "\n"
 
 
-def checked_text(checked: Checked) -> str:
-    """A table as text, with the mean of each row beside it, its flags, and contradictions that are not flagged."""
+def checked_text(checked: Checked, width: int | None = None) -> str:
+    """A table as text, with the mean of each row beside it, its flags, and contradictions that are not flagged.
+
+    Args:
+        checked: the table.
+        width: letters of a line of the terminal; wider panels are broken into blocks of columns.
+    """
     table = checked.table
     means = [
         f"{_within(mean)} {'=' if mean.fits else '≠'} {mean.printed}{' (flagged)' if mean.flagged else ''}"
@@ -77,7 +83,7 @@ def checked_text(checked: Checked) -> str:
     panels = []
     for panel in table.panels:
         beside = ["mean of the row", *(next(rest) for _ in panel.rows)] if panel.mean is not None else []
-        panels.append(_panel_text(panel, beside))
+        panels.append(_panel_text(panel, beside, width))
     flags = [f"{flag.kind}: {_about(flag)}: {flag.note}" for flag in table.flags]
     parts = [
         f"{table.paper}, {table.number}: {table.caption}",
@@ -127,8 +133,8 @@ def problems(table: ReportedTable) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _panel_text(panel: Panel, beside: Sequence[str] = ()) -> str:
-    """A panel's rows as text, with an optional last column."""
+def _panel_text(panel: Panel, beside: Sequence[str] = (), width: int | None = None) -> str:
+    """A panel's rows as text, with an optional last column; a grid in blocks where they are wider than a terminal."""
     rows = [[*([] if panel.group is None else [panel.group]), *panel.labels, *panel.columns]]
     before = None
     for row in panel.rows:
@@ -138,6 +144,9 @@ def _panel_text(panel: Panel, beside: Sequence[str] = ()) -> str:
     if beside:
         rows = [[*row, text] for row, text in zip(rows, beside, strict=True)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    if width is not None and sum(widths) + 3 * len(widths) > width:
+        headers = len(panel.labels) + (panel.group is not None)
+        return fitted_grid(rows[0], rows[1:], ["left"] * len(widths), width, headers)
     lines = (" | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,11 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.errors import BadInput
+from ..analysis.comparisons import REFERENCE
 from ..analysis.grouping import Entry, blocks
 from ..analysis.view import Expected, View, at_level, marked, view_of, words_of_marks
 from ..records.record import Record, audit_of
 from ..tables.parts import level_words, title_of
 from .style import GREY, PALE, look, save_figure
+
+IN_COLOUR = 8  # methods that can be told apart
+
+_GAP = 0.06  # between two names, as a share of a panel's height
+
+Banded = tuple[Sequence[float], Sequence[float]]  # means and standard deviations by epoch
 
 
 @dataclass(frozen=True)
@@ -26,12 +35,15 @@ class Curve:
         drawn: the label with the method's marks.
         test: the protocol's metric on test by epoch, in [0, 1].
         memorised: of the wrong training labels, the share predicted as given, by epoch; NaN where not audited.
+        test_spread, memorised_spread: their standard deviations over pairs; NaN for a single pair.
     """
 
     label: str
     drawn: str
     test: tuple[float, ...]
     memorised: tuple[float, ...]
+    test_spread: tuple[float, ...] = ()
+    memorised_spread: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,66 +121,100 @@ def _curve(view: View, entry: Entry, level: float | None) -> Curve | None:
     epochs = range(min(len(record.epochs) for record in done))
     label = f"{entry.label} ({summary.complete}/{summary.total})" if summary.status else entry.label
     share = partial(Record.audit_share, part="memorised", whole="predicted_wrong")
-    test = tuple(view.summary(entry, level, partial(Record.headline_at, epoch=epoch)).mean for epoch in epochs)
-    memorised = tuple(view.summary(entry, level, partial(share, epoch=epoch)).mean for epoch in epochs)
-    return Curve(label, marked(view, entry, label), test, memorised)
+    test = [view.summary(entry, level, partial(Record.headline_at, epoch=epoch)) for epoch in epochs]
+    memorised = [view.summary(entry, level, partial(share, epoch=epoch)) for epoch in epochs]
+    means = (tuple(each.mean for each in found) for found in (test, memorised))
+    spreads = (tuple(each.spread for each in found) for found in (test, memorised))
+    return Curve(label, marked(view, entry, label), *means, *spreads)
 
 
 def draw_curves(data: Curves, path: Path) -> None:
-    """Draw curves of the test metric, and of what is memorised if anything is, into an SVG or PNG file.
+    """Draw curves of the test metric, and of what is memorised if anything is, into an SVG, PNG or PDF file.
 
-    The same data give the same bytes.
+    The methods of `in_colour` have a colour, a band of one standard deviation and a name at the end; the others are
+    grey. The same data give the same bytes.
 
     Raises:
-        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+        BadInput: matplotlib is not installed, or the file's ending is not .svg, .png or .pdf.
     """
-    save_figure(path, (8 if data.unmemorised else 13, _height(data)), lambda figure: _fill(figure, data))
+    save_figure(path, (8.5 if data.unmemorised else 14, 5.6), lambda figure: _fill(figure, data))
 
 
-def _height(data: Curves) -> float:
-    """The height in inches, with room for every label."""
-    return max(5.0, 1.5 + 0.27 * len(data.curves))
+def in_colour(curves: Sequence[Curve]) -> tuple[int, ...]:
+    """The places of the curves drawn in colour, at most eight, in the order given.
+
+    Of more than eight, plain training and the highest at the last epoch.
+    """
+    if len(curves) <= IN_COLOUR:
+        return tuple(range(len(curves)))
+    by_end = sorted(range(len(curves)), key=lambda place: -curves[place].test[-1])
+    plain = [place for place in by_end if curves[place].label.partition(" ")[0] == REFERENCE]
+    return tuple(sorted([*plain, *(place for place in by_end if place not in plain)][:IN_COLOUR]))
 
 
 def _fill(figure: Any, data: Curves) -> None:
     figure.suptitle(data.title, fontsize=12)
-    panels = [(f"test {data.metric} (%)", [curve.test for curve in data.curves])]
+    curves, chosen = data.curves, in_colour(data.curves)
+    panels = [(f"test {data.metric} (%)", [(each.test, each.test_spread) for each in curves])]
     if not data.unmemorised:
-        panels.append(("wrong training labels memorised (%)", [curve.memorised for curve in data.curves]))
+        memorised = [(each.memorised, each.memorised_spread) for each in curves]
+        panels.append(("wrong training labels memorised (%)", memorised))
     (places,) = figure.subplots(1, len(panels), squeeze=False)
-    for axes, (title, curves) in zip(places, panels, strict=True):
-        _panel(axes, curves, data)
+    for axes, (title, lines) in zip(places, panels, strict=True):
+        _panel(axes, lines, data, chosen)
         axes.set_title(title, loc="left", fontsize=12)
-    below = [f"without a finished pair: {', '.join(data.missing)}"] if data.missing else []
+    figure.supxlabel("\n".join(_remarks(data, chosen)), fontsize=9)
+
+
+def _remarks(data: Curves, chosen: Sequence[int]) -> list[str]:
+    """What stands below the panels."""
+    others = [curve.drawn for place, curve in enumerate(data.curves) if place not in chosen]
+    banded = any(map(math.isfinite, itertools.chain.from_iterable(data.curves[place].test_spread for place in chosen)))
+    below = ["bands: one standard deviation over (seed, draw) pairs"] if banded else []
+    below += textwrap.wrap(f"grey: {', '.join(others)}", 150) if others else []
+    below += [f"without a finished pair: {', '.join(data.missing)}"] if data.missing else []
     below += [data.unmemorised] if data.unmemorised else []
-    below += [f"{words}." for words in words_of_marks(curve.drawn for curve in data.curves)]
-    if below:
-        figure.supxlabel("\n".join(below), fontsize=9)
+    return below + [f"{words}." for words in words_of_marks(curve.drawn for curve in data.curves)]
 
 
-def _panel(axes: Any, curves: Sequence[Sequence[float]], data: Curves) -> None:
-    """One line for each method, labelled at its end."""
+def _panel(axes: Any, lines: Sequence[Banded], data: Curves, chosen: Sequence[int]) -> None:
+    """One line for each method; those in colour with their band, labelled at their end."""
     axes.set_xlabel("epoch")
     axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y", color=PALE, linewidth=0.8)
+    known = [place for place, (means, _) in enumerate(lines) if all(map(math.isfinite, means))]
+    for place in known:
+        if place not in chosen:
+            _line(axes, lines[place], {"color": GREY, "alpha": 0.6, "linewidth": 0.9, "zorder": 1.5})
     ends: list[tuple[float, int]] = []
-    for number, values in enumerate(curves):
-        percent = [100 * value for value in values]
-        if not all(map(math.isfinite, percent)):
-            continue
-        marker = "o" if len(percent) == 1 else None
-        axes.plot(range(1, len(percent) + 1), percent, linewidth=2, marker=marker, **look(number))
-        ends.append((percent[-1], number))
-    if not ends:
+    for number, place in enumerate(chosen):
+        if place in known:
+            _line(axes, lines[place], {"linewidth": 2, **look(number)})
+            _band(axes, lines[place], look(number)["color"])
+            ends.append((100 * lines[place][0][-1], number))
+    if not known:
         axes.text(0.5, 0.5, "no method was audited at every epoch", ha="center", transform=axes.transAxes)
         return
     low, high = axes.get_ylim()
-    last = max(len(values) for values in curves)
-    gap = 0.31 / _height(data) * (high - low)
-    places = spread_out([end for end, _ in ends], gap, low, high)
-    for (end, number), place in zip(ends, places, strict=True):
-        _name(axes, data.curves[number].drawn, (last, end), (place - low) / (high - low), look(number))
+    last = max(len(means) for means, _ in lines)
+    heights = spread_out([end for end, _ in ends], _GAP * (high - low), low, high) if ends else []
+    for (end, number), height in zip(ends, heights, strict=True):
+        _name(axes, data.curves[chosen[number]].drawn, (last, end), (height - low) / (high - low), look(number))
     axes.set_ylim(low, high)
+
+
+def _line(axes: Any, line: Banded, style: dict[str, Any]) -> None:
+    means = [100 * value for value in line[0]]
+    axes.plot(range(1, len(means) + 1), means, marker="o" if len(means) == 1 else None, **style)
+
+
+def _band(axes: Any, line: Banded, colour: str) -> None:
+    """One standard deviation to either side, where there are several pairs."""
+    means, spreads = line
+    if spreads and all(map(math.isfinite, spreads)):
+        low = [100 * (mean - each) for mean, each in zip(means, spreads, strict=True)]
+        high = [100 * (mean + each) for mean, each in zip(means, spreads, strict=True)]
+        axes.fill_between(range(1, len(means) + 1), low, high, color=colour, alpha=0.1, linewidth=0)
 
 
 def _name(axes: Any, label: str, end: tuple[float, float], height: float, look: dict[str, str]) -> None:

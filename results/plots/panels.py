@@ -85,10 +85,10 @@ class Panels:
 
 
 def draw_panels(data: Panels, path: Path) -> None:
-    """Draws a figure into an SVG or PNG file; the same data give the same bytes.
+    """Draws a figure into an SVG, PNG or PDF file; the same data give the same bytes.
 
     Raises:
-        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+        BadInput: matplotlib is not installed, or the file's ending is not .svg, .png or .pdf.
     """
     columns = min(_COLUMNS, len(data.panels))
     rows = math.ceil(len(data.panels) / columns)

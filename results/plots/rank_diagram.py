@@ -54,10 +54,10 @@ def ranking_of(
 
 
 def draw_ranking(title: str, ranking: Ranking, path: Path) -> None:
-    """Draws a ranking into an SVG or PNG file; the same ranking gives the same bytes.
+    """Draws a ranking into an SVG, PNG or PDF file; the same ranking gives the same bytes.
 
     Raises:
-        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+        BadInput: matplotlib is not installed, or the file's ending is not .svg, .png or .pdf.
     """
     bars = sum(len(group) > 1 for group in ranking.groups)
     rows = math.ceil(len(ranking.labels) / 2)

@@ -13,27 +13,33 @@ from ...protocols.files import write_atomic
 # Okabe and Ito's palette without its yellow; beyond seven the dashes change
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 _DASHES = ("-", "--", ":", "-.")
-_STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fernoise-bench"}
-_METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
+_STYLE = {
+    **{"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fernoise-bench"},
+    "pdf.fonttype": 42,  # letters stay letters, which conferences ask for and searches need
+}
+_METADATA: dict[str, dict[str, None]] = {
+    **{"svg": {"Date": None}, "png": {"Software": None}},
+    "pdf": {"CreationDate": None},
+}
 
 GREY = "#999999"
 PALE = "#dddddd"
 
 
 def check_name(path: Path) -> str:
-    """The kind of file a name stands for: "svg" or "png".
+    """The kind of file a name stands for: "svg", "png" or "pdf".
 
     Raises:
         BadInput: another ending.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _METADATA:
-        raise BadInput(f"{path}: a figure's name must end in .svg or .png")
+        raise BadInput(f"{path}: a figure's name must end in .svg, .png or .pdf")
     return kind
 
 
 def save_figure(path: Path, size: tuple[float, float], fill: Callable[[Any], None]) -> None:
-    """Draws a figure into an SVG or PNG file; the same drawing gives the same bytes.
+    """Draws a figure into an SVG, PNG or PDF file; the same drawing gives the same bytes.
 
     Args:
         path: the file, written whole or not at all.
@@ -41,7 +47,7 @@ def save_figure(path: Path, size: tuple[float, float], fill: Callable[[Any], Non
         fill: draws on the matplotlib figure it is handed.
 
     Raises:
-        BadInput: matplotlib is not installed, or the file's ending is neither .svg nor .png.
+        BadInput: matplotlib is not installed, or the file's ending is not .svg, .png or .pdf.
     """
     kind = check_name(path)
     try:

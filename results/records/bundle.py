@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from ...protocols.errors import UNREADABLE, BadInput
 from ...protocols.files import canonical_json, read_arrays, write_arrays, write_atomic
 from ...protocols.locks import FolderLock
-from .schema import Status
+from .schema import EpochLine, Status
+from .trial_files import decode_epochs
 
 SHARED = ("sample_id", "group", "labels", "copy")
 RULES = ("last", "validation", "oracle")
@@ -105,6 +106,26 @@ def expand(bundle: Path, folder: Path) -> None:
         raise
     except UNREADABLE as error:
         shutil.rmtree(folder, ignore_errors=True)
+        raise _damaged(bundle, error) from error
+
+
+def read_epochs_of(bundle: Path, folder: str) -> tuple[EpochLine, ...]:
+    """The epochs of one trial of a bundle, which is not unpacked for them.
+
+    Args:
+        bundle: the bundle.
+        folder: the trial's, as in the record.
+
+    Raises:
+        BadInput: the bundle is damaged, or has no such trial.
+    """
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            entry = archive.getinfo(f"{folder}/epochs.jsonl")
+            if entry.file_size > LARGEST:
+                raise ValueError(f"{entry.filename} is too large")
+            return decode_epochs(archive.read(entry))
+    except UNREADABLE as error:
         raise _damaged(bundle, error) from error
 
 

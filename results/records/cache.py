@@ -16,30 +16,23 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, overload
-
-import numpy as np
-from msgspec import Struct
-from msgspec.msgpack import Decoder, encode
-from msgspec.structs import replace
+from typing import Any
 
 from ...protocols import files
 from ...protocols.errors import BadInput
 from .. import metrics
+from . import encoded, schema, store, subject_counts, trial_files
 from . import record as records
-from . import schema, store, subject_counts, trial_files
-from .record import Record, Score, load_record, load_records
-from .schema import Environment, EpochLine, Identity, Noise, Status, TeacherCost
-from .subject_counts import Subjects
+from .encoded import UNDECODABLE, decode_record, encode_record
+from .record import Record, load_record, load_records
 from .trial_files import FILES, read_epochs
 
 _NAME = "records.sqlite3"
 _BUSY = 5.0  # seconds to wait for another process that writes
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError)
 _TABLE = """
 create table if not exists records (folder text primary key, root text, stamp text, digest text, value blob);
 create index if not exists by_digest on records (digest);
@@ -107,45 +100,6 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-class StoredEpochs(Sequence[EpochLine]):
-    """A trial's epochs, read when first accessed; the last one, which is all most tables need, is already there.
-
-    Args:
-        folder: the trial's.
-        count: how many lines there are.
-        last: the last of them, encoded.
-    """
-
-    def __init__(self, folder: Path, count: int, last: bytes) -> None:
-        self._folder = folder
-        self._count = count
-        self._encoded = last
-
-    @cached_property
-    def _lines(self) -> tuple[EpochLine, ...]:
-        return read_epochs(self._folder)
-
-    @cached_property
-    def _last(self) -> EpochLine:
-        return _LINE.decode(self._encoded)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and self._lines == tuple(other)
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, place: int) -> EpochLine: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[EpochLine]: ...
-    def __getitem__(self, place: int | slice) -> EpochLine | Sequence[EpochLine]:
-        return self._last if place == -1 else self._lines[place]
-
-    def __iter__(self) -> Iterator[EpochLine]:
-        return iter(self._lines)
-
-
 @dataclass
 class _Reader:
     """Reads trials of one output folder, from the cache where it is up to date; collects new entries.
@@ -173,8 +127,8 @@ class _Reader:
         if stamp is None:  # not finished: quick to read, and it will change
             return load_record(root, folder)
         if name in self.known and self.known[name][0] == stamp:
-            with contextlib.suppress(*_DAMAGED):
-                return _decoded(inside, folder, self.known[name][1], self.shared)
+            with contextlib.suppress(*UNDECODABLE):
+                return self._decoded(inside, folder, self.known[name][1])
         try:
             digest = _digest(folder)
         except BadInput:  # of a trial that did not end well this may be no damage: that is for the records to say
@@ -182,16 +136,19 @@ class _Reader:
         record = self._moved(root, inside, folder, digest) or load_record(root, folder)
         if record.done:
             with contextlib.suppress(OverflowError):  # a number of more than 64 bits is read anew each time
-                self.found.append((name, stamp, digest, _encoded(record)))
+                self.found.append((name, stamp, digest, encode_record(record)))
         return record
 
     def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:
         """The record of the same files before they were moved or touched; None in a folder of another name."""
         row = self.connection.execute("select value from records where digest = ? limit 1", (digest,)).fetchone()
-        with contextlib.suppress(*_DAMAGED):
-            record = None if row is None else _decoded(inside, folder, row[0], self.shared)
+        with contextlib.suppress(*UNDECODABLE):
+            record = None if row is None else self._decoded(inside, folder, row[0])
             return record if record and store.trial_folder(root, record.identity.content) == folder else None
         return None
+
+    def _decoded(self, inside: str, folder: Path, value: bytes) -> Record:
+        return decode_record(inside, value, partial(read_epochs, folder), self.shared)
 
 
 def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], list[str]]:
@@ -226,80 +183,6 @@ def _digest(folder: Path) -> str:
 @cache
 def _version() -> str:
     """A digest of the code that turns files into numbers: entries of other versions are not used."""
-    readers = (records, schema, trial_files, metrics, store, files, subject_counts)
+    readers = (records, schema, trial_files, metrics, store, files, subject_counts, encoded)
     sources = (*(str(module.__file__) for module in readers), __file__)
     return hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()[:16]
-
-
-# --- a finished record as bytes
-
-
-class _Entry(Struct, array_like=True):
-    """A finished record. What many trials have in common is encoded first, to be decoded and kept once.
-
-    Attributes:
-        own: the fields of the identity that differ between trials.
-        subjects: names, and type, shape and bytes of their counts.
-    """
-
-    identity: bytes
-    environment: bytes
-    own: dict[str, Any]
-    noise: Noise | None
-    teachers: tuple[TeacherCost, ...]
-    status: Status
-    scores: dict[str, Score | None]
-    without: dict[str, Score | None]
-    subjects: tuple[tuple[str, ...], str, tuple[int, ...], bytes] | None
-    epochs: int
-    last: bytes
-
-
-_OWN = ("fold", "level", "draw", "seed", "teachers", "aux")
-_IDENTITY, _ENVIRONMENT = Decoder(Identity), Decoder(Environment)
-_ENTRY, _LINE = Decoder(_Entry), Decoder(EpochLine)
-
-
-def _encoded(record: Record) -> bytes:
-    content, environment, found = record.identity.content, record.environment, record.subjects
-    own = {name: content[name] for name in _OWN if name in content}
-    shared = {name: part for name, part in content.items() if name not in own}
-    common = replace(record.identity, fold=None, level=None, draw=0, seed=0, teachers={}, aux="", content=shared)
-    entry = _Entry(
-        encode(common),
-        encode(replace(environment, noise=None, teachers=())),
-        own,
-        environment.noise,
-        environment.teachers,
-        record.status,
-        dict(record.scores),
-        dict(record.scores_without_copies),
-        None if found is None else (found.names, found.counts.dtype.str, found.counts.shape, found.counts.tobytes()),
-        len(record.epochs),
-        encode(record.epochs[-1]),
-    )
-    return encode(entry)
-
-
-def _decoded(inside: str, folder: Path, value: bytes, shared: dict[bytes, Any]) -> Record:
-    """The record of a trial's folder, whose name inside the output folder is given."""
-    entry = _ENTRY.decode(value)
-    for part, decoder in ((entry.identity, _IDENTITY), (entry.environment, _ENVIRONMENT)):
-        if part not in shared:
-            shared[part] = decoder.decode(part)
-    identity: Identity = shared[entry.identity]
-    content = dict(sorted({**identity.content, **entry.own}.items()))  # in the order of the file
-    subjects = None
-    if entry.subjects:
-        names, kind, shape, counts = entry.subjects
-        subjects = Subjects(names, np.frombuffer(counts, kind).reshape(shape))
-    return Record(
-        inside,
-        replace(identity, **entry.own, content=content),
-        replace(shared[entry.environment], noise=entry.noise, teachers=entry.teachers),
-        entry.status,
-        StoredEpochs(folder, entry.epochs, entry.last),
-        entry.scores,
-        entry.without,
-        subjects,
-    )

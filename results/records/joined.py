@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...protocols.activity import doing
 from .cache import load_cached
 from .record import RULES, Record, differing_fields
 from .reference_leaderboard import as_shipped, records_or_shipped, shipped_records
@@ -47,7 +48,10 @@ def joined(folders: Sequence[Path], *, named: bool = True, with_reference: bool 
     if not named and not with_reference:
         own, messages, notice = records_or_shipped(folders[0])
         return Joined(own, messages, [notice] if notice else [], reference_alone=bool(notice))
-    found = [load_cached(folder) for folder in folders]
+    found = []
+    for folder in folders:
+        with doing(f"reading the trials in {folder}"):
+            found.append(load_cached(folder))
     if with_reference:
         records, damaged = shipped_records()
         found.append(([as_shipped(record) for record in records], damaged))

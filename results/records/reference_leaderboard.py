@@ -1,8 +1,11 @@
-"""The reference leaderboard that ships with the package: `results/reference/*.zip`, a bundle per protocol and seed."""
+"""The reference leaderboard that ships with the package: `results/reference/*.zip`, a bundle per protocol and seed.
+
+Beside each bundle lies its summary, so that only what needs predictions unpacks it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ...protocols.activity import doing
 from ...protocols.errors import BadInput
 from ...protocols.files import read_arrays
 from .bundle import expanded, write_bundle
@@ -17,6 +21,7 @@ from .cache import cache_folder, load_cached
 from .record import Record
 from .schema import Identity, Status
 from .store import find_trials
+from .summaries import read_summary, write_summary
 from .trial_files import read_part
 
 FOLDER = Path(__file__).parents[1] / "reference"
@@ -31,10 +36,13 @@ def shipped_records(folder: Path | None = None, names: str = "*") -> tuple[list[
     """
     records: list[Record] = []
     damaged: list[str] = []
-    for root in _expanded(folder or FOLDER, names):
-        found, wrong = load_cached(root)
-        records += found
-        damaged += wrong
+    shared: dict[bytes, Any] = {}
+    with doing("reading the results that ship"):
+        for bundle in _bundles(folder or FOLDER, names):
+            summarised = read_summary(bundle, shared)
+            found, wrong = load_cached(_expanded(bundle)) if summarised is None else (summarised, [])
+            records += found
+            damaged += wrong
     return records, damaged
 
 
@@ -56,7 +64,8 @@ def as_shipped(record: Record) -> Record:
 
 def predictions_file(record: Record, runs: Sequence[Path]) -> Path:
     """Where the predictions of a record lie: in one of the output folders it was read from, or among what ships."""
-    roots = chain(() if record.shipped else runs, _expanded(FOLDER))  # bundles are expanded only if needed
+    bundles = (*_bundles(FOLDER, f"{_bundle_start(record.identity)}-seed*"), *_bundles(FOLDER))  # the likely ones first
+    roots = chain(() if record.shipped else runs, map(_expanded, bundles))  # they are expanded only if needed
     files = (root / record.folder / "predictions.npz" for root in roots)
     return next((file for file in files if file.is_file()), runs[0] / record.folder / "predictions.npz")
 
@@ -70,9 +79,14 @@ def read_predictions(record: Record, runs: Sequence[Path]) -> dict[str, NDArray[
     return read_arrays(predictions_file(record, runs))
 
 
-def _expanded(folder: Path, names: str = "*") -> Iterator[Path]:
-    """The output folder that each bundle in a folder stands for."""
-    return (expanded(bundle, cache_folder("reference")) for bundle in sorted(folder.glob(f"{names}.zip")))
+def _bundles(folder: Path, names: str = "*") -> list[Path]:
+    """The bundles in a folder, in order."""
+    return sorted(folder.glob(f"{names}.zip"))
+
+
+def _expanded(bundle: Path) -> Path:
+    """The output folder that a bundle stands for."""
+    return expanded(bundle, cache_folder("reference"))
 
 
 def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
@@ -97,6 +111,15 @@ def bundle_runs(runs: Path, folder: Path = FOLDER) -> list[Path]:
     return [folder / f"{name}.zip" for name in groups]
 
 
+def summarise(folder: Path = FOLDER) -> list[Path]:
+    """Writes the summary of every bundle in a folder that lacks it, or has that of another bundle. Returns these.
+
+    Raises:
+        BadInput: a bundle, or one of its trials, is damaged.
+    """
+    return [write_summary(bundle) for bundle in _bundles(folder) if read_summary(bundle, {}) is None]
+
+
 def _bundle_name(identity: Identity) -> str:
     return f"{_bundle_start(identity)}-seed{identity.seed}"
 
@@ -117,7 +140,8 @@ def records_or_shipped(runs: Path, *, named: bool = False) -> tuple[list[Record]
     Returns:
         Records, a message for each damaged trial, and a notice for the command line ("" for the user's own trials).
     """
-    records, damaged = load_cached(runs)
+    with doing(f"reading the trials in {runs}"):
+        records, damaged = load_cached(runs)
     if named or records or damaged or find_trials(runs):
         return records, damaged, ""
     records, damaged = shipped_records()

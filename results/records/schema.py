@@ -237,7 +237,10 @@ class Best(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """The state of a trial. A finished one has its epochs, seconds and best epochs."""
+    """The state of a trial. A finished one has its epochs, seconds and best epochs.
+
+    `seconds` are of the processor on a CPU, `wall_seconds` by the clock on the wall; earlier versions wrote no latter.
+    """
 
     state: State
     reason: Reason | None = None
@@ -247,6 +250,7 @@ class Status(Struct, frozen=True):
     best: Best = Best(None, None)
     peak_memory_mb: Amount | None = None
     updated: str = ""
+    wall_seconds: Amount | None = None
 
     def __post_init__(self) -> None:
         needed = {"epochs": self.epochs or None, "seconds": self.seconds, "best.oracle": self.best.oracle}

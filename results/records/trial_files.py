@@ -39,7 +39,7 @@ def read_part(folder: Path, kind: type[Part]) -> Part:
 
 def read_epochs(folder: Path) -> tuple[EpochLine, ...]:
     """epochs.jsonl of a trial's folder. Errors as above."""
-    return _read(folder / "epochs.jsonl", _epochs, printed=False)
+    return _read(folder / "epochs.jsonl", decode_epochs, printed=False)
 
 
 def write_part(folder: Path, part: Identity | Environment | Status | TeacherStatus) -> dict[str, Any]:
@@ -61,7 +61,8 @@ def write_epochs(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     write_jsonl(folder / "epochs.jsonl", lines)
 
 
-def _epochs(raw: bytes) -> tuple[EpochLine, ...]:
+def decode_epochs(raw: bytes) -> tuple[EpochLine, ...]:
+    """The lines of epochs.jsonl; ValueError, which names the line, where one is invalid."""
     lines = []
     for number, line in enumerate(raw.splitlines(), 1):
         try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from ...protocols.errors import BadInput, unknown
-from ..analysis.comparisons import Comparison, compare_cells, main_entry
+from ..analysis.against import Against, compare_against
+from ..analysis.comparisons import Comparison
 from ..analysis.grouping import Entry
 from ..analysis.power import power_words
-from ..analysis.view import Expected, View, at_level, views_of
-from ..records.record import RULES, Record
+from ..analysis.view import Expected, View
+from ..records.record import Record
 from .cell import Cell, Table
 from .comparison_cells import cells_of_comparison, columns_of_comparison, interval_cell, words_of_test
 from .parts import leading_cells, leading_columns, notes_of, title_of
@@ -41,29 +40,15 @@ def against_table(
         BadInput: no records, an unknown rule, no trials of the reference or of any other method, or several
             comparability keys (the differing fields are named).
     """
-    if rule not in RULES:
-        raise unknown("selection rule", rule, RULES)
-    views = views_of(records, expected, allow_mixed=allow_mixed)
-    found = [(view, entry) for view in views if (entry := main_entry(view, against)) is not None]
-    tables = tuple(_table(view, reference, rule) for view, reference in found if len(view.rows) > 1)
-    if not tables:
-        what = f"of another method to compare with {against}" if found else f"of {against}"
-        raise BadInput(
-            f"--against {against}: there are no trials {what}; the methods with trials here are "
-            f"{', '.join(sorted({record.method for record in records}))}"
-        )
-    return tables
+    return tuple(map(_table, compare_against(records, against, expected, rule=rule, allow_mixed=allow_mixed)))
 
 
-def _table(view: View, reference: Entry, rule: str) -> Table:
-    view = replace(view, not_applicable={})  # it is about these methods only
-    others = [entry for entry in view.rows if entry.label != reference.label]
-    cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
-    family = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
+def _table(compared: Against) -> Table:
+    view, reference, rule = compared.view, compared.reference, compared.rule
+    family = [found for _, _, found in compared.rows]
     by_subject = any(found.by_subject is not None for found in family)
     rows = tuple(
-        (*leading_cells(view, entry, level), *_cells(found, by_subject))
-        for (level, entry), found in zip(cells, family, strict=True)
+        (*leading_cells(view, entry, level), *_cells(found, by_subject)) for level, entry, found in compared.rows
     )
     interval = () if by_subject else ("95% interval",)
     columns = (*leading_columns(view), f"− {reference.label}", *interval, *columns_of_comparison(by_subject))

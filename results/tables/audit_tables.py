@@ -18,7 +18,16 @@ from ..analysis.view import Expected, View, at_level, views_of
 from ..records.record import Record, audit_of
 from ..records.schema import Audit
 from .cell import Cell, Table, mean_cell, percent_cell
-from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
+from .cost_cells import (
+    devices_of,
+    most_cell,
+    notes_on_seconds,
+    oracle_cell,
+    per_sample,
+    seconds_cell,
+    wall_cell,
+    wall_devices_of,
+)
 from .parts import leading_cells, leading_columns, notes_of, title_of
 
 Number = Callable[[Record], float | None]
@@ -264,9 +273,10 @@ def _compute_table(view: View) -> Table:
         *leading_columns(view),
         *("networks", "views", "forwards per sample", "backwards per sample"),
         *(f"{what} ({device})" for device in devices for what in ("seconds", "peak MB")),
+        *(f"wall seconds ({device})" for device in wall_devices_of(view)),
         *("seconds of teachers", "oracle knowledge"),
     )
-    rows = _rows(view, lambda entry, level: _compute_cells(entry, level, devices))
+    rows = _rows(view, lambda entry, level: _compute_cells(entry, level, devices, wall_devices_of(view)))
     notes = [
         "Means over finished trials. Forwards and backwards: passes of one image through one encoder, per training "
         "sample and epoch. Seconds: of training; on a CPU, processor time. Teachers: training time of those a trial "
@@ -278,7 +288,7 @@ def _compute_table(view: View) -> Table:
     return Table(title, columns, rows, notes_of(view, notes, rows))
 
 
-def _compute_cells(entry: Entry, level: float | None, devices: Sequence[str]) -> list[Cell]:
+def _compute_cells(entry: Entry, level: float | None, devices: Sequence[str], walls: Sequence[str]) -> list[Cell]:
     records = at_level(entry, level)
     done = [record for record in records if record.done]
     return [
@@ -286,6 +296,7 @@ def _compute_cells(entry: Entry, level: float | None, devices: Sequence[str]) ->
         most_cell(record.environment.views for record in done),
         *(mean_cell([per_sample(record, what) for record in done], 2) for what in ("forwards", "backwards")),
         *(cell for device in devices for cell in (seconds_cell(done, device), _memory_cell(done, device))),
+        *(wall_cell(done, device) for device in walls),
         _teacher_cell(done),
         oracle_cell(records),
     ]

@@ -29,6 +29,7 @@ class Cell:
         flags: what is wrong with a printed number or where it comes from, or oracle knowledge behind a name: kinds of
             flags, with semicolons between.
         repeats: the same as in the row above, so that it is not printed again.
+        interval: the ends of an interval whose words are the text; None for other cells.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Cell:
     mark: str = ""
     flags: str = ""
     repeats: bool = False
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def cells_of_test(found: Comparison | None, by_subject: bool) -> list[Cell]:
         return [pairs]
     if found is None or found.by_subject is None:
         return [Cell(MISSING), Cell(MISSING), pairs]
-    return [Cell(interval_words(found.by_subject)), p_cell(found.by_subject.adjusted), pairs]
+    return [_interval_cell(found.by_subject.low, found.by_subject.high), p_cell(found.by_subject.adjusted), pairs]
 
 
 def interval_words(found: BySubject) -> str:
@@ -80,7 +80,11 @@ def cells_of_comparison(found: Comparison, by_subject: bool) -> tuple[Cell, ...]
 
 def interval_cell(found: Comparison) -> Cell:
     """The 95% interval of the difference in points; "–" for too few pairs."""
-    return Cell(MISSING if found.interval is None else _interval(*found.interval))
+    return Cell(MISSING) if found.interval is None else _interval_cell(*found.interval)
+
+
+def _interval_cell(low: float, high: float) -> Cell:
+    return Cell(_interval(low, high), interval=(100 * low, 100 * high))
 
 
 def difference_cell(found: Comparison) -> Cell:

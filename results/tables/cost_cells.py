@@ -22,6 +22,18 @@ def seconds_cell(records: Sequence[Record], device: str) -> Cell:
     return mean_cell([each for each in seconds if each is not None], 1)
 
 
+def wall_devices_of(view: View) -> tuple[str, ...]:
+    """The devices on which trials tell seconds by the clock too, beside those of the processor."""
+    done = (record for record in view.block.records if record.done and record.status.wall_seconds is not None)
+    return unique(sorted(record.environment.device for record in done if record.environment.device.startswith("CPU")))
+
+
+def wall_cell(records: Sequence[Record], device: str) -> Cell:
+    """The mean seconds by the clock of finished trials on a device."""
+    seconds = [record.status.wall_seconds for record in records if record.environment.device == device]
+    return mean_cell([each for each in seconds if each is not None], 1)
+
+
 def notes_on_seconds(view: View) -> list[str]:
     """Says that seconds may not be comparable where trials ran under different engines or numbers of workers."""
     places = [record.environment for record in view.block.records if record.done]

@@ -94,7 +94,7 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
     versions = sorted(name for name, count in Counter(entry.method for entry in view.rows).items() if count > 1)
     if versions:
         what = "source code or hyper-parameters, its own or its teachers'"
-        notes.append(f"#: a row for each version ({what}) of {', '.join(versions)}.")
+        notes.append(f"#: a row for each version ({what}) of {', '.join(versions)}, the latest first.")
     if view.not_applicable:
         notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)

@@ -17,7 +17,16 @@ from ..records.record import RULES, Record
 from .audit_tables import audit_table
 from .cell import Cell, Table, mark_best, mean_cell, percent_cell
 from .comparison_cells import cells_of_test, columns_of_test, difference_cell, words_of_test
-from .cost_cells import devices_of, most_cell, notes_on_seconds, oracle_cell, per_sample, seconds_cell
+from .cost_cells import (
+    devices_of,
+    most_cell,
+    notes_on_seconds,
+    oracle_cell,
+    per_sample,
+    seconds_cell,
+    wall_cell,
+    wall_devices_of,
+)
 from .parts import label_cell, leading_cells, leading_columns, level_words, notes_of, title_of, unstated_cell
 
 __all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
@@ -113,6 +122,7 @@ def _long_table(view: View) -> Table:
         *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
         *("without copies", "− supervised", *columns_of_test(by_subject)),
         *(f"seconds a trial ({device})" for device in devices),
+        *(f"wall seconds ({device})" for device in wall_devices_of(view)),
         *("forwards per training sample", "networks", "oracle knowledge", "unstated", "trials"),
     )
     start = columns.index("last")
@@ -181,6 +191,7 @@ def _cost_cells(view: View, entry: Entry, level: float | None, devices: Sequence
     asked = len(pairs) * len(view.folds)
     return [
         *(seconds_cell(done, device) for device in devices),
+        *(wall_cell(done, device) for device in wall_devices_of(view)),
         mean_cell([per_sample(record, "forwards") for record in done], 2),
         most_cell(record.environment.networks for record in done),
         oracle_cell(records),

@@ -334,7 +334,9 @@ def agreement_rows(found: Sequence[Agreement]) -> tuple[tuple[Cell, ...], ...]:
             Cell(each.right),
             Cell(str(each.methods), float(each.methods)),
             _number(each.tau, 2),
-            Cell(MISSING if math.isnan(each.low) else minus(f"{each.low:.2f} to {each.high:.2f}")),
+            Cell(MISSING)
+            if math.isnan(each.low)
+            else Cell(minus(f"{each.low:.2f} to {each.high:.2f}"), interval=(each.low, each.high)),
             _number(each.rho, 2),
         )
         for each in found

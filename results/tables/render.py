@@ -10,10 +10,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tabulate import tabulate
 
 from ...protocols.errors import unknown
+from ..analysis.grouping import MISSING
 from .cell import Cell, Table
 
 FORMATS = ("github", "latex", "csv", "json", "html")
@@ -91,9 +93,10 @@ def render(table: Table | Sequence[Table], format: str) -> str:
     """A table, or several, as text that ends with a newline.
 
     Args:
-        table: several are set apart by a blank line; as JSON they are a list.
+        table: several are set apart by a blank line; as JSON they are a list, as CSV one file with all their columns.
         format: one of FORMATS. "github" is Markdown; "latex" names the packages it needs in its first line; "csv" has
-            the numbers at full precision, or as a paper prints them, with columns for spread, pairs, marks and flags;
+            the numbers at full precision, or as a paper prints them, with columns for spread, pairs, marks and flags,
+            and nothing where there is no value;
             "json" has everything, in ASCII.
 
     Raises:
@@ -105,6 +108,8 @@ def render(table: Table | Sequence[Table], format: str) -> str:
         content = _plain(table) if isinstance(table, Table) else [_plain(each) for each in table]
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
     tables = [table] if isinstance(table, Table) else table
+    if format == "csv":
+        return _csv(tables)
     head = f"{_PREAMBLE}\n" if format == "latex" else ""
     return head + "\n".join(map(_WRITERS[format], tables))
 
@@ -115,11 +120,16 @@ def _shown(cell: Cell) -> str:
 
 
 def _github(table: Table) -> str:
-    rows = [[_bold(markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
-    columns = [markdown(column) for column in table.columns]
-    body = tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=_alignment(table))
-    notes = "".join(f"\n- {_note(note)}" for note in table.notes)
+    columns, rows = grid_of(table)
+    body = tabulate(rows, columns, tablefmt="github", disable_numparse=True, colalign=alignment(table))
+    notes = "".join(f"\n- {listed(note)}" for note in table.notes)
     return f"**{markdown(table.title)}**\n\n{body}\n{notes}" + "\n" * bool(notes)
+
+
+def grid_of(table: Table) -> tuple[list[str], list[list[str]]]:
+    """The headings and the cells as Markdown."""
+    rows = [[_bold(markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
+    return [markdown(column) for column in table.columns], rows
 
 
 def _bold(text: str, cell: Cell) -> str:
@@ -133,12 +143,12 @@ def markdown(text: str) -> str:
     return _ACTS.sub(r"\\\g<0>", " ".join(text.split()))
 
 
-def _note(text: str) -> str:
+def listed(text: str) -> str:
     """A line of a list that no heading, quotation or list of its own starts in."""
     return re.sub(r"^(?=>|#{1,6}(?: |$)|[-+=]+(?: |$)|\[[ xX]\])", r"\\", markdown(text))
 
 
-def _alignment(table: Table) -> tuple[str, ...]:
+def alignment(table: Table) -> tuple[str, ...]:
     """Words to the left, columns that hold a number to the right."""
     numbers = [any(row[column].value is not None for row in table.rows) for column in range(len(table.columns))]
     return tuple("right" if number else "left" for number in numbers)
@@ -151,7 +161,7 @@ def _latex(table: Table) -> str:
         rf"\caption{{{_tex(table.title)}}}",
         *([r"\setlength{\tabcolsep}{3pt}"] if len(table.columns) > _MANY else []),
         _FITTED,
-        rf"\begin{{tabular}}{{{''.join(side[0] for side in _alignment(table))}}}",
+        rf"\begin{{tabular}}{{{''.join(side[0] for side in alignment(table))}}}",
         r"\toprule",
         " & ".join(map(_tex, table.columns)) + r" \\",
         r"\midrule",
@@ -187,22 +197,58 @@ def _tex_cell(cell: Cell) -> str:
     return rf"\textbf{{{text}}}" if cell.best else f"{{}}{text}" if text[:1] in ("[", "*") else text
 
 
-def _csv(table: Table) -> str:
-    """A row each that can be read alone; a column is followed by the spreads, pairs, marks and flags it has."""
-    pieces = [_pieces(table, column) for column in range(len(table.columns))]
+def _csv(tables: Sequence[Table]) -> str:
+    """A row each that can be read alone; a column is followed by the spreads, pairs, marks and flags it has. Several
+    tables have the columns of all: what a table lacks is empty in its rows.
+    """
+    rows = [row for table in tables for row in _csv_rows(table)]
+    headings = [*dict.fromkeys(name for row in rows or map(_csv_headings, tables) for name in row if name != _LACKS)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["table", *(_guarded(heading) for group in pieces for heading, _ in group), "missing"])
-    for row in table.rows:
-        values = [read(row[column]) for column, group in enumerate(pieces) for _, read in group]
-        missing = (f"{name}: {cell.status}" for name, cell in zip(table.columns, row, strict=True) if cell.status)
-        writer.writerow([_guarded(text) for text in (table.title, *values, "; ".join(missing))])
+    writer.writerow([_guarded(name) for name in (*headings, _LACKS)])
+    for row in rows:
+        writer.writerow([_guarded(row.get(name, "")) for name in (*headings, _LACKS)])
     return buffer.getvalue()
+
+
+_TABLE, _LACKS = "table", "missing"
+
+
+def _csv_headings(table: Table) -> list[str]:
+    return [_TABLE, *(heading for column in range(len(table.columns)) for heading, _ in _pieces(table, column))]
+
+
+def _csv_rows(table: Table) -> list[dict[str, str]]:
+    """The cells of each row by heading."""
+    pieces = [_pieces(table, column) for column in range(len(table.columns))]
+    numeric = [_is_numeric(table, column) for column in range(len(table.columns))]
+    found = []
+    for row in table.rows:
+        cells = {heading: read(row[column]) for column, group in enumerate(pieces) for heading, read in group}
+        lacking = zip(table.columns, map(_why_missing, row, numeric), strict=True)
+        missing = "; ".join(f"{name}: {why}" for name, why in lacking if why)
+        found.append({_TABLE: table.title, **cells, _LACKS: missing})
+    return found
+
+
+def _is_numeric(table: Table, column: int) -> bool:
+    return any(row[column].value is not None for row in table.rows)
+
+
+def _why_missing(cell: Cell, numeric: bool) -> str:
+    """The state of missing trials, or the words where a column of numbers has none."""
+    words = numeric and cell.value is None and not cell.printed and cell.text != MISSING
+    return cell.status or (cell.text if words else "")
 
 
 def _pieces(table: Table, column: int) -> list[tuple[str, Callable[[Cell], str]]]:
     name, cells = table.columns[column], [row[column] for row in table.rows]
-    pieces: list[tuple[str, Callable[[Cell], str]]] = [(name, _number_or_text)]
+    if any(cell.interval for cell in cells):
+        return [(f"{name} {end}", partial(_end, place=place)) for place, end in enumerate(("low", "high"))]
+    numeric = _is_numeric(table, column)
+    pieces: list[tuple[str, Callable[[Cell], str]]] = [(name, _number if numeric else _words)]
+    if numeric and any(cell.printed and not _is_number(cell.printed) for cell in cells):
+        pieces.append((f"{name} printed", lambda cell: cell.printed))
     if any(cell.spread is not None for cell in cells):
         pieces.append((f"{name} sd", lambda cell: _exact(cell.spread)))
     if any(cell.n_all is not None for cell in cells):
@@ -215,24 +261,35 @@ def _pieces(table: Table, column: int) -> list[tuple[str, Callable[[Cell], str]]
     return pieces
 
 
-def _number_or_text(cell: Cell) -> str:
-    return cell.printed or (cell.text if cell.value is None else _exact(cell.value))
+def _end(cell: Cell, place: int) -> str:
+    return _exact(cell.interval[place]) if cell.interval else ""
+
+
+def _number(cell: Cell) -> str:
+    """The number as a paper prints it, if that is one, else in full."""
+    return cell.printed if cell.value is not None and _is_number(cell.printed) else _exact(cell.value)
+
+
+def _words(cell: Cell) -> str:
+    return cell.printed or ("" if cell.status or cell.text == MISSING else cell.text)
 
 
 def _exact(number: float | None) -> str:
     return "" if number is None else repr(int(number)) if number == int(number) else repr(number)
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _guarded(text: str) -> str:
     """A spreadsheet takes what starts with = + - @ for a formula; an apostrophe makes it text. Numbers stay."""
     line = " ".join(text.split())
-    if not line.startswith(_FORMULA):
-        return line
-    try:
-        float(line)
-    except ValueError:
-        return f"'{line}"
-    return line
+    return f"'{line}" if line.startswith(_FORMULA) and not _is_number(line) else line
 
 
 def _html(table: Table) -> str:
@@ -276,8 +333,12 @@ def _html_cell(cell: Cell, *, header: bool, span: int) -> str:
 
 
 def _plain(table: Table) -> dict[str, object]:
-    rows = [[vars(cell) for cell in row] for row in table.rows]
+    rows = [[_plain_cell(cell) for cell in row] for row in table.rows]
     return {"title": table.title, "columns": table.columns, "rows": rows, "notes": table.notes}
 
 
-_WRITERS: dict[str, Callable[[Table], str]] = {"github": _github, "latex": _latex, "csv": _csv, "html": _html}
+def _plain_cell(cell: Cell) -> dict[str, object]:
+    return {name: value for name, value in vars(cell).items() if name != "interval" or value is not None}
+
+
+_WRITERS: dict[str, Callable[[Table], str]] = {"github": _github, "latex": _latex, "html": _html}

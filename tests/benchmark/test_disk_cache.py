@@ -118,7 +118,7 @@ def test_data_that_changed_after_the_run_began_are_refused(tmp_path: Path, monke
 
 @pytest.mark.slow
 def test_a_run_whose_trials_are_all_done_needs_no_torch_and_no_data(tmp_path: Path) -> None:
-    asked = "run --protocol fer2013-real --method supervised --method gce --synthetic --profile smoke --json --out"
+    asked = "run --protocol fer2013-real --method supervised,gce --synthetic --profile smoke --workers 1 --json --out"
     words = [*asked.split(), str(tmp_path / "runs")]
     script = (
         "import json, sys\nfrom fernoise_bench.benchmark.cli import main\n"

@@ -16,6 +16,7 @@ from fernoise_bench.benchmark.trial import Trial
 from ..toy import toy_trial
 
 EPOCHS = 4
+SEED_0, SEED_1 = "supervised · seed 0", "supervised · seed 1"
 
 
 class Terminal(io.StringIO):
@@ -138,6 +139,47 @@ def test_a_terminal_has_one_live_line_no_wider_than_itself(
     assert "\r\x1b[K  1/4  supervised · seed 0  done in 3.0 s\n" in stream.getvalue()
     progress.close()
     assert stream.getvalue().endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (128, f"{SEED_0} epoch 1/4 loss 0.500 123 img/s | {SEED_1} epoch 1/4 loss 0.500 123 img/s"),
+        (120, f"{SEED_0} epoch 1/4 loss 0.500 | {SEED_1} epoch 1/4 loss 0.500"),
+        (100, f"{SEED_0} epoch 1/4 | {SEED_1} epoch 1/4"),
+        (80, f"{SEED_0} | {SEED_1}"),
+        (60, "supervised | supervised"),
+        (46, "supervised | +1 more"),
+        (30, ""),
+        (10, None),
+    ],
+)
+def test_a_narrow_terminal_drops_whole_fields(
+    width: int, line: str | None, trials: list[Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(module, "REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 100.0)
+    stream = Terminal()
+    progress = Progress(len(trials), EPOCHS, stream, _began=98.0)
+    for trial in trials[:2]:
+        progress(trial, epoch(1))
+    drawn = stream.getvalue().split("\r\x1b[K")[-1]
+    head = "0/4 trials | ETA 14 s"
+    assert drawn == ("" if line is None else f"{head} | {line}" if line else head)
+
+
+def test_a_narrow_terminal_gets_a_shorter_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REDRAW_SECONDS", 0.0)
+    for width, line in (
+        (60, "50/100 pictures | 0 a second | ETA …"),
+        (30, "50/100 pictures | ETA …"),
+        (20, "50/100 pictures"),
+    ):
+        monkeypatch.setenv("COLUMNS", str(width))
+        stream = Terminal()
+        Counter("pictures", stream)(50, 100)
+        assert stream.getvalue() == f"\r\x1b[K{line}"
 
 
 def test_a_terminal_is_not_redrawn_more_often_than_it_is_read(trials: list[Trial]) -> None:

@@ -47,6 +47,9 @@ class Mine(Method):
 '''
 
 
+ALONE = ("--workers", "1")  # without a pool of processes
+
+
 @pytest.fixture
 def method(tmp_path: Path) -> Path:
     path = tmp_path / "mine.py"
@@ -55,7 +58,7 @@ def method(tmp_path: Path) -> Path:
 
 
 def run(method: Path, *arguments: str) -> Result:
-    shared = ("check", "--method", f"{method}:Mine", "--references", str(method.parent / "refs"), "--workers", "1")
+    shared = ("check", "--method", f"{method}:Mine", "--references", str(method.parent / "refs"), *ALONE)
     return CliRunner().invoke(main, [*shared, *arguments])
 
 
@@ -78,11 +81,12 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path, one_proto
 
     other = method.with_name("other.py")
     other.write_text(METHOD)
-    new = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--references", str(tmp_path / "refs")])
+    words = ("--method", f"{other}:Mine", *ALONE)
+    new = CliRunner().invoke(main, ["check", *words, "--references", str(tmp_path / "refs")])
     assert (new.exit_code, "1 new" in new.stdout) == (0, True), new.output
     told = "warning: other.Mine has no reference on check-single: this check guards "
     assert new.stderr.count(told) == 1
-    shipped = CliRunner().invoke(main, ["check", "--method", f"{other}:Mine", "--strict"])
+    shipped = CliRunner().invoke(main, ["check", *words, "--strict"])
     assert (shipped.exit_code, shipped.stderr.count("this check guards nothing")) == (1, 1), shipped.output
 
     same = run(method, "--junit", str(tmp_path / "out" / "check.xml"), "--markdown", str(tmp_path / "page.md"))

@@ -20,8 +20,8 @@ from fernoise_bench.results.records.store import trial_folder
 from ..results.fabricate import Trial, fabricate
 from .bench import command
 
-CASES = 320
-COMMANDS = 30  # of the cases in which the trial is read: all commands on each would take minutes
+CASES = 200
+COMMANDS = 20  # of the cases in which the trial is read: all commands on each would take minutes
 GONE = "a field that is gone"
 ENDLESS = "1e999"  # written as a number, which no parser of JSON itself takes for odd
 VALUES: tuple[Any, ...] = (

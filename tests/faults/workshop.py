@@ -23,7 +23,14 @@ from fernoise_bench.results.records.store import find_trials
 from ..toy import ToyContext, toy_trial
 
 # What a run says of itself and of the machine; everything else must be the same whatever happened on the way.
-OF_THE_RUN = {"seconds", "updated", "peak_memory_mb", "resumed", "checksum"}  # the last is of the seconds too
+OF_THE_RUN = {
+    "seconds",
+    "wall_seconds",
+    "updated",
+    "peak_memory_mb",
+    "resumed",
+    "checksum",
+}  # the last is of the seconds too
 SMALL = {"epochs": 3, "batch_size": 32}
 
 

@@ -184,7 +184,13 @@ def test_levels_are_chosen_in_the_order_asked_for(asked: tuple[float, ...], chos
 def test_a_level_outside_its_range_is_refused_by_every_protocol(level: float) -> None:
     for protocol in (PROTOCOL, WITHOUT):
         message = refusal(lambda protocol=protocol: protocol.choose_levels((0.2, level)))
-        assert message.endswith(": a noise level lies in [0, 1)")
+        assert ": a noise level lies in [0, 1)" in message
+
+
+def test_a_level_in_percent_is_told_as_a_share() -> None:
+    message = "--noise 40: a noise level lies in [0, 1); did you mean 0.4?"
+    assert refusal(lambda: PROTOCOL.choose_levels((40.0,))) == message
+    assert refusal(lambda: PROTOCOL.choose_levels((30.0,))) == "--noise 30: a noise level lies in [0, 1)"
 
 
 @given(level=st.floats(0, 1, exclude_max=True).filter(lambda level: level not in PROTOCOL.levels))

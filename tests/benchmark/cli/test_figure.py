@@ -55,7 +55,7 @@ def test_a_protocols_curves_and_ranks(runs: Path) -> None:
         (("cocuring-fig1",), "cocuring-fig1 is an illustration of the method: there is nothing to measure"),
         (("cocuring-fig7",), "unknown figure or protocol 'cocuring-fig7': did you mean cocuring-fig"),
         (("rhls-fig3",), "rhls-fig3: there are no finished trials to draw it from; run first: fernoise-bench run"),
-        (("cocuring-fig5", "--out", "a.pdf"), "a.pdf: a figure's name must end in .svg or .png"),
+        (("cocuring-fig5", "--out", "a.gif"), "a.gif: a figure's name must end in .svg, .png or .pdf"),
         (("cocuring-fig5", "--ranks"), "--ranks is for a protocol's figure"),
         (("ferplus-sym", "--protocol", "rafdb-sym"), "--protocol is for a paper's figure"),
         (("cocuring-fig5", "--protocol", "rafdb"), "unknown protocol 'rafdb': did you mean rafdb-sym"),

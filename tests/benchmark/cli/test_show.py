@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from fernoise_bench.benchmark import cards, registry
 from fernoise_bench.benchmark.cards import method_rows, noise_rows, protocol_rows, recipe_rows
 from fernoise_bench.benchmark.cli import main
+from fernoise_bench.benchmark.method_summary import describe
+from fernoise_bench.protocols import loading
 from fernoise_bench.protocols.base import PROFILES, Protocol, Recipe, measured
 from fernoise_bench.protocols.catalog import PROTOCOLS, find
 from fernoise_bench.protocols.definitions.native_recipes import NATIVE
@@ -131,7 +132,7 @@ def test_every_value_of_a_recipe_has_a_source_of_its_own(protocol: Protocol, pro
 @pytest.mark.parametrize("name", NATIVE)
 def test_a_native_recipe_is_shown_with_the_source_of_each_value(name: str) -> None:
     """No source is lost, and what trains is not said to be this project's choice."""
-    rows = [row for row in method_rows(registry.find(name)) if row[0].startswith("native ")]
+    rows = [row for row in method_rows(describe(name)) if row[0].startswith("native ")]
     assert {source for _, source in NATIVE[name].sources} <= {source for _, _, source in rows}
     sources = {what.removeprefix("native ").partition(",")[0]: source for what, _, source in rows}
     trains = (
@@ -148,13 +149,13 @@ def test_a_native_recipe_is_shown_with_the_source_of_each_value(name: str) -> No
 
 
 def test_a_papers_recipes_for_several_data_sets_are_all_shown() -> None:
-    epochs = {what: value for what, value, _ in method_rows(registry.find("recot")) if what.startswith("native epochs")}
+    epochs = {what: value for what, value, _ in method_rows(describe("recot")) if what.startswith("native epochs")}
     assert epochs == {
         "native epochs, emotionet from imagenet": "70",
         "native epochs, emotionet from none": "70",
         "native epochs, bp4d, disfa": "25",
     }
-    rates = {what: value for what, value, _ in method_rows(registry.find("rhls")) if "native learning_rate" in what}
+    rates = {what: value for what, value, _ in method_rows(describe("rhls")) if "native learning_rate" in what}
     assert rates == {"native learning_rate, emotionet, bp4d": "5e-05", "native learning_rate, disfa": "1e-05"}
 
 
@@ -215,7 +216,7 @@ def test_without_generated_faces_nothing_is_drawn_and_the_paper_profile_is_shown
         drawn.append(profile)
         return open_data(protocol, "smoke", *rest)
 
-    monkeypatch.setattr(cards, "open_data", draw)
+    monkeypatch.setattr(loading, "open_data", draw)
     text = show("bp4d-3fold-plain:flip").output
     assert "effective" not in text
     assert "paper profile" in text

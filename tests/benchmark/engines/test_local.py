@@ -24,28 +24,19 @@ from fernoise_bench.protocols.files import read_json
 from ...toy import ignore, toy_trial
 
 
+def ignore_event(trial: Trial, event: Mapping[str, Any]) -> None:
+    """What a run reports, which nobody reads."""
+
+
 def grid(out: Path) -> tuple[Trial, ...]:
     asked = RunRequest("fer2013-real", ("supervised", "co-teaching"), seeds=1, profile="smoke", synthetic=True, out=out)
     return make_grid(asked).trials
 
 
 @pytest.mark.slow
-def test_a_pool_gives_the_bytes_of_one_process(tmp_path: Path) -> None:
-    alone, pooled = grid(tmp_path / "alone"), grid(tmp_path / "pooled")
-    heard: list[Mapping[str, Any]] = []
-    run_inline(alone, lambda trial, event: heard.append(event), WorkerContext())
-    run_local(pooled, lambda trial, event: heard.append(event), 2)
-    assert sum("status" in event for event in heard) == 2 * len(alone)
-    for one, other in zip(alone, pooled, strict=True):
-        assert one.id == other.id
-        assert (one.folder / "predictions.npz").read_bytes() == (other.folder / "predictions.npz").read_bytes()
-        assert (one.folder / "identity.json").read_bytes() == (other.folder / "identity.json").read_bytes()
-
-
-@pytest.mark.slow
-def test_a_killed_worker_costs_only_its_trial(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_only_its_trial_and_a_pool_gives_the_bytes_of_one_process(tmp_path: Path) -> None:
     """The first trial's worker is killed after an epoch; the others finish, and a second run finishes the first."""
-    trials = grid(tmp_path)
+    alone, trials = grid(tmp_path / "alone"), grid(tmp_path / "pooled")
     killed: list[str] = []
 
     def listen(trial: Trial, event: Mapping[str, Any]) -> None:
@@ -60,8 +51,13 @@ def test_a_killed_worker_costs_only_its_trial(tmp_path: Path) -> None:
     assert set(states.values()) == {"done"}
     reason = next(read_json(trial.folder / "status.json")["reason"] for trial in trials if trial.id == killed[0])
     assert reason == "the worker process died (signal SIGKILL)"
-    run_inline([trial for trial in trials if trial.id == killed[0]], lambda trial, event: None, WorkerContext())
+    run_inline([trial for trial in trials if trial.id == killed[0]], ignore_event, WorkerContext())
     assert {state_of(trial) for trial in trials} == {"done"}
+    run_inline(alone, ignore_event, WorkerContext())
+    for one, other in zip(alone, trials, strict=True):
+        assert one.id == other.id
+        assert (one.folder / "predictions.npz").read_bytes() == (other.folder / "predictions.npz").read_bytes()
+        assert (one.folder / "identity.json").read_bytes() == (other.folder / "identity.json").read_bytes()
 
 
 def test_workers_take_the_gpus_by_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,9 +52,7 @@ def test_onnx_runs_in_onnxruntime(tmp_path: Path) -> None:
     assert torch.allclose(torch.from_numpy(found), load_model(folder).predict(IMAGES), atol=1e-4)
 
 
-def test_an_export_that_computes_something_else_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = kept("supervised", "single", tmp_path)
     monkeypatch.setattr(exporting, "_run_torchscript", lambda content, images: torch.full((len(images), 3), 1 / 3))
     with pytest.raises(BadInput, match="differ by"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,14 @@ import pytest
 import safetensors
 import torch
 
-from fernoise_bench.benchmark import kept_weights, registry
-from fernoise_bench.benchmark.kept_weights import METADATA, read_card
+from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.models.model import load_model
+from fernoise_bench.benchmark.networks import kept_weights
+from fernoise_bench.benchmark.networks.kept_weights import METADATA, read_card
+from fernoise_bench.benchmark.settings import Which
 from fernoise_bench.benchmark.training.keep_weights import keep_if_asked
 from fernoise_bench.benchmark.training.runner import run_trial
-from fernoise_bench.benchmark.trial import Trial, Which
+from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.errors import BadInput
 
@@ -69,7 +70,8 @@ def test_a_run_keeps_the_last_epochs_weights(tmp_path: Path) -> None:
     assert (card.trial, card.scores.epoch, card.names) == (trial.folder.name, 2, CLASSES)
     right = (predictions["last"].argmax(axis=1) == predictions["labels"]).mean()
     assert card.scores.test == pytest.approx(right)
-    assert (card.pictures.stored, card.pictures.side, card.pictures.channels, card.pictures.crop) == (SIDE, SIDE, 3, SIDE)
+    how = card.pictures
+    assert (how.stored, how.side, how.channels, how.crop) == (SIDE, SIDE, 3, SIDE)
 
 
 def test_the_best_epoch_on_validation_rows_survives_a_kill_and_a_resume(tmp_path: Path) -> None:
@@ -150,9 +152,9 @@ def test_images_that_are_none(images: Any, said: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[Path]:
+def file(tmp_path: Path) -> Path:
     _, folder = kept("supervised", "single", tmp_path)
-    yield folder / "weights-last.safetensors"
+    return folder / "weights-last.safetensors"
 
 
 def with_card(file: Path, **changes: Any) -> None:

@@ -41,6 +41,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 # --- torch.compile
 
 
+@pytest.mark.weekly  # compiling takes ten seconds
 def test_a_compiled_encoder_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to rounding; with the same start, the same names in its state, and copies that go their own way.
 

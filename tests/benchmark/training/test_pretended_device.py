@@ -66,7 +66,7 @@ def specs() -> Iterator[tuple[Kind, MethodSpec]]:
 
 
 CASES = [
-    pytest.param(kind, spec, id=f"{kind} {spec.name}", marks=[pytest.mark.slow] if ":" in spec.name else [])
+    pytest.param(kind, spec, id=f"{kind} {spec.name}", marks=[pytest.mark.weekly] if ":" in spec.name else [])
     for kind, spec in specs()
 ]
 

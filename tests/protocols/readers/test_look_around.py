@@ -168,6 +168,7 @@ def test_names_in_another_case(tmp_path: Path) -> None:
         (affectnet.read, mini_affectnet.write_csv, "AffectNet", "affectnet", AFFECTNET),
         (bp4d.read, mini_bp4d.write_au_occ, "BP4D-Spontaneous", "bp4d", BP4D),
         (disfa.read, mini_disfa.write_img, "DISFA", "disfa", DISFA),
+        (disfa.read, mini_disfa.write_img, "D.I.S.F.A_2013", "disfa", DISFA),
         (emotionet.read, mini_emotionet.write_2020, "EmotioNet", "emotionet", EMOTIONET),
     ],
 )
@@ -190,7 +191,7 @@ def test_an_empty_folder_of_the_right_name_takes_the_content(tmp_path: Path) -> 
     rafdb.read(root)
 
 
-@pytest.mark.parametrize("name", ["DISFA+", "DISFAPlus", "data", "backup"])
+@pytest.mark.parametrize("name", ["DISFA+", "DISFAPlus", "disfa0", "DISFA2", "data", "backup"])
 def test_another_data_set_is_not_taken_for_it(name: str, tmp_path: Path) -> None:
     mini_disfa.write_img(tmp_path / name)
     assert "ask for it at mohammadmahoor.com/disfa" in refusal(disfa.read, tmp_path / "disfa")

@@ -17,6 +17,7 @@ from fernoise_bench.results.analysis.grouping import Block
 from fernoise_bench.results.analysis.power import power_words
 from fernoise_bench.results.analysis.view import Expected, view_of
 from fernoise_bench.results.page.comparisons import compared
+from fernoise_bench.results.page.rivals import COLUMNS, rivals
 from fernoise_bench.results.records.subject_counts import Subjects
 from fernoise_bench.results.tables.comparison_cells import difference_cell, p_cell, words_of_test
 
@@ -283,12 +284,13 @@ def test_power_speaks_of_the_test_that_decides():
 
 def test_the_page_gives_the_test_that_decides():
     seen = au_view(au_runs(0.9, seeds=5, method="recot"), au_runs(0.6, seeds=5, method="supervised"))
-    found = compared(seen, None)
-    row = found["rows"][[entry.label for entry in seen.rows].index("recot")]
-    assert (row["p_text"], row["p_pairs"], row["separated"]) == ("0.002", "0.062", True)
-    assert row["interval"].startswith("+")
+    place = [entry.label for entry in seen.rows].index("recot")
+    (found,) = (each for each in rivals(seen) if each["label"] == "supervised")
+    row = dict(zip(COLUMNS, found["cells"][0][place], strict=True))
+    assert (round(row["p_holm"], 3), row["p_pairs"], found["significant"]) == (0.002, 0.0625, [[0, place]])
+    assert row["low"] > 0
     assert "AUs: the test by subjects decides" in found["test"]
-    assert found["power"].startswith("For AUs, p comes from resampling subjects within folds.")
+    assert "subjects decide" in found["power"]
 
 
 def test_the_page_claims_no_ranks_from_one_seed():

@@ -168,10 +168,11 @@ def test_comparisons_are_in_points_and_say_what_the_design_can_show(page):
     places = {row["label"]: place for place, row in enumerate(block["rows"])}
     comparison = block["levels"][0]["comparison"]
     last = [row["cells"][0]["rules"]["last"]["value"] for row in block["rows"]]
-    found = comparison["rows"][places["nct"]]
-    assert found["difference"]["value"] == pytest.approx(last[places["nct"]] - last[places["supervised"]], abs=1e-3)
-    assert comparison["rows"][places["supervised"]]["difference"] is None
-    assert "cannot reach" in comparison["power"]
+    rival = block["rivals"][places["supervised"]]
+    found = dict(zip(page["rivals"], rival["cells"][0][places["nct"]], strict=True))
+    assert found["mean"] == pytest.approx(last[places["nct"]] - last[places["supervised"]], abs=1e-3)
+    assert rival["cells"][0][places["supervised"]] is None
+    assert "cannot reach" in rival["power"]
     assert sum(row["first"] for row in comparison["rows"]) == pytest.approx(1, abs=1e-3)
     assert block["levels"][1]["comparison"]["rows"][places["cocuring"]]["group"] is None  # lacks a pair
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 import sys
 
 import pytest
@@ -96,7 +97,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
         curves.epoch_curves(loaded(tmp_path / "b", [Trial(), Trial(profile="smoke")]))
 
 
-@pytest.mark.parametrize(("name", "start"), [("figure.svg", b"<?xml"), ("figure.PNG", b"\x89PNG")])
+@pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG"), ("a.pdf", b"%PDF")])
 def test_the_same_data_give_the_same_bytes(tmp_path, name, start):
     trials = [Trial(method=f"method-{number}", epochs=3) for number in range(9)]
     data = curves.epoch_curves(loaded(tmp_path / "runs", trials))
@@ -106,6 +107,42 @@ def test_the_same_data_give_the_same_bytes(tmp_path, name, start):
     assert content == (tmp_path / "two" / name).read_bytes()
     assert content.startswith(start)
     assert b"dc:date" not in content
+    assert b"CreationDate" not in content
+
+
+def test_the_band_is_the_standard_deviation_over_seeds(tmp_path):
+    found = loaded(tmp_path, [Trial(seed=seed) for seed in (0, 1, 2)])
+    (curve,) = curves.epoch_curves(found).curves
+    scores = [metrics.accuracy_of(record.epochs[2].test.confusion) for record in found]
+    assert curve.test_spread[2] == pytest.approx(statistics.stdev(scores))
+    assert curve.memorised_spread == pytest.approx([0] * 6)  # made-up networks memorise alike
+    (alone,) = curves.epoch_curves(found[:1]).curves
+    assert all(map(math.isnan, alone.test_spread))
+
+
+def named(label, end):
+    return curves.Curve(label, label, (0.1, end), (math.nan, math.nan), (math.nan, math.nan), (math.nan, math.nan))
+
+
+def test_at_most_eight_have_a_colour_plain_training_among_them(tmp_path):
+    few = [named(str(number), 0.9 - number / 10) for number in range(8)]
+    assert curves.in_colour(few) == tuple(range(8))
+    many = [named("supervised (1/2)", 0.1), *few, named("best", 0.95)]
+    assert curves.in_colour(many) == (0, 1, 2, 3, 4, 5, 6, 9)
+    data = curves.Curves("t", "accuracy", tuple(many), unmemorised="Not audited.")
+    curves.draw_curves(data, tmp_path / "figure.svg")
+    drawn = (tmp_path / "figure.svg").read_text()
+    assert "<!-- grey: 6, 7 -->" in drawn
+    assert "<!-- best -->" in drawn
+    assert "<!-- 6 -->" not in drawn
+    assert "bands:" not in drawn
+
+
+def test_those_in_colour_may_all_be_unaudited(tmp_path):
+    grey = curves.Curve("grey", "grey", (0.1, 0.1), (0.2, 0.3), (math.nan,) * 2, (math.nan,) * 2)
+    data = curves.Curves("t", "accuracy", (*(named(str(number), 0.9) for number in range(8)), grey))
+    curves.draw_curves(data, tmp_path / "figure.svg")
+    assert "wrong training labels memorised" in (tmp_path / "figure.svg").read_text()
 
 
 def test_a_single_epoch_is_drawn(tmp_path):
@@ -113,7 +150,7 @@ def test_a_single_epoch_is_drawn(tmp_path):
 
 
 def test_the_ending_names_the_format(tmp_path):
-    with pytest.raises(BadInput, match=r"\.svg or \.png"):
+    with pytest.raises(BadInput, match=r"\.svg, \.png or \.pdf"):
         curves.draw_curves(curves.Curves("t", "accuracy", ()), tmp_path / "figure.gif")
 
 

@@ -12,6 +12,8 @@ import subprocess
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.papers.reported import TABLE_IDS
+from fernoise_bench.results.papers.tables import paper_table
 from fernoise_bench.results.tables import render as render_module
 from fernoise_bench.results.tables.cell import Cell, Table
 from fernoise_bench.results.tables.render import FORMATS, render
@@ -107,7 +109,7 @@ def test_csv_has_the_numbers():
         "missing",
     ]
     assert first == [TABLE.title, "co_teaching †", "71.2000001", "0.4", "3", "3", "3", ""]
-    assert second == [TABLE.title, AWKWARD, "60", "", "2", "3", "–", "noise 0.2: 2/3, 1 diverged"]
+    assert second == [TABLE.title, AWKWARD, "60", "", "2", "3", "", "noise 0.2: 2/3, 1 diverged"]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd", "-cmd", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")', "-1+1"])
@@ -116,6 +118,47 @@ def test_csv_cells_are_no_formulas(text):
     for row in rows_of_csv(render(table, "csv")):
         assert all(cell[:1] not in ("=", "+", "-", "@", "\t", "\r") for cell in row)
     assert rows_of_csv(render(table, "csv"))[1][1] == f"'{text.strip()}"
+
+
+def test_csv_of_several_tables_is_one_file_with_the_columns_of_all():
+    first = Table("t", ("method", "accuracy"), ((Cell("a"), Cell("50.0 ± 1.0", 50.0, 1.0, 3, 3)),))
+    second = Table("u", ("method", "F1"), ((Cell("b"), Cell("–")), (Cell("c"), Cell("1.0", 1.0))))
+    third = Table("v", ("method", "accuracy"), ((Cell("d"), Cell("0/3, 3 failed", n_ok=0, n_all=3, status="0/3")),))
+    assert rows_of_csv(render((first, second, third), "csv")) == [
+        ["table", "method", "accuracy", "accuracy sd", "accuracy ok", "accuracy all", "F1", "missing"],
+        ["t", "a", "50", "1", "3", "3", "", ""],
+        ["u", "b", "", "", "", "", "", ""],
+        ["u", "c", "", "", "", "", "1", ""],
+        ["v", "d", "", "", "0", "3", "", "accuracy: 0/3"],
+    ]
+    assert rows_of_csv(render(Table("t", ("a", "b"), ()), "csv")) == [["table", "a", "b", "missing"]]
+
+
+def test_csv_has_no_words_among_numbers():
+    rows = (Cell("a"), Cell("12.5", 12.5)), (Cell("b"), Cell("none")), (Cell("c"), Cell("/", printed="/"))
+    assert rows_of_csv(render(Table("t", ("method", "seconds"), rows), "csv")) == [
+        ["table", "method", "seconds", "seconds printed", "missing"],
+        ["t", "a", "12.5", "", ""],
+        ["t", "b", "", "", "seconds: none"],
+        ["t", "c", "", "/", ""],
+    ]
+
+
+def test_csv_has_the_ends_of_an_interval_as_numbers():
+    cells = (Cell("−4.83 to −2.36", interval=(-4.8294, -2.3589)),), (Cell("–"),)
+    assert rows_of_csv(render(Table("t", ("95% interval",), cells), "csv")) == [
+        ["table", "95% interval low", "95% interval high", "missing"],
+        ["t", "-4.8294", "-2.3589", ""],
+        ["t", "", "", ""],
+    ]
+
+
+@pytest.mark.parametrize("name", TABLE_IDS)
+def test_csv_of_a_paper_has_no_column_twice_and_no_word_for_a_missing_value(name):
+    header, *rows = rows_of_csv(render(paper_table([], name), "csv"))
+    assert len(set(header)) == len(header)
+    assert "–" not in [cell for row in rows for cell in row]
+    assert {len(row) for row in rows} == {len(header)}
 
 
 def test_csv_keeps_negative_numbers():
@@ -180,10 +223,10 @@ GROUPED = Table(
 
 def test_csv_keeps_what_a_paper_prints_with_marks_and_flags_and_names_every_row():
     assert rows_of_csv(render(GROUPED, "csv")) == [
-        ["table", "noise", "method", "reported", "reported mark", "reported flags", "missing"],
-        ["t", "10", "NCT", "59.70", "best", "copied; suspect", ""],
-        ["t", "10", "SCN", "84.86*", "second", "", ""],
-        ["t", "20", "RR", "~140,000", "", "", ""],
+        ["table", "noise", "method", "reported", "reported printed", "reported mark", "reported flags", "missing"],
+        ["t", "10", "NCT", "59.70", "59.70", "best", "copied; suspect", ""],
+        ["t", "10", "SCN", "84.86", "84.86*", "second", "", ""],
+        ["t", "20", "RR", "140000", "~140,000", "", "", ""],
     ]
     rows = json.loads(render(GROUPED, "json"))["rows"]
     assert [row[0]["text"] for row in rows] == ["10", "10", "20"]

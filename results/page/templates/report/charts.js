@@ -107,18 +107,27 @@ function shortened(text, most) {
   return (name.length > most ? `${name.slice(0, most - 1)}…` : name) + mark;
 }
 
-// points: [{ label, x, y, spread, strong }]
+// points: [{ label, x, y, front, words }], words for the pointer; x doubles along its axis, or grows evenly where `linear`
 function scatter(options) {
   const width = Math.max(320, Math.min(options.width, 860));
   const size = { left: 44, right: width - 24, top: 32, bottom: Math.max(330, width < 560 ? 50 + 15 * options.points.length : 0) }; // a line for each name
   if (!options.points.length) return el("p", { class: "empty" }, options.empty);
-  const powers = bounds(options.points.map((point) => Math.log2(point.x)), 0.12);
-  const doubled = scale(Math.floor(powers[0]), powers[1] + 1, size.left, size.right);
-  const x = { at: (value) => doubled.at(Math.log2(value)) };
+  const { x, xTicks } = (options.linear ? evenly : doubling)(options.points.map((point) => point.x), size);
   const y = scale(...bounds(options.points.map((point) => point.y), 0.1), size.bottom, size.top);
-  const figure = svg("svg", { viewBox: `0 0 ${width} ${size.bottom + 54}`, role: "img", "aria-label": `${options.title}. The numbers are in the table below.` },
-    axes(size, x, y, { ...options, xTicks: ticks(doubled.low, doubled.high, 8).filter(Number.isInteger).map((power) => 2 ** power) }), pointNodes(options.points, x, y, size));
+  const figure = svg("svg", { viewBox: `0 0 ${width} ${size.bottom + 54}`, role: "img", "aria-label": `${options.title}. ${options.spoken || "The numbers are in the table below."}` },
+    axes(size, x, y, { ...options, xTicks }), pointNodes(options.points, x, y, size));
   return el("figure", {}, figure, el("figcaption", {}, options.title));
+}
+
+function doubling(values, size) {
+  const powers = bounds(values.map(Math.log2), 0.12);
+  const doubled = scale(Math.floor(powers[0]), powers[1] + 1, size.left, size.right);
+  return { x: { at: (value) => doubled.at(Math.log2(value)) }, xTicks: ticks(doubled.low, doubled.high, 8).filter(Number.isInteger).map((power) => 2 ** power) };
+}
+
+function evenly(values, size) {
+  const x = scale(...bounds(values, 0.1), size.left, size.right);
+  return { x, xTicks: ticks(x.low, x.high, 6) };
 }
 
 // Places each name as near to its point as possible, without covering other names or, if avoidable, other points.
@@ -168,7 +177,7 @@ function wideOf(words) {
 
 function pointNode({ point, x, y, words }, name) {
   const near = Math.min(Math.max(x, name.x - 2), name.x + name.wide + 2);
-  return svg("g", {}, svg("title", {}, `${point.label}: ${number(point.y, 2)}, ${number(point.x, 2)} forward passes`),
+  return svg("g", {}, svg("title", {}, `${point.label}: ${point.words}`),
     svg("line", { x1: x, y1: y, x2: near, y2: name.y, class: "lead" }),
     svg("circle", { cx: x, cy: y, r: 4.5, class: point.front ? "front" : "point" }),
     svg("text", { x: name.x, y: name.y + 4 }, words));

@@ -27,8 +27,8 @@ function drawClaims(panel) {
 }
 
 function claimsShown(verdicts, filter) {
-  const wanted = filter.trim().toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (claim) => [claim.paper, claim.quote, claim.words, claim.protocol, claim.verdict].join(" ").toLowerCase();
+  const wanted = wordsOf(filter);
+  const text = (claim) => plain([claim.paper, claim.quote, claim.words, claim.protocol, claim.verdict].join(" "));
   return DATA.claims.filter((claim) => (verdicts.has(claim.verdict) || !VERDICTS.includes(claim.verdict)) && (!wanted.length || wanted.some((word) => text(claim).includes(word))));
 }
 

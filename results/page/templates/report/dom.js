@@ -78,7 +78,7 @@ function number(value, decimals) {
 
 function signed(value, decimals) {
   const text = number(value, decimals);
-  return value > 0 ? `+${text}` : text;
+  return value >= 0 ? `+${text}` : text;
 }
 
 function probability(p) {
@@ -99,7 +99,7 @@ function tabList(options) {
       const chosen = item.id === id;
       tabs[place].setAttribute("aria-selected", String(chosen));
       tabs[place].tabIndex = chosen ? 0 : -1;
-      if (chosen) requestAnimationFrame(() => tabs[place].scrollIntoView({ block: "nearest", inline: "nearest" }));
+      if (chosen) requestAnimationFrame(() => bringIntoView(list, tabs[place]));
     });
     if (tell) options.onchoose(id);
   }
@@ -120,6 +120,19 @@ function tabList(options) {
   return { node: list, choose: (id) => choose(id, false) };
 }
 
+// Scrolls a list so that one of its items is seen. scrollIntoView would also move the place where the first Tab starts.
+function bringIntoView(list, item) {
+  const [box, own] = [list.getBoundingClientRect(), item.getBoundingClientRect()];
+  list.scrollLeft += Math.min(0, own.left - box.left) + Math.max(0, own.right - box.right);
+  list.scrollTop += Math.min(0, own.top - box.top) + Math.max(0, own.bottom - box.bottom);
+}
+
+// A link to a place of this page, or to a paper or its code; other addresses stay text.
+function linked(address, ...content) {
+  if (address.startsWith("#")) return [el("a", { href: address }, content)];
+  return address.startsWith("https://") ? [el("a", { href: address, rel: "noopener noreferrer" }, content)] : content;
+}
+
 // A group of radio buttons drawn as one bar.
 function choice(label, name, items, chosen, onchange) {
   return el("fieldset", { class: "choice" }, el("legend", {}, label),
@@ -136,8 +149,8 @@ function toggle(label, checked, onchange) {
     el("span", {}, label));
 }
 
-function selection(label, items, chosen, onchange) {
-  const select = el("select", { onchange: (event) => onchange(event.target.value) },
+function selection(label, items, chosen, onchange, id) {
+  const select = el("select", { id, onchange: (event) => onchange(event.target.value) },
     items.map((item) => el("option", { value: item.value, selected: item.value === chosen }, item.words)));
   return el("label", { class: "field" }, el("span", {}, label), select);
 }

@@ -45,7 +45,7 @@ function resultNotes({ block, state }, rows, others) {
     sentences.push(...printedLegend([...block.rows, ...others].flatMap((row) => row.cells).map((cell) => wholeOf(cell.printed || cell))));
   }
   if (last.comparison.ranking && rankable(block, hardest(block))) sentences.push(`Group: methods that share a letter do not differ significantly (Nemenyi test on mean ranks of all methods, last epoch${where}; not the test that gives p); ${last.comparison.ranking}. First: share of bootstrap resamples of the pairs in which the method has the highest mean (last epoch${where}).`);
-  if (last.comparison.power) sentences.push(`vs supervised: mean difference in points over the pairs that both methods have (last epoch${where}, for every selection rule). ${last.comparison.test} ${last.comparison.power}`);
+  sentences.push(...rivalNotes(block, where));
   return sentences;
 }
 
@@ -65,14 +65,15 @@ function resultColumns(block, state) {
     columns.push({ label: "Group", sub: headline, title: "methods that share a letter do not differ significantly" });
     columns.push({ label: "First", sub: headline, number: true, title: "share of bootstrap resamples of the pairs in which the method has the highest mean" });
   }
-  columns.push({ label: "vs supervised", sub: headline, number: true, title: "mean difference in points over pairs" });
+  const rival = rivalOf(block);
+  if (rival) columns.push({ label: `vs ${rival}`, sub: headline, number: true, title: "mean difference in points over pairs" });
   columns.push({ label: "Networks", number: true }, { label: "Unstated", number: true, title: "hyper-parameters that neither paper nor code states" });
   return columns;
 }
 
 function resultRow(context, row, place) {
   const { block, state } = context;
-  const cells = [{ text: row.label, marks: marksOf(row) }];
+  const cells = [nameCell(row)];
   block.levels.forEach((level, at) => {
     const score = scoreCell(block, row, at, state.rule);
     cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: trials and command`, best: isBest(block, score, at, state.rule) });
@@ -81,7 +82,8 @@ function resultRow(context, row, place) {
   cells.push(whiskerCell(block, scoreCell(block, row, hardest(block), state.rule), state.rule));
   const sure = block.levels[hardest(block)].comparison.rows[place];
   if (rankable(block, hardest(block))) cells.push({ text: sure.group || "–", class: "group" }, sure.first === null ? { text: "–" } : { text: number(sure.first, 2), value: sure.first });
-  cells.push(comparisonCell(sure), plainNumber(row.networks), plainNumber(row.identity.params === undefined ? null : row.unstated.length));
+  if (rivalOf(block)) cells.push(rivalCell(block, hardest(block), place, rivalOf(block)));
+  cells.push(plainNumber(row.networks), plainNumber(row.identity.params === undefined ? null : row.unstated.length));
   return { name: row.label, marks: marksOf(row), cells, move: movement(block, place, state.rule) };
 }
 
@@ -97,12 +99,6 @@ function whiskerCell(block, cell, rule) {
   const low = Math.min(...all.map((each) => each.value - (each.spread || 0)));
   const high = Math.max(...all.map((each) => each.value + (each.spread || 0)));
   return { text: "", value: cell.value, node: whisker(cell, low, high), class: "plot" };
-}
-
-function comparisonCell(sure) {
-  if (!sure.difference) return { text: "–" };
-  const interval = sure.interval ? el("small", { class: "status" }, ` 95% ${sure.interval}`) : null;
-  return { ...sure.difference, p: sure.p, interval: sure.interval, by_pairs: sure.interval ? sure.p_pairs : "", node: interval, extra: `p ${sure.p_text.startsWith("<") ? sure.p_text : `= ${sure.p_text}`}`, class: sure.separated ? "separated" : null };
 }
 
 // How many ranks a method gains or loses compared with the last epoch.

@@ -2,18 +2,21 @@
 //
 // columns: [{ label, sub?, csv?, title?, number?, ranks? }]; number: sorts by value, the highest first; sub: a second line;
 //          csv: the heading in the download, else both lines; ranks: rows are ranked by it
-// rows:    [{ name, marks?, class?, last?, cells: [{ text, value?, marks?, extra?, mark?, open?, class?, tint? }] }]; the first cell
+// rows:    [{ name, marks?, class?, last?, cells: [{ text, value?, marks?, extra?, mark?, open?, link?, class?, tint? }] }]; the first cell
 //          names the row, `last` keeps a row below the others however it is sorted
 // ranked:  a rank column is put in front, by the column that is sorted
+// limit:   rows shown at first, with a button for all of them; a filter searches all
 
 function dataTable(options) {
-  const state = { column: options.sort, descending: true, filter: "" };
+  const state = { column: options.sort, descending: true, filter: "", whole: false };
   const body = el("tbody");
   const heads = options.columns.map((column, place) => headCell(column, place));
   const rankHead = options.ranked ? el("th", { scope: "col", class: "rank" }, "Rank") : null;
   const table = el("table", { class: options.class },
     el("caption", {}, options.caption), el("thead", {}, el("tr", {}, rankHead, heads)), body);
   const count = el("p", { class: "count" });
+  const all = options.limit && options.rows.length > options.limit
+    ? el("button", { type: "button", class: "quiet all", onclick: () => { state.whole = !state.whole; draw(); } }) : null;
 
   function headCell(column, place) {
     const button = el("button", { type: "button", title: column.title, onclick: () => sortBy(place) },
@@ -31,9 +34,8 @@ function dataTable(options) {
     if (options.onsort) options.onsort(place);
   }
   function shown() {
-    const wanted = state.filter.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const kept = options.rows.filter((row) => !wanted.length
-      || wanted.some((word) => row.name.toLowerCase().includes(word)));
+    const wanted = wordsOf(state.filter);
+    const kept = options.rows.filter((row) => !wanted.length || wanted.some((word) => plain(row.name).includes(word)));
     return sorted(kept, options.columns, state);
   }
   function draw() {
@@ -41,18 +43,33 @@ function dataTable(options) {
       const way = state.descending ? "descending" : "ascending";
       head.setAttribute("aria-sort", place === state.column ? way : "none");
     });
-    const rows = shown();
+    const found = shown();
+    const rows = all && !state.whole && !state.filter ? found.slice(0, options.limit) : found;
     const places = options.ranked ? ranks(options.rows, options.columns, state.column) : null;
     body.replaceChildren(...rows.map((row) => rowNode(row, options, places)));
     count.textContent = rows.length === options.rows.length ? "" : `${rows.length} of ${options.rows.length} rows`;
+    if (all) {
+      all.textContent = state.whole ? `The first ${options.limit} only` : `All ${options.rows.length} methods`;
+      all.setAttribute("aria-expanded", String(state.whole));
+      all.hidden = Boolean(state.filter);
+    }
   }
   draw();
   return {
-    node: el("div", { class: "datatable" }, scrolling(options.caption, table), count),
+    node: el("div", { class: "datatable" }, scrolling(options.caption, table), el("div", { class: "underneath" }, all, count)),
     filter(text) { state.filter = text; draw(); return { shown: shown().length, all: options.rows.length }; },
     csv: () => csvOf(shown(), options),
     sortedBy: () => state.column,
   };
+}
+
+// Names are filtered with hyphens and underscores alike: "co-teaching" finds co_teaching.
+function plain(text) {
+  return text.toLowerCase().replaceAll("-", "_");
+}
+
+function wordsOf(filter) {
+  return plain(filter).split(/\s+/).filter(Boolean);
 }
 
 function comparable(cell) {
@@ -107,6 +124,7 @@ function cellNode(cell, column) {
 function cellContent(cell) {
   const [text, status] = withoutStatus(cell);
   const content = [cell.marks ? named(text, cell.marks) : text, status ? [" ", el("small", { class: "status" }, status)] : null, cell.mark, cell.extra ? [" ", el("small", {}, cell.extra)] : null, cell.node];
+  if (cell.link) return linked(cell.link, [content[0]]).concat(content.slice(1));
   if (!cell.open) return content;
   return el("button", { type: "button", class: "open", onclick: cell.open }, content, hidden(` ${cell.hint || "details"}`));
 }
@@ -121,7 +139,7 @@ function headingOf(column) {
   return column.csv || (column.sub ? `${column.label} (${column.sub})` : column.label);
 }
 
-const CSV_PARTS = [["sd", "spread"], ["ok", "ok"], ["all", "all"], ["95%", "interval"], ["p (Holm)", "p"], ["p by pairs (Holm)", "by_pairs"], ["remarks", "remarks"]];
+const CSV_PARTS = [["sd", "spread"], ["ok", "ok"], ["all", "all"], ["95%", "interval"], ["pairs ahead", "ahead"], ["p (uncorrected)", "p_raw"], ["p (Holm)", "p"], ["p (declared)", "declared"], ["p by pairs (Holm)", "by_pairs"], ["remarks", "remarks"]];
 
 function csvOf(rows, options) {
   const heading = [];

@@ -1,8 +1,8 @@
 // The views of one block: results, labels, noise levels, training, selection rules, ranks, audit, compute, card.
 
 const VIEWS = [
-  { id: "results", words: "Results", draw: drawResults, rule: true },
-  { id: "labels", words: "By label", draw: drawLabels, rule: true },
+  { id: "results", words: "Results", draw: drawResults, rule: true, rival: true },
+  { id: "labels", words: "By label", draw: drawLabels, rule: true, rival: true },
   { id: "levels", words: "Noise levels", draw: drawLevels, rule: true, needs: (block) => block.levels.length > 1 },
   { id: "training", words: "Training", draw: drawTraining },
   { id: "rules", words: "Selection rules", draw: drawRules },
@@ -29,7 +29,8 @@ function plainNumber(value) {
 function drawLabels(context) {
   const { block, state } = context;
   const place = context.place();
-  const reference = block.rows.find((row) => row.label === "supervised");
+  const rival = rivalOf(block);
+  const reference = block.rows.find((row) => row.label === rival);
   const base = state.heat === "difference" && reference ? reference.cells[place].rules[state.rule].labels : null;
   const scores = block.rows.map((row) => row.cells[place].rules[state.rule]);
   const shown = scores.map((score) => block.names.map((_, at) => labelValue(score, at, base)));
@@ -40,14 +41,14 @@ function drawLabels(context) {
   const what = block.metric === "F1" ? "F1 of each action unit" : "recall of each class";
   const columns = [{ label: "Method" }, { label: block.metric === "F1" ? "mean" : "accuracy", number: true }, ...block.names.map((name) => ({ label: name, number: true }))];
   const rows = block.rows.map((row, at) => ({ name: row.label, marks: marksOf(row), cells: [
-    { text: row.label, marks: marksOf(row) },
+    nameCell(row),
     { ...scores[at], text: withoutSpread(scores[at], block), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "trials and command" },
     ...shown[at].map((value) => value === null ? { text: "–" } : { text: base ? signed(value, 1) : number(value, 1), value, tint: tint(value) }),
   ] }));
   const printed = state.printed && !base ? printedLabels(block, place) : [];
   rows.push(...printed);
-  const table = dataTable({ caption: `${what} in %, ${context.ruleWords}${levelSuffix(block, place)}${base ? ", difference from supervised in points" : ""}`, columns, rows, sort: rankable(block, place) ? 1 : null, class: "heat" });
-  const note = ["Colour: " + (base ? "blue above supervised, orange below." : "the darker, the higher."), ...printedLegend(printed.flatMap((row) => row.numbers)), "A class without test images shows –; an undefined F1 counts as 0."];
+  const table = dataTable({ caption: `${what} in %, ${context.ruleWords}${levelSuffix(block, place)}${base ? ", difference from ${rival} in points" : ""}`, columns, rows, sort: rankable(block, place) ? 1 : null, class: "heat" });
+  const note = ["Colour: " + (base ? `blue above ${rival}, orange below.` : "the darker, the higher."), ...printedLegend(printed.flatMap((row) => row.numbers)), "A class without test images shows –; an undefined F1 counts as 0."];
   return { node: [table.node, notes([...note, ...notesOnMarks(block)])], table };
 }
 
@@ -213,7 +214,7 @@ function drawCompute(context) {
   const at = block.compute.columns.indexOf("forwards per sample");
   // the table has a row for each level and method, in the order of both
   const cost = (row) => block.compute.rows[place * block.rows.length + row][at].value;
-  const points = block.rows.map((row, number) => ({ label: marked(row.label, marksOf(row)), x: cost(number), y: row.cells[place].rules.last.value, whole: !row.cells[place].rules.last.status }))
+  const points = block.rows.map((row, order) => ({ label: marked(row.label, marksOf(row)), x: cost(order), y: row.cells[place].rules.last.value, whole: !row.cells[place].rules.last.status, words: `${row.cells[place].rules.last.text} %, ${number(cost(order), 2)} forward passes` }))
     .filter((point) => point.x > 0 && point.y !== undefined);
   const fronts = rankable(block, place);
   for (const point of points) point.front = fronts && point.whole && !points.some((each) => each.whole && each.y > point.y && each.x <= point.x);
@@ -229,10 +230,7 @@ function drawCompute(context) {
 
 function drawCard(context) {
   const { block, protocol } = context;
-  const rows = block.card ? block.card.rows.map(([what, value, source]) => el("tr", {}, el("th", { scope: "row" }, what), el("td", {}, value), el("td", {}, source))) : [];
-  const table = rows.length ? scrolling("Protocol card", el("table", { class: "card" },
-    el("caption", {}, `${block.card.title}; every value with its source`),
-    el("thead", {}, el("tr", {}, ["What", "Value", "Source"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows)))
+  const table = block.card ? cardTable(`${block.card.title}; every value with its source`, block.card.rows)
     : el("p", { class: "empty" }, `This version of fernoise-bench does not define ${protocol.key}, so its protocol card is not available.`);
   const reasons = [...new Set(Object.values(block.not_applicable))];
   const refused = reasons.map((reason) => [reason, Object.keys(block.not_applicable).filter((name) => block.not_applicable[name] === reason)]);

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..engines.options import ENGINES, RETRIES, EngineOptions
-from .options import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options, separated
+from ...engines.options import ENGINES, RETRIES, EngineOptions
+from .common import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options, separated
 
 grid_options = add_options(
     click.option("--protocol", metavar="NAME", help="Protocol to run; `fernoise-bench list` prints the names."),

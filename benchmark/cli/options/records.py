@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput, unknown
-from .options import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
+from ....protocols.errors import BadInput
+from ....results.records.names import named_method
+from ....results.records.names import named_methods as named_methods  # commands take it from here
+from .common import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
-    from ...results.records.joined import Joined
-    from ...results.records.record import Record
+    from ....results.records.joined import Joined
+    from ....results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
 
@@ -92,7 +94,7 @@ class Chosen:
         Raises:
             BadInput: a folder that was named does not exist.
         """
-        from ...results.records.joined import joined
+        from ....results.records.joined import joined
 
         named = self.runs != (DEFAULT_RUNS,)
         for folder in self.runs if named else ():
@@ -138,36 +140,12 @@ def apart(records: Sequence[Record], what: str) -> tuple[list[Record], list[Reco
         records: of `Chosen.records`.
         what: what becomes of the others, as in "are left out".
     """
-    from ...results.records.joined import parted
+    from ....results.records.joined import parted
 
     found = parted(records)
     if found.apart:
         click.echo(f"the results that ship differ from yours in {', '.join(found.fields)}: they {what}", err=True)
     return found.together, found.apart
-
-
-def named_methods(typed: Iterable[str], known: Collection[str], where: str) -> tuple[str, ...]:
-    """The names in records of methods as they are typed: "co-teaching", or "mine.py:Mine" for "mine.Mine".
-
-    Args:
-        typed: the names.
-        known: the names there are.
-        where: where they are, for the message.
-
-    Raises:
-        BadInput: one that is not there.
-    """
-    return tuple(dict.fromkeys(_named(name, known, where) for name in typed))
-
-
-def _named(typed: str, known: Collection[str], where: str) -> str:
-    path, of_file, rest = typed.rpartition(".py:")
-    base, colon, variant = typed.partition(":")
-    spelled = f"{Path(path).name}.{rest}" if of_file else f"{base.replace('-', '_')}{colon}{variant}"
-    found = next((name for name in (typed, spelled) if name in known), None)
-    if found is None:
-        raise unknown(f"method among {where}", typed, known)
-    return found
 
 
 def of_methods(records: Sequence[Record], typed: Sequence[str], where: str) -> tuple[list[Record], tuple[str, ...]]:
@@ -187,7 +165,7 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
         name, equals, text = each.partition("=")
         if not equals or not text.strip() or not text.isprintable():
             raise BadInput(f"--label {each}: write NAME=TEXT, as in mine.MyMethod=Ours")
-        labels[_named(name, known, where)] = text.strip()
+        labels[named_method(name, known, where)] = text.strip()
     rows = [labels.get(name, name) for name in known]
     if twice := next((row for row in rows if rows.count(row) > 1), None):
         raise BadInput(f"--label: two rows would be called '{twice}'; choose another label")
@@ -196,10 +174,10 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
 
 def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
     """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
-    from ...protocols import catalog
-    from ...protocols.loading import offered
-    from ..method_summary import outline
-    from ..registry import lacking, names
+    from ....protocols import catalog
+    from ....protocols.loading import offered
+    from ...method_summary import outline
+    from ...registry import lacking, names
 
     protocol = catalog.find(name)
     source = records[0].identity.source

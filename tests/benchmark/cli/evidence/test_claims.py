@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.results.records import reference_leaderboard as shipped
 
-from ...results.fabricate import Trial, fabricate_all
+from ....results.fabricate import Trial, fabricate_all
 
 
 def claims(*words: str) -> Result:

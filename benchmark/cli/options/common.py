@@ -12,6 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
+DEFAULT_DATA_ROOT = Path("data")
 PROFILES = click.Choice(["paper", "transfer", "small", "smoke"])
 
 
@@ -27,14 +28,29 @@ def _separated(value: str) -> list[str]:
     return [name.strip() for name in value.split(",")]
 
 
+def above_data_set(context: click.Context, parameter: click.Parameter, root: Path) -> Path:
+    """The folder of data sets, also where one data set's own folder was named, which is told on standard error."""
+    if root == DEFAULT_DATA_ROOT or not root.is_dir():
+        return root
+    from ....protocols.catalog import PROTOCOLS
+
+    named = root if root.name else root.resolve()
+    data_sets = {"openface", *(name for protocol in PROTOCOLS.values() for name in protocol.data)}
+    if named.name not in data_sets or (root / named.name).exists():
+        return root
+    click.echo(f"--data-root {root}: that is the folder of {named.name} itself; using {named.parent}", err=True)
+    return named.parent
+
+
 METHODS_SHOWN = click.option(
     "--method", "methods", multiple=True, metavar="NAME", callback=separated,
     help="Show this method only: NAME, NAME:VARIANT or file.py:Class. Can be repeated, or several with commas.",
 )  # fmt: skip
 
 DATA_ROOT = click.option(
-    "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=Path("data"), show_default=True,
-    metavar="DIR", help="Folder of data sets in their published layout (environment variable FERNOISE_DATA).",
+    "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=DEFAULT_DATA_ROOT,
+    show_default=True, callback=above_data_set, metavar="DIR",
+    help="Folder of data sets in their published layout (environment variable FERNOISE_DATA).",
 )  # fmt: skip
 RESULTS_FOLDER = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("fernoise-runs"), show_default=True, metavar="DIR",

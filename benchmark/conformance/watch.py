@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
@@ -9,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
 
 _FILES = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename")
 # Processes, connections and databases, whatever they are of; by how an event's name begins.
@@ -16,12 +19,21 @@ _BEYOND = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "soc
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll")
 # The trainer's measure of memory and its look for child processes; threadpoolctl's for libraries with threads.
 _PROCESS = ("/proc/self/clear_refs", "/proc/self/status", "/proc/self/maps", "/proc/self/task")
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _PACKAGES = ("protocols", "methods", "baselines", "results", "benchmark")
 _HOMES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 # Of this package the code alone, wherever it is installed: results and reported numbers lie beside it.
 _OWN = (*(_ROOT / name for name in _PACKAGES), *(home / "fernoise_bench" for home in _HOMES))
-_watching: dict[int, tuple[list[str], frozenset[int]]] = {}
+
+
+class Opening(NamedTuple):
+    """Something that was opened: the event and what it is of, and the (file, line) of each call that led to it."""
+
+    what: str
+    calls: tuple[tuple[str, int], ...]
+
+
+_watching: dict[int, tuple[list[Opening], frozenset[int]]] = {}
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
@@ -34,7 +46,14 @@ def _hear(event: str, arguments: tuple[object, ...]) -> None:
     here = threading.get_ident()
     for seen, others in list(_watching.values()):
         if here not in others:
-            seen.append(entry.rstrip())
+            seen.append(Opening(entry.rstrip(), tuple(_calls(sys._getframe(1)))))
+
+
+def _calls(frame: FrameType | None) -> Iterator[tuple[str, int]]:
+    """The file and line of a call and of those that led to it, the innermost first."""
+    while frame is not None:
+        yield frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
 
 
 def _is_code(place: object) -> bool:
@@ -61,13 +80,17 @@ def _is_in(path: Path, home: Path) -> bool:
     return home in path.absolute().parents or home == path.absolute()
 
 
-sys.addaudithook(_hear)  # for the life of the process: hooks cannot be removed, only left idle
+@functools.cache
+def _listen() -> None:
+    """Adds the hook, for the life of the process: hooks cannot be removed, only left idle."""
+    sys.addaudithook(_hear)
 
 
 @contextmanager
-def opened() -> Iterator[list[str]]:
-    """What the block opens, in its thread and in threads it starts, an entry each: the event and what it is of."""
-    seen: list[str] = []
+def opened() -> Iterator[list[Opening]]:
+    """What the block opens, in its thread and in threads it starts."""
+    _listen()
+    seen: list[Opening] = []
     here = threading.get_ident()
     _watching[here] = seen, frozenset(sys._current_frames()) - {here}
     try:

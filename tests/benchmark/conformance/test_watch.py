@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .watch import opened
+from fernoise_bench.benchmark.conformance.watch import opened
 
 
 def _ended(pid: int) -> None:
@@ -61,7 +61,14 @@ def test_every_way_out_is_seen(event: str, in_a_thread: bool, tmp_path: Path) ->
             thread.join()
         else:
             WAYS[event](place)
-    assert [entry for entry in seen if entry.split()[0] == event]
+    assert [entry for entry in seen if entry.what.split()[0] == event]
+
+
+def test_the_line_that_opened_it_is_kept(tmp_path: Path) -> None:
+    with opened() as seen:
+        list(tmp_path.iterdir())
+    line = test_the_line_that_opened_it_is_kept.__code__.co_firstlineno + 2
+    assert (__file__, line) in seen[0].calls
 
 
 def test_what_belongs_to_the_packages_is_not_counted() -> None:

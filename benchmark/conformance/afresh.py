@@ -6,35 +6,36 @@ import multiprocessing
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 
-from fernoise_bench.benchmark.training.state import Training
-from fernoise_bench.protocols.base import Kind
-
+from ...protocols.base import Kind
+from ..training.state import Training
 from .toy import digest, run_epochs, start
 
-ROOT = Path(__file__).parents[1]
 # One server imports torch for all; it never sees a method, so that what is forked from it has not either.
-CONTEXT = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-CONTEXT.set_forkserver_preload(
-    ["fernoise_bench.benchmark.training.runner", "fernoise_bench.benchmark.training.trainer"]
-)
+_PRELOADED = ["fernoise_bench.benchmark.training.runner", "fernoise_bench.benchmark.training.trainer"]
+
+
+def _context() -> BaseContext:
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
 
 
 def resumed_afresh(training: Training, name: str, kind: Kind, folder: Path, epochs: Iterable[int]) -> str:
     """The digest of a method after more epochs, gone on with from what a checkpoint of it would hold."""
     state = folder / "state.pt"
     torch.save({"method": training.method.state_dict(), "optimizer": training.optimizer.state_dict()}, state)
-    here = [str(ROOT), *sys.path]  # where the new process finds this module
-    with patch.object(sys, "path", here), ProcessPoolExecutor(1, mp_context=CONTEXT) as pool:
+    with ProcessPoolExecutor(1, mp_context=_context()) as pool:
         return pool.submit(_go_on, name, kind, folder, state, tuple(epochs)).result()
 
 
 def _go_on(name: str, kind: Kind, folder: Path, state: Path, epochs: Iterable[int]) -> str:
-    torch.set_num_threads(1)  # as tests have it
     training = start(name, kind, folder)
     saved = torch.load(state, weights_only=True)
     training.method.load_state_dict(saved["method"])

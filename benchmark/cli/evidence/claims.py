@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import click
 
-from .options import format_option
-from .record_options import Chosen, named_methods, record_filters
+from ....protocols.activity import doing
+from ..options.common import format_option
+from ..options.records import Chosen, named_methods, record_filters
+from ..options.terminal import print_tables, terminal_width
 
 _COLOURS = {
     "supported": "green",
@@ -49,22 +49,22 @@ def claims(
     fernoise-bench claims --paper cocuring
     fernoise-bench claims --with-reference --method nct,elr --format csv
     """
-    from ...results.claims.claim import claims as all_claims
-    from ...results.claims.tables import claims_json, claims_table, claims_text
-    from ...results.claims.verdicts import verdicts
-    from ...results.tables.render import render
+    from ....results.claims.claim import claims as all_claims
+    from ....results.claims.tables import claims_json, claims_table, claims_text
+    from ....results.claims.verdicts import verdicts
 
     asked = all_claims(paper)
     names = named_methods(methods, {name for claim in asked for name in claim.methods}, "those of the claims")
-    found = verdicts(Chosen(runs, with_reference, profile, synthetic).records(), asked)
+    records = Chosen(runs, with_reference, profile, synthetic).records()
+    with doing("testing the claims"):
+        found = verdicts(records, asked)
     found = [verdict for verdict in found if not names or set(names).intersection(verdict.claim.methods)]
     if as_json or form == "json":
         click.echo(json.dumps(claims_json(found), indent=1, allow_nan=False))
     elif form != "text":
-        click.echo(render(claims_table(found), form), nl=False)
+        print_tables(claims_table(found), form)
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in claims_text(found, width):
+        for line in claims_text(found, terminal_width()):
             click.echo(_coloured(line))
 
 

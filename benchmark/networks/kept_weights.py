@@ -15,11 +15,11 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from ..methods.base import Kind, Method
-from ..protocols.errors import BadInput, printable
-from ..protocols.files import write_atomic
-from . import random_streams
-from .trial import Which
+from ...methods.base import Kind, Method
+from ...protocols.errors import BadInput, printable
+from ...protocols.files import write_atomic
+from .. import random_streams
+from ..settings import Which
 
 ENDING = ".safetensors"
 FORMAT = 1
