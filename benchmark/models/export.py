@@ -89,14 +89,15 @@ def _torchscript(model: TrainedModel, images: Tensor) -> bytes:
     buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numbers that are constant in the trace, as the count of passes
-        torch.jit.save(torch.jit.trace(model, (images,), check_trace=False), buffer)
+        traced = torch.jit.trace(model, (images,), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, buffer)
     return buffer.getvalue()
 
 
 def _run_torchscript(content: bytes, images: Tensor) -> Tensor:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that TorchScript is no longer developed
-        found: Tensor = torch.jit.load(io.BytesIO(content))(images)
+        found: Tensor = torch.jit.load(io.BytesIO(content))(images)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -104,7 +105,6 @@ def _onnx(model: TrainedModel, images: Tensor) -> bytes:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing:
         raise BadInput(f"--to onnx needs {', '.join(missing)}: {_EXTRA}")
-    buffer = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -113,8 +113,8 @@ def _onnx(model: TrainedModel, images: Tensor) -> bytes:
             dynamic_shapes=({0: torch.export.Dim("batch")},),
         )  # fmt: skip
         assert program is not None
-        program.save(buffer)
-    return buffer.getvalue()
+    content: bytes = program.model_proto.SerializeToString()
+    return content
 
 
 def _run_onnx(content: bytes, images: Tensor) -> Tensor:

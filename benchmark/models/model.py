@@ -62,7 +62,7 @@ class TrainedModel(nn.Module):
     def predict_ready(self, images: Tensor) -> Tensor:
         """The same of images that already are float32 [N, 3, crop, crop] in [0, 1]."""
         device = next((value.device for value in self.state_dict().values()), torch.device("cpu"))
-        found = [self(part.to(device)).float().cpu() for part in images.split(BATCH)] if len(images) else []
+        found = [self(part.to(device)).float().cpu() for part in torch.split(images, BATCH)] if len(images) else []
         return torch.cat(found) if found else torch.zeros(0, len(self.names))
 
 

@@ -15,7 +15,8 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from ...methods.base import Kind, Method
+from ...methods.base import Method
+from ...protocols.base import Kind
 from ...protocols.errors import BadInput, printable
 from ...protocols.files import write_atomic
 from .. import random_streams
