@@ -14,6 +14,7 @@ from ..protocols.errors import BadInput
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 Which = Literal["last", "best-validation"]  # epoch of the weights that a trial keeps
+WEIGHTS_ENDING = ".safetensors"
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,11 @@ class Settings:
         """The settings as plain data, as they are hashed."""
         plain: dict[str, Any] = measured(self)
         return plain
+
+
+def weights_file(which: Which) -> str:
+    """The name of a trial's file of weights."""
+    return f"weights-{which}{WEIGHTS_ENDING}"
 
 
 def choose_device(asked: str) -> str:

@@ -16,6 +16,7 @@ from ..engines.select import run_on_engine
 from ..engines.signals import stoppable
 from ..planning.grid import Grid, RunRequest, check_initial_weights, check_writable, make_grid
 from ..progress import Progress
+from ..settings import Which
 from ..trial_state import unfinished
 from .records import DEFAULT_RUNS, Records
 
@@ -40,6 +41,7 @@ def run(
     weights: str | None = None,
     recipe: str = "protocol",
     noise_salt: str = "",
+    keep_weights: Which | None = None,
 ) -> Records:
     """Trains methods on a protocol, as `fernoise-bench run`, and returns the records of exactly these trials.
 
@@ -56,6 +58,7 @@ def run(
         data_root: folder of the data sets; None: the environment variable FERNOISE_DATA, or ./data.
         workers: processes. With more than one, and with methods of a file, a script's call must stand under
             `if __name__ == "__main__":`, since each process imports the script.
+        keep_weights: "last" or "best-validation": keep that epoch's weights in each trial's folder, for `load_model`.
 
     Raises:
         BadInput: something asked for does not exist or is impossible, or data are missing. Nothing is written then.
@@ -65,7 +68,8 @@ def run(
     request = RunRequest(protocol, _several(methods), all_methods, _several(without), levels, _several(fold), seeds)
     request = replace(request, profile=profile, synthetic=synthetic, data_root=data_folder(data_root), partial=partial)
     request = replace(request, out=Path(out), device=device, precision=precision, weights=weights, recipe=recipe)
-    return _train(replace(request, noise_salt=noise_salt), EngineOptions(workers=workers))
+    request = replace(request, noise_salt=noise_salt, keep_weights=keep_weights)
+    return _train(request, EngineOptions(workers=workers))
 
 
 def _train(request: RunRequest, engine: EngineOptions) -> Records:

@@ -229,6 +229,17 @@ def _announce(grid: Grid, trials: Sequence[Trial]) -> None:
     finished = len(grid.trials) - len(trials)
     if finished:
         click.echo(f"  {finished} finished before, {len(trials)} to run (results in {job.out})", err=True)
+        _tell_of_missing_weights(grid, trials)
+
+
+def _tell_of_missing_weights(grid: Grid, trials: Sequence[Trial]) -> None:
+    """Says, on standard error, how many finished trials have not kept the weights that are asked for."""
+    from ..settings import weights_file
+
+    which, to_run = grid.job.keep_weights, {trial.id for trial in trials}
+    finished = [trial for trial in grid.trials if trial.id not in to_run]
+    if which and (without := sum(not (trial.folder / weights_file(which)).is_file() for trial in finished)):
+        click.echo(f"  {without} of these kept no weights; --fresh trains them again", err=True)
 
 
 def _run(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, grace: float) -> None:

@@ -17,8 +17,9 @@ from ...protocols.errors import BadInput
 from .. import random_streams
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
-from ..networks.kept_weights import ENDING, Card, predict_checked, read_weights
+from ..networks.kept_weights import Card, predict_checked, read_weights
 from ..registry import MethodSpec, find
+from ..settings import WEIGHTS_ENDING
 from .pictures import images_as_input
 
 BATCH = 256
@@ -104,7 +105,7 @@ def weights_file(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted(path.glob(f"weights-*{ENDING}"))
+    found = sorted(path.glob(f"weights-*{WEIGHTS_ENDING}"))
     if len(found) == 1:
         return found[0]
     if found:

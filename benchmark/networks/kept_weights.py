@@ -22,7 +22,6 @@ from ...protocols.files import write_atomic
 from .. import random_streams
 from ..settings import Which
 
-ENDING = ".safetensors"
 FORMAT = 1
 METADATA = "fernoise_bench"
 CHECKED_IMAGES = 2
@@ -115,11 +114,6 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _CARD = msgspec.json.Decoder(Card)
-
-
-def file_name(which: Which) -> str:
-    """The name of a trial's file of weights."""
-    return f"weights-{which}{ENDING}"
 
 
 def images_to_check(crop: int) -> Tensor:

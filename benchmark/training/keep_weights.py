@@ -21,11 +21,10 @@ from ..networks.kept_weights import (
     Pictures,
     Scores,
     TaskSize,
-    file_name,
     predict_checked,
     write_weights,
 )
-from ..settings import Which
+from ..settings import Which, weights_file
 from ..trial import Trial
 from .state import Training
 
@@ -41,7 +40,7 @@ def keep_if_asked(trial: Trial, training: Training, line: Mapping[str, Any]) -> 
     best = line["epoch"] == training.evaluator.best.validation_epoch
     if best if which == "best-validation" else line["epoch"] == recipe.epochs - 1:
         with _evaluation_mode(training.method):
-            write_weights(trial.folder / file_name(which), training.method, _card(trial, training, line, which))
+            write_weights(trial.folder / weights_file(which), training.method, _card(trial, training, line, which))
 
 
 @contextlib.contextmanager

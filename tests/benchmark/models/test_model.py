@@ -16,7 +16,6 @@ import torch
 
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.models.model import load_model
-from fernoise_bench.benchmark.networks import kept_weights
 from fernoise_bench.benchmark.networks.kept_weights import METADATA, read_card
 from fernoise_bench.benchmark.settings import Which
 from fernoise_bench.benchmark.training.keep_weights import keep_if_asked
@@ -208,4 +207,3 @@ def test_the_file_has_no_rows_labels_in_the_card_and_nothing_pickled(file: Path)
     text = msgspec.json.encode(read_card(file)).decode()
     assert "sample_id" not in text
     assert b"cpickle" not in file.read_bytes()
-    assert kept_weights.file_name("last") == file.name
