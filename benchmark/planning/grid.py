@@ -136,10 +136,10 @@ def identify_data(
         "readers": _stamp_of_readers(),
     }
     if found := lookup(key):
-        return DataIdentity(Origin(*found["origin"]), found["aux"]), None
+        return DataIdentity(Origin(**found["origin"]), found["aux"]), None
     data = open_data(protocol, profile, "real", data_root, partial=partial)
     identity = data.identity
-    store(key, {"origin": [identity.origin.layout, identity.origin.digest], "aux": identity.aux})
+    store(key, {"origin": identity.origin.content, "aux": identity.aux})
     return identity, data
 
 
