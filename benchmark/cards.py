@@ -99,6 +99,8 @@ def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
     """The subjects of each part, and the numbers of training, validation and test subjects of each fold."""
     if not protocol.folds:
         return [("folds", "none: one fixed split", "")]
+    if protocol.own is not None:
+        return [("folds", ", ".join(protocol.folds), "")]
     if not protocol.parts:
         return [("folds", ", ".join(protocol.folds), "a random split each; every row counts as a subject of its own")]
     rows = [(f"subjects, {name}", str(len(subjects)), " ".join(subjects)) for name, subjects in protocol.parts]
@@ -122,6 +124,8 @@ def _size(protocol: Protocol, size: Size) -> str:
     real = ", ".join(f"{name} {text}" for name, text in rows.items() if text)
     counts = "/".join(f"{count:,}" for count in size.generated)
     noisy = size.noisy if size.generated_noisy is None else size.generated_noisy
+    if not any(size.generated):
+        return f"{real}, at most {size.side} px"
     generated = f"generated (train/validation/test) {counts}" + (f" and noisy {noisy:,}" if noisy else "")
     return f"{real}, at most {size.side} px; {generated}, {size.generated_side or size.side} px"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -60,8 +61,28 @@ data.add_command(
 )
 
 
+@data.command("new")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), required=True, metavar="FOLDER|TABLE",
+    help="Class folders, a folder with metadata files, or a CSV, Parquet or JSON lines table.",
+)  # fmt: skip
+def data_new(file: Path, source: Path) -> None:
+    """Write a protocol for your own pictures, and say what was guessed.
+
+    Looks at a folder or table of pictures and labels. Read the file, correct it, then: data verify FILE.toml.
+    """
+    from ...protocols.own_data.template import write_first
+
+    guessed = write_first(file, source)
+    click.echo(f"wrote {file}; guessed:")
+    for line in guessed:
+        click.echo(f"  {line}")
+    click.echo(f"read it, correct it, then: fernoise-bench data verify {shlex.quote(str(file))}")
+
+
 @data.command("verify")
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE.toml")
 @DATA_ROOT
 @WORKERS
 @click.option("--quick", is_flag=True, help="Check labels, file names and subjects only; decode no picture.")
@@ -73,7 +94,13 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
     size, is no copy of another, and that none is in two parts, pixel for pixel. FER2013 and FER+ are compared by a
     digest of all labels and pixels. Also tells how OpenFace's output and lists of noisy labels fit the pictures, where
     there are any. Exit code 1 where the copy differs, 2 where pictures are damaged.
+
+    Of your own data, named by the TOML file of a protocol: counts, class shares, given labels against reference ones,
+    subjects in two parts, copies and near copies of pictures within and across parts, pictures that cannot be decoded.
     """
+    if name.endswith(".toml"):
+        _verify_own(name, workers, quick, as_json)
+        return
     from ...protocols.datasets.beside import beside
     from ...protocols.datasets.catalog import inspect, verify
 
@@ -92,6 +119,37 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
         for what, checks in others:
             click.echo(f"\n{what}\n{_table(checks)}")
     sys.exit(2 if found.bad else 1 if found.partial else 0)
+
+
+def _verify_own(name: str, workers: int, quick: bool, as_json: bool) -> None:
+    """Prints what a user's own data are like; exits with 2 for damaged pictures, with 1 for a check that fails."""
+    from ...protocols.catalog import find
+    from ...protocols.own_data.verify import verify_own
+
+    with _picture_counter() as counter:
+        found = verify_own(find(name), workers=workers, report=counter, quick=quick)
+    if as_json:
+        print_json({**asdict(found), "checks": _check_rows(found.checks), "ok": found.ok, "quick": quick})
+    else:
+        sizes = f"; pixels {', '.join(found.sizes)}" if found.sizes else ""
+        click.echo(f"{found.protocol}: {found.rows:,} pictures{sizes}\n\n{_table(found.parts)}\n")
+        click.echo(f"{_table(found.labels)}\n\n{_table(_check_rows(found.checks))}")
+        for line in found.bad[:5]:
+            click.echo(f"damaged: {line}")
+        if quick:
+            click.echo("no picture was decoded: leave --quick out for damaged pictures and copies")
+    sys.exit(2 if found.bad else 0 if found.ok else 1)
+
+
+def prepare_own_data(name: str, data_root: Path, workers: int) -> None:
+    """Prepares the pictures of a protocol of the user's own, showing progress; does nothing for a published one."""
+    from ...protocols.catalog import find
+    from ...protocols.loading import prepare_own
+
+    protocol = find(name)
+    if protocol.own is not None:
+        with _picture_counter() as counter:
+            prepare_own(protocol, data_root, workers=workers, report=counter)
 
 
 def _check_rows(checks: Sequence[Check]) -> list[dict[str, object]]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput, unknown
+from ...protocols.errors import BadInput
 from .record_options import (
     LABELS,
     RECIPE,
@@ -17,10 +18,14 @@ from .record_options import (
     apart,
     labels_of,
     named_methods,
+    named_protocol,
     of_methods,
     record_filters,
     records_of_protocol,
 )
+
+if TYPE_CHECKING:
+    from ...protocols.base import Protocol
 
 Draw = Callable[[Path], None]
 
@@ -67,34 +72,38 @@ def figure(
     \b
     fernoise-bench figure fer2013-real --method cocuring,elr,gce --label elr=ELR --out curves.svg
     """
-    from ...protocols import catalog
     from ...results.papers.figures import DRAWINGS, FIGURES, find_figure, methods_of
     from ...results.plots.style import check_name
 
+    chosen = Chosen(runs, with_reference, profile, synthetic)
+    name, known = named_protocol(name, chosen, [*FIGURES, *DRAWINGS], "figure or protocol")
     files = [out] if out else [Path(f"{name.replace(':', '.')}.{kind}") for kind in ("svg", "png")]
     for file in files:
         check_name(file)
-    chosen = Chosen(runs, with_reference, profile, synthetic)
-    if name in catalog.PROTOCOLS:
+    if name not in FIGURES and name not in DRAWINGS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        draw = _of_protocol(replace(chosen, recipe=recipe), name, noise, methods, labels, ranks=ranks)
-    elif name in FIGURES or name in DRAWINGS:
+        draw = _of_protocol(replace(chosen, recipe=recipe), name, known, noise, methods, labels, ranks=ranks)
+    else:
         if wrong := "--ranks" if ranks else "--label" if labels else "":
             raise BadInput(f"{wrong} is for a protocol's figure; {name} is a paper's: leave it out")
         shown = named_methods(methods, methods_of(find_figure(name)), f"those of {name}")
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
-    else:
-        raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
     for file in files:
         draw(file)
         click.echo(f"wrote {file}")
 
 
 def _of_protocol(
-    chosen: Chosen, name: str, noise: float | None, methods: Sequence[str], labels: Sequence[str], *, ranks: bool
+    chosen: Chosen,
+    name: str,
+    protocol: Protocol | None,
+    noise: float | None,
+    methods: Sequence[str],
+    labels: Sequence[str],
+    *,
+    ranks: bool,
 ) -> Draw:
-    from ...protocols import catalog
     from ...results.analysis.view import Expected, Rows
     from ...results.plots.curves import draw_curves, epoch_curves
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
@@ -103,7 +112,7 @@ def _of_protocol(
     records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen), methods, where)
     records, _ = apart(records, "are left out of the figure")
     names = labels_of(labels, {record.method for record in records}, where)
-    expected = Expected(folds=catalog.find(name).folds, rows=Rows(names))
+    expected = Expected(folds=protocol.folds if protocol else (), rows=Rows(names))
     if ranks:
         title, ranking = ranking_of(records, expected, level=noise)
         return lambda file: draw_ranking(title, ranking, file)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput, unknown
+from ...protocols.errors import BadInput
 from .options import JSON, format_option, print_json
 from .record_options import (
     LABELS,
@@ -21,6 +21,7 @@ from .record_options import (
     apart,
     labels_of,
     named_methods,
+    named_protocol,
     not_applicable,
     of_methods,
     record_filters,
@@ -28,6 +29,7 @@ from .record_options import (
 )
 
 if TYPE_CHECKING:
+    from ...protocols.base import Protocol
     from ...results.analysis.view import Expected, RowOrder
     from ...results.records.record import Record
     from ...results.tables.cell import Table
@@ -151,29 +153,28 @@ def table(
     fernoise-bench table fer2013-real --with-reference --against elr --method gce,cocuring
     fernoise-bench table fer2013-real --method elr,gce --label elr=ELR --no-notes --format latex
     """
+    from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
     from ...results.tables.render import render
 
     options = {"long": long, "ranks": ranks, "audit": audit, "against": against, "check": check}
     kinds = [kind for kind, given in options.items() if given]
+    chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
+    name, protocol = named_protocol(name, chosen, TABLE_IDS)
     paper = _is_paper(name, kinds, [*(["label"] if labels else []), *(["sort"] if order != "name" else [])])
     if "check" in kinds:
         _check(name)
         return
-    chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
     request = Request(kinds, rule, allow_mixed, methods, against, labels, order)
     with uncollected():
-        tables = (_paper_tables if paper else _protocol_tables)(chosen, name, request)
+        tables = _paper_tables(chosen, name, request) if paper else _protocol_tables(chosen, name, request, protocol)
         click.echo(render([replace(each, notes=()) for each in tables] if no_notes else tables, form), nl=False)
 
 
 def _is_paper(name: str, kinds: Sequence[str], more: Sequence[str]) -> bool:
-    """Whether a name is that of a paper's table; BadInput for one that is unknown, or options of the other kind."""
-    from ...protocols import catalog
+    """Whether a name is that of a paper's table, else a protocol's; BadInput for options of the other kind."""
     from ...results.papers.reported import TABLE_IDS
 
-    if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
-        raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     paper = name in TABLE_IDS
     for kind in (*kinds, *more):
         if paper != (kind == "check"):
@@ -211,9 +212,8 @@ def _paper_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table
     return tables
 
 
-def _protocol_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table]:
-    """A protocol's tables of each kind asked for."""
-    from ...protocols import catalog
+def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Protocol | None) -> Sequence[Table]:
+    """A protocol's tables of each kind asked for; one of which only records are known has the folds that these have."""
     from ...results.analysis.grouping import blocks
     from ...results.analysis.view import Expected, Rows
 
@@ -226,8 +226,8 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Ta
     if others and not request.allow_mixed:
         blocks(together)  # refuses trials of the user's own that cannot share a table
     rows = Rows(labels_of(request.labels, known, where), request.order, methods, request.rule)
-    refused = {} if request.methods else not_applicable(name, mine)
-    expected = Expected(folds=catalog.find(name).folds, not_applicable=refused, rows=rows)
+    refused = {} if request.methods or protocol is None else not_applicable(protocol, mine)
+    expected = Expected(folds=protocol.folds if protocol else (), not_applicable=refused, rows=rows)
     request = replace(request, allow_mixed=request.allow_mixed or bool(others))
     if request.against:
         request = replace(request, against=named_methods(reference, known, where)[0])

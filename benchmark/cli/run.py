@@ -13,6 +13,7 @@ import click
 
 from ...protocols.errors import BadInput, printable
 from ..engines.options import default_workers
+from .data import prepare_own_data
 from .options import JSON, print_json, warn_of_damage
 from .record_options import unless_default
 from .run_options import GroupedCommand, engine_options, grid_options, take_engine_options
@@ -42,6 +43,8 @@ def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
     if table is None:
         if not options["protocol"]:
             raise BadInput("name what to run with --protocol NAME, or a paper's table with --table ID")
+        if not options["synthetic"]:
+            prepare_own_data(options["protocol"], options["data_root"], default_workers("cpu"))
         return (make_grid(_run_request(options)),)
     table_grid = make_table_grid(table, _run_request(options))
     for name, reason in table_grid.left_out.items():

@@ -16,11 +16,11 @@ CardRows = list[tuple[str, str, str]]
 @JSON
 def list_everything(what: str | None, as_json: bool) -> None:
     """List the protocols and the methods."""
-    from ...protocols.catalog import PROTOCOLS
+    from ...protocols import catalog
 
     found: dict[str, dict[str, str]] = {}
     if what != "methods":
-        found["protocols"] = {name: protocol.title for name, protocol in PROTOCOLS.items()}
+        found["protocols"] = {name: catalog.find(name).title for name in catalog.names()}
     if what != "protocols":
         found["methods"] = _methods()
     if as_json:

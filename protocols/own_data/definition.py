@@ -12,7 +12,6 @@ from ..base import PROFILES, Kind, Profile, Protocol, Recipe, Size
 from ..definitions.recipes import SMALL_SIDE, TRANSFER_SIDE, at_profile
 from ..errors import BadInput
 from ..own_files import BOX, OwnFiles, Pairs
-from ..packs.prepare import LARGEST_SIDE
 from .recipes import RECIPES, with_changes
 from .sections import Section, read_toml
 
@@ -263,18 +262,16 @@ def _profiles(whole: Section, kind: Kind, side: int, *, verified: bool) -> dict[
     section = whole.section("recipe")
     default = "cocuring" if kind == "single" else "recot" if verified else "recot-pooled"
     recipe = with_changes(RECIPES[section.text("name", default, tuple(RECIPES))], section)
+    from ..packs.prepare import LARGEST_SIDE  # loads NumPy, which a list of protocols does not need
+
     if side > LARGEST_SIDE:
         raise whole.section("pictures").error("side", f"must be at most {LARGEST_SIDE}")
     names = [name for name in PROFILES if name != "transfer" or kind == "single"]
     changes = whole.section("profile").known(names)
-    found = {}
+    found: dict[str, Profile] = {}
     for name in names:
         mine = changes.section(name).known(("train", "validation", "test", "side", "recipe"))
-        size = _SIZES.get(name, Size(side=side))
-        size = replace(size, **{key: _rows(mine, key) for key in ("train", "validation", "test") if key in mine.content})
-        size = replace(size, side=mine.whole("side", min(size.side, side), 1))
-        if size.side > side:
-            raise mine.error("side", f"is larger than the prepared pictures, {side} px: set pictures.side")
+        size = _size(mine, _SIZES.get(name, Size(side=side)), side)
         at_size = with_changes(_fitted(at_profile(recipe, name, _EPOCHS[kind]), size.side), mine.section("recipe"))
         if at_size.sampler == "fixed" and not verified:
             raise BadInput(
@@ -285,8 +282,24 @@ def _profiles(whole: Section, kind: Kind, side: int, *, verified: bool) -> dict[
     return found
 
 
-def _rows(section: Section, key: str) -> int | None:
+def _size(section: Section, size: Size, side: int) -> Size:
+    """The size with what a file changes; pictures are never larger than they are prepared."""
+    chosen = section.whole("side", min(size.side, side), 1)
+    if chosen > side:
+        raise section.error("side", f"is larger than the prepared pictures, {side} px: set pictures.side")
+    return replace(
+        size,
+        train=_rows(section, "train", size.train),
+        validation=_rows(section, "validation", size.validation),
+        test=_rows(section, "test", size.test),
+        side=chosen,
+    )
+
+
+def _rows(section: Section, key: str, default: int | None) -> int | None:
     """A number of rows, None for "all"."""
+    if key not in section.content:
+        return default
     if section.content[key] == "all":
         return None
     return section.whole(key, 0, 0 if key == "validation" else 1)
@@ -316,7 +329,9 @@ def _about(own: OwnFiles, options: Pairs, folds: tuple[str, ...], *, drawn: bool
     share = option["validation share"]
     given = "validation" in dict(own.parts).values()
     held_out = f"{share} of the training rows, by subject where subjects are known" if share != "0" else "none"
-    noise = f"added to the {option['noise on']} labels; rows declared clean get none" if drawn else "comes with the data"
+    noise = (
+        f"added to the {option['noise on']} labels; rows declared clean get none" if drawn else "comes with the data"
+    )
     audit = "" if drawn or option["reference"] != "none" else "; not measurable without reference labels: no audit"
     return (
         ("training", f"{own.table or own.pictures}: {how[option['split']]}"),

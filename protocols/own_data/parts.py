@@ -38,12 +38,14 @@ def parts_of(protocol: Protocol, rows: Labelled) -> Mapping[str | None, Parts]:
         labelled = rows.votes.any(axis=1)
     judged = rows.known(rows.given if protocol.option("reference") == "none" else rows.reference)
     fold_of = assigned(protocol, rows)
+    nobody = np.zeros(len(rows), bool)
     found: dict[str | None, Parts] = {}
     for fold in protocol.folds or (None,):
-        test = fold_of == ("test" if fold is None else fold)
-        validation = fold_of == "validation" if fold is None else np.zeros(len(rows), bool)
-        train = fold_of == "train" if fold is None else (fold_of != "") & ~test
-        held_out = train & _held_out(protocol, rows, train) if protocol.option("validation share") != "0" else validation
+        test = np.equal(fold_of, fold or "test")
+        train = np.equal(fold_of, "train") if fold is None else (fold_of != "") & ~test
+        held_out = np.equal(fold_of, "validation") if fold is None else nobody
+        if protocol.option("validation share") != "0":
+            held_out = train & _held_out(protocol, rows, train)
         train = train & ~held_out
         chosen = (np.flatnonzero(part) for part in (train & labelled, held_out & labelled, test & judged))
         found[fold] = Parts(*chosen)
