@@ -104,24 +104,26 @@ def cell(
 
 
 def _everything(protocol: Protocol, profile: Profile, rows: Labelled, pack: Pack, aux: Array) -> Rows:
-    """All rows; where noise is added to given labels that nothing else judges, they are the reference of training."""
-    drawn = protocol.noise in DRAWN or "flip" in protocol.noise
+    """All rows, with the labels to which noise is added as given ones."""
     given, reference = rows.given, rows.reference
-    known = reference >= 0 if reference.ndim == 1 else reference != 0
     if protocol.option("noise on") == "reference":
+        known = reference >= 0 if reference.ndim == 1 else reference != 0
         given = np.where(known, reference, given)
-    if protocol.option("reference_rows") == "test":
-        reference = given if drawn else np.zeros_like(given) - (given.ndim == 1)
-    elif protocol.option("reference") == "none" and drawn:
-        reference = given
     number = np.arange(len(rows), dtype=np.int64)
     copy = np.zeros(len(rows), bool)
     return Rows(of_pool(pack.pixels, profile.size.side), number, rows.group, given, reference, rows.verified, copy, aux)
 
 
 def _with_noise(protocol: Protocol, loaded: Loaded, chosen: Array, level: float, seed: int) -> Rows:
-    """Some rows with the noise of a seed added to the given labels, but for rows declared clean."""
+    """Some training rows with the noise of a seed added to the given labels, but for rows declared clean.
+
+    Without a reference of training rows it is what was given before noise was added, if any was.
+    """
     rows = loaded.everything.take(chosen)
+    if protocol.option("reference") == "none" or protocol.option("reference_rows") == "test":
+        drawn = protocol.noise in DRAWN or "flip" in protocol.noise
+        unknown = np.full_like(rows.given, -1 if rows.given.ndim == 1 else 0)
+        rows = replace(rows, reference=rows.given if drawn else unknown)
     noisy = ~rows.verified
     given = rows.given.copy()
     if loaded.votes is not None:

@@ -50,4 +50,4 @@ def read_folders(root: Path, parts: Sequence[str], known: Mapping[str, str], ign
     count = len(columns["path"])
     if not count:
         raise BadInput(f"{root}: no pictures in class folders; see {', '.join(PICTURES)}")
-    return Table((root,), columns, [(0, row) for row in range(1, count + 1)])
+    return Table((root,), columns, list(range(1, count + 1)))

@@ -119,7 +119,7 @@ def read_labelled(protocol: Protocol) -> Labelled:
         box=_boxes(own, table, rows),
         given=given,
         reference=reference,
-        verified=np.array([_truth(own, table, row) for row in rows.tolist()], bool),
+        verified=_verified(own, table, rows),
         subject=np.array(_cells(own, table, rows, "subject"), str),
         part=np.array(_parts(protocol, own, table, rows), str),
         votes=votes,
@@ -205,7 +205,7 @@ def _annotators(
     for row in keep:
         if (earlier := seen.setdefault((paths[row], annotators[row]), row)) != row:
             who = f"{shown(annotators[row])} labelled {shown(paths[row])}"
-            raise BadInput(f"{table.place(row)}: {who} in line {table.places[earlier][1]:,} too; leave one of the rows")
+            raise BadInput(f"{table.place(row)}: {who} in line {table.lines[earlier]:,} too; leave one of the rows")
         if number.setdefault(paths[row], len(rows)) == len(rows):
             rows.append(row)
             continue
@@ -213,7 +213,7 @@ def _annotators(
         for what in _ONE_A_PICTURE:
             cells = table.columns.get(own.column(what), [])
             if cells and cells[row] != cells[first]:
-                other = f"{shown(cells[first])} in line {table.places[first][1]:,}"
+                other = f"{shown(cells[first])} in line {table.lines[first]:,}"
                 raise BadInput(f"{table.place(row)}: {what} {shown(cells[row])} of a picture that has {other}")
     labels = _single(protocol, own, table, np.array(keep, np.int64), "given")
     votes = np.zeros((len(rows), len(protocol.names)), np.int64)
@@ -292,13 +292,14 @@ def _sign(text: str, own: OwnFiles, where: str) -> int:
     return 1 if value >= own.present_from else -1
 
 
-def _truth(own: OwnFiles, table: Table, row: int) -> bool:
-    if not own.column("verified"):
-        return False
-    text = table.columns[own.column("verified")][row]
-    if text.lower() not in (*_TRUE, *_FALSE):
-        raise BadInput(f"{table.place(row)}: verified is {shown(text)}; write 1 or 0, true or false, yes or no")
-    return text.lower() in _TRUE
+def _verified(own: OwnFiles, table: Table, rows: Array) -> Array:
+    """The rows declared clean: bool [N]."""
+    cells = [text.lower() for text in _cells(own, table, rows, "verified")]
+    if wrong := set(cells) - {*_TRUE, *_FALSE}:
+        at = next(at for at, text in enumerate(cells) if text in wrong)
+        what = f"verified is {shown(cells[at])}; write 1 or 0, true or false, yes or no"
+        raise BadInput(f"{table.place(int(rows[at]))}: {what}")
+    return np.isin(np.array(cells, str), _TRUE)
 
 
 def _boxes(own: OwnFiles, table: Table, rows: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -27,20 +28,21 @@ class Table:
     Attributes:
         files: the files it was read from.
         columns: name -> the text of each row, without blanks around it; "" where there is none.
-        place: of each row, (number of its file, its line or row there counted from 1).
+        lines: the line of each row in its file, or the number of the row, counted from 1.
+        starts: the first row of each file.
     """
 
     files: tuple[Path, ...]
     columns: dict[str, list[str]]
-    places: list[tuple[int, int]]
+    lines: list[int]
+    starts: tuple[int, ...] = (0,)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.lines)
 
     def place(self, row: int) -> str:
         """Where a row stands, for messages."""
-        file, number = self.places[row]
-        path = self.files[file]
+        number, path = self.lines[row], self.files[bisect.bisect_right(self.starts, row) - 1]
         if path.is_dir():
             return f"{path / self.columns['path'][row]}"
         return f"{path}, {'row' if path.suffix == '.parquet' else 'line'} {number:,}"
@@ -63,8 +65,9 @@ def read_table(path: Path, wanted: Sequence[str], *, path_column: str = "path", 
         raise BadInput(f"{path}: no such table; check data.table, which is relative to the folder of the TOML file")
     files = metadata_files(path) if path.is_dir() else (path,)
     columns: dict[str, list[str]] = {name: [] for name in wanted}
-    places: list[tuple[int, int]] = []
-    for number, file in enumerate(files):
+    lines: list[int] = []
+    starts: list[int] = []
+    for file in files:
         folder = file.parent.relative_to(path).as_posix() if path.is_dir() else "."
         header = header_of(file)
         by_folder = folder != "." and split_column in wanted and split_column not in header
@@ -72,15 +75,18 @@ def read_table(path: Path, wanted: Sequence[str], *, path_column: str = "path", 
         if missing := [name for name in here if name not in header]:
             found = str(unknown("column", missing[0], header))
             raise BadInput(f"{file}: no column {shown(missing[0])} ({found.partition(': ')[2]}); see [data.columns]")
-        for line, values in _rows(file, header, here):
-            places.append((number, line))
-            for name, value in zip(here, values, strict=True):
-                columns[name].append(f"{folder}/{value}" if name == path_column and folder != "." else value)
-            if by_folder:
-                columns[split_column].append(folder)
-    if not places:
+        starts.append(len(lines))
+        found = list(_rows(file, header, here))
+        lines += [line for line, _ in found]
+        for position, name in enumerate(here):
+            cells = [values[position] for _, values in found]
+            below = name == path_column and folder != "."
+            columns[name] += [f"{folder}/{cell}" for cell in cells] if below else cells
+        if by_folder:
+            columns[split_column] += [folder] * len(found)
+    if not lines:
         raise BadInput(f"{path}: no rows below the header; a protocol needs pictures")
-    return Table(files, columns, places)
+    return Table(files, columns, lines, tuple(starts))
 
 
 def metadata_files(folder: Path) -> tuple[Path, ...]:

@@ -129,7 +129,7 @@ def test_methods_are_offered_what_the_data_have(tmp_path: Path, more: str, offer
 
 
 WRONG = [
-    (('kind = "expressions"', 'kind = "expression"'), "protocol.kind = 'expression': must be one of", "did you mean expressions?"),
+    (('kind = "expressions"', 'kind = "expression"'), "protocol.kind = 'expression'", "did you mean expressions?"),
     (("labels =", "labls ="), "unknown key 'labls' in [protocol]: did you mean labels?"),
     (("[data.columns]", "[data.colums]"), "unknown key 'colums' in [data]: did you mean columns?"),
     (("[pictures]", "[picture]"), "unknown key 'picture': did you mean pictures?"),

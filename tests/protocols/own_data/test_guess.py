@@ -105,7 +105,9 @@ def test_without_a_split_there_are_folds(tmp_path: Path) -> None:
     by_column = protocol_of_file(_new(tmp_path / "b.toml", tmp_path / "set/labels.csv"))
     assert by_column.folds == ("a", "b")
     write_table(tmp_path / "set/labels.csv", rows(), ["path", "given", "subject"])
-    assert protocol_of_file(_new(tmp_path / "c.toml", tmp_path / "set/labels.csv")).option("split") == "folds by subject"
+    assert (
+        protocol_of_file(_new(tmp_path / "c.toml", tmp_path / "set/labels.csv")).option("split") == "folds by subject"
+    )
 
 
 def _new(file: Path, source: Path) -> Path:
@@ -134,7 +136,8 @@ def test_labels_are_written_as_toml(tmp_path: Path) -> None:
     names = ('a "b" \\ c', "#x", "ü")
     write_pictures(tmp_path / "set", [f"{name}/1.png" for name in ("#x", "ü")])
     (tmp_path / "labels.csv").write_text(
-        "path,label\n" + "".join(f'{number}.png,"{name.replace(chr(34), chr(34) * 2)}"\n' for number, name in enumerate(names))
+        "path,label\n"
+        + "".join(f'{number}.png,"{name.replace(chr(34), chr(34) * 2)}"\n' for number, name in enumerate(names))
     )
     assert sorted(guessed(tmp_path, tmp_path / "labels.csv").names) == sorted(names)
 

@@ -96,7 +96,16 @@ def test_missing_and_damaged_pictures_are_named_or_left_out(tmp_path: Path) -> N
     (tmp_path / "faces/004.png").unlink()
     data = open_data(lenient, "smoke", "real", tmp_path / "data")
     cell = data.cell(None, None, 0)
-    assert cell.train.group.tolist() == ["s0", "s0", "s0", "s1", "s1", "s2", "s2", "s2"]  # one of three of s1 is left out
+    assert cell.train.group.tolist() == [
+        "s0",
+        "s0",
+        "s0",
+        "s1",
+        "s1",
+        "s2",
+        "s2",
+        "s2",
+    ]  # one of three of s1 is left out
     assert (cell.train.images.read(np.array([4]))[0] == picture(5)).all()
 
 

@@ -44,7 +44,9 @@ def test_labels_are_counted_and_compared(tmp_path: Path) -> None:
 
 def test_copies_and_near_copies_within_and_across_parts(tmp_path: Path) -> None:
     file = write(tmp_path, side=64)
-    large = {number: Image.fromarray(picture(number, 8)).resize((64, 64), Image.Resampling.BICUBIC) for number in range(12)}
+    large = {
+        number: Image.fromarray(picture(number, 8)).resize((64, 64), Image.Resampling.BICUBIC) for number in range(12)
+    }
     for number, one in large.items():
         one.save(tmp_path / f"faces/{number:03d}.png")
     large[0].save(tmp_path / "faces/001.png")  # the same pixels within train
