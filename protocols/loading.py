@@ -14,7 +14,7 @@ from .errors import BadInput
 from .noise import salted
 from .own_data.labelled import read_labelled
 from .own_data.parts import parts_of
-from .own_data.pictures import pack_folder, prepared
+from .own_data.pictures import prepared
 from .packs.prepare import Pack
 from .packs.workers import OnProgress
 from .readers.rafdb_noise_lists import places_of
@@ -87,9 +87,6 @@ def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
     """The files and folders that a protocol's real data are read from, whether they exist or not."""
     openface = data_root / "openface"
     found = [openface / "fernoise.toml"]
-    if protocol.own is not None:
-        # changed pictures change the pack: `prepare_own` compares them with it before
-        found += [Path(protocol.own.file), protocol.own.table_path, pack_folder(protocol, data_root)]
     for dataset in protocol.data:
         here, listed = data_root / dataset, protocol.option("list")
         packs = sorted((data_root / "packs").glob(f"{dataset}-*"))

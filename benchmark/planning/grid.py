@@ -126,8 +126,12 @@ def identify_data(
 ) -> tuple[DataIdentity, Data | None]:
     """The identity of real faces, and the faces themselves where they had to be read.
 
-    The identity is taken from the disk cache as long as the files keep their names, sizes and times.
+    The identity is taken from the disk cache as long as the files keep their names, sizes and times. A user's own data
+    are read each time, since their pictures may lie anywhere.
     """
+    if protocol.own is not None:
+        own = open_data(protocol, profile, "real", data_root, partial=partial)
+        return own.identity, own
     key = {
         "data": str(data_root.resolve()),
         "protocol": [protocol.name, protocol.version, protocol.fingerprint(profile), profile],

@@ -12,12 +12,12 @@ from PIL import Image
 from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import find, protocol_of_file
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.protocols.loading import open_data, places_read, prepare_own
+from fernoise_bench.protocols.loading import open_data, prepare_own
 from fernoise_bench.protocols.own_data import pictures
 from fernoise_bench.protocols.own_data.labelled import read_labelled
 from fernoise_bench.protocols.own_data.pictures import pack_folder, pixel_digest, prepared
 
-from ..miniatures.own import TOML, changed, picture, rows, write, write_table
+from ..miniatures.own import changed, picture, rows, write, write_table
 
 
 class Count:
@@ -129,9 +129,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
         prepared(protocol, read_labelled(protocol), tmp_path / "data")
 
 
-def test_only_own_protocols_are_prepared_so_and_their_files_are_watched(tmp_path: Path) -> None:
+def test_only_own_protocols_are_prepared_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no protocol of your own data"):
         prepare_own(find("ferplus-sym"), tmp_path, workers=1, report=Count())
-    file = write(tmp_path, TOML)
-    read = places_read(protocol_of_file(file), tmp_path / "data")
-    assert {file, tmp_path / "labels.csv", tmp_path / "data/packs/own-mine-8"} <= set(read)
