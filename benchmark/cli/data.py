@@ -133,7 +133,8 @@ def _verify_own(name: str, workers: int, quick: bool, as_json: bool) -> None:
     else:
         sizes = f"; pixels {', '.join(found.sizes)}" if found.sizes else ""
         click.echo(f"{found.protocol}: {found.rows:,} pictures{sizes}\n\n{_table(found.parts)}\n")
-        click.echo(f"{_table(found.labels)}\n\n{_table(_check_rows(found.checks))}")
+        tables = [found.labels, *([found.copies] if found.copies else []), _check_rows(found.checks)]
+        click.echo("\n\n".join(map(_table, tables)))
         for line in found.bad[:5]:
             click.echo(f"damaged: {line}")
         if quick:
@@ -141,15 +142,16 @@ def _verify_own(name: str, workers: int, quick: bool, as_json: bool) -> None:
     sys.exit(2 if found.bad else 0 if found.ok else 1)
 
 
-def prepare_own_data(name: str, data_root: Path, workers: int) -> None:
-    """Prepares the pictures of a protocol of the user's own, showing progress; does nothing for a published one."""
+def prepare_own_data(name: str, data_root: Path, workers: int) -> int:
+    """Prepares the pictures of a user's own protocol, showing progress, and counts them; nothing for published ones."""
     from ...protocols.catalog import find
     from ...protocols.loading import prepare_own
 
     protocol = find(name)
-    if protocol.own is not None:
-        with _picture_counter() as counter:
-            prepare_own(protocol, data_root, workers=workers, report=counter)
+    if protocol.own is None:
+        return 0
+    with _picture_counter() as counter:
+        return len(prepare_own(protocol, data_root, workers=workers, report=counter))
 
 
 def _check_rows(checks: Sequence[Check]) -> list[dict[str, object]]:
@@ -187,7 +189,7 @@ def _complete(found: Inspection, quick: bool) -> str:
 
 
 @data.command("prepare")
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE.toml")
 @DATA_ROOT
 @click.option("--side", type=int, default=240, show_default=True, help="Side of the prepared faces in pixels.")
 @PACKS
@@ -201,11 +203,18 @@ def data_prepare(
 
     The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is
     cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA and EmotioNet need --align,
-    which needs dlib: pip install 'fernoise-bench[align]'.
+    which needs dlib: pip install 'fernoise-bench[align]'. Of your own data the TOML file says all but --workers.
     """
     from ...protocols.datasets.catalog import RAW, listing_of
     from ...protocols.packs.prepare import prepare
 
+    if name.endswith(".toml"):
+        if out or skip_bad or align:
+            raise BadInput(f"--out, --skip-bad, --align: leave them out; {name} says how its pictures are prepared")
+        click.echo(
+            f"{prepare_own_data(name, data_root, workers):,} pictures of {name} are prepared in {data_root}/packs"
+        )
+        return
     if align and name not in RAW:
         raise BadInput(
             f"--align: {name} is used with its published crops; leave --align out (it is for {', '.join(RAW)})"

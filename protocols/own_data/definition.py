@@ -39,7 +39,7 @@ _SIZES: Mapping[str, Size] = MappingProxyType(
 )
 _EPOCHS: Mapping[Kind, int] = MappingProxyType({"single": 15, "multi": 30})
 _COLUMNS = ("path", "given", "reference", "verified", "subject", "split", "fold", "annotator", "votes", "box")
-_KNOWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "": ("protocol", "data", "pictures", "split", "noise", "recipe", "profile"),
         "protocol": ("name", "version", "title", "kind", "labels", "metric"),
@@ -61,9 +61,9 @@ def protocol_of_toml(file: Path) -> Protocol:
         BadInput: a file that is missing or no TOML, an unknown key, a value of another type or outside its range, or
             values that contradict each other; the message names file and key.
     """
-    whole = read_toml(file).known(_KNOWN[""])
+    whole = read_toml(file).known(KEYS[""])
     protocol, data, pictures, split, noise = (
-        whole.section(name).known(_KNOWN[name]) for name in ("protocol", "data", "pictures", "split", "noise")
+        whole.section(name).known(KEYS[name]) for name in ("protocol", "data", "pictures", "split", "noise")
     )
     kind = KINDS[protocol.text("kind", choices=tuple(KINDS))]
     names = _labels(protocol)

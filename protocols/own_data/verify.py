@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from ..base import Protocol
-from ..datasets.verify import copies, picture_digest
+from ..datasets.verify import picture_digest
 from ..errors import BadInput
 from ..files import Array
 from ..images.decoding import Box, corners, decode_rows
 from ..packs.workers import Chunk, OnProgress, chunks, run
-from ..readers.listing import Check
+from ..readers.listing import Check, first
+from .definition import PARTS
 from .duplicates import difference_hash, look_alikes
 from .labelled import Labelled, read_labelled
 from .parts import assigned, parts_of
@@ -39,6 +40,7 @@ class Report:
         rows: number of pictures in the table.
         parts: counts of each part or fold.
         labels: counts and shares of each class or action unit, and how many given labels agree with the reference.
+        copies: counts of pictures that are in a part twice, or in two parts, and of those that look so.
         checks: what should not occur, with the first place where it does.
         sizes: the most frequent sizes of pictures, as "48 x 48: 120"; none if no picture was decoded.
         bad: pictures that cannot be decoded, each with the reason.
@@ -49,6 +51,7 @@ class Report:
     parts: tuple[Line, ...]
     labels: tuple[Line, ...]
     checks: tuple[Check, ...]
+    copies: tuple[Line, ...] = ()
     sizes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
 
@@ -71,19 +74,19 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
         BadInput: a table that cannot be read, or a worker process was killed.
     """
     rows = read_labelled(protocol)
-    part = np.where(assigned(protocol, rows) == "", "not used", assigned(protocol, rows))
+    part = assigned(protocol, rows)
     checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows)]
-    counted = tuple(_part_lines(rows, part)), tuple(_label_lines(protocol, rows))
+    counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
     if quick:
         return Report(protocol.name, len(rows), *counted, tuple(checks))
     looks = _look_at(protocol, rows, workers, report)
     bad = [f"{rows.path[row]}: {look}" for row, look in enumerate(looks) if isinstance(look, str)]
     good = [None if isinstance(look, str) else look for look in looks]
     sizes = Counter(f"{look.size[0]} x {look.size[1]}" for look in good if look).most_common(_SIZES_SHOWN)
-    checks += [Check.all("pictures that can be decoded", len(rows), bad), *_copies(rows, part, good)]
-    return Report(
-        protocol.name, len(rows), *counted, tuple(checks), tuple(f"{size}: {n:,}" for size, n in sizes), tuple(bad)
-    )
+    copies = tuple(_copies(protocol, rows, part, good))
+    checks += [Check.all("pictures that can be decoded", len(rows), bad), *_in_two_parts(copies)]
+    shown = tuple(f"{size}: {count:,}" for size, count in sizes)
+    return Report(protocol.name, len(rows), *counted, tuple(checks), copies, shown, tuple(bad))
 
 
 def _usable(protocol: Protocol, rows: Labelled) -> Check:
@@ -100,7 +103,7 @@ def _subjects(rows: Labelled, part: Array) -> Iterator[Check]:
         return
     places: dict[str, set[str]] = {}
     for subject, where in zip(rows.subject.tolist(), part.tolist(), strict=True):
-        if subject and where != "not used":
+        if subject and where:
             places.setdefault(subject, set()).add(where)
     shared = [f"{subject} is in {' and '.join(sorted(where))}" for subject, where in places.items() if len(where) > 1]
     yield Check.none("subjects in more than one part", shared)
@@ -126,18 +129,15 @@ def _places(rows: Labelled, chosen: Array) -> list[str]:
     return [f"{rows.place(row)}: {rows.path[row]}" for row in np.flatnonzero(chosen).tolist()]
 
 
-def _part_lines(rows: Labelled, part: Array) -> Iterator[Line]:
+def _part_lines(protocol: Protocol, rows: Labelled, part: Array) -> Iterator[Line]:
     given, reference = rows.known(rows.given), rows.known(rows.reference)
-    for name in dict.fromkeys(part.tolist()):
+    for name in [*_names(protocol, part), *([""] if (part == "").any() else [])]:
         here = part == name
         subjects = len(set(rows.subject[here].tolist()) - {""}) if rows.has_subjects else "–"
-        counts = {
-            "pictures": here,
-            "given": here & given,
-            "reference": here & reference,
-            "verified": here & rows.verified,
-        }
-        yield {"part": name, **{what: int(count.sum()) for what, count in counts.items()}, "subjects": subjects}
+        counts = {"pictures": here, "given": here & given, "reference": here & reference}
+        counts["verified"] = here & rows.verified
+        numbers = {what: int(count.sum()) for what, count in counts.items()}
+        yield {"part": name or "not used", **numbers, "subjects": subjects}
 
 
 def _label_lines(protocol: Protocol, rows: Labelled) -> Iterator[Line]:
@@ -159,47 +159,83 @@ def _label_lines(protocol: Protocol, rows: Labelled) -> Iterator[Line]:
         }
 
 
-def _copies(rows: Labelled, part: Array, looks: Sequence[_Look | None]) -> Iterator[Check]:
-    """Copies within parts and across them: exact ones, and pictures that look alike."""
-    places = [f"{path}" for path in rows.path.tolist()]
-    digests = [look and look.digest for look in looks]
+def _copies(protocol: Protocol, rows: Labelled, part: Array, looks: Sequence[_Look | None]) -> Iterator[Line]:
+    """Copies within parts and across them: how many are equal pixel for pixel, how many look alike."""
     good = np.array([look is not None for look in looks], bool)
     hashes = np.array([np.frombuffer(look.alike, np.uint8) for look in looks if look], np.uint8).reshape(-1, 16)
     group = np.full(len(looks), -1, np.int64)
     group[good] = look_alikes(hashes)
-    names = [name for name in dict.fromkeys(part.tolist()) if name != "not used"]
-    for name in names:
-        exact: list[str] = []
-        alike: list[str] = []
-        seen: dict[bytes, int] = {}
-        first: dict[int, int] = {}
-        for row in np.flatnonzero((part == name) & good).tolist():
-            digest = digests[row] or b""
-            if digest in seen:
-                exact.append(f"{places[row]} is {places[seen[digest]]}")
-            elif int(group[row]) in first:
-                alike.append(f"{places[row]} is like {places[first[int(group[row])]]}")
-            seen.setdefault(digest, row)
-            first.setdefault(int(group[row]), row)
-        yield Check.none(f"copies within {name}", exact)
-        yield Check.none(f"near copies within {name}", alike)
-    yield from copies(digests, part.tolist(), places, names)
-    yield from _near_across(part, group, digests, places, names)
+    pictures = _Pictures(rows.path.tolist(), [look.digest if look else b"" for look in looks], group.tolist())
+    members = {name: np.flatnonzero((part == name) & good).tolist() for name in _names(protocol, part)}
+    if protocol.folds:
+        yield _line("a fold", "the same fold", [pictures.within(own) for own in members.values()])
+        earlier: list[int] = []
+        across = []
+        for own in members.values():
+            across.append(pictures.across(earlier, own))
+            earlier += own
+        yield _line("a fold", "another fold", across)
+        return
+    for name, own in members.items():
+        yield _line(name, name, [pictures.within(own)])
+    for one, other in combinations(members, 2):
+        yield _line(other, one, [pictures.across(members[one], members[other])])
 
 
-def _near_across(
-    part: Array, group: Array, digests: Sequence[bytes | None], places: Sequence[str], names: Sequence[str]
-) -> Iterator[Check]:
-    for earlier, later in combinations(names, 2):
-        before = np.flatnonzero((part == earlier) & (group >= 0)).tolist()
-        first = {int(group[row]): row for row in reversed(before)}
-        known = {digests[row] for row in before}
-        alike = [
-            f"{places[row]} is like {places[first[int(group[row])]]}"
-            for row in np.flatnonzero((part == later) & (group >= 0)).tolist()
-            if int(group[row]) in first and digests[row] not in known
-        ]
-        yield Check.none(f"pictures of {later} that look like one in {earlier}", alike)
+def _names(protocol: Protocol, part: Array) -> list[str]:
+    """The parts or folds that have rows, in their usual order."""
+    return [name for name in protocol.folds or PARTS if (part == name).any()]
+
+
+def _line(name: str, other: str, found: Iterable[tuple[list[str], list[str]]]) -> Line:
+    exact, alike = ([text for both in found for text in both[which]] for which in (0, 1))
+    counts: Line = {"pictures of": name, "again in": other, "copies": len(exact), "near copies": len(alike)}
+    return {**counts, "first copy": first(exact), "first near copy": first(alike)}
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures by row: their paths, digests, and groups that look alike."""
+
+    path: Sequence[str]
+    digest: Sequence[bytes]
+    group: Sequence[int]
+
+    def within(self, rows: Sequence[int]) -> tuple[list[str], list[str]]:
+        """Which of some pictures are exact copies of an earlier one, and which only look like one, as text."""
+        return self._found({}, {}, rows, add=True)
+
+    def across(self, earlier: Sequence[int], later: Sequence[int]) -> tuple[list[str], list[str]]:
+        """The same for pictures of one part that are in another."""
+        digests = {self.digest[row]: row for row in reversed(earlier)}
+        groups = {self.group[row]: row for row in reversed(earlier)}
+        return self._found(digests, groups, later, add=False)
+
+    def _found(
+        self, digests: dict[bytes, int], groups: dict[int, int], rows: Sequence[int], *, add: bool
+    ) -> tuple[list[str], list[str]]:
+        exact, alike = [], []
+        for row in rows:
+            digest, group = self.digest[row], self.group[row]
+            if digest in digests:
+                exact.append(f"{self.path[row]} is {self.path[digests[digest]]}")
+            elif group in groups:
+                alike.append(f"{self.path[row]} is like {self.path[groups[group]]}")
+            if add:
+                digests.setdefault(digest, row)
+                groups.setdefault(group, row)
+        return exact, alike
+
+
+def _in_two_parts(lines: Sequence[Line]) -> Iterator[Check]:
+    """The checks that no picture is in two parts, from the counts."""
+    across = [line for line in lines if line["pictures of"] != line["again in"] != "the same fold"]
+    for what, column, example in (
+        ("pictures in two parts", "copies", "first copy"),
+        ("pictures that look like one of another part", "near copies", "first near copy"),
+    ):
+        where = first(str(line[example]) for line in across if line[column])
+        yield Check(what, 0, sum(int(line[column]) for line in across), where)
 
 
 def _look_at(protocol: Protocol, rows: Labelled, workers: int, report: OnProgress) -> list[_Look | str]:

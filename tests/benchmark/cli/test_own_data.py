@@ -116,7 +116,7 @@ def test_verify_tells_by_its_exit_code(tmp_path: Path) -> None:
     told = json.loads(found.output)
     assert told["ok"] is False
     wrong = {check["what"]: check["where"] for check in told["checks"] if check["ok"] == "NO"}
-    assert wrong == {"pictures of test that are also in train": "011.png is 000.png"}
+    assert wrong == {"pictures in two parts": "011.png is 000.png"}
     (tmp_path / "lab/faces/005.png").write_bytes(content[:100])
     damaged = ran("data", "verify", "lab/mine.toml")
     assert damaged.exit_code == 2
@@ -166,6 +166,14 @@ def test_a_picture_that_cannot_be_decoded_ends_the_run(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "003.png: no JPEG, PNG" in result.stderr
     assert not (tmp_path / "fernoise-runs").exists()
+
+
+def test_pictures_can_be_prepared_before_a_run(tmp_path: Path) -> None:
+    write(tmp_path / "lab")
+    result = ran("data", "prepare", "lab/mine.toml", "--data-root", "elsewhere")
+    assert result.output == "12 pictures of lab/mine.toml are prepared in elsewhere/packs\n"
+    assert (tmp_path / "elsewhere/packs/own-mine-8/pack.json").is_file()
+    assert ran("data", "prepare", "lab/mine.toml", "--align").exit_code == 2
 
 
 def test_names_that_nobody_knows_are_told_with_near_ones(tmp_path: Path) -> None:

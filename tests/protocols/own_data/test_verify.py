@@ -55,14 +55,30 @@ def test_copies_and_near_copies_within_and_across_parts(tmp_path: Path) -> None:
     large[6].resize((70, 70)).save(tmp_path / "faces/010.png")  # nearly the same in train and test
     (tmp_path / "faces/007.png").write_bytes(b"")
     found = report(file)
+    assert [tuple(line.values()) for line in found.copies] == [
+        ("train", "train", 1, 1, "001.png is 000.png", "003.png is like 002.png"),
+        ("test", "test", 0, 0, "", ""),
+        ("test", "train", 1, 1, "009.png is 005.png", "010.png is like 006.png"),
+    ]
     assert {check.what: (check.found, check.where) for check in found.checks if not check.ok} == {
         "pictures that can be decoded": (11, "007.png: the file is empty; unpack or fetch the file again"),
-        "copies within train": (1, "001.png is 000.png"),
-        "near copies within train": (1, "003.png is like 002.png"),
-        "pictures of test that are also in train": (1, "009.png is 005.png"),
-        "pictures of test that look like one in train": (1, "010.png is like 006.png"),
+        "pictures in two parts": (1, "009.png is 005.png"),
+        "pictures that look like one of another part": (1, "010.png is like 006.png"),
     }
     assert found.bad == ("007.png: the file is empty; unpack or fetch the file again",)
+
+
+def test_folds_are_compared_together(tmp_path: Path) -> None:
+    toml = changed(('train = ["train"]\ntest = ["test"]', 'folds = ["a", "b"]'), ('split = "split"', 'fold = "fold"'))
+    file = write(tmp_path, toml)
+    for number, of in ((1, 0), (9, 0), (10, 0)):  # 0 and 1 are in fold a, 9 and 10 in b
+        (tmp_path / f"faces/{number:03d}.png").write_bytes((tmp_path / f"faces/{of:03d}.png").read_bytes())
+    found = report(file)
+    assert [tuple(line.values()) for line in found.copies] == [
+        ("a fold", "the same fold", 2, 0, "001.png is 000.png", ""),
+        ("a fold", "another fold", 2, 0, "009.png is 000.png", ""),
+    ]
+    assert [line["part"] for line in found.parts] == ["a", "b"]
 
 
 def test_what_cannot_be_trained_on_is_a_check_that_fails(tmp_path: Path) -> None:
