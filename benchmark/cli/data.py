@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput
+from ...protocols.errors import BadInput, printable
 from .options import DATA_ROOT, JSON, WORKERS, print_json
 
 if TYPE_CHECKING:
+    from ...protocols.base import Protocol
     from ...protocols.datasets.catalog import Inspection
     from ...protocols.readers.listing import Check
     from ..progress import Counter
@@ -98,8 +99,8 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
     Of your own data, named by the TOML file of a protocol: counts, class shares, given labels against reference ones,
     subjects in two parts, copies and near copies of pictures within and across parts, pictures that cannot be decoded.
     """
-    if name.endswith(".toml"):
-        _verify_own(name, workers, quick, as_json)
+    if own := _own_protocol(name):
+        _verify_own(own, workers, quick, as_json)
         return
     from ...protocols.datasets.beside import beside
     from ...protocols.datasets.catalog import inspect, verify
@@ -121,34 +122,45 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
     sys.exit(2 if found.bad else 1 if found.partial else 0)
 
 
-def _verify_own(name: str, workers: int, quick: bool, as_json: bool) -> None:
+def _own_protocol(name: str) -> Protocol | None:
+    """The protocol of a user's own data that a TOML file or another package has; None for anything else."""
+    from ...protocols import catalog
+
+    protocol = catalog.find(name) if name.endswith(catalog.SUFFIX) else catalog.known(name)
+    return protocol if protocol is not None and protocol.own is not None else None
+
+
+def _verify_own(protocol: Protocol, workers: int, quick: bool, as_json: bool) -> None:
     """Prints what a user's own data are like; exits with 2 for damaged pictures, with 1 for a check that fails."""
-    from ...protocols.catalog import find
     from ...protocols.own_data.verify import verify_own
 
     with _picture_counter() as counter:
-        found = verify_own(find(name), workers=workers, report=counter, quick=quick)
+        found = verify_own(protocol, workers=workers, report=counter, quick=quick)
     if as_json:
         print_json({**asdict(found), "checks": _check_rows(found.checks), "ok": found.ok, "quick": quick})
     else:
         sizes = f"; pixels {', '.join(found.sizes)}" if found.sizes else ""
-        click.echo(f"{found.protocol}: {found.rows:,} pictures{sizes}\n\n{_table(found.parts)}\n")
+        click.echo(f"{found.protocol}: {found.rows:,} pictures{sizes}\n\n{_table(_escaped(found.parts))}\n")
         tables = [found.labels, *([found.copies] if found.copies else []), _check_rows(found.checks)]
-        click.echo("\n\n".join(map(_table, tables)))
+        click.echo("\n\n".join(_table(_escaped(table)) for table in tables))
         for line in found.bad[:5]:
-            click.echo(f"damaged: {line}")
+            click.echo(f"damaged: {printable(line)}")
         if quick:
             click.echo("no picture was decoded: leave --quick out for damaged pictures and copies")
     sys.exit(2 if found.bad else 0 if found.ok else 1)
 
 
+def _escaped(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Rows whose texts, as names of files, are safe to print."""
+    return [{name: printable(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
+
+
 def prepare_own_data(name: str, data_root: Path, workers: int) -> int:
     """Prepares the pictures of a user's own protocol, showing progress, and counts them; nothing for published ones."""
-    from ...protocols.catalog import find
     from ...protocols.loading import prepare_own
 
-    protocol = find(name)
-    if protocol.own is None:
+    protocol = _own_protocol(name)
+    if protocol is None:
         return 0
     with _picture_counter() as counter:
         return len(prepare_own(protocol, data_root, workers=workers, report=counter))
@@ -208,7 +220,7 @@ def data_prepare(
     from ...protocols.datasets.catalog import RAW, listing_of
     from ...protocols.packs.prepare import prepare
 
-    if name.endswith(".toml"):
+    if _own_protocol(name):
         if out or skip_bad or align:
             raise BadInput(f"--out, --skip-bad, --align: leave them out; {name} says how its pictures are prepared")
         click.echo(

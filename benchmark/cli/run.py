@@ -202,7 +202,9 @@ def _announce(grid: Grid, trials: Sequence[Trial]) -> None:
     from ..planning.grid import describe
 
     job = grid.job
-    faces = "generated faces" if job.source == "generated" else f"real faces in {job.data_root}"
+    own = job.protocol.own
+    place = f"real faces in {job.data_root}" if own is None else f"own pictures in {own.root}"
+    faces = "generated faces" if job.source == "generated" else place
     head = f"{job.protocol.name} v{job.protocol.version} · {job.profile} · {faces} · {describe(grid.trials)}"
     click.echo(head, err=True)
     for name, reason in grid.not_applicable.items():

@@ -54,7 +54,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     if source == "generated":
         raise BadInput(f"{protocol.name} is a protocol of your own data, for which no faces are generated")
     rows = read_labelled(protocol)
-    parts_of(protocol, rows)  # refuses what cannot be trained on before pictures are decoded
+    _check_sampler(protocol, profile, rows, parts_of(protocol, rows))  # before pictures are decoded
     pack = prepared(protocol, rows, data_root)
     if pack.skipped:
         rows = rows.take(_kept(rows, pack))
@@ -101,6 +101,14 @@ def cell(
         tested = replace(tested, reference=tested.given)
     described = describe_noise(protocol.noise, level, training)
     return CellData(training, held_out if len(held_out) else None, tested, described, loaded.aux_names)
+
+
+def _check_sampler(protocol: Protocol, profile: Profile, rows: Labelled, parts: Mapping[str | None, Parts]) -> None:
+    """Raises BadInput where batches are to be half of verified rows, and all rows of a fold are verified."""
+    if profile.recipe.sampler == "fixed" and any(rows.verified[each.train].all() for each in parts.values()):
+        where = protocol.own.file if protocol.own else protocol.name
+        what = "all training rows are verified, and the recipe's sampler, 'fixed', needs others in each batch"
+        raise BadInput(f"{where}: {what}: set recipe.sampler = 'shuffle'")
 
 
 def _everything(protocol: Protocol, profile: Profile, rows: Labelled, pack: Pack, aux: Array) -> Rows:

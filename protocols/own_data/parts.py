@@ -109,6 +109,8 @@ def _check(
     if subjects and protocol.option("subjects in one part") == "yes":
         what = f"subject {subjects[0]} is in two parts, and so are {len(subjects) - 1:,} others"
         raise BadInput(f"{where}: {what}; put each in one, or set split.exclusive = false")
+    if "verified" in protocol.offers and not rows.verified[parts.train].any():
+        raise BadInput(f"{where}: no training row is verified; mark some, or leave data.columns.verified out")
     judged = rows.given if protocol.option("reference") == "none" else rows.reference
     train, test = rows.given[parts.train], judged[parts.test]
     if protocol.noise == "votes" and rows.votes is not None:

@@ -13,7 +13,7 @@ from ..errors import UNREADABLE, BadInput
 from ..files import Array, read_arrays, write_arrays
 from ..packs import file_format
 from ..packs.file_format import DONE, FACES, PACK, STARTED, TABLE, Pack
-from ..packs.prepare import prepare
+from ..packs.prepare import open_if_finished, prepare
 from ..packs.workers import CHUNK, OnProgress
 from ..readers.listing import Listing
 from .labelled import Labelled
@@ -46,6 +46,8 @@ def prepared(
     skip_bad = protocol.option("unreadable") == "leave out"
     _forget_if_changed(folder, _stamps(protocol, listing, rows, skip_bad=skip_bad))
     side = int(protocol.option("side"))
+    if (done := open_if_finished(listing, data_root / "packs", side, skip_bad=skip_bad)) is not None:
+        return done
     workers = min(workers, -(-len(rows) // CHUNK))  # a process takes longer to start than to decode a few pictures
     return prepare(listing, data_root / "packs", side, workers=workers, skip_bad=skip_bad, report=report)
 

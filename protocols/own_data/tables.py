@@ -73,8 +73,8 @@ def read_table(path: Path, wanted: Sequence[str], *, path_column: str = "path", 
         by_folder = folder != "." and split_column in wanted and split_column not in header
         here = [name for name in wanted if not (by_folder and name == split_column)]
         if missing := [name for name in here if name not in header]:
-            found = str(unknown("column", missing[0], header))
-            raise BadInput(f"{file}: no column {shown(missing[0])} ({found.partition(': ')[2]}); see [data.columns]")
+            hint = str(unknown("column", missing[0], header)).partition(": ")[2]
+            raise BadInput(f"{file}: no column {shown(missing[0])} ({hint}); see [data.columns]")
         starts.append(len(lines))
         found = list(_rows(file, header, here))
         lines += [line for line, _ in found]

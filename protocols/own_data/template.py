@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from ..errors import BadInput
+from ..errors import BadInput, printable
 from ..files import write_atomic
 from ..own_files import BOX
 from .definition import protocol_of_toml
@@ -28,15 +29,20 @@ def write_first(file: Path, source: Path) -> tuple[str, ...]:
         raise BadInput(f"{file}: is there already; remove it first, or name another file")
     found = guess(source)
     write_atomic(file, "\n".join(lines(found, file)).encode() + b"\n")
-    protocol_of_toml(file)  # what is written can be read
-    return tuple(f"{what}: {why}" for what, why in found.why.items() if why)
+    try:
+        protocol_of_toml(file)
+    except BadInput as error:
+        file.unlink()
+        raise BadInput(f"--from {source}: its names do not fit into a protocol ({error}); rename them") from error
+    return tuple(f"{what}: {printable(why)}" for what, why in found.why.items() if why)
 
 
 def lines(found: Guess, file: Path) -> Iterator[str]:
-    """The lines of the file."""
+    """The lines of the file; names of columns and folders are escaped in remarks too, where they could begin a line."""
+    found = replace(found, why={what: printable(why) for what, why in found.why.items()})
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "mine"
-    yield f"# A protocol of your own data, for: fernoise-bench run --protocol {file.name} --all-methods"
-    yield f"# Check it with: fernoise-bench data verify {file.name}"
+    yield f"# A protocol of your own data, for: fernoise-bench run --protocol {printable(file.name)} --all-methods"
+    yield f"# Check it with: fernoise-bench data verify {printable(file.name)}"
     yield "# Paths are relative to the folder of this file. docs/your-data.md explains every key."
     yield from ("", "[protocol]", f"name = {_quoted(name)}", "version = 1  # raise it when you change what is measured")
     kind, what = ("action units", "action units") if found.units else ("expressions", "classes")
@@ -111,7 +117,7 @@ def _split(found: Guess) -> Iterator[str]:
                 why = found.why.get("test" if part == "test" else "split", "")
                 yield f"{part} = {_list(found.parts[part])}{_remark(why)}"
     elif found.folds:
-        yield f"folds = {_list(found.folds)}  # the names in column {found.columns['fold']}"
+        yield f"folds = {_list(found.folds)}  # the names in column {printable(found.columns['fold'])}"
     else:
         how = "by subject" if "subject" in found.columns else "by row, since subjects are not known"
         yield f"folds = {FOLDS}  # {how}: no column or folder gives a split"

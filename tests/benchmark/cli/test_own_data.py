@@ -43,7 +43,7 @@ def test_from_pictures_to_a_table(tmp_path: Path) -> None:
 
     result = trained("--seeds", "1")
     assert result.exit_code == 0, result.output + result.stderr
-    assert "real faces in data" in result.stderr
+    assert f"own pictures in {tmp_path / 'lab'}" in result.stderr
     note = "Test labels are the given ones, since the data have no reference labels; the audit is off."
     assert note in result.output
     for shown in (ran("table", "lab/mine.toml"), ran("table", "mine")):

@@ -151,6 +151,20 @@ def test_action_units_in_folds_by_subject_with_flips(tmp_path: Path) -> None:
     assert not first.train.given[clean == 0].any()
 
 
+def test_batches_of_verified_and_other_rows_need_both(tmp_path: Path) -> None:
+    listed = rows()
+    for row in listed:
+        row["verified"] = "1"
+    toml = changed(
+        ("subject =", 'verified = "verified"\nsubject ='),
+        ("side = 8", 'side = 8\n[profile.smoke.recipe]\nsampler = "fixed"\nverified_per_batch = 4'),
+    )
+    with pytest.raises(BadInput, match=r"all training rows are verified, and .* set recipe.sampler = 'shuffle'"):
+        opened(tmp_path, toml, listed)
+    listed[3]["verified"] = "0"
+    assert only(opened(tmp_path, toml, listed)).train.verified.sum() == 8
+
+
 def test_a_profile_cuts_rows_and_reduces_pictures(tmp_path: Path) -> None:
     more = ("side = 8", "side = 8\n[profile.smoke]\ntrain = 5\ntest = 2\nside = 4")
     cell = only(opened(tmp_path, changed(more)))

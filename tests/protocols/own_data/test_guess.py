@@ -142,6 +142,17 @@ def test_labels_are_written_as_toml(tmp_path: Path) -> None:
     assert sorted(guessed(tmp_path, tmp_path / "labels.csv").names) == sorted(names)
 
 
+def test_names_of_columns_and_labels_cannot_add_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('file,"Label\n[recipe]\nepochs = 1"\na.png,x\nb.png,y\n')
+    with pytest.raises(BadInput, match="no column of labels"):
+        write_first(tmp_path / "mine.toml", tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text('file,label\na.png,"x\n[recipe]"\nb.png,y\n')
+    with pytest.raises(BadInput, match=r"its names do not fit into a protocol .*; rename them") as caught:
+        write_first(tmp_path / "mine.toml", tmp_path / "t.csv")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "mine.toml").exists()
+
+
 def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     with pytest.raises(BadInput, match="no such folder or table"):

@@ -130,6 +130,11 @@ def test_what_cannot_be_trained_or_tested_on_is_refused(tmp_path: Path) -> None:
     refused(r"subject s2 is in two parts, and so are 0 others; put each in one, or set", subject=(slice(9, 10), "s2"))
     refused("sad is in the test rows and in no training row; add some, or take sad out", given=(slice(0, 9), "calm"))
     refused(r"4 subjects for 5 folds; ask for fewer", FOLDS.replace("folds = 3", "folds = 5"))
+    refused(
+        "no training row is verified; mark some",
+        changed(("subject =", 'verified = "verified"\nsubject =')),
+        verified=(slice(0, 12), "0"),
+    )
     crossing = changed(('test = ["test"]', 'test = ["test"]\nexclusive = false'))
     listed = rows()
     listed[9]["subject"] = "s2"

@@ -13,6 +13,7 @@ from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import find, protocol_of_file
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import open_data, prepare_own
+from fernoise_bench.protocols.locks import FolderLock
 from fernoise_bench.protocols.own_data import pictures
 from fernoise_bench.protocols.own_data.labelled import read_labelled
 from fernoise_bench.protocols.own_data.pictures import pack_folder, pixel_digest, prepared
@@ -69,6 +70,16 @@ def test_only_a_changed_file_is_prepared_again(tmp_path: Path) -> None:
     os.utime(tmp_path / "faces/003.png", ns=(1, 1))
     assert decoded(protocol, tmp_path) == 12
     assert pixel_digest(pack_folder(protocol, tmp_path / "data")) != digest
+
+
+def test_prepared_pictures_are_opened_by_many_at_once(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    rows_of_table = read_labelled(protocol)
+    prepared(protocol, rows_of_table, tmp_path / "data")
+    folder = pack_folder(protocol, tmp_path / "data")
+    with FolderLock(folder) as acquired:  # as another worker has it while it prepares
+        assert acquired
+        assert len(prepared(protocol, rows_of_table, tmp_path / "data")) == 12
 
 
 def test_an_interrupted_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
