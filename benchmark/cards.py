@@ -81,7 +81,7 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
         ),
         ("offers", ", ".join(sorted(protocol.offers)) or "nothing", "what methods can use"),
         ("metric", protocol.metric, METRICS[protocol.metric]),
-        *_fold_rows(protocol, profile),
+        *_fold_rows(protocol, profile, about.pop("folds", "")),
     ]
     if protocol.rates:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(protocol.names, protocol.rates, strict=True))
@@ -95,12 +95,12 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
     return rows + [(name, text, "") for name, text in about.items()]
 
 
-def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
+def _fold_rows(protocol: Protocol, profile: str, remark: str) -> CardRows:
     """The subjects of each part, and the numbers of training, validation and test subjects of each fold."""
     if not protocol.folds:
         return [("folds", "none: one fixed split", "")]
     if protocol.own is not None:
-        return [("folds", ", ".join(protocol.folds), "")]
+        return [("folds", ", ".join(protocol.folds), remark)]
     if not protocol.parts:
         return [("folds", ", ".join(protocol.folds), "a random split each; every row counts as a subject of its own")]
     rows = [(f"subjects, {name}", str(len(subjects)), " ".join(subjects)) for name, subjects in protocol.parts]

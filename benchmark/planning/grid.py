@@ -79,6 +79,8 @@ def make_grid(request: RunRequest) -> Grid:
         BadInput: something asked for does not exist or is impossible. Nothing has been written then.
     """
     protocol = catalog.find(request.protocol)
+    if request.synthetic and protocol.own is not None:
+        raise BadInput(f"--synthetic: no faces are generated for {protocol.name}, a protocol of your own data")
     levels, folds = protocol.choose_levels(request.levels), protocol.choose_folds(request.folds)
     if request.seeds is not None and request.seeds < 1:
         raise BadInput(f"--seeds {request.seeds}: at least one seed is needed")

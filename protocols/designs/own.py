@@ -128,7 +128,7 @@ def _with_noise(protocol: Protocol, loaded: Loaded, chosen: Array, level: float,
     Without a reference of training rows it is what was given before noise was added, if any was.
     """
     rows = loaded.everything.take(chosen)
-    if protocol.option("reference") == "none" or protocol.option("reference_rows") == "test":
+    if protocol.option("reference") == "none" or protocol.option("reference rows") == "test":
         drawn = protocol.noise in DRAWN or "flip" in protocol.noise
         unknown = np.full_like(rows.given, -1 if rows.given.ndim == 1 else 0)
         rows = replace(rows, reference=rows.given if drawn else unknown)

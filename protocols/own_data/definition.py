@@ -76,7 +76,7 @@ def protocol_of_toml(file: Path) -> Protocol:
     folds = _folds(split, own)
     has_reference = dict(options)["reference"] != "none"
     drawn = noise_kind != OWN_NOISE
-    known_rate = drawn or (has_reference and dict(options)["reference_rows"] == "all")
+    known_rate = drawn or (has_reference and dict(options)["reference rows"] == "all")
     offers = {"verified"} if own.column("verified") else set()
     offers |= {"noise_rate"} if kind == "single" and known_rate else set()
     side = int(dict(options)["side"])
@@ -217,7 +217,7 @@ def _options(own: OwnFiles, data: Section, pictures: Section, split: Section, no
         ("validation share", f"{share:g}"),
         ("subjects in one part", "yes" if split.truth("exclusive", True) else "no"),
         ("reference", reference),
-        ("reference_rows", data.text("reference_rows", "all", ("all", "test"))),
+        ("reference rows", data.text("reference_rows", "all", ("all", "test"))),
         ("noise on", on),
         ("copies", pictures.text("copies", "keep", ("keep", "leave out"))),
         ("unreadable", pictures.text("unreadable", "refuse", ("refuse", "leave out"))),

@@ -54,6 +54,7 @@ def test_from_pictures_to_a_table(tmp_path: Path) -> None:
     assert card.exit_code == 0
     assert "no audit" in card.output
     assert "generated" not in card.output
+    assert card.output.count("| folds ") == 1
 
     again = trained("--seeds", "1")
     assert "1 finished before, 0 to run" in again.stderr
@@ -174,6 +175,14 @@ def test_pictures_can_be_prepared_before_a_run(tmp_path: Path) -> None:
     assert result.output == "12 pictures of lab/mine.toml are prepared in elsewhere/packs\n"
     assert (tmp_path / "elsewhere/packs/own-mine-8/pack.json").is_file()
     assert ran("data", "prepare", "lab/mine.toml", "--align").exit_code == 2
+
+
+def test_no_faces_are_generated_in_place_of_own_pictures(tmp_path: Path) -> None:
+    write(tmp_path / "lab")
+    result = trained("--synthetic")
+    assert result.exit_code == 2
+    assert "--synthetic: no faces are generated for mine" in result.stderr
+    assert not (tmp_path / "fernoise-runs").exists()
 
 
 def test_names_that_nobody_knows_are_told_with_near_ones(tmp_path: Path) -> None:
