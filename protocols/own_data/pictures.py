@@ -46,10 +46,21 @@ def prepared(
     skip_bad = protocol.option("unreadable") == "leave out"
     _forget_if_changed(folder, _stamps(protocol, listing, rows, skip_bad=skip_bad))
     side = int(protocol.option("side"))
+    _refuse_skipped(folder, skip_bad=skip_bad)
     if (done := open_if_finished(listing, data_root / "packs", side, skip_bad=skip_bad)) is not None:
         return done
     workers = min(workers, -(-len(rows) // CHUNK))  # a process takes longer to start than to decode a few pictures
     return prepare(listing, data_root / "packs", side, workers=workers, skip_bad=skip_bad, report=report)
+
+
+def _refuse_skipped(folder: Path, *, skip_bad: bool) -> None:
+    """Raises BadInput for pictures that were left out before, and must not be now."""
+    skipped: list[str] = []
+    with contextlib.suppress(BadInput):
+        skipped = file_format.description(folder)["skipped"]
+    if skipped and not skip_bad:
+        remedy = "repair them, or set pictures.unreadable = 'leave out'"
+        raise BadInput(f"{skipped[0]}; {len(skipped):,} pictures cannot be decoded: {remedy}")
 
 
 def listing_of(protocol: Protocol, rows: Labelled) -> Listing:

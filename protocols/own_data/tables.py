@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bisect
 import csv
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import UNREADABLE, BadInput, unknown
 from ..readers.folders import contents
@@ -18,6 +19,7 @@ LARGEST = 1 << 31  # bytes of a table
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
 INSTALL = "pip install 'fernoise-bench[parquet]', or save the table as CSV"
+_LONGEST = 1 << 16  # characters of a line
 _SEPARATORS = (",", ";", "\t")
 
 
@@ -159,10 +161,10 @@ def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line that is not empty, with the number of the line at which it ends."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            first = opened.readline(1 << 16)
+            first = opened.readline(_LONGEST)
             separator = max(_SEPARATORS, key=first.count)
             opened.seek(0)
-            reader = csv.reader(opened, delimiter=separator, strict=True)
+            reader = csv.reader(_lines(opened), delimiter=separator, strict=True)
             for fields in reader:
                 if fields:
                     yield reader.line_num, fields
@@ -174,7 +176,7 @@ def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with file.open(encoding="utf-8-sig") as opened:
-            for number, line in enumerate(opened, 1):
+            for number, line in enumerate(_lines(opened), 1):
                 if not line.strip():
                     continue
                 row = json.loads(line)
@@ -184,6 +186,17 @@ def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except UNREADABLE as error:
         why = " ".join(str(error).split())[:120]
         raise BadInput(f"{file}: cannot be read as JSON lines ({why}); write one object a line") from error
+
+
+def _lines(opened: TextIO) -> Iterator[str]:
+    """The lines of a file; ValueError for one that is longer than any table's."""
+    for number in itertools.count(1):
+        line = opened.readline(_LONGEST + 1)
+        if len(line) > _LONGEST:
+            raise ValueError(f"more than {_LONGEST:,} characters in line {number:,}")
+        if not line:
+            return
+        yield line
 
 
 def _check_size(file: Path) -> None:
@@ -210,7 +223,7 @@ def _guarded(file: Path, read: Callable[[], Any]) -> Any:
     except BadInput:
         raise
     except UNREADABLE as error:  # pyarrow's own errors are ValueError, OSError, KeyError and the like
-        raise BadInput(f"{file}: cannot be read as Parquet ({str(error).splitlines()[0][:120]})") from error
+        raise BadInput(f"{file}: cannot be read as Parquet ({' '.join(str(error).split())[:120]})") from error
 
 
 def _text(value: object) -> str:

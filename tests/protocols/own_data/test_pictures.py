@@ -118,6 +118,10 @@ def test_missing_and_damaged_pictures_are_named_or_left_out(tmp_path: Path) -> N
         "s2",
     ]  # one of three of s1 is left out
     assert (cell.train.images.read(np.array([4]))[0] == picture(5)).all()
+    (tmp_path / "faces/004.png").write_bytes(b"x")
+    prepared(lenient, read_labelled(lenient), tmp_path / "data")
+    with pytest.raises(BadInput, match=r"004\.png: .*; 1 pictures cannot be decoded: repair them, or set pictures"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
 
 
 def test_a_pack_of_something_else_is_not_deleted(tmp_path: Path) -> None:

@@ -92,7 +92,11 @@ WRONG: Sequence[tuple[str, str, tuple[str, ...]]] = [
     ("t.csv", "", ("the table is empty",)),
     ("t.csv", 'path,given\n"a.png,x\n', ("cannot be read as a table",)),
     ("t.csv", "path,given\na.png,\udcff\n", ("cannot be read as a table in UTF-8",)),
-    ("t.csv", f"path,given\n{'a' * 200_000}.png,x\n", ("cannot be read as a table", "field larger")),
+    (
+        "t.csv",
+        f"path,given\n{'a' * 200_000}.png,x\n",
+        ("cannot be read as a table", "more than 65,536 characters in line 2"),
+    ),
     ("t.jsonl", '{"path": "a.png", "given": "x"}\n[1]\n', ("line 2 is no object",)),
     ("t.jsonl", '{"path": "a.png", "given": ["x"]}\n', ("line 1: 'given' is a list or table",)),
     ("t.jsonl", '{"path": \n', ("cannot be read as JSON lines",)),
