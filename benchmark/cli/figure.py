@@ -109,7 +109,7 @@ def _of_protocol(
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
 
     where = f"the trials of {name}"
-    records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen), methods, where)
+    records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen, protocol), methods, where)
     records, _ = apart(records, "are left out of the figure")
     names = labels_of(labels, {record.method for record in records}, where)
     expected = Expected(folds=protocol.folds if protocol else (), rows=Rows(names))

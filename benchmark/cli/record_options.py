@@ -136,15 +136,18 @@ def named_protocol(
     return (name if protocol is None else protocol.name), protocol
 
 
-def records_of_protocol(records: Sequence[Record], name: str, chosen: Chosen) -> list[Record]:
+def records_of_protocol(
+    records: Sequence[Record], name: str, chosen: Chosen, protocol: Protocol | None = None
+) -> list[Record]:
     """The records of a protocol; BadInput, which names the folders and the filters, where there are none."""
+    typed = shlex.quote(protocol.own.file) if protocol is not None and protocol.own is not None else name
     found = [record for record in records if record.protocol == name]
     if not found:
         fit = f" that fit{chosen.filters}" if chosen.filters else ""
         out = f" --out {shlex.quote(chosen.home)}" if chosen.home else ""
         raise BadInput(
             f"no records of {name} in {', '.join(map(str, chosen.runs))}{fit}; make them with: "
-            f"fernoise-bench run --protocol {name} --all-methods{chosen.filters.replace(' --real', '')}{out}"
+            f"fernoise-bench run --protocol {typed} --all-methods{chosen.filters.replace(' --real', '')}{out}"
         )
     return found
 

@@ -218,7 +218,7 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
     from ...results.analysis.view import Expected, Rows
 
     every = chosen.records()
-    all_mine, where = records_of_protocol(every, name, chosen), f"the trials of {name}"
+    all_mine, where = records_of_protocol(every, name, chosen, protocol), f"the trials of {name}"
     reference = [request.against] if request.against else []
     mine, methods = of_methods(all_mine, [*request.methods, *reference] if request.methods else [], where)
     known = methods or {record.method for record in all_mine}

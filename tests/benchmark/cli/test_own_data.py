@@ -196,6 +196,7 @@ def test_names_that_nobody_knows_are_told_with_near_ones(tmp_path: Path) -> None
     empty = ran("table", "lab/mine.toml")
     assert empty.exit_code == 2
     assert "no records of mine" in empty.stderr
+    assert f"fernoise-bench run --protocol {tmp_path / 'lab/mine.toml'} --all-methods" in empty.stderr
 
 
 def test_a_file_is_no_way_to_a_published_name(tmp_path: Path) -> None:
