@@ -77,7 +77,7 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
         ),
         ("offers", ", ".join(sorted(protocol.offers)) or "nothing", "what methods can use"),
         ("metric", protocol.metric, METRICS[protocol.metric]),
-        *_fold_rows(protocol, profile),
+        *_fold_rows(protocol, profile, about.pop("folds", "")),
     ]
     if protocol.rates:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(protocol.names, protocol.rates, strict=True))
@@ -91,10 +91,12 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
     return rows + [(name, text, "") for name, text in about.items()]
 
 
-def _fold_rows(protocol: Protocol, profile: str) -> CardRows:
+def _fold_rows(protocol: Protocol, profile: str, remark: str) -> CardRows:
     """The subjects of each part, and the numbers of training, validation and test subjects of each fold."""
     if not protocol.folds:
         return [("folds", "none: one fixed split", "")]
+    if protocol.own is not None:
+        return [("folds", ", ".join(protocol.folds), remark)]
     if not protocol.parts:
         return [("folds", ", ".join(protocol.folds), "a random split each; every row counts as a subject of its own")]
     from ..protocols.designs.action_units import subjects_of
@@ -120,6 +122,8 @@ def _size(protocol: Protocol, size: Size) -> str:
     real = ", ".join(f"{name} {text}" for name, text in rows.items() if text)
     counts = "/".join(f"{count:,}" for count in size.generated)
     noisy = size.noisy if size.generated_noisy is None else size.generated_noisy
+    if not any(size.generated):
+        return f"{real}, at most {size.side} px"
     generated = f"generated (train/validation/test) {counts}" + (f" and noisy {noisy:,}" if noisy else "")
     return f"{real}, at most {size.side} px; {generated}, {size.generated_side or size.side} px"
 

@@ -88,7 +88,7 @@ class Trial:
             "profile": job.profile,
             "source": job.source,
             "partial": job.partial,
-            "data": {"layout": job.origin.layout, "digest": job.origin.digest},
+            "data": job.origin.content,
             "recipe": job.recipe,
             "settings": job.settings.as_json(),
             "method": {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from .errors import BadInput, unknown
+from .own_files import OwnFiles
 
 Kind = Literal["single", "multi"]
 ProfileName = Literal["paper", "transfer", "small", "smoke"]
@@ -157,6 +158,7 @@ class Protocol:
             labels come with the data.
         paper, small, smoke, transfer: the profiles; only protocols for expressions have the last.
         runs: number of seeds at the paper profile, where the paper states it; 0: the harness's default.
+        own: where the pictures and labels of a user's own protocol are; None for published data.
     """
 
     name: str
@@ -182,6 +184,7 @@ class Protocol:
     runs: int = documentation(0)
     title: str = documentation("")
     about: Sources = documentation(())
+    own: OwnFiles | None = documentation(None)
 
     def profile(self, name: str) -> Profile:
         """The profile of the given name; BadInput for one that this protocol does not have."""

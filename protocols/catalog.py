@@ -1,17 +1,77 @@
-"""All protocols, by name."""
+"""All protocols, by name: those published, those of other packages by entry point, those of users by file."""
 
 from __future__ import annotations
+
+import functools
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from .base import Protocol
 from .definitions.action_units import AU_PROTOCOLS
 from .definitions.expressions import EXPRESSION_PROTOCOLS
-from .errors import unknown
+from .errors import BadInput, unknown
+from .own_data.definition import protocol_of_toml
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (*AU_PROTOCOLS, *EXPRESSION_PROTOCOLS)}
+ENTRY_POINTS = "fernoise_bench.protocols"
+SUFFIX = ".toml"
 
 
 def find(name: str) -> Protocol:
-    """The protocol of the given name; for an unknown name BadInput with the most similar names."""
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    """The protocol of a name, or of a TOML file.
+
+    Raises:
+        BadInput: an unknown name, with the most similar ones; a file or another package's protocol that is not valid.
+    """
+    if name.endswith(SUFFIX):
+        return protocol_of_file(Path(name))
+    found = known(name)
+    if found is None:
+        raise unknown("protocol", name, names())
+    return found
+
+
+def known(name: str) -> Protocol | None:
+    """The protocol of a name, None for a name that is not known; BadInput as `find`."""
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    others = _others()
+    return _loaded(others[name]) if name in others else None
+
+
+def names() -> tuple[str, ...]:
+    """The names of all protocols, those of other packages last."""
+    return (*PROTOCOLS, *(name for name in _others() if name not in PROTOCOLS))
+
+
+def protocol_of_file(path: Path) -> Protocol:
+    """The protocol that a TOML file defines. Its paths are relative to the folder of the file; nothing else is read.
+
+    Raises:
+        BadInput: a file that is missing or not valid, or a name that a published protocol has.
+    """
+    found = protocol_of_toml(path)
+    if found.name in PROTOCOLS:
+        raise BadInput(f"{path}: protocol.name = '{found.name}' is a published protocol's: choose another name")
+    return found
+
+
+@functools.cache
+def _others() -> dict[str, EntryPoint]:
+    """The entry points of other packages, by the name of the protocol."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _loaded(point: EntryPoint) -> Protocol:
+    """The protocol of an entry point, which names a Protocol or the path of a TOML file."""
+    try:
+        found = point.load()
+    except (ImportError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise BadInput(f"protocol {point.name}: {point.value} does not load ({what}); repair its package") from error
+    if isinstance(found, str | Path):
+        found = protocol_of_file(Path(found))
+    if not isinstance(found, Protocol) or found.name != point.name:
+        what = "a Protocol of that name, or the path of its TOML file"
+        raise BadInput(f"protocol {point.name}: {point.value} is not {what}; repair its package")
+    return found

@@ -10,8 +10,14 @@ from typing import Any
 
 from .activity import doing
 from .base import Protocol
-from .designs import action_units, ferplus, packed_expressions, regression, splits
+from .designs import action_units, ferplus, own, packed_expressions, regression, splits
+from .errors import BadInput
 from .noise import salted
+from .own_data.labelled import read_labelled
+from .own_data.parts import parts_of
+from .own_data.pictures import prepared
+from .packs.prepare import Pack
+from .packs.workers import OnProgress
 from .readers.rafdb_noise_lists import places_of
 from .rows import GENERATED, CellData, Origin, Source
 
@@ -19,6 +25,7 @@ DESIGNS: dict[str, ModuleType] = {
     "au": action_units,
     "check": regression,
     "ferplus": ferplus,
+    "own": own,
     "packed": packed_expressions,
 }
 
@@ -45,7 +52,8 @@ class Data:
         """The origin of the images, and a digest of the auxiliary labels of all rows."""
         if not getattr(self.loaded, "aux_names", ()):
             return DataIdentity(self.loaded.origin, "")
-        parts = (self.loaded.train, self.loaded.validation, self.loaded.test)
+        whole = self.loaded
+        parts = (whole.everything,) if isinstance(whole, own.Loaded) else (whole.train, whole.validation, whole.test)
         aux = hashlib.sha256(b"".join(part.aux.tobytes() for part in parts)).hexdigest()[:16]
         return DataIdentity(self.loaded.origin, aux)
 
@@ -87,6 +95,25 @@ def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
         found += places_of(here, listed) if listed else []
         found += [openface / dataset, openface / f"{dataset}.csv"]
     return found
+
+
+def prepare_own(protocol: Protocol, data_root: Path, *, workers: int, report: OnProgress) -> Pack:
+    """Prepares the pictures of a user's own protocol, as far as they are not or have changed.
+
+    Args:
+        protocol: one with `own`.
+        data_root: its folder packs/ takes the prepared pictures.
+        workers: number of processes; 1: no other process.
+        report: called with (finished pictures, all pictures).
+
+    Raises:
+        BadInput: a table or picture that cannot be used, or a protocol of published data.
+    """
+    if protocol.own is None:
+        raise BadInput(f"{protocol.name} is no protocol of your own data; see data prepare")
+    rows = read_labelled(protocol)
+    parts_of(protocol, rows)  # refuses what cannot be trained on before pictures are decoded
+    return prepared(protocol, rows, data_root, workers=workers, report=report)
 
 
 def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:

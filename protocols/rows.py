@@ -59,10 +59,18 @@ class Origin:
     Attributes:
         layout: the layout they were read from, or "generated".
         digest: "published", 16 hex digits for a copy that differs from it, or the version of the face generator.
+        judged_by: "given" where test labels are the given ones, since the data have no reference labels; else "".
     """
 
     layout: str
     digest: str
+    judged_by: str = ""
+
+    @property
+    def content(self) -> dict[str, str]:
+        """What a trial's identity says of it: layout and digest, and by what it is judged where that is not usual."""
+        judged = {"judged_by": self.judged_by} if self.judged_by else {}
+        return {"layout": self.layout, "digest": self.digest, **judged}
 
 
 GENERATED = Origin("generated", f"faces {FACES_VERSION}")

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,12 +207,9 @@ def _opened(data: Data, fold: str | None, level: float | None, seed: int) -> Ope
 
 
 def find_protocol(name_or_file: str | os.PathLike[str]) -> Protocol:
-    """The protocol of a name. This is the place for protocols that are defined in files.
+    """The protocol of a name, or of a TOML file that defines one for data of one's own.
 
     Raises:
-        BadInput: an unknown name, or a file.
+        BadInput: an unknown name, or a file that is missing or not such a definition.
     """
-    text = os.fspath(name_or_file)
-    if isinstance(name_or_file, Path) or text.endswith(".toml"):
-        raise BadInput(f"{text}: protocols cannot be opened from files; name one that `fernoise-bench list` prints")
-    return find(text)
+    return find(os.fspath(name_or_file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...protocols.errors import BadInput
+from ...protocols.errors import BadInput, printable
 from .options.common import DATA_ROOT, JSON, WORKERS, print_json
 
 if TYPE_CHECKING:
+    from ...protocols.base import Protocol
     from ...protocols.datasets.catalog import Inspection
     from ...protocols.readers.listing import Check
     from ..progress import Counter
@@ -70,8 +72,28 @@ data.add_command(
 )
 
 
+@data.command("new")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.toml")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), required=True, metavar="FOLDER|TABLE",
+    help="Class folders, a folder with metadata files, or a CSV, Parquet or JSON lines table.",
+)  # fmt: skip
+def data_new(file: Path, source: Path) -> None:
+    """Write a protocol for your own pictures, and say what was guessed.
+
+    Looks at a folder or table of pictures and labels. Read the file, correct it, then: data verify FILE.toml.
+    """
+    from ...protocols.own_data.template import write_first
+
+    guessed = write_first(file, source)
+    click.echo(f"wrote {file}; guessed:")
+    for line in guessed:
+        click.echo(f"  {line}")
+    click.echo(f"read it, correct it, then: fernoise-bench data verify {shlex.quote(str(file))}")
+
+
 @data.command("verify")
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE.toml")
 @DATA_ROOT
 @WORKERS
 @click.option("--quick", is_flag=True, help="Check labels, file names and subjects only; decode no picture.")
@@ -84,10 +106,17 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
     digest of all labels and pixels. Also tells how OpenFace's output and lists of noisy labels fit the pictures, where
     there are any. Exit code 1 where the copy differs, 2 where pictures are damaged.
 
+    Of your own data, named by the TOML file of a protocol: counts, class shares, given labels against reference ones,
+    subjects in two parts, copies and near copies of pictures within and across parts, pictures that cannot be decoded.
+
     \b
     fernoise-bench data verify ferplus
     fernoise-bench data verify rafdb --quick --data-root /data
+    fernoise-bench data verify mine.toml
     """
+    if own := _own_protocol(name):
+        _verify_own(own, workers, quick, as_json)
+        return
     from ...protocols.datasets.beside import beside
     from ...protocols.datasets.catalog import inspect, verify
 
@@ -106,6 +135,50 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
         for what, checks in others:
             click.echo(f"\n{what}\n{_table(checks)}")
     sys.exit(2 if found.bad else 1 if found.partial else 0)
+
+
+def _own_protocol(name: str) -> Protocol | None:
+    """The protocol of a user's own data that a TOML file or another package has; None for anything else."""
+    from ...protocols import catalog
+
+    protocol = catalog.find(name) if name.endswith(catalog.SUFFIX) else catalog.known(name)
+    return protocol if protocol is not None and protocol.own is not None else None
+
+
+def _verify_own(protocol: Protocol, workers: int, quick: bool, as_json: bool) -> None:
+    """Prints what a user's own data are like; exits with 2 for damaged pictures, with 1 for a check that fails."""
+    from ...protocols.own_data.verify import verify_own
+
+    with _picture_counter() as counter:
+        found = verify_own(protocol, workers=workers, report=counter, quick=quick)
+    if as_json:
+        print_json({**asdict(found), "checks": _check_rows(found.checks), "ok": found.ok, "quick": quick})
+    else:
+        sizes = f"; pixels {', '.join(found.sizes)}" if found.sizes else ""
+        click.echo(f"{found.protocol}: {found.rows:,} pictures{sizes}\n\n{_table(_escaped(found.parts))}\n")
+        tables = [found.labels, *([found.copies] if found.copies else []), _check_rows(found.checks)]
+        click.echo("\n\n".join(_table(_escaped(table)) for table in tables))
+        for line in found.bad[:5]:
+            click.echo(f"damaged: {printable(line)}")
+        if quick:
+            click.echo("no picture was decoded: leave --quick out for damaged pictures and copies")
+    sys.exit(2 if found.bad else 0 if found.ok else 1)
+
+
+def _escaped(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Rows whose texts, as names of files, are safe to print."""
+    return [{name: printable(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows]
+
+
+def prepare_own_data(name: str, data_root: Path, workers: int) -> int:
+    """Prepares the pictures of a user's own protocol, showing progress, and counts them; nothing for published ones."""
+    from ...protocols.loading import prepare_own
+
+    protocol = _own_protocol(name)
+    if protocol is None:
+        return 0
+    with _picture_counter() as counter:
+        return len(prepare_own(protocol, data_root, workers=workers, report=counter))
 
 
 def _check_rows(checks: Sequence[Check]) -> list[dict[str, object]]:
@@ -143,7 +216,7 @@ def _complete(found: Inspection, quick: bool) -> str:
 
 
 @data.command("prepare")
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE.toml")
 @DATA_ROOT
 @click.option("--side", type=int, default=240, show_default=True, help="Side of the prepared faces in pixels.")
 @PACKS
@@ -157,7 +230,7 @@ def data_prepare(
 
     The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is
     cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA and EmotioNet need --align,
-    which needs dlib: pip install 'fernoise-bench[align]'.
+    which needs dlib: pip install 'fernoise-bench[align]'. Of your own data the TOML file says all but --workers.
 
     \b
     fernoise-bench data prepare rafdb --side 100
@@ -166,6 +239,13 @@ def data_prepare(
     from ...protocols.datasets.catalog import RAW, listing_of
     from ...protocols.packs.prepare import prepare
 
+    if _own_protocol(name):
+        if out or skip_bad or align:
+            raise BadInput(f"--out, --skip-bad, --align: leave them out; {name} says how its pictures are prepared")
+        click.echo(
+            f"{prepare_own_data(name, data_root, workers):,} pictures of {name} are prepared in {data_root}/packs"
+        )
+        return
     if align and name not in RAW:
         raise BadInput(
             f"--align: {name} is used with its published crops; leave --align out (it is for {', '.join(RAW)})"

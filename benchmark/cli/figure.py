@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ...protocols.activity import doing
-from ...protocols.errors import BadInput, unknown
+from ...protocols.errors import BadInput
 from .options.records import (
     LABELS,
     RECIPE,
@@ -18,10 +19,14 @@ from .options.records import (
     apart,
     labels_of,
     named_methods,
+    named_protocol,
     of_methods,
     record_filters,
     records_of_protocol,
 )
+
+if TYPE_CHECKING:
+    from ...protocols.base import Protocol
 
 Draw = Callable[[Path], None]
 
@@ -70,25 +75,23 @@ def figure(
     fernoise-bench figure ferplus-sym --noise 0.4 --ranks
     fernoise-bench figure cocuring-fig3 --protocol ferplus-sym
     """
-    from ...protocols import catalog
     from ...results.papers.figures import DRAWINGS, FIGURES, find_figure, methods_of
     from ...results.plots.style import check_name
 
+    chosen = Chosen(runs, with_reference, profile, synthetic)
+    name, known = named_protocol(name, chosen, [*FIGURES, *DRAWINGS], "figure or protocol")
     files = [out] if out else [Path(f"{name.replace(':', '.')}.{kind}") for kind in ("svg", "png")]
     for file in files:
         check_name(file)
-    chosen = Chosen(runs, with_reference, profile, synthetic)
-    if name in catalog.PROTOCOLS:
+    if name not in FIGURES and name not in DRAWINGS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        draw = _of_protocol(replace(chosen, recipe=recipe), name, noise, methods, labels, ranks=ranks)
-    elif name in FIGURES or name in DRAWINGS:
+        draw = _of_protocol(replace(chosen, recipe=recipe), name, known, noise, methods, labels, ranks=ranks)
+    else:
         if wrong := "--ranks" if ranks else "--label" if labels else "":
             raise BadInput(f"{wrong} is for a protocol's figure; {name} is a paper's: leave it out")
         shown = named_methods(methods, methods_of(find_figure(name)), f"those of {name}")
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
-    else:
-        raise unknown("figure or protocol", name, [*FIGURES, *DRAWINGS, *catalog.PROTOCOLS])
     _write(draw, files)
 
 
@@ -100,20 +103,26 @@ def _write(draw: Draw, files: Sequence[Path]) -> None:
 
 
 def _of_protocol(
-    chosen: Chosen, name: str, noise: float | None, methods: Sequence[str], labels: Sequence[str], *, ranks: bool
+    chosen: Chosen,
+    name: str,
+    protocol: Protocol | None,
+    noise: float | None,
+    methods: Sequence[str],
+    labels: Sequence[str],
+    *,
+    ranks: bool,
 ) -> Draw:
-    from ...protocols import catalog
     from ...results.analysis.view import Expected, Rows
     from ...results.plots.curves import draw_curves, epoch_curves
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
 
-    if noise is not None and not 0 <= noise < 1:
-        catalog.find(name).choose_levels((noise,))  # refuses it
+    if noise is not None and protocol is not None and not 0 <= noise < 1:
+        protocol.choose_levels((noise,))  # refuses it
     where = f"the trials of {name}"
-    records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen), methods, where)
+    records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen, protocol), methods, where)
     records, _ = apart(records, "are left out of the figure")
     names = labels_of(labels, {record.method for record in records}, where)
-    expected = Expected(folds=catalog.find(name).folds, rows=Rows(names))
+    expected = Expected(folds=protocol.folds if protocol else (), rows=Rows(names))
     if ranks:
         title, ranking = ranking_of(records, expected, level=noise)
         return lambda file: draw_ranking(title, ranking, file)

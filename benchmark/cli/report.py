@@ -74,14 +74,14 @@ def report(
 
 def _cards(records: Sequence[Record]) -> dict[tuple[str, str], Card]:
     """A card for each protocol and profile of the records whose version is that of the catalogue."""
-    from ...protocols.catalog import PROTOCOLS
+    from ...protocols import catalog
     from ...results.page.data import Card
     from ..cards import protocol_rows, recipe_rows
 
     cards: dict[tuple[str, str], Card] = {}
     for record in records:
         identity, profile = record.identity.protocol, record.identity.profile
-        protocol, key = PROTOCOLS.get(identity.name), (identity.name, profile)
+        protocol, key = catalog.known(identity.name), (identity.name, profile)
         if protocol is not None and protocol.version == identity.version and key not in cards:
             rows = [*protocol_rows(protocol, profile), *recipe_rows(protocol.profile(profile).recipe)]
             cards[key] = Card(f"{protocol.name} v{protocol.version}, {profile} profile", rows)
@@ -106,8 +106,9 @@ def _methods(records: Sequence[Record]) -> dict[str, MethodCard]:
 
 def _not_applicable(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """`not_applicable` of each protocol in the catalogue that has records."""
-    from ...protocols.catalog import PROTOCOLS
+    from ...protocols import catalog
     from ...results.analysis.grouping import grouped
 
     groups = grouped(records, lambda record: record.protocol)
-    return {name: not_applicable(name, group) for name, group in groups.items() if name in PROTOCOLS}
+    known = {name: catalog.known(name) for name in groups}
+    return {name: not_applicable(protocol, groups[name]) for name, protocol in known.items() if protocol is not None}

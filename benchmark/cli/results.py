@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...protocols.errors import BadInput, unknown
+from ...protocols.errors import BadInput
 from .options.common import JSON, format_option, print_json
 from .options.records import (
     LABELS,
@@ -22,6 +22,7 @@ from .options.records import (
     apart,
     labels_of,
     named_methods,
+    named_protocol,
     not_applicable,
     of_methods,
     record_filters,
@@ -30,6 +31,7 @@ from .options.records import (
 from .options.terminal import folded, print_grid, print_tables, terminal_width
 
 if TYPE_CHECKING:
+    from ...protocols.base import Protocol
     from ...results.analysis.view import Expected, RowOrder
     from ...results.records.record import Record
     from ...results.tables.cell import Table
@@ -178,30 +180,29 @@ def table(
     fernoise-bench table ferplus-sym --columns 'noise 0.4' --format latex
     fernoise-bench table recot-4 --no-notes
     """
+    from ...results.papers.reported import TABLE_IDS
     from ...results.records.cache import uncollected
     from ...results.tables.columns import with_columns
 
     options = {"long": long, "ranks": ranks, "audit": audit, "against": against, "check": check}
     kinds = [kind for kind, given in options.items() if given]
+    chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
+    name, protocol = named_protocol(name, chosen, TABLE_IDS)
     paper = _is_paper(name, kinds, [*(["label"] if labels else []), *(["sort"] if order != "name" else [])])
     if "check" in kinds:
         _check(name)
         return
-    chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
     request = Request(kinds, rule, allow_mixed, methods, against, labels, order)
     with uncollected():
-        tables = (_paper_tables if paper else _protocol_tables)(chosen, name, request)
+        tables = _paper_tables(chosen, name, request) if paper else _protocol_tables(chosen, name, request, protocol)
         tables = with_columns(tables, columns) if columns else tables
         print_tables([replace(each, notes=()) for each in tables] if no_notes else tables, form)
 
 
 def _is_paper(name: str, kinds: Sequence[str], more: Sequence[str]) -> bool:
-    """Whether a name is that of a paper's table; BadInput for one that is unknown, or options of the other kind."""
-    from ...protocols import catalog
+    """Whether a name is that of a paper's table, else a protocol's; BadInput for options of the other kind."""
     from ...results.papers.reported import TABLE_IDS
 
-    if name not in TABLE_IDS and name not in catalog.PROTOCOLS:
-        raise unknown("table or protocol", name, [*TABLE_IDS, *catalog.PROTOCOLS])
     paper = name in TABLE_IDS
     for kind in (*kinds, *more):
         if paper != (kind == "check"):
@@ -239,14 +240,13 @@ def _paper_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table
     return tables
 
 
-def _protocol_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table]:
-    """A protocol's tables of each kind asked for."""
-    from ...protocols import catalog
+def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Protocol | None) -> Sequence[Table]:
+    """A protocol's tables of each kind asked for; one of which only records are known has the folds that these have."""
     from ...results.analysis.grouping import blocks
     from ...results.analysis.view import Expected, Rows
 
     every = chosen.records()
-    all_mine, where = records_of_protocol(every, name, chosen), f"the trials of {name}"
+    all_mine, where = records_of_protocol(every, name, chosen, protocol), f"the trials of {name}"
     reference = [request.against] if request.against else []
     mine, methods = of_methods(all_mine, [*request.methods, *reference] if request.methods else [], where)
     known = methods or {record.method for record in all_mine}
@@ -254,8 +254,8 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Ta
     if others and not request.allow_mixed:
         blocks(together)  # refuses trials of the user's own that cannot share a table
     rows = Rows(labels_of(request.labels, known, where), request.order, methods, request.rule)
-    refused = {} if request.methods else not_applicable(name, mine)
-    expected = Expected(folds=catalog.find(name).folds, not_applicable=refused, rows=rows)
+    refused = {} if request.methods or protocol is None else not_applicable(protocol, mine)
+    expected = Expected(folds=protocol.folds if protocol else (), not_applicable=refused, rows=rows)
     request = replace(request, allow_mixed=request.allow_mixed or bool(others))
     if request.against:
         request = replace(request, against=named_methods(reference, known, where)[0])

@@ -15,6 +15,7 @@ import click
 from ...protocols.activity import doing
 from ...protocols.errors import BadInput, printable
 from ..engines.options import default_workers
+from .data import prepare_own_data
 from .options.common import JSON, print_json, warn_of_damage
 from .options.records import unless_default
 from .options.run import GroupedCommand, engine_options, grid_options, take_engine_options
@@ -45,6 +46,8 @@ def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
     if table is None:
         if not options["protocol"]:
             raise BadInput("name what to run with --protocol NAME, or a paper's table with --table ID")
+        if not options["synthetic"]:
+            prepare_own_data(options["protocol"], options["data_root"], default_workers("cpu"))
         return (make_grid(_run_request(options)),)
     table_grid = make_table_grid(table, _run_request(options))
     for name, reason in table_grid.left_out.items():
@@ -219,7 +222,9 @@ def _announce(grid: Grid, trials: Sequence[Trial]) -> None:
     from ..planning.grid import describe
 
     job = grid.job
-    faces = "generated faces" if job.source == "generated" else f"real faces in {job.data_root}"
+    own = job.protocol.own
+    place = f"real faces in {job.data_root}" if own is None else f"own pictures in {own.root}"
+    faces = "generated faces" if job.source == "generated" else place
     head = f"{job.protocol.name} v{job.protocol.version} · {job.profile} · {faces} · {describe(grid.trials)}"
     click.echo(head, err=True)
     for name, reason in grid.not_applicable.items():

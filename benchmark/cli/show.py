@@ -25,11 +25,11 @@ def list_everything(what: str | None, as_json: bool) -> None:
     fernoise-bench list
     fernoise-bench list methods --json
     """
-    from ...protocols.catalog import PROTOCOLS
+    from ...protocols import catalog
 
     found: dict[str, dict[str, str]] = {}
     if what != "methods":
-        found["protocols"] = {name: protocol.title for name, protocol in PROTOCOLS.items()}
+        found["protocols"] = {name: catalog.find(name).title for name in catalog.names()}
     if what != "protocols":
         found["methods"] = _methods()
     if as_json:

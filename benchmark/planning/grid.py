@@ -80,6 +80,8 @@ def make_grid(request: RunRequest) -> Grid:
         BadInput: something asked for does not exist or is impossible. Nothing has been written then.
     """
     protocol = catalog.find(request.protocol)
+    if request.synthetic and protocol.own is not None:
+        raise BadInput(f"--synthetic: no faces are generated for {protocol.name}, a protocol of your own data")
     levels, folds = protocol.choose_levels(request.levels), protocol.choose_folds(request.folds)
     if request.seeds is not None and request.seeds < 1:
         raise BadInput(f"--seeds {request.seeds}: at least one seed is needed")
@@ -129,8 +131,12 @@ def identify_data(
 ) -> tuple[DataIdentity, Data | None]:
     """The identity of real faces, and the faces themselves where they had to be read.
 
-    The identity is taken from the disk cache as long as the files keep their names, sizes and times.
+    The identity is taken from the disk cache as long as the files keep their names, sizes and times. A user's own data
+    are read each time, since their pictures may lie anywhere.
     """
+    if protocol.own is not None:
+        own = open_data(protocol, profile, "real", data_root, partial=partial)
+        return own.identity, own
     key = {
         "data": str(data_root.resolve()),
         "protocol": [protocol.name, protocol.version, protocol.fingerprint(profile), profile],
@@ -139,10 +145,10 @@ def identify_data(
         "readers": _stamp_of_readers(),
     }
     if found := lookup(key):
-        return DataIdentity(Origin(*found["origin"]), found["aux"]), None
+        return DataIdentity(Origin(**found["origin"]), found["aux"]), None
     data = open_data(protocol, profile, "real", data_root, partial=partial)
     identity = data.identity
-    store(key, {"origin": [identity.origin.layout, identity.origin.digest], "aux": identity.aux})
+    store(key, {"origin": identity.origin.content, "aux": identity.aux})
     return identity, data
 
 

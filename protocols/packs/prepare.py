@@ -27,7 +27,7 @@ from . import file_format
 from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
 from .workers import DecodeJob, OnProgress, check_video_support, chunks, decode_chunk, place_of, run
 
-__all__ = ["LARGEST_SIDE", "Pack", "open_pack", "prepare"]
+__all__ = ["LARGEST_SIDE", "Pack", "open_if_finished", "open_pack", "prepare"]
 
 LARGEST_SIDE = 1024
 
@@ -75,6 +75,17 @@ def prepare(
         what = f"cannot be written ({error.strerror or error})"
         raise BadInput(f"{folder}: {what}; check its permissions and the free disk space") from error
     return open_pack(folder)
+
+
+def open_if_finished(listing: Listing, out: Path, side: int, *, skip_bad: bool) -> Pack | None:
+    """The pack of a listing without alignment if it is finished; nothing is written, so that many may ask at once.
+
+    Raises:
+        BadInput: it was made without some bad pictures, which must not be skipped, or is damaged.
+    """
+    folder = out / f"{listing.dataset}-{side}"
+    finished = _is_finished(folder, listing, _plan(listing, side, False), skip_bad)
+    return open_pack(folder) if finished else None
 
 
 def _check_crop(folder: Path, align: bool) -> None:

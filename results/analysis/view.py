@@ -199,7 +199,8 @@ def views_of(records: Sequence[Record], expected: Expected | None = None, *, all
 
 def known_folds(protocol: str) -> tuple[str, ...]:
     """The folds of a protocol; none for one that is not in the catalog, whose folds are those there are."""
-    return catalog.PROTOCOLS[protocol].folds if protocol in catalog.PROTOCOLS else ()
+    known = catalog.known(protocol)
+    return known.folds if known else ()
 
 
 def at_level(entry: Entry, level: float | None) -> tuple[Record, ...]:

@@ -147,7 +147,7 @@ def _protocol(
     environments: Environments,
 ) -> Json:
     name = key.rpartition("@")[0]
-    known = catalog.PROTOCOLS.get(name)
+    known = catalog.known(name)
     words = setting_words([view.block for view in views])
     found = [_block(*each, next(across), context, environments) for each in zip(views, words, strict=True)]
     return {"key": key, "name": name, "title": known.title if known else "", "blocks": found}

@@ -79,10 +79,11 @@ class MethodIdentity(Struct, frozen=True):
 
 
 class DataIdentity(Struct, frozen=True):
-    """Layout and digest of the faces."""
+    """Layout and digest of the faces; "given" where the test labels are the given ones, for want of others."""
 
     layout: str
     digest: str
+    judged_by: str = ""
 
 
 class Setting(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..analysis.grouping import MISSING, Entry, grouped, unique
 from ..analysis.plausibility import implausible
@@ -63,6 +63,15 @@ def title_of(view: View, what: str) -> str:
     return f"{title} [{view.block.distinction}]" if view.block.distinction else title
 
 
+def _judged_by(view: View) -> Iterator[str]:
+    """Where a user's own data have no reference labels, what the numbers are measured against."""
+    if view.identity.data.judged_by == "given":
+        noise = [record.environment.noise for entry in view.rows for record in entry.records]
+        audited = any(one is not None and one.realised is not None for one in noise)
+        audit = "counts the noise that was added alone" if audited else "is off"
+        yield f"Test labels are the given ones, since the data have no reference labels; the audit {audit}."
+
+
 def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
     """The table's notes: those given, then what its marks mean and which methods it leaves out.
 
@@ -71,7 +80,7 @@ def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) 
         first: sentences that come first.
         cells: the table's rows; only marks that occur are explained.
     """
-    notes = list(first)
+    notes = [*_judged_by(view), *first]
     folds = [fold for fold in view.folds if fold is not None]
     if folds:
         notes.append(f"Folds: {', '.join(folds)}; a (seed, draw) pair counts only when all of them have finished.")

@@ -41,7 +41,7 @@ PROTOCOL = Protocol(
     about=(("training", "words"),),
 )
 WITHOUT = replace(PROTOCOL, levels=(), folds=(), parts=())
-DOCUMENTATION = {"title", "about", "sources", "runs"}
+DOCUMENTATION = {"title", "about", "sources", "runs", "own"}
 
 
 def other(value: Any) -> Any:

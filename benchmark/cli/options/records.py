@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ....protocols.errors import BadInput
+from ....protocols.errors import BadInput, unknown
 from ....results.records.names import named_method
 from ....results.records.names import named_methods as named_methods  # commands take it from here
 from .common import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
+    from ....protocols.base import Protocol
     from ....results.records.joined import Joined
     from ....results.records.record import Record
 
@@ -115,15 +116,40 @@ class Chosen:
         return found.records
 
 
-def records_of_protocol(records: Sequence[Record], name: str, chosen: Chosen) -> list[Record]:
+def named_protocol(
+    name: str, chosen: Chosen, ids: Sequence[str] = (), what: str = "table or protocol"
+) -> tuple[str, Protocol | None]:
+    """The name in records of a protocol's name or TOML file, and the protocol; None for an ID or a name of records.
+
+    Args:
+        name: as typed.
+        chosen: the records.
+        ids: of the papers' tables or figures.
+        what: what is named, for the message.
+
+    Raises:
+        BadInput: a name that is neither known nor in the records.
+    """
+    from ....protocols import catalog
+
+    protocol = catalog.find(name) if name.endswith(catalog.SUFFIX) else catalog.known(name)
+    if protocol is None and name not in ids and all(record.protocol != name for record in chosen.read().records):
+        raise unknown(what, name, [*ids, *catalog.names()])
+    return (name if protocol is None else protocol.name), protocol
+
+
+def records_of_protocol(
+    records: Sequence[Record], name: str, chosen: Chosen, protocol: Protocol | None = None
+) -> list[Record]:
     """The records of a protocol; BadInput, which names the folders and the filters, where there are none."""
+    typed = shlex.quote(protocol.own.file) if protocol is not None and protocol.own is not None else name
     found = [record for record in records if record.protocol == name]
     if not found:
         fit = f" that fit{chosen.filters}" if chosen.filters else ""
         out = f" --out {shlex.quote(chosen.home)}" if chosen.home else ""
         raise BadInput(
             f"no records of {name} in {', '.join(map(str, chosen.runs))}{fit}; make them with: "
-            f"fernoise-bench run --protocol {name} --all-methods{chosen.filters.replace(' --real', '')}{out}"
+            f"fernoise-bench run --protocol {typed} --all-methods{chosen.filters.replace(' --real', '')}{out}"
         )
     return found
 
@@ -172,14 +198,12 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
     return labels
 
 
-def not_applicable(name: str, records: Sequence[Record]) -> dict[str, str]:
+def not_applicable(protocol: Protocol, records: Sequence[Record]) -> dict[str, str]:
     """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
-    from ....protocols import catalog
     from ....protocols.loading import offered
     from ...method_summary import outline
     from ...registry import lacking, names
 
-    protocol = catalog.find(name)
     source = records[0].identity.source
     offers = protocol.offers if source == "real" else offered(protocol, source, None)
     recorded = {record.method for record in records}

@@ -10,7 +10,8 @@ from ...engines.options import ENGINES, RETRIES, EngineOptions
 from .common import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options, separated
 
 grid_options = add_options(
-    click.option("--protocol", metavar="NAME", help="Protocol to run; `fernoise-bench list` prints the names."),
+    click.option("--protocol", metavar="NAME|FILE.toml",
+                 help="Protocol to run: a name that `fernoise-bench list` prints, or a TOML file of your own."),
     click.option("--table", metavar="ID",
                  help="Run the trials that a paper's table (as recot-4) lacks; the options below select among them."),
     click.option("--method", "methods", multiple=True, metavar="NAME", callback=separated,

@@ -1,0 +1,271 @@
+"""What a user's own data are like, before anything is trained: counts, labels, subjects, and copies of pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..base import Protocol
+from ..datasets.verify import picture_digest
+from ..errors import BadInput
+from ..files import Array
+from ..images.decoding import Box, corners, decode_rows
+from ..packs.workers import Chunk, OnProgress, chunks, run
+from ..readers.listing import Check, first
+from .definition import PARTS
+from .duplicates import difference_hash, look_alikes
+from .labelled import Labelled, read_labelled
+from .parts import assigned, parts_of
+from .pictures import listing_of
+
+Line = Mapping[str, int | str]
+_SIZES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a user's own data.
+
+    Attributes:
+        protocol: name of the protocol.
+        rows: number of pictures in the table.
+        parts: counts of each part or fold.
+        labels: counts and shares of each class or action unit, and how many given labels agree with the reference.
+        copies: counts of pictures that are in a part twice, or in two parts, and of those that look so.
+        checks: what should not occur, with the first place where it does.
+        sizes: the most frequent sizes of pictures, as "48 x 48: 120"; none if no picture was decoded.
+        bad: pictures that cannot be decoded, each with the reason.
+    """
+
+    protocol: str
+    rows: int
+    parts: tuple[Line, ...]
+    labels: tuple[Line, ...]
+    checks: tuple[Check, ...]
+    copies: tuple[Line, ...] = ()
+    sizes: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check holds."""
+        return all(check.ok for check in self.checks)
+
+
+class _Look(NamedTuple):
+    digest: bytes
+    size: tuple[int, int]
+    alike: bytes
+
+
+def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: bool = False) -> Report:
+    """Looks at the table of a protocol's own data, and unless quick at every picture.
+
+    Raises:
+        BadInput: a table that cannot be read, or a worker process was killed.
+    """
+    rows = read_labelled(protocol)
+    part = assigned(protocol, rows)
+    checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows)]
+    counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
+    if quick:
+        return Report(protocol.name, len(rows), *counted, tuple(checks))
+    looks = _look_at(protocol, rows, workers, report)
+    bad = [f"{rows.path[row]}: {look}" for row, look in enumerate(looks) if isinstance(look, str)]
+    good = [None if isinstance(look, str) else look for look in looks]
+    sizes = Counter(f"{look.size[0]} x {look.size[1]}" for look in good if look).most_common(_SIZES_SHOWN)
+    copies = tuple(_copies(protocol, rows, part, good))
+    checks += [Check.all("pictures that can be decoded", len(rows), bad), *_in_two_parts(copies)]
+    shown = tuple(f"{size}: {count:,}" for size, count in sizes)
+    return Report(protocol.name, len(rows), *counted, tuple(checks), copies, shown, tuple(bad))
+
+
+def _usable(protocol: Protocol, rows: Labelled) -> Check:
+    """Whether the parts can be trained and tested on."""
+    try:
+        parts_of(protocol, rows)
+    except BadInput as error:
+        return Check("parts that can be trained and tested on", "yes", "no", str(error))
+    return Check("parts that can be trained and tested on", "yes", "yes")
+
+
+def _subjects(rows: Labelled, part: Array) -> Iterator[Check]:
+    if not rows.has_subjects:
+        return
+    places: dict[str, set[str]] = {}
+    for subject, where in zip(rows.subject.tolist(), part.tolist(), strict=True):
+        if subject and where:
+            places.setdefault(subject, set()).add(where)
+    shared = [f"{subject} is in {' and '.join(sorted(where))}" for subject, where in places.items() if len(where) > 1]
+    yield Check.none("subjects in more than one part", shared)
+
+
+def _verified(rows: Labelled) -> Iterator[Check]:
+    if not rows.verified.any():
+        return
+    wrong = rows.verified & _disagree(rows)[0]
+    if wrong.ndim == 1:
+        yield Check.none("verified rows whose given label is not the reference", _places(rows, wrong))
+
+
+def _disagree(rows: Labelled) -> tuple[Array, Array]:
+    """Rows with an entry that is known twice and differs, and with one that is known twice: bool [N] each."""
+    unknown = -1 if rows.given.ndim == 1 else 0
+    both = (rows.given != unknown) & (rows.reference != unknown)
+    differ = both & (rows.given != rows.reference)
+    return (differ, both) if differ.ndim == 1 else (differ.any(axis=1), both.any(axis=1))
+
+
+def _places(rows: Labelled, chosen: Array) -> list[str]:
+    return [f"{rows.place(row)}: {rows.path[row]}" for row in np.flatnonzero(chosen).tolist()]
+
+
+def _part_lines(protocol: Protocol, rows: Labelled, part: Array) -> Iterator[Line]:
+    given, reference = rows.known(rows.given), rows.known(rows.reference)
+    for name in [*_names(protocol, part), *([""] if (part == "").any() else [])]:
+        here = part == name
+        subjects = len(set(rows.subject[here].tolist()) - {""}) if rows.has_subjects else "–"
+        counts = {"pictures": here, "given": here & given, "reference": here & reference}
+        counts["verified"] = here & rows.verified
+        numbers = {what: int(count.sum()) for what, count in counts.items()}
+        yield {"part": name or "not used", **numbers, "subjects": subjects}
+
+
+def _label_lines(protocol: Protocol, rows: Labelled) -> Iterator[Line]:
+    single = protocol.kind == "single"
+    for number, name in enumerate(protocol.names):
+        given, reference = (
+            (labels == number) if single else (labels[:, number] > 0) for labels in (rows.given, rows.reference)
+        )
+        known = (rows.given >= 0) if single else (rows.given[:, number] != 0)
+        judged = known & ((rows.reference >= 0) if single else (rows.reference[:, number] != 0))
+        agree = (given & reference & judged).sum()
+        yield {
+            ("class" if single else "unit"): name,
+            "given": int(given.sum()),
+            "share": f"{given.sum() / max(1, known.sum()):.1%}",
+            "reference": int(reference.sum()),
+            "given, with a reference": int((given & judged).sum()),
+            "of these right": f"{agree / (given & judged).sum():.1%}" if (given & judged).any() else "–",
+        }
+
+
+def _copies(protocol: Protocol, rows: Labelled, part: Array, looks: Sequence[_Look | None]) -> Iterator[Line]:
+    """Copies within parts and across them: how many are equal pixel for pixel, how many look alike."""
+    good = np.array([look is not None for look in looks], bool)
+    hashes = np.array([np.frombuffer(look.alike, np.uint8) for look in looks if look], np.uint8).reshape(-1, 16)
+    group = np.full(len(looks), -1, np.int64)
+    group[good] = look_alikes(hashes)
+    pictures = _Pictures(rows.path.tolist(), [look.digest if look else b"" for look in looks], group.tolist())
+    members = {name: np.flatnonzero((part == name) & good).tolist() for name in _names(protocol, part)}
+    if protocol.folds:
+        yield _line("a fold", "the same fold", [pictures.within(own) for own in members.values()])
+        earlier: list[int] = []
+        across = []
+        for own in members.values():
+            across.append(pictures.across(earlier, own))
+            earlier += own
+        yield _line("a fold", "another fold", across)
+        return
+    for name, own in members.items():
+        yield _line(name, name, [pictures.within(own)])
+    for one, other in combinations(members, 2):
+        yield _line(other, one, [pictures.across(members[one], members[other])])
+
+
+def _names(protocol: Protocol, part: Array) -> list[str]:
+    """The parts or folds that have rows, in their usual order."""
+    return [name for name in protocol.folds or PARTS if (part == name).any()]
+
+
+def _line(name: str, other: str, found: Iterable[tuple[list[str], list[str]]]) -> Line:
+    exact, alike = ([text for both in found for text in both[which]] for which in (0, 1))
+    counts: Line = {"pictures of": name, "again in": other, "copies": len(exact), "near copies": len(alike)}
+    return {**counts, "first copy": first(exact), "first near copy": first(alike)}
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures by row: their paths, digests, and groups that look alike."""
+
+    path: Sequence[str]
+    digest: Sequence[bytes]
+    group: Sequence[int]
+
+    def within(self, rows: Sequence[int]) -> tuple[list[str], list[str]]:
+        """Which of some pictures are exact copies of an earlier one, and which only look like one, as text."""
+        return self._found({}, {}, rows, add=True)
+
+    def across(self, earlier: Sequence[int], later: Sequence[int]) -> tuple[list[str], list[str]]:
+        """The same for pictures of one part that are in another."""
+        digests = {self.digest[row]: row for row in reversed(earlier)}
+        groups = {self.group[row]: row for row in reversed(earlier)}
+        return self._found(digests, groups, later, add=False)
+
+    def _found(
+        self, digests: dict[bytes, int], groups: dict[int, int], rows: Sequence[int], *, add: bool
+    ) -> tuple[list[str], list[str]]:
+        exact, alike = [], []
+        for row in rows:
+            digest, group = self.digest[row], self.group[row]
+            if digest in digests:
+                exact.append(f"{self.path[row]} is {self.path[digests[digest]]}")
+            elif group in groups:
+                alike.append(f"{self.path[row]} is like {self.path[groups[group]]}")
+            if add:
+                digests.setdefault(digest, row)
+                groups.setdefault(group, row)
+        return exact, alike
+
+
+def _in_two_parts(lines: Sequence[Line]) -> Iterator[Check]:
+    """The checks that no picture is in two parts, from the counts."""
+    across = [line for line in lines if line["pictures of"] != line["again in"] != "the same fold"]
+    for what, column, example in (
+        ("pictures in two parts", "copies", "first copy"),
+        ("pictures that look like one of another part", "near copies", "first near copy"),
+    ):
+        where = first(str(line[example]) for line in across if line[column])
+        yield Check(what, 0, sum(int(line[column]) for line in across), where)
+
+
+def _look_at(protocol: Protocol, rows: Labelled, workers: int, report: OnProgress) -> list[_Look | str]:
+    """Each picture's digest, size and perceptual hash, or the reason why it cannot be decoded."""
+    listing = listing_of(protocol, rows)
+    found: dict[int, _Look | str] = {}
+
+    def update(results: dict[int, _Look | str]) -> None:
+        found.update(results)
+        report(len(found), len(listing))
+
+    update({})
+    try:
+        run(partial(_look_at_chunk, listing.root), chunks(listing, np.arange(len(listing))), workers, update)
+    except BrokenProcessPool as error:
+        what = "a worker process was killed, perhaps because memory was full"
+        raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
+    return [found[row] for row in range(len(listing))]
+
+
+def _look_at_chunk(root: Path, chunk: Chunk) -> dict[int, _Look | str]:
+    results: dict[int, _Look | str] = {}
+    for position, result in decode_rows(root, chunk.path, chunk.frame, chunk.box, _look):
+        reason = str(result).removeprefix(f"{root / chunk.path[position]}: ") if isinstance(result, BadInput) else ""
+        results[int(chunk.rows[position])] = result if isinstance(result, _Look) else reason
+    return results
+
+
+def _look(path: Path, picture: Image.Image, box: Box) -> _Look:
+    """A picture, of one with a crop box the part inside."""
+    left, top, right, bottom = (round(edge) for edge in corners(path, picture, box))
+    face = picture if (right - left, bottom - top) == picture.size else picture.crop((left, top, right, bottom))
+    return _Look(picture_digest(*face.size, face.tobytes()), picture.size, difference_hash(face))

@@ -1,0 +1,178 @@
+"""`data new`: what lies there is written as a file that can be read, and the guesses are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fernoise_bench.protocols.base import Protocol
+from fernoise_bench.protocols.catalog import protocol_of_file
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.own_data.labelled import read_labelled
+from fernoise_bench.protocols.own_data.parts import parts_of
+from fernoise_bench.protocols.own_data.template import write_first
+
+from ..miniatures.own import HEADER, rows, write_pictures, write_table
+
+Layout = Callable[[Path], Path]
+
+
+def table(root: Path) -> Path:
+    write_pictures(root / "faces", [row["path"] for row in rows()])
+    write_table(root / "labels.csv", rows(), HEADER[:-1])
+    return root / "labels.csv"
+
+
+def folder_with_a_table(root: Path) -> Path:
+    return table(root).parent
+
+
+def usage_columns(root: Path) -> Path:
+    """As Kaggle writes them, with pictures beside the table."""
+    listed = [{**row, "Usage": {"train": "Training", "test": "PublicTest"}[row["split"]]} for row in rows()]
+    write_pictures(root, [row["path"] for row in rows()])
+    lines = [f"{row['Usage']};{row['path']};{row['given']};{row['subject']}" for row in listed]
+    (root / "all.csv").write_text("Usage;Image;Emotion;Person\n" + "\n".join(lines) + "\n")
+    return root / "all.csv"
+
+
+def class_folders(root: Path) -> Path:
+    write_pictures(root / "set", [f"{row['split']}/{row['given']}/{row['path']}" for row in rows()])
+    return root / "set"
+
+
+def validation_folders(root: Path) -> Path:
+    names = {"train": "train", "test": "valid"}
+    write_pictures(root / "set", [f"{names[row['split']]}/{row['given']}/{row['path']}" for row in rows()])
+    return root / "set"
+
+
+def one_tree(root: Path) -> Path:
+    write_pictures(root / "set", [f"{row['given']}/{row['path']}" for row in rows()])
+    return root / "set"
+
+
+def imagefolder(root: Path) -> Path:
+    for part in ("train", "test"):
+        mine = [row for row in rows() if row["split"] == part]
+        write_pictures(root / "set" / part, [row["path"] for row in mine])
+        text = "".join(f'{{"file_name": "{row["path"]}", "label": "{row["given"]}"}}\n' for row in mine)
+        (root / "set" / part / "metadata.jsonl").write_text(text)
+    return root / "set"
+
+
+def guessed(root: Path, source: Path) -> Protocol:
+    file = root / "protocols/mine.toml"
+    assert write_first(file, source)
+    return protocol_of_file(file)
+
+
+@pytest.mark.parametrize(
+    "layout", [table, folder_with_a_table, usage_columns, class_folders, validation_folders, imagefolder]
+)
+def test_a_split_that_is_there_is_found(tmp_path: Path, layout: Layout) -> None:
+    protocol = guessed(tmp_path, layout(tmp_path))
+    listed = read_labelled(protocol)
+    (found,) = parts_of(protocol, listed).values()
+    assert (len(found.train) + len(found.validation), len(found.test)) == (9, 3)
+    assert len(found.validation) >= 1
+    assert sorted(protocol.names) == ["calm", "happy", "sad"]
+    assert dict(protocol.options)["side"] == "8"
+    assert protocol.own is not None
+    assert all((protocol.own.root / path).is_file() for path in listed.path.tolist())
+    right = {row["path"]: row["given"] for row in rows()}
+    names = [protocol.names[number] for number in listed.given.tolist()]
+    assert names == [right[path.rpartition("/")[2]] for path in listed.path.tolist()]
+
+
+def test_what_a_table_knows_besides_is_found(tmp_path: Path) -> None:
+    protocol = guessed(tmp_path, table(tmp_path))
+    assert protocol.offers == {"verified", "noise_rate"}
+    assert protocol.option("reference") == "column"
+    assert protocol.own is not None
+    assert protocol.own.column("subject") == "subject"
+
+
+def test_without_a_split_there_are_folds(tmp_path: Path) -> None:
+    protocol = guessed(tmp_path, one_tree(tmp_path))
+    assert protocol.folds == ("fold1", "fold2", "fold3", "fold4", "fold5")
+    assert protocol.option("split") == "folds by row"
+    write_table(tmp_path / "set/labels.csv", rows(), ["path", "given", "subject", "fold"])
+    by_column = protocol_of_file(_new(tmp_path / "b.toml", tmp_path / "set/labels.csv"))
+    assert by_column.folds == ("a", "b")
+    write_table(tmp_path / "set/labels.csv", rows(), ["path", "given", "subject"])
+    assert (
+        protocol_of_file(_new(tmp_path / "c.toml", tmp_path / "set/labels.csv")).option("split") == "folds by subject"
+    )
+
+
+def _new(file: Path, source: Path) -> Path:
+    write_first(file, source)
+    return file
+
+
+def test_columns_of_action_units_are_found(tmp_path: Path) -> None:
+    lines = [f"{number}.jpg,p{number % 3},{number % 2},{number % 3}" for number in range(9)]
+    (tmp_path / "aus.csv").write_text("image,subject,AU01,AU12_c\n" + "\n".join(lines) + "\n")
+    protocol = guessed(tmp_path, tmp_path / "aus.csv")
+    assert (protocol.kind, protocol.names, protocol.option("split")) == ("multi", ("AU1", "AU12"), "folds by subject")
+    found = read_labelled(protocol)
+    assert found.given[:, 0].tolist() == [-1, 1] * 4 + [-1]
+    assert found.given[:, 1].tolist() == [-1, 1, 1] * 3
+
+
+def test_pictures_are_prepared_at_their_usual_size_and_none_too_large(tmp_path: Path) -> None:
+    for folder, side in (("happy", 300), ("sad", 300), ("calm", 500)):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        Image.fromarray(np.zeros((side, side), np.uint8)).save(tmp_path / "set" / folder / "1.png")
+    assert guessed(tmp_path, tmp_path / "set").option("side") == "224"
+
+
+def test_labels_are_written_as_toml(tmp_path: Path) -> None:
+    names = ('a "b" \\ c', "#x", "ü")
+    write_pictures(tmp_path / "set", [f"{name}/1.png" for name in ("#x", "ü")])
+    (tmp_path / "labels.csv").write_text(
+        "path,label\n"
+        + "".join(f'{number}.png,"{name.replace(chr(34), chr(34) * 2)}"\n' for number, name in enumerate(names))
+    )
+    assert sorted(guessed(tmp_path, tmp_path / "labels.csv").names) == sorted(names)
+
+
+def test_names_of_columns_and_labels_cannot_add_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('file,"Label\n[recipe]\nepochs = 1"\na.png,x\nb.png,y\n')
+    with pytest.raises(BadInput, match="no column of labels"):
+        write_first(tmp_path / "mine.toml", tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text('file,label\na.png,"x\n[recipe]"\nb.png,y\n')
+    with pytest.raises(BadInput, match=r"its names do not fit into a protocol .*; rename them") as caught:
+        write_first(tmp_path / "mine.toml", tmp_path / "t.csv")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "mine.toml").exists()
+
+
+def test_what_is_no_data_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    with pytest.raises(BadInput, match="no such folder or table"):
+        write_first(file, tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="no class folders, no metadata and no table"):
+        write_first(file, tmp_path / "empty")
+    (tmp_path / "t.csv").write_text("path,age\na.png,3\n")
+    with pytest.raises(BadInput, match="no column of labels, as label or emotion, among path, age"):
+        write_first(file, tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("name,label\nx,3\n")
+    with pytest.raises(BadInput, match="no column has names of pictures"):
+        write_first(file, tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{n}.png,{n}\n" for n in range(60)))
+    with pytest.raises(BadInput, match="60 different labels in column label"):
+        write_first(file, tmp_path / "t.csv")
+    with pytest.raises(BadInput, match=r"name a file that ends in \.toml"):
+        write_first(tmp_path / "mine", tmp_path / "t.csv")
+    assert not file.exists()
+    file.write_text("mine")
+    with pytest.raises(BadInput, match="is there already"):
+        write_first(file, tmp_path / "t.csv")
+    assert file.read_text() == "mine"

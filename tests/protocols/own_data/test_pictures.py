@@ -1,0 +1,149 @@
+"""Prepared pictures of a user's own: made once, again when a file changes, not when a label does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fernoise_bench.protocols.base import Protocol
+from fernoise_bench.protocols.catalog import find, protocol_of_file
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.loading import open_data, prepare_own
+from fernoise_bench.protocols.locks import FolderLock
+from fernoise_bench.protocols.own_data import pictures
+from fernoise_bench.protocols.own_data.labelled import read_labelled
+from fernoise_bench.protocols.own_data.pictures import pack_folder, pixel_digest, prepared
+
+from ..miniatures.own import changed, picture, rows, write, write_table
+
+
+class Count:
+    """How many pictures were decoded, and of how many."""
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.last = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.first = done if self.first is None else self.first
+        self.last = done
+
+
+def decoded(protocol: Protocol, root: Path) -> int:
+    """How many pictures a preparation decodes."""
+    count = Count()
+    prepare_own(protocol, root / "data", workers=1, report=count)
+    return count.last - (count.first or 0)
+
+
+def test_pictures_of_the_asked_size_keep_their_pixels(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    pack = prepared(protocol, read_labelled(protocol), tmp_path / "data")
+    assert (pack.read(np.arange(12)) == np.stack([picture(number) for number in range(12)])).all()
+    assert pack.origin.layout == "own data; whole picture, 8 px"
+
+
+def test_others_are_resized_and_cropped_to_their_box(tmp_path: Path) -> None:
+    listed = rows()
+    toml = changed(('subject = "subject"', 'box = ["x", "y", "w", "h"]'))
+    protocol = protocol_of_file(write(tmp_path, toml, listed, side=16))
+    lines = [f"{row['path']},{row['given']},{row['split']},4,2,8,8" for row in listed]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,given,split,x,y,w,h", *lines]) + "\n")
+    pack = prepared(protocol, read_labelled(protocol), tmp_path / "data")
+    assert (pack.read(np.array([3]))[0] == picture(3, 16)[2:10, 4:12]).all()
+
+
+def test_only_a_changed_file_is_prepared_again(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    assert decoded(protocol, tmp_path) == 12
+    digest = pixel_digest(pack_folder(protocol, tmp_path / "data"))
+    assert decoded(protocol, tmp_path) == 0
+    listed = rows()
+    listed[0]["given"] = "sad"
+    write_table(tmp_path / "labels.csv", listed)
+    assert decoded(protocol, tmp_path) == 0  # labels are not in the pack
+    Image.fromarray(picture(99)).save(tmp_path / "faces/003.png")
+    os.utime(tmp_path / "faces/003.png", ns=(1, 1))
+    assert decoded(protocol, tmp_path) == 12
+    assert pixel_digest(pack_folder(protocol, tmp_path / "data")) != digest
+
+
+def test_prepared_pictures_are_opened_by_many_at_once(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    rows_of_table = read_labelled(protocol)
+    prepared(protocol, rows_of_table, tmp_path / "data")
+    folder = pack_folder(protocol, tmp_path / "data")
+    with FolderLock(folder) as acquired:  # as another worker has it while it prepares
+        assert acquired
+        assert len(prepared(protocol, rows_of_table, tmp_path / "data")) == 12
+
+
+def test_an_interrupted_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fernoise_bench.protocols.packs.workers.CHUNK", 4)
+    protocol = protocol_of_file(write(tmp_path))
+
+    def stop(done: int, total: int) -> None:
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_own(protocol, tmp_path / "data", workers=1, report=stop)
+    assert decoded(protocol, tmp_path) == 4
+
+
+def test_missing_and_damaged_pictures_are_named_or_left_out(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    (tmp_path / "faces/004.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"004\.png: no JPEG, PNG"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
+    (tmp_path / "faces/004.png").unlink()
+    with pytest.raises(BadInput, match=r"labels\.csv, line 6: .*004\.png: no such picture; correct the path"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
+    lenient = protocol_of_file(write(tmp_path, changed(("side = 8", 'side = 8\nunreadable = "leave out"'))))
+    (tmp_path / "faces/004.png").unlink()
+    data = open_data(lenient, "smoke", "real", tmp_path / "data")
+    cell = data.cell(None, None, 0)
+    assert cell.train.group.tolist() == [
+        "s0",
+        "s0",
+        "s0",
+        "s1",
+        "s1",
+        "s2",
+        "s2",
+        "s2",
+    ]  # one of three of s1 is left out
+    assert (cell.train.images.read(np.array([4]))[0] == picture(5)).all()
+    (tmp_path / "faces/004.png").write_bytes(b"x")
+    prepared(lenient, read_labelled(lenient), tmp_path / "data")
+    with pytest.raises(BadInput, match=r"004\.png: .*; 1 pictures cannot be decoded: repair them, or set pictures"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
+
+
+def test_a_pack_of_something_else_is_not_deleted(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    folder = pack_folder(protocol, tmp_path / "data")
+    folder.mkdir(parents=True)
+    (folder / "pack.json").write_text("{}")
+    with pytest.raises(BadInput, match="not the pictures of a protocol's file; delete it, or change"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+
+    def refuse(path: Path, arrays: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(pictures, "write_arrays", refuse)
+    with pytest.raises(BadInput, match=r"cannot be written \(Permission denied\); name a folder"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
+
+
+def test_only_own_protocols_are_prepared_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no protocol of your own data"):
+        prepare_own(find("ferplus-sym"), tmp_path, workers=1, report=Count())

@@ -1,0 +1,90 @@
+"""The report on a user's own data, counted by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from fernoise_bench.protocols.catalog import protocol_of_file
+from fernoise_bench.protocols.own_data.verify import Report, verify_own
+
+from ..miniatures.own import changed, picture, rows, write
+
+JUDGED = changed(("subject =", 'reference = "reference"\nverified = "verified"\nsubject ='))
+
+
+def report(file: Path, *, quick: bool = False) -> Report:
+    return verify_own(protocol_of_file(file), workers=1, report=lambda done, total: None, quick=quick)
+
+
+def test_clean_data_have_nothing_to_report(tmp_path: Path) -> None:
+    found = report(write(tmp_path))
+    assert found.ok
+    assert not found.bad
+    assert found.sizes == ("8 x 8: 12",)
+    assert found.parts == (
+        {"part": "train", "pictures": 9, "given": 9, "reference": 0, "verified": 0, "subjects": 3},
+        {"part": "test", "pictures": 3, "given": 3, "reference": 0, "verified": 0, "subjects": 1},
+    )
+
+
+def test_labels_are_counted_and_compared(tmp_path: Path) -> None:
+    """Wrong: row 4 is sad and given as calm, row 9 is happy and given as sad."""
+    found = report(write(tmp_path, JUDGED), quick=True)
+    assert [list(line.values()) for line in found.labels] == [
+        ["happy", 3, "25.0%", 4, 3, "100.0%"],
+        ["sad", 4, "33.3%", 4, 4, "75.0%"],
+        ["calm", 5, "41.7%", 4, 5, "80.0%"],
+    ]
+    wrong = {check.what: check for check in found.checks}["verified rows whose given label is not the reference"]
+    assert (wrong.found, wrong.where) == (1, f"{tmp_path / 'labels.csv'}, line 6: 004.png")
+    assert not found.ok
+
+
+def test_copies_and_near_copies_within_and_across_parts(tmp_path: Path) -> None:
+    file = write(tmp_path, side=64)
+    large = {
+        number: Image.fromarray(picture(number, 8)).resize((64, 64), Image.Resampling.BICUBIC) for number in range(12)
+    }
+    for number, one in large.items():
+        one.save(tmp_path / f"faces/{number:03d}.png")
+    large[0].save(tmp_path / "faces/001.png")  # the same pixels within train
+    large[2].resize((60, 60)).save(tmp_path / "faces/003.png")  # nearly the same within train
+    large[5].convert("RGB").save(tmp_path / "faces/009.png", compress_level=0)  # the same pixels in train and test
+    large[6].resize((70, 70)).save(tmp_path / "faces/010.png")  # nearly the same in train and test
+    (tmp_path / "faces/007.png").write_bytes(b"")
+    found = report(file)
+    assert [tuple(line.values()) for line in found.copies] == [
+        ("train", "train", 1, 1, "001.png is 000.png", "003.png is like 002.png"),
+        ("test", "test", 0, 0, "", ""),
+        ("test", "train", 1, 1, "009.png is 005.png", "010.png is like 006.png"),
+    ]
+    assert {check.what: (check.found, check.where) for check in found.checks if not check.ok} == {
+        "pictures that can be decoded": (11, "007.png: the file is empty; unpack or fetch the file again"),
+        "pictures in two parts": (1, "009.png is 005.png"),
+        "pictures that look like one of another part": (1, "010.png is like 006.png"),
+    }
+    assert found.bad == ("007.png: the file is empty; unpack or fetch the file again",)
+
+
+def test_folds_are_compared_together(tmp_path: Path) -> None:
+    toml = changed(('train = ["train"]\ntest = ["test"]', 'folds = ["a", "b"]'), ('split = "split"', 'fold = "fold"'))
+    file = write(tmp_path, toml)
+    for number, of in ((1, 0), (9, 0), (10, 0)):  # 0 and 1 are in fold a, 9 and 10 in b
+        (tmp_path / f"faces/{number:03d}.png").write_bytes((tmp_path / f"faces/{of:03d}.png").read_bytes())
+    found = report(file)
+    assert [tuple(line.values()) for line in found.copies] == [
+        ("a fold", "the same fold", 2, 0, "001.png is 000.png", ""),
+        ("a fold", "another fold", 2, 0, "009.png is 000.png", ""),
+    ]
+    assert [line["part"] for line in found.parts] == ["a", "b"]
+
+
+def test_what_cannot_be_trained_on_is_a_check_that_fails(tmp_path: Path) -> None:
+    listed = rows()
+    listed[9]["subject"] = "s0"
+    found = report(write(tmp_path, listed=listed), quick=True)
+    failed = {check.what: check.where for check in found.checks if not check.ok}
+    assert failed["subjects in more than one part"] == "s0 is in test and train"
+    assert "subject s0 is in two parts" in failed["parts that can be trained and tested on"]
