@@ -69,12 +69,14 @@ class ByName(click.Group):
 
 def _kinds(name: str) -> dict[str, bool]:
     """By kind, whether there is a thing of this name."""
-    from ...protocols.catalog import PROTOCOLS
+    from ...protocols.catalog import SUFFIX
+    from ...protocols.catalog import names as protocols
     from ...results.papers.reported import TABLE_IDS
     from ..registry import names
 
+    protocol = name.endswith(SUFFIX) or name in protocols()
     method = ".py" in name or name.partition(":")[0].replace("-", "_") in names()
-    return {"protocol": name in PROTOCOLS, "method": method, "table": name in TABLE_IDS}
+    return {"protocol": protocol, "method": method, "table": name in TABLE_IDS}
 
 
 def _kind_of(name: str) -> str:

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch.utils.data import DataLoader
 
 import fernoise_bench as fb
+from fernoise_bench.benchmark.cli import main
 from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.loading import open_data
 
+from ...protocols.miniatures import own
 from ...protocols.miniatures.ferplus import write_tables
 
 
@@ -80,6 +83,17 @@ def test_real_faces_are_read_from_the_folder_named_or_that_of_the_environment(
         fb.open_protocol("fer2013-real", "smoke")
 
 
+def test_a_protocol_of_a_file_opens_and_shows_like_any_other(tmp_path: Path) -> None:
+    file = own.write(tmp_path)
+    opened = fb.open_protocol(file, "smoke")
+    given = [own.CLASSES.index(row["given"]) for row in own.rows() if row["split"] == "test"]
+    assert opened.test.given.tolist() == given
+    assert fb.open_protocol(str(file), "smoke").train.images.tobytes() == opened.train.images.tobytes()
+    shown = CliRunner().invoke(main, ["show", str(file)])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("mine v1")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -89,8 +103,8 @@ def test_real_faces_are_read_from_the_folder_named_or_that_of_the_environment(
         ({"name_or_file": "ferplus-sym", "noise": 0.25}, "ferplus-sym has the levels"),
         ({"name_or_file": "ferplus-sym", "fold": 1}, "has one fixed split"),
         ({"name_or_file": "ferplus-sym", "seed": -1}, "seeds are 0 and more"),
-        ({"name_or_file": "mine.toml"}, "mine.toml: protocols cannot be opened from files"),
-        ({"name_or_file": Path("mine")}, "mine: protocols cannot be opened from files"),
+        ({"name_or_file": "mine.toml"}, "mine.toml: no such file"),
+        ({"name_or_file": Path("mine")}, "unknown protocol 'mine'"),
     ],
 )
 def test_what_does_not_exist_is_named(arguments: dict[str, object], told: str) -> None:
