@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...protocols.catalog import PROTOCOLS
+from ...results.papers.methods import MethodPaper, method_papers
 from ..method_summary import outline
 from ..registry import names
 
@@ -95,20 +93,15 @@ def list_protocols() -> list[ProtocolInfo]:
 
 
 def _method(name: str, target: str) -> MethodInfo:
-    found, paper = outline(target), _papers().get(name, {})
+    found, paper = outline(target), method_papers().get(name, MethodPaper(""))
     return MethodInfo(
         name=name,
         title=found.about,
-        paper=paper.get("paper", ""),
-        venue=paper.get("venue", ""),
-        year=paper.get("year", 0),
-        url=paper.get("url", ""),
+        paper=paper.words if paper.link else "",
+        venue=paper.venue,
+        year=paper.year or 0,
+        url=paper.link,
         tasks=tuple(words for kind, words in _TASKS.items() if kind in found.needs),
         needs=tuple(sorted(found.needs - set(_TASKS))),
         variants=tuple(f"{name}:{variant}" for variant in found.variants),
     )
-
-
-@cache
-def _papers() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(Path(__file__).with_name("papers.toml").read_text(encoding="utf-8"))
