@@ -46,8 +46,16 @@ def test_every_cheat_is_tried() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == set(CHEATS)
 
 
-@pytest.mark.parametrize("kind", ["single", "multi"])
-@pytest.mark.parametrize("name", CHEATS)
+CASES = [
+    *(pytest.param(name, "single") for name in CHEATS),
+    *(
+        pytest.param(name, "multi", marks=pytest.mark.weekly if name == "answers_with_test_labels" else ())
+        for name in CHEATS
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_cheat_is_caught_with_the_reason(name: str, kind: Kind, tmp_path: Path) -> None:
     check, reason = CHEATS[name]
     with pytest.raises(NotConforming, match=reason):

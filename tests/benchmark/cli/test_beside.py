@@ -208,7 +208,7 @@ def test_methods_are_separated_by_commas(typed: tuple[str, ...], names: tuple[st
         assert figure.make_context("figure", ["ferplus-sym", *words]).params["methods"] == names
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_the_table_after_a_run_has_what_ships_over_the_same_pairs(tmp_path: Path) -> None:
     """Two seeds ship and one is run: the table is over that one."""
     words = ("--protocol", "ferplus-sym", "--noise", "0.4", "--synthetic", "--profile", "smoke", "--workers", "1")

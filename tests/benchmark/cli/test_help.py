@@ -69,7 +69,15 @@ def test_an_example_parses_fits_and_names_what_there_is(line: str) -> None:
     assert all(registry.find(name) for name in methods)
 
 
-@pytest.mark.parametrize("line", [line for line in EXAMPLES if line.partition(" ")[2].startswith(QUICK)])
+def how_often(line: str) -> tuple[pytest.MarkDecorator, ...]:
+    """Once a week what draws faces, which takes ten seconds."""
+    return (pytest.mark.weekly,) if "--synthetic" in line or "data faces" in line else ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(line, marks=how_often(line)) for line in EXAMPLES if line.partition(" ")[2].startswith(QUICK)],
+)
 def test_a_quick_example_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "docs" / "examples" / "my_method.py"

@@ -58,7 +58,10 @@ def test_spellings(letter: str, spelled: str) -> None:
 
 ENCODED = [
     *(pytest.param(typed, encoding) for typed in COMMANDS for encoding in ("cp1252", "latin-1", "utf-8")),
-    pytest.param(("plan", "--protocol", "fer2013-real", "--method", "gce", "--synthetic"), "latin-1"),  # measures speed
+    pytest.param(
+        *(("plan", "--protocol", "fer2013-real", "--method", "gce", "--synthetic"), "latin-1"),
+        marks=pytest.mark.weekly,  # measures this machine's speed first
+    ),
 ]
 
 
