@@ -14,6 +14,7 @@ from ..protocols.errors import BadInput
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 Which = Literal["last", "best-validation"]  # epoch of the weights that a trial keeps
+KEPT_EPOCHS: tuple[Which, ...] = ("last", "best-validation")
 WEIGHTS_ENDING = ".safetensors"
 
 if TYPE_CHECKING:

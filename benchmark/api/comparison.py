@@ -28,7 +28,7 @@ def compare(
     records: Iterable[Record],
     protocol: str,
     method: str | Sequence[str] | None = None,
-    against: str = "supervised",
+    against: str | Sequence[str] = "supervised",
     *,
     rule: str = "last",
 ) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def compare(
     Args:
         records: of `load_records`.
         method: one or several; None: all that have trials. So choose before you look.
-        against: the method they are compared with.
+        against: the method they are compared with; of several, each has rows and a family of its own.
         rule: the epoch that counts: "last", "last_five", "validation" or "oracle".
 
     Returns:
@@ -58,6 +58,17 @@ def compare(
     import pandas as pd
 
     every = list(records)
+    if any(not isinstance(record, Record) for record in every):
+        raise BadInput("compare takes the records of load_records, not a data frame made of them")
+    rivals = [against] if isinstance(against, str) else list(against)
+    rows = [row for rival in rivals for each in _compared(every, protocol, method, rival, rule) for row in _rows(each)]
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _compared(
+    every: Sequence[Record], protocol: str, method: str | Sequence[str] | None, against: str, rule: str
+) -> Sequence[Against]:
+    """The comparisons with one rival, one for each comparability key."""
     mine = [record for record in every if record.protocol == protocol]
     if not mine:
         raise unknown("protocol among these records", protocol, {record.protocol for record in every} or {"none"})
@@ -72,8 +83,7 @@ def compare(
         blocks(parts.together)  # refuses trials of the user's own that cannot share a table
     expected = Expected(folds=known_folds(protocol), rows=Rows(order="given", given=names))
     chosen = [*parts.together, *parts.apart]
-    found = compare_against(chosen, reference, expected, rule=rule, allow_mixed=bool(parts.apart))
-    return pd.DataFrame([row for each in found for row in _rows(each)], columns=list(_COLUMNS))
+    return compare_against(chosen, reference, expected, rule=rule, allow_mixed=bool(parts.apart))
 
 
 def _rows(compared: Against) -> list[dict[str, Any]]:

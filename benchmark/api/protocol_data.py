@@ -175,7 +175,7 @@ def open_protocol(
     protocol.profile(size)  # refuses one that there is not
     part = protocol.choose_folds(() if fold is None else (str(fold),))[0]
     level = protocol.choose_levels(() if noise is None else (noise,))[-1]
-    if seed < 0:
+    if not isinstance(seed, int) or seed < 0:
         raise BadInput(f"seed {seed}: seeds are 0 and more")
     data = open_data(protocol, size, real, data_folder(data_root), partial=partial)
     return _opened(data, part, level, seed)

@@ -148,6 +148,8 @@ def load_records(*folders: str | os.PathLike[str], reference: bool = False) -> R
     Raises:
         BadInput: a folder does not exist.
     """
+    if any(isinstance(folder, list | tuple) for folder in folders):
+        raise BadInput("load_records takes folders one by one, as in load_records('first', 'second')")
     places = [Path(folder) for folder in folders]
     for folder in places:
         if not folder.is_dir():
@@ -172,6 +174,8 @@ def _having(found: list[Record], every: Sequence[Record], what: str, wanted: tup
     known = {value for value in values.values() if value is not None}
     for value in wanted:
         if value not in known:
+            if value in map(str, known):
+                raise BadInput(f"{what} '{value}' is a text; among these records it is a number: {value}")
             raise unknown(f"{what} among these records", str(value), known or {"none"})
     return [record for record in found if values[record.folder] in wanted]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ...protocols.activity import doing
+from ...protocols.errors import BadInput
 from .options.common import DEVICE, JSON, print_json
 
 if TYPE_CHECKING:
     from ..models.model import TrainedModel
+    from ..models.packages import Format
 
 WEIGHTS = click.argument("weights", type=click.Path(path_type=Path), metavar="WEIGHTS|TRIAL")
 METHOD = click.option(
@@ -42,14 +46,16 @@ def predict(weights: Path, pictures: Path, out: Path, align: bool, method: str |
     fernoise-bench predict weights-last.safetensors photo.jpg
     fernoise-bench predict weights-last.safetensors photos/ --out predictions.csv
     """
-    from ..models.prediction import pictures_of, predict_pictures
+    from ..models.picture_list import check_table, pictures_of
 
+    check_table(out, [weights, pictures])
     asked = pictures_of(pictures)
     model = _model(weights, method, device)
-    with click.progressbar(length=len(asked.names), label="pictures", file=sys.stderr) as bar:
-        bad = predict_pictures(
-            model, asked, out, align=align, report=lambda done, _: bar.update(done - bar.pos), warn=_warn
-        )
+    from ..models.prediction import predict_pictures
+    from ..progress import Counter
+
+    with contextlib.closing(Counter("pictures")) as counter:
+        bad = predict_pictures(model, asked, out, align=align, report=counter, warn=_warn)
     good = len(asked.names) - bad
     click.echo(f"{out}: {good:,} picture{'s' * (good != 1)}, {_told(model)}", err=True)
     if bad:
@@ -65,7 +71,7 @@ def predict(weights: Path, pictures: Path, out: Path, align: bool, method: str |
 )
 @METHOD
 @JSON
-def export(weights: Path, to: str, out: Path, method: str | None, as_json: bool) -> None:
+def export(weights: Path, to: Format, out: Path, method: str | None, as_json: bool) -> None:
     """Export a trained model, with normalisation inside, and check it by running it.
 
     The model takes images float32 [N, 3, side, side] in [0, 1] and returns probabilities [N, classes or AUs]. ONNX
@@ -75,10 +81,20 @@ def export(weights: Path, to: str, out: Path, method: str | None, as_json: bool)
     fernoise-bench export weights-last.safetensors --to onnx --out model.onnx
     fernoise-bench export weights-last.safetensors --to torchscript --out model.pt
     """
-    from ..models.export import export as write
+    from ..models.packages import check_packages
 
+    check_packages(to)
+    if out.exists() and not out.is_file():
+        raise BadInput(f"--out {out}: not a regular file; name another")
+    if out.exists() and weights.exists() and out.samefile(weights):
+        raise BadInput(f"--out {out}: these are the weights, which would be replaced; name another file")
+    if not out.parent.is_dir():
+        raise BadInput(f"--out {out}: there is no folder {out.parent}; make it first")
+    with doing("loading PyTorch"):
+        from ..models.export import export as write
     model = _model(weights, method, "cpu")
-    found = write(model, to, out)  # type: ignore[arg-type]
+    with doing(f"exporting to {to}, and checking it"):
+        found = write(model, to, out)
     side = model.card.pictures.crop
     if as_json:
         about = {"file": str(out), "bytes": found.size, "opset": found.opset, "difference": found.difference}
@@ -92,8 +108,9 @@ def export(weights: Path, to: str, out: Path, method: str | None, as_json: bool)
 
 
 def _model(weights: Path, method: str | None, device: str) -> TrainedModel:
-    from ..models.model import load_model
-    from ..settings import choose_device
+    with doing("loading PyTorch"):
+        from ..models.model import load_model
+        from ..settings import choose_device
 
     return load_model(weights, method, choose_device(device))
 

@@ -244,7 +244,7 @@ def _tell_of_missing_weights(grid: Grid, trials: Sequence[Trial]) -> None:
     which, to_run = grid.job.keep_weights, {trial.id for trial in trials}
     finished = [trial for trial in grid.trials if trial.id not in to_run]
     if which and (without := sum(not (trial.folder / weights_file(which)).is_file() for trial in finished)):
-        click.echo(f"  {without} of these kept no weights; --fresh trains them again", err=True)
+        click.echo(f"  {without} of these kept no weights of that epoch ({which}); --fresh trains them again", err=True)
 
 
 def _run(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, grace: float) -> None:

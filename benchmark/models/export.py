@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import io
 import warnings
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +17,11 @@ from ...protocols.files import write_atomic
 from .. import random_streams
 from ..networks.encoders import CountedEncoder
 from .model import TrainedModel
+from .packages import Format, check_packages
 
-Format = Literal["onnx", "torchscript"]
 OPSET = 18
 TOLERANCE = 1e-4  # of a probability
 SIZES = (1, 3)  # batches by which an exported model is compared
-_EXTRA = "pip install 'fernoise-bench[export]'"
 
 
 class Exported(NamedTuple):
@@ -43,6 +41,7 @@ def export(model: TrainedModel, to: Format, out: Path) -> Exported:
     Raises:
         BadInput: a package is missing, the model cannot be traced, or the exported one computes something else.
     """
+    check_packages(to)
     crop = model.card.pictures.crop
     images = [_noise(count, crop) for count in SIZES]
     expected = [model.predict_ready(batch) for batch in images]
@@ -102,9 +101,6 @@ def _run_torchscript(content: bytes, images: Tensor) -> Tensor:
 
 
 def _onnx(model: TrainedModel, images: Tensor) -> bytes:
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise BadInput(f"--to onnx needs {', '.join(missing)}: {_EXTRA}")
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -121,6 +121,8 @@ def _method_of(card: Card, named: str | None, file: Path) -> MethodSpec:
             f"{file}: weights of the method {card.method}, which is not known here; name its file, as in "
             f"--method mine.py:Mine ({error})"
         ) from error
+    if spec.name != card.method:
+        raise BadInput(f"{file}: weights of the method {card.method}, not of {spec.name}")
     if spec.digest != card.digest:
         raise BadInput(
             f"{file}: trained by {card.method} with code of digest {card.digest}, and {spec.name} has {spec.digest} "

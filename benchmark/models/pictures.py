@@ -30,6 +30,11 @@ def face_of_file(path: Path, how: Pictures, *, align: bool = False) -> Face:
     return _channels(decoding.load(path, lambda where, picture, box: make(where, picture, box, how.stored)), how)
 
 
+def check_detector() -> None:
+    """Raises BadInput where faces cannot be found and aligned, which needs the extra [align]."""
+    landmarks.models()
+
+
 def face_of_array(image: Face, how: Pictures) -> Face:
     """The same of an image uint8 [H, W], [H, W, 1] or [H, W, 3] in memory."""
     squeezed = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
@@ -49,14 +54,16 @@ def images_as_input(images: NDArray[np.generic] | Tensor, how: Pictures) -> Tens
     """Images in memory as float32 [N, 3, crop, crop] in [0, 1].
 
     Args:
-        images: uint8 [N, H, W] or [N, H, W, 1 or 3]; or float [N, 3, H, W] in [0, 1], which is rounded to 8 bits where
-            it has to be resized.
+        images: uint8 [N, H, W, 3], or grey [N, H, W] or [N, H, W, 1]; or float [N, 3, H, W] in [0, 1], which is
+            rounded to 8 bits where it has to be resized.
         how: of the network.
 
     Raises:
         BadInput: another shape or type, or values outside [0, 1].
     """
     array = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if array.ndim == 3 and array.shape[-1] in (1, 3):
+        raise BadInput(f"one image of shape {list(array.shape)}: give several as [N, H, W, 3], one as images[None]")
     if array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3))):
         return _stacked(array, how)
     if array.ndim == 4 and array.shape[1] == 3 and np.issubdtype(array.dtype, np.floating):

@@ -6,72 +6,20 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...protocols.errors import BadInput, printable
 from .model import TrainedModel
-from .pictures import Face, face_of_file, network_input
+from .picture_list import PATH, PREDICTED, PROBLEM, Asked
+from .pictures import Face, check_detector, face_of_file, network_input
 
 BATCH = 64
 UNFINISHED = ".part"
-PATH, PREDICTED, PROBLEM = "path", "predicted", "problem"
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
 THRESHOLD = 0.5  # from which an action unit is predicted present, as in all scores
 
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Pictures to predict for: names, as the table has them, relative to a folder."""
-
-    root: Path
-    names: tuple[str, ...]
-
-
-def pictures_of(source: Path) -> Asked:
-    """The picture, the pictures below a folder (sorted by name), or those that a CSV lists in its column `path`.
-
-    Raises:
-        BadInput: nothing there, no picture, no column `path`, or a picture listed twice.
-    """
-    if source.is_dir():
-        names = sorted(
-            path.relative_to(source).as_posix()
-            for path in source.rglob("*")
-            if path.suffix.lower() in ENDINGS and path.is_file()
-        )
-        if not names:
-            raise BadInput(f"{source}: no picture in this folder ({', '.join(sorted(ENDINGS))})")
-        return Asked(source, tuple(names))
-    if not source.is_file():
-        raise BadInput(f"{source}: no such file or folder; name a picture, a folder of pictures or a CSV of paths")
-    if source.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return _listed(source)
-    return Asked(source.parent, (source.name,))
-
-
-def _listed(table: Path) -> Asked:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ","))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadInput(f"{table}: not a CSV table in UTF-8 ({printable(str(error))[:120]})") from error
-    if not rows or PATH not in rows[0]:
-        found = ", ".join(printable(str(name)) for name in rows[0]) if rows else "no row"
-        raise BadInput(f"{table}: a column '{PATH}' with the pictures' paths is needed; found: {found[:200]}")
-    names = [row[PATH] or "" for row in rows]
-    first: dict[str, int] = {}
-    for line, name in enumerate(names, 2):
-        if not name.strip():
-            raise BadInput(f"{table}: line {line} has no path")
-        if name in first:
-            raise BadInput(f"{table}: {printable(name)} stands in lines {first[name]} and {line}; list it once")
-        first[name] = line
-    return Asked(table.parent, tuple(names))
 
 
 def predict_pictures(
@@ -86,6 +34,8 @@ def predict_pictures(
         BadInput: an unfinished table of another model or other options.
         OSError: the table cannot be written.
     """
+    if align:
+        check_detector()
     unfinished = out.with_name(out.name + UNFINISHED)
     header = [PATH, PREDICTED, *model.names, PROBLEM]
     mark = f"# {model.card.trial} {model.card.which} epoch {model.card.scores.epoch}{' aligned' * align}\n"

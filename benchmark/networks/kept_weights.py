@@ -5,6 +5,8 @@ Nothing in them is pickled. The card is JSON in the file's metadata, so that a c
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -93,6 +95,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
         names: classes or AUs, in the order of the probabilities.
         checked: probabilities [2][C] of `images_to_check`, by which a rebuilt network is compared with the trained one.
         versions: of this project and of torch.
+        sha256: of all tensors.
     """
 
     trial: str
@@ -110,6 +113,7 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
     scores: Scores
     checked: tuple[tuple[float, ...], ...]
     versions: dict[str, str]
+    sha256: str = ""
     format: int = FORMAT
 
 
@@ -133,6 +137,7 @@ def predict_checked(method: Method, crop: int, device: torch.device) -> list[lis
 def write_weights(path: Path, method: Method, card: Card) -> None:
     """Writes all parameters and buffers of a method with their card, atomically."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.state_dict().items()}
+    card = msgspec.structs.replace(card, sha256=_digest(tensors))
     metadata = {METADATA: msgspec.json.encode(card).decode()}
     write_atomic(path, safetensors.torch.save(tensors, metadata))
 
@@ -150,7 +155,18 @@ def read_weights(path: Path) -> tuple[Card, dict[str, Tensor]]:
     """The card and the tensors of a file of weights, on the CPU. Errors as for `read_card`."""
     card, names = _read(path)
     with safetensors.safe_open(path, "pt") as file:
-        return card, {name: file.get_tensor(name) for name in names}
+        tensors = {name: file.get_tensor(name) for name in names}
+    if _digest(tensors) != card.sha256:
+        raise BadInput(f"{path}: damaged, its tensors have another SHA-256 than its card says; copy it again")
+    return card, tensors
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(f"{name} {tensors[name].dtype} {list(tensors[name].shape)}\n".encode())
+        found.update(tensors[name].numpy().tobytes())
+    return found.hexdigest()
 
 
 def _read(path: Path) -> tuple[Card, list[str]]:

@@ -9,16 +9,16 @@ from functools import cache
 from pathlib import Path
 
 from ...protocols import catalog
-from ...protocols.base import Protocol, Recipe
+from ...protocols.base import Protocol, Recipe, Size
 from ...protocols.definitions.native_recipes import native_recipe
 from ...protocols.definitions.recipes import at_profile
-from ...protocols.errors import BadInput
+from ...protocols.errors import BadInput, unknown
 from ...protocols.loading import Data, DataIdentity, draws_noise, offered, open_data, places_read
 from ...protocols.rows import Origin, Source
 from .. import registry
 from ..disk_cache import file_stamps, lookup, store
 from ..registry import MethodSpec
-from ..settings import Settings, Which, check_compiler, check_precision, choose_device
+from ..settings import KEPT_EPOCHS, Settings, Which, check_compiler, check_precision, choose_device
 from ..trial import Job, Trial
 
 MOST_SEEDS = 1000
@@ -91,8 +91,7 @@ def make_grid(request: RunRequest) -> Grid:
     profile = request.profile or ("small" if request.synthetic else "paper")
     protocol.profile(profile)
     _check_salt(request.noise_salt, protocol, source)
-    if request.keep_weights == "best-validation" and protocol.profile(profile).size.validation == 0:
-        raise BadInput(f"--keep-weights best-validation: {protocol.name} has no validation rows; keep the last epoch's")
+    _check_kept_weights(request.keep_weights, protocol.profile(profile).size, protocol.name)
     choose_methods(request, protocol, offered(protocol, source, None))  # refuses methods before data are read
     identity, data = DataIdentity(), None
     if source == "real":
@@ -113,6 +112,14 @@ def make_grid(request: RunRequest) -> Grid:
         for method in methods
     )
     return Grid(job, trials, not_applicable, data)
+
+
+def _check_kept_weights(which: Which | None, size: Size, name: str) -> None:
+    """Raises BadInput for an epoch whose weights cannot be kept."""
+    if which not in (None, *KEPT_EPOCHS):
+        raise unknown("epoch whose weights to keep", which, KEPT_EPOCHS)
+    if which == "best-validation" and size.validation == 0:
+        raise BadInput(f"--keep-weights best-validation: {name} has no validation rows; keep the last epoch's")
 
 
 def _check_salt(salt: str, protocol: Protocol, source: Source) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...methods.base import Method
@@ -27,6 +28,8 @@ from ..networks.kept_weights import (
 from ..settings import Which, weights_file
 from ..trial import Trial
 from .state import Training
+
+_SAMPLE = 256  # test pictures that are looked at for colour
 
 
 def keep_if_asked(trial: Trial, training: Training, line: Mapping[str, Any]) -> None:
@@ -84,8 +87,9 @@ def _network(trial: Trial, method: Method) -> Network:
 
 def _pictures(images: Images, how: Augmentation) -> Pictures:
     stored = images.pools[int(images.pool[0])].read(images.row[:1])
-    _, side, _, channels = images.shape
-    return Pictures(stored.shape[1], side, channels, how.resize, how.crop)
+    sample = images.read(np.arange(min(_SAMPLE, len(images))))
+    grey = bool((sample == sample[..., :1]).all())  # also where grey pictures are stored in colour
+    return Pictures(stored.shape[1], sample.shape[1], 1 if grey else 3, how.resize, how.crop)
 
 
 def _task(training: Training) -> TaskSize:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ...engines.options import ENGINES, RETRIES, EngineOptions
+from ...settings import KEPT_EPOCHS
 from .common import DATA_ROOT, DEVICE, PROFILE, RESULTS_FOLDER, add_options, separated
 
 grid_options = add_options(
@@ -37,7 +38,7 @@ grid_options = add_options(
                  "with others in one table."),
     click.option("--weights", metavar="WORD|FILE",
                  help="Initial weights: none, imagenet, msceleb, vggface2 or a checkpoint. Default: the recipe's."),
-    click.option("--keep-weights", type=click.Choice(["last", "best-validation"]),
+    click.option("--keep-weights", type=click.Choice(KEPT_EPOCHS),
                  help="Keep each trial's weights in its folder, of the last epoch or of the best on validation rows; "
                  "predict and export read them."),
     click.option("--recipe", type=click.Choice(["protocol", "native"]), default="protocol", show_default=True,

@@ -104,3 +104,13 @@ def test_the_numbers_are_those_of_the_table(
         assert row["ahead"] == float(cells["pairs ahead"])
         assert row["p_holm"] == float(cells["p by subjects (Holm)" if apart else "p (Holm)"])
         assert row["p_pairs_holm"] == float(cells["p by pairs (Holm)" if apart else "p (Holm)"])
+
+
+def test_several_rivals_are_families_of_their_own() -> None:
+    records = toy()
+    together = fb.compare(records, "ferplus-sym", "mine", ["elr", "gce"])
+    assert together["against"].tolist() == ["elr", "gce"]
+    apart = [fb.compare(records, "ferplus-sym", "mine", rival) for rival in ("elr", "gce")]
+    assert together["p_holm"].tolist() == [found["p_holm"].item() for found in apart]
+    with pytest.raises(fb.BadInput, match="not a data frame"):
+        fb.compare(fb.Records(records).to_frame(), "ferplus-sym", "mine", "elr")

@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 import safetensors
 import torch
+from PIL import Image
 
 from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.models.model import load_model
 from fernoise_bench.benchmark.networks.kept_weights import METADATA, read_card
+from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.settings import Which
 from fernoise_bench.benchmark.training.keep_weights import keep_if_asked
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.images.image_pool import in_memory
 
 from ...toy import CLASSES, SIDE, ToyContext, ignore, run_epochs, start, toy_cell, toy_trial
 
@@ -109,6 +112,22 @@ def test_keeping_weights_changes_no_number(tmp_path: Path) -> None:
     assert losses[0] == losses[1]
 
 
+def test_grey_pictures_that_are_stored_in_colour_stay_grey(tmp_path: Path) -> None:
+    trial = keeping(toy_trial("supervised", tmp_path, epochs=1))
+    cell = toy_cell("single")
+    grey = np.repeat(cell.test.images.read()[..., :1], 3, axis=3)
+    training = start(
+        "supervised", "single", tmp_path, data=replace(cell, test=replace(cell.test, images=in_memory(grey)))
+    )
+    keep_if_asked(trial, training, {"epoch": 0, **training.evaluator.epoch(training.method, 0)})
+    model = load_model(trial.folder)
+    assert model.card.pictures.channels == 1
+    tinted = grey.copy()
+    tinted[..., 0] //= 2
+    luma = np.stack([np.asarray(Image.fromarray(face).convert("L")) for face in tinted])
+    assert torch.equal(model.predict(tinted), model.predict(luma))
+
+
 def test_loading_leaves_the_global_generator_as_it_was(tmp_path: Path) -> None:
     _, folder = kept("supervised", "single", tmp_path)
     before = torch.random.get_rng_state()
@@ -141,6 +160,7 @@ def test_images_of_any_size_and_type(tmp_path: Path) -> None:
         (np.full((1, 3, 4, 4), 2.0), "images between 2 and 2; floats must lie in [0, 1]"),
         (np.full((1, 3, 4, 4), np.nan), "floats must lie in [0, 1]"),
         (np.zeros((1, 4, 4, 3), np.int64), "type int64"),
+        (np.zeros((48, 48, 3), np.uint8), "one image of shape [48, 48, 3]: give several"),
     ],
 )
 def test_images_that_are_none(images: Any, said: str, tmp_path: Path) -> None:
@@ -171,6 +191,9 @@ def test_bad_files_are_one_line(file: Path, tmp_path: Path) -> None:
         load_model(tmp_path / "empty")
     with pytest.raises(BadInput, match="no such file"):
         load_model(tmp_path / "absent.safetensors")
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(BadInput, match="damaged, its tensors have another SHA-256"):
+        load_model(file)
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadInput, match="not a whole safetensors file"):
         load_model(file)
@@ -201,6 +224,24 @@ def test_cards_that_do_not_fit(changes: dict[str, Any], said: str, file: Path) -
         load_model(file)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_weights_of_another_method(file: Path) -> None:
+    with pytest.raises(BadInput, match="weights of the method supervised, not of gce"):
+        load_model(file, "gce")
+
+
+@pytest.mark.parametrize(
+    ("which", "name", "said"),
+    [("lats", "ferplus-sym", "did you mean last"), ("best-validation", "bp4d-3fold", "has no validation rows")],
+)
+def test_epochs_whose_weights_cannot_be_kept(which: Any, name: str, said: str, tmp_path: Path) -> None:
+    method = "supervised"
+    asked = RunRequest(name, (method,), profile="smoke", synthetic=True, out=tmp_path, keep_weights=which)
+    if which == "best-validation":
+        asked = replace(asked, profile="paper")
+    with pytest.raises(BadInput, match=said):
+        make_grid(asked)
 
 
 def test_the_file_has_no_rows_labels_in_the_card_and_nothing_pickled(file: Path) -> None:

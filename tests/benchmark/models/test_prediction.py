@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fernoise_bench.benchmark.cli import main
-from fernoise_bench.benchmark.models import prediction
+from fernoise_bench.benchmark.models import picture_list, prediction
 from fernoise_bench.benchmark.models.model import TrainedModel, load_model
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.images import landmarks
 
 from ...toy import AUS, CLASSES, ignore
 from .test_model import kept
@@ -62,6 +63,9 @@ def test_a_folder_a_csv_and_one_picture_give_the_models_probabilities(
     table.write_text("path,subject\npictures/below/face3.png,a\npictures/below/face1.png,b\n")
     assert predict(weights, table, "--out", out)[0] == 0
     assert [row[CLASSES[0]] for row in rows_of(out)] == [rows[3][CLASSES[0]], rows[1][CLASSES[0]]]
+    table.write_text("subject;path\na;pictures/below/face3.png\n")
+    assert predict(weights, table, "--out", out)[0] == 0
+    assert [row["path"] for row in rows_of(out)] == ["pictures/below/face3.png"]
     assert predict(weights.parent, pictures / "below" / "face2.png", "--out", out)[0] == 0
     assert rows_of(out) == [{**rows[2], "path": "face2.png"}]
 
@@ -84,7 +88,7 @@ class Interrupted(Exception):
     pass
 
 
-def interrupt(model: TrainedModel, asked: prediction.Asked, out: Path, after: int) -> None:
+def interrupt(model: TrainedModel, asked: picture_list.Asked, out: Path, after: int) -> None:
     def report(done: int, _: int) -> None:
         if done >= after:
             raise Interrupted
@@ -98,7 +102,7 @@ def test_an_interrupted_table_is_continued(
 ) -> None:
     monkeypatch.setattr(prediction, "BATCH", 2)
     (pictures / "a bad one.png").write_bytes(b"")
-    model, asked = load_model(weights), prediction.pictures_of(pictures)
+    model, asked = load_model(weights), picture_list.pictures_of(pictures)
     out, whole = tmp_path / "found.csv", tmp_path / "whole.csv"
     assert prediction.predict_pictures(model, asked, whole, align=False, report=lambda *_: None, warn=ignore) == 1
     interrupt(model, asked, out, after=2)
@@ -124,7 +128,7 @@ def test_an_unfinished_table_of_other_options_is_refused(
     weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "BATCH", 2)
-    model, asked = load_model(weights), prediction.pictures_of(pictures)
+    model, asked = load_model(weights), picture_list.pictures_of(pictures)
     interrupt(model, asked, tmp_path / "found.csv", after=2)
     with pytest.raises(BadInput, match="an unfinished table of another model or of other options"):
         prediction.predict_pictures(
@@ -155,6 +159,40 @@ def test_tables_without_usable_paths(content: str, said: str, weights: Path, tmp
     code, told = predict(weights, table)
     assert (code, told.count("\n")) == (2, 1)
     assert said in told
+
+
+def test_what_is_read_is_not_replaced(weights: Path, pictures: Path, tmp_path: Path) -> None:
+    table, kept = tmp_path / "list.csv", weights.read_bytes()
+    table.write_text("path,subject\npictures/below/face3.png,a\n")
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    for source, out, said in (
+        (pictures, weights, "this file is read"),
+        (table, table, "this file is read"),
+        (pictures, precious, "no table of predictions is there"),
+        (pictures, tmp_path / "absent" / "found.csv", "make it first"),
+    ):
+        code, told = predict(weights, source, "--out", out)
+        assert (code, told.count("\n")) == (2, 1)
+        assert said in told
+    assert weights.read_bytes() == kept
+    assert precious.read_text() == "mine"
+    words = ["export", str(weights), "--to", "torchscript", "--out", str(weights)]
+    assert CliRunner().invoke(main, words).exit_code == 2
+    assert weights.read_bytes() == kept
+
+
+def test_aligning_without_the_detector_is_refused_at_once(
+    weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def models() -> None:
+        raise BadInput("aligning faces needs dlib: pip install 'fernoise-bench[align]'")
+
+    monkeypatch.setattr(landmarks, "models", models)
+    code, told = predict(weights, pictures, "--align", "--out", tmp_path / "found.csv")
+    assert code == 2
+    assert told.count("aligning faces needs dlib") == 1
+    assert not list(tmp_path.glob("found*"))
 
 
 def test_places_without_pictures(weights: Path, tmp_path: Path) -> None:
