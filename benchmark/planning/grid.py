@@ -116,7 +116,7 @@ def make_grid(request: RunRequest) -> Grid:
 
 def _check_kept_weights(which: Which | None, size: Size, name: str) -> None:
     """Raises BadInput for an epoch whose weights cannot be kept."""
-    if which not in (None, *KEPT_EPOCHS):
+    if which is not None and which not in KEPT_EPOCHS:
         raise unknown("epoch whose weights to keep", which, KEPT_EPOCHS)
     if which == "best-validation" and size.validation == 0:
         raise BadInput(f"--keep-weights best-validation: {name} has no validation rows; keep the last epoch's")
