@@ -103,6 +103,24 @@ def test_mine_against_a_shipped_method() -> None:
     assert [each[-1] for each in rows(ran(*words))][1] == "0.062", "with gce a family of two"
 
 
+@pytest.mark.parametrize("typed", [("--against", "elr", "--against", "gce"), ("--against", "elr,gce")])
+def test_several_rivals_have_a_table_each(typed: tuple[str, ...]) -> None:
+    """mine.Mine alone against each is a family of one: Holm leaves p; the other rival is a row where it is asked for."""
+    words = ("table", "ferplus-sym", "--runs", "mine", "--with-reference", *typed)
+    result = ran(*words, "--method", "mine.Mine")
+    assert [row[0] for row in rows(result)] == ["mine.Mine"] * 2
+    assert all(row[-1] == row[-2] for row in rows(result))
+    assert [line.split(":")[1].split(",")[0] for line in result.stdout.splitlines() if line.startswith("**")] == [
+        " accuracy against elr",
+        " accuracy against gce",
+    ]
+    assert result.stdout.count("Holm-corrected over this one comparison") == 2
+    assert [row[0] for row in rows(ran(*words))] == ["gce ◇", "mine.Mine", "elr ◇", "mine.Mine"]
+    assert ran(*words, "--format", "latex").stdout.count(r"\begin{tabular}") == 2
+    found = list(csv.DictReader(io.StringIO(ran(*words, "--method", "mine.Mine", "--format", "csv").stdout)))
+    assert [(bool(row["− elr"]), bool(row["− gce"])) for row in found] == [(True, False), (False, True)]
+
+
 def test_methods_are_chosen_and_called_as_asked() -> None:
     words = ("table", "ferplus-sym", "--runs", "mine", "--with-reference")
     chosen = ran(*words, "--method", "mine.Mine,gce", "--sort", "given", "--label", "gce=GCE", "--no-notes")
