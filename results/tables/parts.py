@@ -60,7 +60,9 @@ def title_of(view: View, what: str) -> str:
     """The table's title: the protocol, what is shown, and where the faces come from."""
     identity = view.identity
     title = ", ".join([f"{identity.protocol.key}: {what}", *identity.setting.words])
-    return f"{title} [{view.block.distinction}]" if view.block.distinction else title
+    salted = f"noise_salt = {identity.noise_salt}"  # is among the setting's words
+    rest = "; ".join(part for part in view.block.distinction.split("; ") if not identity.noise_salt or part != salted)
+    return f"{title} [{rest}]" if rest else title
 
 
 def _judged_by(view: View) -> Iterator[str]:

@@ -105,7 +105,7 @@ def test_mine_against_a_shipped_method() -> None:
 
 @pytest.mark.parametrize("typed", [("--against", "elr", "--against", "gce"), ("--against", "elr,gce")])
 def test_several_rivals_have_a_table_each(typed: tuple[str, ...]) -> None:
-    """mine.Mine alone against each is a family of one: Holm leaves p; the other rival is a row where it is asked for."""
+    """mine.Mine alone against each is a family of one: Holm leaves p; other rivals are rows where they are asked for."""
     words = ("table", "ferplus-sym", "--runs", "mine", "--with-reference", *typed)
     result = ran(*words, "--method", "mine.Mine")
     assert [row[0] for row in rows(result)] == ["mine.Mine"] * 2
@@ -224,6 +224,19 @@ def test_methods_are_separated_by_commas(typed: tuple[str, ...], names: tuple[st
         patch.chdir(tmp_path)
         assert run.make_context("run", [*words]).params["methods"] == names
         assert figure.make_context("figure", ["ferplus-sym", *words]).params["methods"] == names
+
+
+def test_a_title_s_name_with_its_version_is_a_name() -> None:
+    assert (
+        ran("table", "ferplus-sym@1", "--runs", "mine").stdout == ran("table", "ferplus-sym", "--runs", "mine").stdout
+    )
+
+
+def test_one_seed_has_no_best(tmp_path: Path) -> None:
+    fabricate_all(tmp_path, [Trial("elr", skill=0.9), Trial("gce", skill=0.3)])
+    cells = [cell for row in rows(ran("table", "ferplus-sym", "--runs", str(tmp_path))) for cell in row]
+    assert len(cells) == 6
+    assert not any("**" in cell for cell in cells)
 
 
 @pytest.mark.slow
