@@ -33,7 +33,7 @@ def find(name: str) -> Protocol:
 
 
 def known(name: str) -> Protocol | None:
-    """The protocol of a name, as titles have it (NAME@VERSION) too; None for one that is not known, BadInput as `find`."""
+    """The protocol of NAME or, as in titles, NAME@VERSION; None for one that is not known, BadInput as `find`."""
     others = _others()
     if name in PROTOCOLS or name in others:
         return PROTOCOLS[name] if name in PROTOCOLS else _loaded(others[name])

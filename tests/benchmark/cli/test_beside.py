@@ -5,17 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.cli.figure import figure
-from fernoise_bench.benchmark.cli.run import run
+from fernoise_bench.benchmark.cli.run import _name_tables, run
+from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.results.records import reference_leaderboard as shipped
+from fernoise_bench.results.records.schema import identity_of
 
 from ...results.fabricate import Trial, fabricate_all, ship
+from ...results.tables.test_protocol_tables import made
+
+if TYPE_CHECKING:
+    from fernoise_bench.benchmark.planning.grid import Grid
 
 SEEDS = range(6)
 
@@ -105,7 +114,7 @@ def test_mine_against_a_shipped_method() -> None:
 
 @pytest.mark.parametrize("typed", [("--against", "elr", "--against", "gce"), ("--against", "elr,gce")])
 def test_several_rivals_have_a_table_each(typed: tuple[str, ...]) -> None:
-    """mine.Mine alone against each is a family of one: Holm leaves p; other rivals are rows where they are asked for."""
+    """mine.Mine alone against each is a family of one: Holm leaves p; other rivals are rows where asked for."""
     words = ("table", "ferplus-sym", "--runs", "mine", "--with-reference", *typed)
     result = ran(*words, "--method", "mine.Mine")
     assert [row[0] for row in rows(result)] == ["mine.Mine"] * 2
@@ -230,6 +239,19 @@ def test_a_title_s_name_with_its_version_is_a_name() -> None:
     assert (
         ran("table", "ferplus-sym@1", "--runs", "mine").stdout == ran("table", "ferplus-sym", "--runs", "mine").stdout
     )
+
+
+def test_after_a_run_into_a_folder_of_two_salts_a_command_is_named_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [made(Trial(seed=seed), 0.5) for seed in range(2)]
+    content = {**found[1].identity.content, "noise_salt": "pepper"}
+    mixed = [found[0], replace(found[1], identity=identity_of(content))]
+    grid = cast("Grid", SimpleNamespace(job=SimpleNamespace(out=tmp_path, protocol=PROTOCOLS["ferplus-sym"])))
+    for records, more in ((found, ""), (mixed, " --allow-mixed")):
+        _name_tables(None, grid, records, [])
+        told = f"other tables: fernoise-bench table ferplus-sym --runs {tmp_path}{more} --long, or --audit, or"
+        assert capsys.readouterr().err.startswith(told)
 
 
 def test_one_seed_has_no_best(tmp_path: Path) -> None:
