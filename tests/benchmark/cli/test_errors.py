@@ -387,30 +387,3 @@ def test_workers_are_the_cores_or_the_gpus(gpus: int, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert default_workers("cuda") == max(1, gpus)
     assert 1 <= default_workers("cpu") <= (os.cpu_count() or 1)
-
-
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        (("table", "fer2013-real", "--against", ""), "--against"),
-        (("table", "fer2013-real", "--columns="), "--columns"),
-        (("table", ""), "an argument"),
-        (("meta", "--against", " "), "--against"),
-        ((*FACES, EVERY, "--noise-salt", ""), "--noise-salt"),
-        (("runs", "rm", "--method", "elr", "--digest", "", "--yes"), "--digest"),
-        (("runs", "rm", "--method", "elr", "--protocol=", "--yes"), "--protocol"),
-    ],
-)
-def test_an_empty_value_is_refused(refused: Refused, words: tuple[str, ...], named: str) -> None:
-    assert refused(*words) == f"{named}: its value is empty; give one, or leave it out"
-
-
-def test_a_digest_without_digits_removes_nothing(refused: Refused) -> None:
-    said = refused("runs", "rm", "--method", "elr", "--digest", "#", "--yes")
-    assert said == "--digest #: name a version by its digits, or leave --digest out to remove all versions"
-
-
-@pytest.mark.parametrize("command", ["table", "show", "figure"])
-def test_another_version_than_there_is_is_refused(refused: Refused, command: str) -> None:
-    said = refused(command, "fer2013-real@7")
-    assert said == "fer2013-real@7: there is no version 7 of fer2013-real here, only fer2013-real@1"
