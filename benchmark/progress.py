@@ -172,3 +172,8 @@ def duration(seconds: float | None) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 trial", "1,204 trials"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -21,7 +21,8 @@ def find(name: str) -> Protocol:
     """The protocol of a name, or of a TOML file.
 
     Raises:
-        BadInput: an unknown name, with the most similar ones; a file or another package's protocol that is not valid.
+        BadInput: an unknown name, with the most similar ones; a version that is not there; a file or another package's
+            protocol that is not valid.
     """
     if name.endswith(SUFFIX):
         return protocol_of_file(Path(name))
@@ -32,11 +33,15 @@ def find(name: str) -> Protocol:
 
 
 def known(name: str) -> Protocol | None:
-    """The protocol of a name, None for a name that is not known; BadInput as `find`."""
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
+    """The protocol of NAME or, as in titles, NAME@VERSION; None for one that is not known, BadInput as `find`."""
     others = _others()
-    return _loaded(others[name]) if name in others else None
+    if name in PROTOCOLS or name in others:
+        return PROTOCOLS[name] if name in PROTOCOLS else _loaded(others[name])
+    base, _, version = name.rpartition("@")
+    found = known(base) if base else None
+    if found is not None and version != str(found.version):
+        raise BadInput(f"{name}: there is no version {version} of {base} here, only {base}@{found.version}")
+    return found
 
 
 def names() -> tuple[str, ...]:

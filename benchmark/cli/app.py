@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
@@ -31,6 +32,7 @@ from .runs import runs
 from .show import list_everything, show
 
 _LONGEST = 4_000  # letters of an error message, which may quote a name or a user's own code
+_EMPTY = re.compile(r"--[a-z-]+=\s*")  # an option without its value
 _TEMPORARY = re.compile(r"\.([^/]+)\.[0-9a-f]{16}\.tmp$")  # name of a file that is being written
 
 
@@ -40,6 +42,16 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which they were added."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words name; BadInput for an empty value, as of a shell's variable that is not set."""
+        for before, word in itertools.pairwise(["", *args]):
+            if not word.strip() or _EMPTY.fullmatch(word):
+                name = word.rstrip("=") if word.strip() else before if before.startswith("-") else ""
+                raise BadInput(f"{name or 'an argument'}: its value is empty; give one, or leave it out")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; exits with 2 for BadInput, with 128 and the signal's number after a signal."""

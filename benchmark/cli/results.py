@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...protocols.errors import BadInput
-from .options.common import JSON, format_option, print_json
+from .options.common import JSON, format_option, print_json, rivals_option
 from .options.records import (
     LABELS,
     RECIPE,
@@ -53,7 +53,7 @@ class Request:
     rule: str
     allow_mixed: bool
     methods: Sequence[str]
-    against: str | None
+    against: Sequence[str]
     labels: Sequence[str]
     order: RowOrder
 
@@ -128,11 +128,10 @@ def _print_lines(lines: Sequence[dict[str, Any]]) -> None:
     "comparisons, and rank correlations with other settings.",
 )  # fmt: skip
 @click.option("--audit", is_flag=True, help="Print what each method did with wrong labels, and its cost.")
-@click.option(
-    "--against", metavar="METHOD",
-    help="Print the difference of every other method from this one: paired over seeds and folds, with an interval and "
-    "a test corrected for the rows chosen with --method.",
-)  # fmt: skip
+@rivals_option(
+    "Print the difference of every other method from this one: paired over seeds and folds, with an interval and a "
+    "test corrected for the rows chosen with --method."
+)
 @click.option(
     "--check", is_flag=True,
     help="Print a paper's table as published, each row's mean computed again beside it, and known errors.",
@@ -162,7 +161,7 @@ def table(
     long: bool,
     ranks: bool,
     audit: bool,
-    against: str | None,
+    against: tuple[str, ...],
     check: bool,
     labels: tuple[str, ...],
     order: RowOrder,
@@ -184,7 +183,7 @@ def table(
     from ...results.records.cache import uncollected
     from ...results.tables.columns import with_columns
 
-    options = {"long": long, "ranks": ranks, "audit": audit, "against": against, "check": check}
+    options = {"long": long, "ranks": ranks, "audit": audit, "against": bool(against), "check": check}
     kinds = [kind for kind, given in options.items() if given]
     chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
     name, protocol = named_protocol(name, chosen, TABLE_IDS)
@@ -247,8 +246,7 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
 
     every = chosen.records()
     all_mine, where = records_of_protocol(every, name, chosen, protocol), f"the trials of {name}"
-    reference = [request.against] if request.against else []
-    mine, methods = of_methods(all_mine, [*request.methods, *reference] if request.methods else [], where)
+    mine, methods = of_methods(all_mine, [*request.methods, *request.against] if request.methods else [], where)
     known = methods or {record.method for record in all_mine}
     together, others = apart(mine, "stand in tables of their own")
     if others and not request.allow_mixed:
@@ -257,8 +255,8 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
     refused = {} if request.methods or protocol is None else not_applicable(protocol, mine)
     expected = Expected(folds=protocol.folds if protocol else (), not_applicable=refused, rows=rows)
     request = replace(request, allow_mixed=request.allow_mixed or bool(others))
-    if request.against:
-        request = replace(request, against=named_methods(reference, known, where)[0])
+    rivals, chosen_rows = (named_methods(typed, known, where) for typed in (request.against, request.methods))
+    request = replace(request, against=rivals, methods=chosen_rows)
     records = [*together, *others]
     return [each for kind in request.kinds or [""] for each in _of_kind(kind, records, every, expected, request)]
 
@@ -280,8 +278,19 @@ def _of_kind(
     if kind == "ranks":
         return rank_tables(records, expected, others=others, rule=rule, allow_mixed=mixed)
     if kind == "against":
-        return against_table(records, request.against or "", expected, rule=rule, allow_mixed=mixed)
+        return [
+            table
+            for rival in request.against
+            for table in against_table(
+                _rows_with(rival, records, request.methods), rival, expected, rule=rule, allow_mixed=mixed
+            )
+        ]
     return protocol_table(records, expected, rule=rule, allow_mixed=mixed)
+
+
+def _rows_with(rival: str, records: Sequence[Record], methods: Sequence[str]) -> list[Record]:
+    """The records of the rows asked for and of a rival: the other rivals are no rows unless they were asked for too."""
+    return [record for record in records if not methods or record.method in (*methods, rival)]
 
 
 def _status_lines(records: Sequence[Record]) -> list[dict[str, Any]]:

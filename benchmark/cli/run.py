@@ -96,7 +96,9 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
     warn_of_damage(damaged)
     trial_of = {trial.folder.relative_to(out).as_posix(): trial for grid in grids for trial in grid.trials}
     mine = [record for record in records if record.folder in trial_of]
-    _print_table(table, grids, mine, "json" if as_json else "github")
+    beside = _beside(mine) if mine and table is None else []
+    _print_table(table, grids, mine, beside, "json" if as_json else "github")
+    _name_tables(table, grids[0], records, beside)
     for record in mine:
         if told := implausible(record):
             click.echo(f"! {trial_of[record.folder].label}: the method {told}; see SECURITY.md", err=True)
@@ -263,19 +265,20 @@ def _run(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, grace: floa
         ) from error
 
 
-def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Record], form: str) -> None:
-    """Prints the table of exactly the trials that were asked for: a paper's, or that of the only grid."""
+def _print_table(
+    table: str | None, grids: Sequence[Grid], records: Sequence[Record], beside: Sequence[Record], form: str
+) -> None:
+    """Prints the table of exactly the trials that were asked for: a paper's, or that of the only grid with those that
+    stand beside them.
+    """
     from ...results.analysis.view import Expected
     from ...results.papers.tables import paper_table
     from ...results.tables.protocol_tables import protocol_table
 
     grid, out = grids[0], grids[0].job.out
-    runs = shlex.quote(str(out))
     if table is not None:
         print_tables(paper_table(records, table, runs=unless_default(out)), form)
-        click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}", err=True)
     elif records:
-        beside = _beside(records)
         expected = Expected(
             methods=grid.methods,
             levels=tuple(dict.fromkeys(trial.level for trial in grid.trials)),
@@ -284,7 +287,26 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             not_applicable=grid.not_applicable,
         )
         print_tables(protocol_table([*records, *beside], expected), form)
-        command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}{' --with-reference' * bool(beside)}"
+
+
+def _name_tables(table: str | None, grid: Grid, every: Sequence[Record], beside: Sequence[Record]) -> None:
+    """Names, on standard error, the command that prints the table again; where the folder has trials that cannot share
+    it, with the option that prints these apart.
+    """
+    from ...results.papers.tables import wanted_records
+
+    runs = shlex.quote(str(grid.job.out))
+    if table is not None:
+        # trials under another recipe stand apart in any case
+        settings = {each.identity.setting._replace(recipe="protocol") for each in wanted_records(every, table)}
+        mixed = " --allow-mixed" * (len(settings) > 1)
+        click.echo(f"to print it again: fernoise-bench table {table} --runs {runs}{mixed}", err=True)
+        return
+    name = grid.job.protocol.name
+    if any(record.protocol == name for record in every):
+        keys = {record.identity.key for record in every if record.protocol == name}
+        more = " --with-reference" * bool(beside) + " --allow-mixed" * (len(keys) > 1)
+        command = f"fernoise-bench table {name} --runs {runs}{more}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)
 
 

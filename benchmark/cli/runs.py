@@ -73,8 +73,11 @@ def remove_runs(methods: tuple[str, ...], digest: str | None, protocol: str | No
     fernoise-bench runs rm --method mine.Mine --runs my-runs
     fernoise-bench runs rm --method mine.py:Mine --digest 1a2b3c --yes
     """
+    from ..progress import counted
     from ..run_folder import check_own, groups_of, remove_group
 
+    if digest is not None and not digest.removeprefix("#"):
+        raise BadInput(f"--digest {digest}: name a version by its digits, or leave --digest out to remove all versions")
     check_own(runs)
     every, damaged = groups_of(runs)
     warn_of_damage(damaged)
@@ -96,9 +99,9 @@ def remove_runs(methods: tuple[str, ...], digest: str | None, protocol: str | No
     _print(found)
     count, size = sum(group.trials for group in found), sum(group.size for group in found)
     if not yes:
-        click.confirm(f"remove {count:,} trials, {size:,} bytes, from {runs}?", abort=True)
+        click.confirm(f"remove {counted(count, 'trial')}, {size:,} bytes, from {runs}?", abort=True)
     busy = [place for group in found for place in remove_group(group, runs)]
-    click.echo(f"removed {count - len(busy):,} trials from {runs}")
+    click.echo(f"removed {counted(count - len(busy), 'trial')} from {runs}")
     for place in busy:
         click.echo(f"left: {place}: another run is working on it", err=True)
 

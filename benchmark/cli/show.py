@@ -69,12 +69,11 @@ class ByName(click.Group):
 
 def _kinds(name: str) -> dict[str, bool]:
     """By kind, whether there is a thing of this name."""
-    from ...protocols.catalog import SUFFIX
-    from ...protocols.catalog import names as protocols
+    from ...protocols.catalog import SUFFIX, known
     from ...results.papers.reported import TABLE_IDS
     from ..registry import names
 
-    protocol = name.endswith(SUFFIX) or name in protocols()
+    protocol = name.endswith(SUFFIX) or known(name) is not None
     method = ".py" in name or name.partition(":")[0].replace("-", "_") in names()
     return {"protocol": protocol, "method": method, "table": name in TABLE_IDS}
 

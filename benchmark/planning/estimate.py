@@ -15,7 +15,7 @@ from ...results.records.schema import Status
 from ...results.records.trial_files import read_part
 from ..networks.encoders import CountedEncoder, Counters, EncoderFactory
 from ..networks.initial_weights import Weights
-from ..progress import duration
+from ..progress import counted, duration
 from ..registry import MethodSpec
 from ..settings import apply_to_process
 from ..training.loader import make_task
@@ -24,6 +24,7 @@ from ..trial import Trial
 from ..trial_state import FINISHED, state_of
 from .device_speed import Speed, measured_speed, network_of
 from .grid import Grid
+from .schedule import wall_time
 
 
 def estimate(grid: Grid, workers: int) -> dict[str, Any]:
@@ -46,9 +47,9 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
         trials = [trial for trial in grid.trials if trial.method.name == name]
         states = [state_of(trial) for trial in trials]
         seconds, source = _seconds_each(trials, states, cell, speed)
-        left = sum(state not in FINISHED for state in states)
-        lines.append({"method": name, "trials": len(trials), "to_run": left, "seconds_each": seconds, "from": source})
-    total = sum(line["to_run"] * line["seconds_each"] for line in lines)
+        to_run = sum(state not in FINISHED for state in states)
+        lines.append({"method": name, "trials": len(trials), "to_run": to_run, "seconds_each": seconds, "from": source})
+    left = [(line["seconds_each"], 0.0) for line in lines for _ in range(line["to_run"])]
     return {
         "protocol": f"{job.protocol.name} v{job.protocol.version}",
         "profile": job.profile,
@@ -60,9 +61,9 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
         "to_run": sum(line["to_run"] for line in lines),
         "methods": lines,
         "not_applicable": grid.not_applicable,
-        "seconds_of_one_worker": total,
+        "seconds_of_one_worker": sum(seconds for seconds, _ in left),
         "workers": workers,
-        "seconds": total / workers,
+        "seconds": wall_time(left, workers),
     }
 
 
@@ -71,7 +72,7 @@ def estimate_text(found: dict[str, Any]) -> str:
     head = (
         f"{found['protocol']} · {found['profile']} · {found['source']} faces · {found['device']} · "
         f"{found['rows']['train']} training and {found['rows']['test']} test rows\n"
-        f"{found['cells']} cells, {found['trials']} trials, {found['to_run']} to run\n"
+        f"{counted(found['cells'], 'cell')}, {counted(found['trials'], 'trial')}, {found['to_run']} to run\n"
     )
     lines = [
         f"  {line['method']:<28} {line['to_run']:>4} of {line['trials']:>4} x "
@@ -79,7 +80,7 @@ def estimate_text(found: dict[str, Any]) -> str:
         for line in found["methods"]
     ]
     skipped = [f"  {name:<28} not applicable: {reason}" for name, reason in found["not_applicable"].items()]
-    total = f"about {duration(found['seconds'])} with {found['workers']} workers"
+    total = f"about {duration(found['seconds'])} with {counted(found['workers'], 'worker')}"
     return head + "\n".join(lines + skipped) + "\n" + total
 
 

@@ -17,6 +17,7 @@ from ...protocols.loading import Data, DataIdentity, draws_noise, offered, open_
 from ...protocols.rows import Origin, Source
 from .. import registry
 from ..disk_cache import file_stamps, lookup, store
+from ..progress import counted
 from ..registry import MethodSpec
 from ..settings import KEPT_EPOCHS, Settings, Which, check_compiler, check_precision, choose_device
 from ..trial import Job, Trial
@@ -274,4 +275,4 @@ def describe(trials: Sequence[Trial]) -> str:
     """The numbers of trials, methods and cells as text."""
     cells = {(trial.method.name, trial.fold, trial.level) for trial in trials}
     methods = {trial.method.name for trial in trials}
-    return f"{len(trials)} trials ({len(methods)} methods, {len(cells)} cells)"
+    return f"{counted(len(trials), 'trial')} ({counted(len(methods), 'method')}, {counted(len(cells), 'cell')})"

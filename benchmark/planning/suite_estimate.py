@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from ..registry import MethodSpec
 from ..settings import set_arithmetic
 from .compute_count import ComputeCount, Sizes, count
 from .device_speed import Network, Speed, assumed_speed, measured_speed, network_of
+from .schedule import wall_time
 
 SEEDS = 8
 # Rows of a cell at the paper profile (training, verified training, evaluated); with several folds their mean.
@@ -184,7 +184,7 @@ def estimate_suite(cost: SuiteCost, speeds: Mapping[Network, Speed], seeds: int,
         "left_out": dict(cost.left_out),
         "device_hours": _device_hours(jobs) + _device_hours(teachers.values()),
         "devices": devices,
-        "wall_hours": wall_hours(starts, devices),
+        "wall_hours": wall_time(starts, devices),
         "critical_path": {
             "protocol": slowest.line.protocol,
             "method": slowest.line.method,
@@ -211,19 +211,6 @@ def _protocol_line(name: str, jobs: Sequence[_Job], teachers: Sequence[_Job]) ->
         "longest_trial_hours": max(job.hours for job in jobs),
         "network": str(jobs[0].line.network),
     }
-
-
-def wall_hours(jobs: Iterable[tuple[float, float]], devices: int) -> float:
-    """Hours until the last job ends, when each free device takes the longest of the jobs that may start first.
-
-    Args:
-        jobs: (hours, earliest start) of each.
-        devices: how many run at a time.
-    """
-    free = [0.0] * devices
-    for hours, start in sorted(jobs, key=lambda job: (job[1], -job[0])):
-        heapq.heappush(free, max(heapq.heappop(free), start) + hours)
-    return max(free)
 
 
 def suite_text(found: Mapping[str, Any], device: str) -> str:

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from types import MappingProxyType
 
 from ...protocols import catalog
 from ..records.record import Record
 from ..records.schema import Setting
-from ..statistics import SIGNIFICANT, holm
+from ..statistics import SIGNIFICANT, holm, minimum_p
 from .comparisons import LEAST_PAIRS, Comparison, compare_cells
 from .grouping import Entry, grouped, most_tried, unique
 from .view import Expected, Rows, View, at_level, known_folds, views_of
@@ -39,12 +40,14 @@ class Effect:
         difference: mean over pairs, as a share in [-1, 1].
         pairs: (seed, draw) pairs that both have.
         p: two-sided, not corrected: by subjects for AUs, else of the sign-flip test.
+        least: the smallest p that the sign-flip test can have with so many pairs; 0 by subjects, where none is known.
     """
 
     protocol: str
     difference: float
     pairs: int
     p: float
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Combined:
         z: combined, positive where the method is ahead.
         p: two-sided, of z.
         adjusted: p corrected by Holm's method over all pairs of methods.
+        least: the smallest p that these pairs allow, not corrected; 0 where it is not known.
     """
 
     effects: tuple[Effect, ...]
@@ -64,6 +68,7 @@ class Combined:
     z: float
     p: float
     adjusted: float = math.nan
+    least: float = 0.0
 
     @property
     def ahead(self) -> int:
@@ -88,6 +93,7 @@ class Meta:
         labels: by method, what it is called.
         combined: by (method, rival); absent where no protocol has both.
         left_out: protocols without two methods that share two (seed, draw) pairs.
+        alone: by method without two pairs that another one shares on any protocol, the most pairs it has on one.
     """
 
     setting: Setting
@@ -97,6 +103,13 @@ class Meta:
     labels: Mapping[str, str]
     combined: Mapping[tuple[str, str], Combined]
     left_out: tuple[str, ...] = ()
+    alone: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def least(self) -> float:
+        """The smallest p that a pair of methods could have after Holm's correction."""
+        family = len(self.combined) // 2  # each pair is there from both sides
+        return min(1.0, family * min(each.least for each in self.combined.values()))
 
 
 def metas(records: Sequence[Record], rows: Rows | None = None) -> tuple[Meta, ...]:
@@ -129,9 +142,26 @@ def _meta(setting: Setting, metric: str, views: Sequence[View], rows: Rows) -> M
     combined = _corrected({pair: combine(mine, groups) for pair, mine in effects.items()})
     combined |= {(rival, method): _mirrored(each) for (method, rival), each in combined.items()}
     methods = in_order(combined)
-    labels = {method: rows.labels.get(method, method) for method in methods}
+    alone = {name: count for name, count in _most_pairs(chosen.values()).items() if name not in methods}
+    labels = {method: rows.labels.get(method, method) for method in (*methods, *alone)}
     left_out = tuple(key for key in chosen if key not in used)
-    return Meta(setting, metric, groups, methods, labels, combined, left_out)
+    return Meta(setting, metric, groups, methods, labels, combined, left_out, alone)
+
+
+def _most_pairs(views: Iterable[View]) -> dict[str, int]:
+    """By method, the most finished (seed, draw) pairs that it has at a noise level of a protocol."""
+    counts: dict[str, int] = {}
+    for view in views:
+        for method, entry in most_tried(view.rows).items():
+            pairs = [
+                view.summary(entry, level, lambda record: record.headline("last")).complete for level in view.levels
+            ]
+            counts[method] = max(counts.get(method, 0), *pairs)
+    return counts
+
+
+def _last(record: Record) -> float | None:
+    return record.headline("last")
 
 
 def effects_of(key: str, view: View) -> dict[tuple[str, str], Effect]:
@@ -146,7 +176,9 @@ def effects_of(key: str, view: View) -> dict[tuple[str, str], Effect]:
         members = [(each, levels) for each, levels in members if levels]
         for (entry, _), made in zip(members, compare_cells(view, members, reference), strict=True):
             if len(made.differences) >= LEAST_PAIRS:
-                effect = Effect(key, made.mean, len(made.differences), _uncorrected(made))
+                pairs = len(made.differences)
+                least = minimum_p(pairs) if made.by_subject is None else 0.0
+                effect = Effect(key, made.mean, pairs, _uncorrected(made), least)
                 found[entry.method, reference.method] = effect
     return found
 
@@ -188,10 +220,16 @@ def combine(effects: Sequence[Effect], groups: Sequence[Collection[str]]) -> Com
         effects: at least one, of one protocol each.
         groups: protocols that are not independent, together; every protocol is in one group.
     """
-    scores = [[signed_z(each.difference, each.p) for each in effects if each.protocol in group] for group in groups]
-    z = stouffer([math.fsum(mine) / len(mine) for mine in scores if mine])
+    z = _combined_z(effects, groups)
     mean = math.fsum(each.difference for each in effects) / len(effects)
-    return Combined(tuple(effects), mean, z, two_sided(z))
+    won = [replace(each, difference=1.0, p=each.least) for each in effects]  # as if it were ahead in every pair
+    least = two_sided(_combined_z(won, groups)) if all(each.least for each in effects) else 0.0
+    return Combined(tuple(effects), mean, z, two_sided(z), least=least)
+
+
+def _combined_z(effects: Sequence[Effect], groups: Sequence[Collection[str]]) -> float:
+    scores = [[signed_z(each.difference, each.p) for each in effects if each.protocol in group] for group in groups]
+    return stouffer([math.fsum(mine) / len(mine) for mine in scores if mine])
 
 
 def signed_z(difference: float, p: float) -> float:

@@ -45,5 +45,6 @@ def _field_words(key: Mapping[str, Any], dotted: str) -> str:
 def _own_words(identity: Identity, distinction: str) -> str:
     """A block's heading: profile, faces, and what differs from the protocol's other blocks."""
     named = ("profile = ", "source = ", "partial = ", "recipe = ", "protocol.fingerprint = ", "settings.", "data.")
-    rest = [part for part in distinction.split("; ") if part and not part.startswith(named)]
+    salt = ("noise_salt = ",) if identity.noise_salt else ()  # without one, no word of the setting says so
+    rest = [part for part in distinction.split("; ") if part and not part.startswith((*named, *salt))]
     return ", ".join([*identity.setting.words, *rest])

@@ -53,7 +53,10 @@ def _table(compared: Against) -> Table:
     interval = () if by_subject else ("95% interval",)
     columns = (*leading_columns(view), f"− {reference.label}", *interval, *columns_of_comparison(by_subject))
     title = title_of(view, f"{view.metric_words} against {reference.label}, {RULE_WORDS[rule]}")
-    return Table(title, columns, rows, notes_of(view, _notes(view, reference, family), rows))
+    pairs, shown = [len(found.differences) for found in family], {entry.label for _, entry, _ in compared.rows}
+    unlisted = [entry.label for entry in view.rows if entry.label not in shown]
+    notes = notes_of(view, _notes(view, reference, family), rows, compared=pairs, unlisted=unlisted)
+    return Table(title, columns, rows, notes)
 
 
 def _cells(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:

@@ -95,7 +95,7 @@ def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cel
 def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
     """The rows with the highest value of each of these columns marked, where at least two can be compared.
 
-    A cell that lacks pairs is never best, nor is 0.
+    A cell that lacks pairs is never best, nor is 0, nor the score of a single pair: one seed ranks nothing.
     """
     highest: dict[int, float] = {}
     for column in columns:
@@ -112,4 +112,4 @@ def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tup
 
 
 def _contest(cell: Cell) -> float | None:
-    return None if cell.status else cell.value
+    return None if cell.status or cell.n_ok == 1 else cell.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...protocols.errors import unknown
+from ...protocols.errors import BadInput, unknown
 from .cell import Table
 
 REPORTED, MEASURED, DIFFERENCE = " reported", " measured", " difference"
@@ -19,10 +19,12 @@ def with_columns(tables: Sequence[Table], typed: Sequence[str]) -> list[Table]:
         typed: headings in any case, several with commas between; "Avg." is also "Avg. reported", "Avg. measured", …
 
     Raises:
-        BadInput: a heading that no table has.
+        BadInput: no heading, or one that no table has.
     """
     headings = [heading for table in tables for heading in table.columns]
     wanted = [name for each in typed for name in ([each] if _found(each, headings) else _split(each))]
+    if not wanted:
+        raise BadInput(f"--columns {', '.join(typed)}: name a column, or leave --columns out")
     for name in wanted:
         if not _found(name, headings):
             raise unknown("column", name, headings)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ...protocols.errors import unknown
 from ..analysis.grouping import MISSING, unique
 from ..analysis.meta import Combined, Meta
+from ..statistics import SIGNIFICANT
 from .cell import Cell, Table, minus
 from .comparison_cells import p_cell
 from .parts import count_cell
@@ -114,12 +115,25 @@ def points_cell(share: float, mark: str = "") -> Cell:
 
 
 def notes_of_meta(meta: Meta) -> tuple[str, ...]:
-    """How evidence was combined, which protocols share faces, which are left out."""
+    """How evidence was combined, whether any can be significant, which protocols share faces, what is left out."""
     together = [" and ".join(group) for group in meta.groups if len(group) > 1]
     shared = f" They share faces here: {'; '.join(together)}." if together else ""
     notes = [EVIDENCE + shared]
+    if meta.least >= SIGNIFICANT:
+        pairs, family = max(e.pairs for each in meta.combined.values() for e in each.effects), len(meta.combined) // 2
+        notes.append(
+            f"Power: at most {pairs} (seed, draw) pairs a protocol, {family} pair{'s' * (family != 1)} of methods: the "
+            f"smallest possible p is {meta.least:.3g} after Holm's correction; this design cannot reach p < .05: run "
+            "more seeds, or compare fewer methods."
+        )
     if meta.left_out:
         notes.append(f"Left out, without two (seed, draw) pairs that two methods share: {', '.join(meta.left_out)}.")
+    if meta.alone:
+        names = [f"{meta.labels[name]} (it has {count} at most)" for name, count in meta.alone.items()]
+        notes.append(
+            "Methods left out, without two (seed, draw) pairs that another method shares on any protocol: "
+            f"{', '.join(names)}."
+        )
     return tuple(notes)
 
 
@@ -127,8 +141,8 @@ def meta_json(meta: Meta) -> dict[str, object]:
     """Everything as plain data: differences in points, each pair of methods once, the one with the higher place first.
 
     Returns:
-        "metric", "setting" (in words), "protocols" (those that share faces together), "left_out", "methods" and
-        "pairs", each with "method", "rival", "mean", "z", "p", "p_holm" and its "protocols".
+        "metric", "setting" (in words), "protocols" (those that share faces together), "left_out", "methods_left_out",
+        "methods" and "pairs", each with "method", "rival", "mean", "z", "p", "p_holm" and its "protocols".
     """
     pairs = [
         {"method": method, "rival": rival, **_pair_json(found)}
@@ -140,6 +154,7 @@ def meta_json(meta: Meta) -> dict[str, object]:
         "setting": list(meta.setting.words),
         "protocols": [list(group) for group in meta.groups],
         "left_out": list(meta.left_out),
+        "methods_left_out": [{"method": name, "most_pairs": count} for name, count in meta.alone.items()],
         "methods": [{"method": method, "label": meta.labels[method]} for method in meta.methods],
         "pairs": pairs,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ..analysis.grouping import MISSING, Entry, grouped, unique
 from ..analysis.plausibility import implausible
@@ -60,7 +61,9 @@ def title_of(view: View, what: str) -> str:
     """The table's title: the protocol, what is shown, and where the faces come from."""
     identity = view.identity
     title = ", ".join([f"{identity.protocol.key}: {what}", *identity.setting.words])
-    return f"{title} [{view.block.distinction}]" if view.block.distinction else title
+    salted = f"noise_salt = {identity.noise_salt}"  # is among the setting's words
+    rest = "; ".join(part for part in view.block.distinction.split("; ") if not identity.noise_salt or part != salted)
+    return f"{title} [{rest}]" if rest else title
 
 
 def _judged_by(view: View) -> Iterator[str]:
@@ -72,31 +75,45 @@ def _judged_by(view: View) -> Iterator[str]:
         yield f"Test labels are the given ones, since the data have no reference labels; the audit {audit}."
 
 
-def notes_of(view: View, first: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+def notes_of(
+    view: View,
+    first: Sequence[str],
+    cells: Sequence[Sequence[Cell]],
+    *,
+    compared: Sequence[int] | None = None,
+    unlisted: Sequence[str] = (),
+) -> tuple[str, ...]:
     """The table's notes: those given, then what its marks mean and which methods it leaves out.
 
     Args:
         view: what the table shows.
         first: sentences that come first.
         cells: the table's rows; only marks that occur are explained.
+        compared: the (seed, draw) pairs of each cell where these are differences; None: cells are scores.
+        unlisted: labels of the view that are no rows of the table, and have no marks there.
     """
     notes = [*_judged_by(view), *first]
     folds = [fold for fold in view.folds if fold is not None]
     if folds:
         notes.append(f"Folds: {', '.join(folds)}; a (seed, draw) pair counts only when all of them have finished.")
-    counts = sorted({len(view.pairs(level)) for level in view.levels} - {0})
+    expected = (len(view.pairs(level)) for level in view.levels) if compared is None else compared
+    counts = sorted({*expected} - {0})
     if counts:
         spread = any("±" in cell.text for row in cells for cell in row)
         notes.append(_pairs_note(counts, spread=spread, folds=bool(folds)))
-    if any(cell.status and cell.value is not None for row in cells for cell in row):
+    partial = any(cell.status and cell.value is not None for row in cells for cell in row)
+    if partial and compared is not None:
+        notes.append("(n/m): n pairs in common, of m that a method has here.")
+    elif partial:
         notes.append("Where pairs are missing (counts, or ‡), the mean is over finished pairs only: not comparable.")
-    known = {entry.label: oracle_knowledge(entry.records) for entry in view.rows}
+    listed = replace(view, rows=tuple(entry for entry in view.rows if entry.label not in unlisted))
+    known = {entry.label: oracle_knowledge(entry.records) for entry in listed.rows}
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
-    if rising := [entry.label for entry in view.rows if entry.label in view.rising]:
+    if rising := [entry.label for entry in listed.rows if entry.label in view.rising]:
         notes.append(f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}.")
-    if shipped := shipped_rows(view):
+    if shipped := shipped_rows(listed):
         notes.append(f"{SHIPPED_WORDS}: {', '.join(shipped)}.")
     notes.extend(_without_updates(view))
     notes.extend(_implausible(view))

@@ -88,5 +88,5 @@ def test_a_trial_that_runs_is_left(runs: Path) -> None:
         assert acquired
         said = command("rm", "--method", "gce", "--runs", str(runs), "--yes")
     assert f"left: {busy.relative_to(runs)}: another run is working on it" in said.stderr
-    assert f"removed 1 trials from {runs}" in said.stdout
+    assert f"removed 1 trial from {runs}" in said.stdout
     assert busy.is_dir()

@@ -47,6 +47,15 @@ METHODS_SHOWN = click.option(
     help="Show this method only: NAME, NAME:VARIANT or file.py:Class. Can be repeated, or several with commas.",
 )  # fmt: skip
 
+
+def rivals_option(text: str) -> Decorator[Any]:
+    """`--against`, which takes one method or several."""
+    return click.option(
+        "--against", multiple=True, metavar="METHOD", callback=separated,
+        help=f"{text} Can be repeated, or several with commas: one table each.",
+    )  # fmt: skip
+
+
 DATA_ROOT = click.option(
     "--data-root", type=click.Path(path_type=Path), envvar="FERNOISE_DATA", default=DEFAULT_DATA_ROOT,
     show_default=True, callback=above_data_set, metavar="DIR",

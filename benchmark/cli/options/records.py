@@ -133,9 +133,17 @@ def named_protocol(
     from ....protocols import catalog
 
     protocol = catalog.find(name) if name.endswith(catalog.SUFFIX) else catalog.known(name)
-    if protocol is None and name not in ids and all(record.protocol != name for record in chosen.read().records):
+    if protocol is None and name not in ids:
+        recorded = {each: record.protocol for record in chosen.read().records for each in _names_of(record)}
+        if name in recorded:
+            return recorded[name], None
         raise unknown(what, name, [*ids, *catalog.names()])
     return (name if protocol is None else protocol.name), protocol
+
+
+def _names_of(record: Record) -> tuple[str, str]:
+    """A record's protocol, without and with its version."""
+    return record.protocol, record.identity.protocol.key
 
 
 def records_of_protocol(

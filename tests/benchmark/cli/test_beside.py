@@ -5,17 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.cli.figure import figure
-from fernoise_bench.benchmark.cli.run import run
+from fernoise_bench.benchmark.cli.run import _name_tables, run
+from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.results.records import reference_leaderboard as shipped
+from fernoise_bench.results.records.schema import identity_of
 
 from ...results.fabricate import Trial, fabricate_all, ship
+from ...results.tables.test_protocol_tables import made
+
+if TYPE_CHECKING:
+    from fernoise_bench.benchmark.planning.grid import Grid
 
 SEEDS = range(6)
 
@@ -101,6 +110,24 @@ def test_mine_against_a_shipped_method() -> None:
     assert row[0] == "Ours"
     assert row[4:] == ["6 of 6", "0.031", "0.031"], "2 / 2^6, a family of one"
     assert [each[-1] for each in rows(ran(*words))][1] == "0.062", "with gce a family of two"
+
+
+@pytest.mark.parametrize("typed", [("--against", "elr", "--against", "gce"), ("--against", "elr,gce")])
+def test_several_rivals_have_a_table_each(typed: tuple[str, ...]) -> None:
+    """mine.Mine alone against each is a family of one: Holm leaves p; other rivals are rows where asked for."""
+    words = ("table", "ferplus-sym", "--runs", "mine", "--with-reference", *typed)
+    result = ran(*words, "--method", "mine.Mine")
+    assert [row[0] for row in rows(result)] == ["mine.Mine"] * 2
+    assert all(row[-1] == row[-2] for row in rows(result))
+    assert [line.split(":")[1].split(",")[0] for line in result.stdout.splitlines() if line.startswith("**")] == [
+        " accuracy against elr",
+        " accuracy against gce",
+    ]
+    assert result.stdout.count("Holm-corrected over this one comparison") == 2
+    assert [row[0] for row in rows(ran(*words))] == ["gce ◇", "mine.Mine", "elr ◇", "mine.Mine"]
+    assert ran(*words, "--format", "latex").stdout.count(r"\begin{tabular}") == 2
+    found = list(csv.DictReader(io.StringIO(ran(*words, "--method", "mine.Mine", "--format", "csv").stdout)))
+    assert [(bool(row["− elr"]), bool(row["− gce"])) for row in found] == [(True, False), (False, True)]
 
 
 def test_methods_are_chosen_and_called_as_asked() -> None:
@@ -206,6 +233,32 @@ def test_methods_are_separated_by_commas(typed: tuple[str, ...], names: tuple[st
         patch.chdir(tmp_path)
         assert run.make_context("run", [*words]).params["methods"] == names
         assert figure.make_context("figure", ["ferplus-sym", *words]).params["methods"] == names
+
+
+def test_a_title_s_name_with_its_version_is_a_name() -> None:
+    assert (
+        ran("table", "ferplus-sym@1", "--runs", "mine").stdout == ran("table", "ferplus-sym", "--runs", "mine").stdout
+    )
+
+
+def test_after_a_run_into_a_folder_of_two_salts_a_command_is_named_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [made(Trial(seed=seed), 0.5) for seed in range(2)]
+    content = {**found[1].identity.content, "noise_salt": "pepper"}
+    mixed = [found[0], replace(found[1], identity=identity_of(content))]
+    grid = cast("Grid", SimpleNamespace(job=SimpleNamespace(out=tmp_path, protocol=PROTOCOLS["ferplus-sym"])))
+    for records, more in ((found, ""), (mixed, " --allow-mixed")):
+        _name_tables(None, grid, records, [])
+        told = f"other tables: fernoise-bench table ferplus-sym --runs {tmp_path}{more} --long, or --audit, or"
+        assert capsys.readouterr().err.startswith(told)
+
+
+def test_one_seed_has_no_best(tmp_path: Path) -> None:
+    fabricate_all(tmp_path, [Trial("elr", skill=0.9), Trial("gce", skill=0.3)])
+    cells = [cell for row in rows(ran("table", "ferplus-sym", "--runs", str(tmp_path))) for cell in row]
+    assert len(cells) == 6
+    assert not any("**" in cell for cell in cells)
 
 
 @pytest.mark.weekly

@@ -104,7 +104,7 @@ def test_a_level_where_the_noise_has_none(refused: Refused) -> None:
     assert message == "--noise: the noise of bp4d-3fold has no level (labelled by a teacher); leave --noise out"
 
 
-@pytest.mark.parametrize("fold", ["4", "0", "part4", "", "part1,part9"])
+@pytest.mark.parametrize("fold", ["4", "0", "part4", "part1,part9"])
 def test_a_fold_that_does_not_exist(fold: str, refused: Refused) -> None:
     assert refused(*AUS, EVERY, "--fold", fold).endswith(": bp4d-3fold has the folds part1, part2, part3")
 

@@ -77,3 +77,37 @@ def test_a_level_in_percent(words: tuple[str, ...]) -> None:
 def test_check_takes_methods_with_commas() -> None:
     said = fernoise_bench("check", "--method", "gce,elrr")
     assert (said.exit_code, "'elrr': did you mean elr" in said.stderr) == (2, True)
+
+
+def refused(*words: str) -> str:
+    """What a command says that is refused, in one line."""
+    done = CliRunner().invoke(main, list(words))
+    assert (done.exit_code, done.stdout) == (2, "")
+    return done.stderr.removeprefix("fernoise-bench: ").removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("table", "fer2013-real", "--against", ""), "--against"),
+        (("table", "fer2013-real", "--columns="), "--columns"),
+        (("table", ""), "an argument"),
+        (("meta", "--against", " "), "--against"),
+        (("run", "--protocol", "ferplus-sym", "--all-methods", "--synthetic", "--noise-salt", ""), "--noise-salt"),
+        (("runs", "rm", "--method", "elr", "--digest", "", "--yes"), "--digest"),
+        (("runs", "rm", "--method", "elr", "--protocol=", "--yes"), "--protocol"),
+    ],
+)
+def test_an_empty_value_is_refused(words: tuple[str, ...], named: str) -> None:
+    assert refused(*words) == f"{named}: its value is empty; give one, or leave it out"
+
+
+def test_a_digest_without_digits_removes_nothing() -> None:
+    said = refused("runs", "rm", "--method", "elr", "--digest", "#", "--yes")
+    assert said == "--digest #: name a version by its digits, or leave --digest out to remove all versions"
+
+
+@pytest.mark.parametrize("command", ["table", "show", "figure"])
+def test_another_version_than_there_is_is_refused(command: str) -> None:
+    said = refused(command, "fer2013-real@7")
+    assert said == "fer2013-real@7: there is no version 7 of fer2013-real here, only fer2013-real@1"

@@ -88,7 +88,7 @@ def test_time_is_passes_times_images(tmp_path: Path) -> None:
     assert lines["ensemble"]["seconds_each"] == pytest.approx(2 * one)
     assert lines["ensemble"]["from"] == "2 passes per sample at 100 images/s, measured now"
     assert found["seconds_of_one_worker"] == pytest.approx(2 * one + 2 * 2 * one)
-    assert found["seconds"] == pytest.approx(6 * one / 4)
+    assert found["seconds"] == pytest.approx(2 * one), "each ensemble has a worker, so has each other"
     assert (found["cells"], found["trials"], found["to_run"]) == (2, 4, 4)
     assert found["rows"] == {"train": 320, "test": 200}
 
@@ -111,6 +111,12 @@ def test_the_text_names_everything(tmp_path: Path) -> None:
     assert "320 training and 200 test rows" in text
     assert "recot                        not applicable: needs action unit labels" in text
     assert text.endswith("with 2 workers")
+
+
+def test_one_trial_takes_its_time_with_any_number_of_workers(tmp_path: Path) -> None:
+    found = plan.estimate(smoke(tmp_path, methods=("supervised",), all_methods=False, seeds=1), workers=2)
+    assert found["seconds"] == pytest.approx(3 * (320 * STEP + 300 * LOOK))
+    assert "\n1 cell, 1 trial, 1 to run\n" in plan.estimate_text(found)
 
 
 def test_planning_writes_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from fernoise_bench.benchmark.planning.suite_estimate import (
     estimate_suite,
     suite,
     suite_text,
-    wall_hours,
 )
 from fernoise_bench.benchmark.registry import find
 from fernoise_bench.protocols import catalog
@@ -182,20 +181,6 @@ def test_hours_add_up_and_the_critical_path_has_its_teacher_before_it() -> None:
     assert "critical path: pupil on b, 4 h 0 min, 2 h 0 min of it for the teacher t" in said
     assert "not run: x on a: lacks y" in said
     assert "in total 22 h100-hours" in said
-
-
-@pytest.mark.parametrize(
-    ("waits", "devices", "hours"),
-    [
-        ([(1, 0)] * 4, 2, 2),
-        ([(3, 0), (1, 0), (1, 0), (1, 0)], 2, 3),
-        ([(1, 0), (2, 1)], 8, 3),
-        ([(1, 0)], 64, 1),
-        ([(1, 5)], 1, 6),
-    ],
-)
-def test_the_wall_time_is_that_of_a_schedule(waits: list[tuple[float, float]], devices: int, hours: float) -> None:
-    assert wall_hours(waits, devices) == hours
 
 
 def test_plan_all_prints_and_gives_data(one_table: None) -> None:

@@ -214,21 +214,21 @@ def test_runs_under_a_papers_own_recipe_are_a_block_of_their_own():
     common = {"protocol": "affectnet-auto"}
     own = {"settings": {"recipe": {"batch_size": 512}, "precision": "fp32"}, "recipe": "native"}
     records = [
-        *runs((0.5,), method="cocuring", recipe="native", **common),
-        *runs((0.6,), method="nct", **own, **common),
-        *runs((0.4,), method="cocuring", **common),
-        *runs((0.3,), method="nct", **common),
+        *runs((0.5, 0.5), method="cocuring", recipe="native", **common),
+        *runs((0.6, 0.6), method="nct", **own, **common),
+        *runs((0.4, 0.4), method="cocuring", **common),
+        *runs((0.3, 0.3), method="nct", **common),
     ]
     shared, native = paper_table(records, "cocuring-3")
-    assert row(shared, "Co-curing")["AffectNet measured"].text == "40.00"
+    assert row(shared, "Co-curing")["AffectNet measured"].text == "40.00 ± 0.00"
     assert row(shared, "Co-curing")["AffectNet measured"].best
-    assert row(native, "Co-curing")["AffectNet measured"].text == "50.00"
-    assert row(native, "NCT")["AffectNet measured"].text == "60.00"
+    assert row(native, "Co-curing")["AffectNet measured"].text == "50.00 ± 0.00"
+    assert row(native, "NCT")["AffectNet measured"].text == "60.00 ± 0.00"
     assert not row(native, "NCT")["AffectNet measured"].best, "rows under different recipes are not ranked"
     assert "native recipe" in native.title
     assert "native recipe" not in shared.title
-    assert native.notes[-1].endswith("fernoise-bench run --table cocuring-3 --recipe native --seeds 1")
-    assert shared.notes[-1].endswith("fernoise-bench run --table cocuring-3 --seeds 1")
+    assert native.notes[-1].endswith("fernoise-bench run --table cocuring-3 --recipe native --seeds 2")
+    assert shared.notes[-1].endswith("fernoise-bench run --table cocuring-3 --seeds 2")
 
 
 def test_a_method_with_two_recipes_of_its_own_is_refused():

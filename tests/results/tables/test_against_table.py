@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
@@ -48,6 +50,18 @@ def test_only_pairs_that_both_have_count():
     records = found(elr=ELR[:4], mine=[s + 0.01 for s in ELR])
     (table,) = against_table(records, "elr")
     assert [cell.text for cell in table.rows[0]][2:5] == ["+1.00 ± 0.00 (4/6)", "–", "4 of 4"]
+
+
+def test_notes_hold_for_differences_over_few_pairs():
+    """One of 8 seeds: both have the one pair in common, so that it is comparable; elr ships, and is no row."""
+    elr = [replace(record, shipped=True) for record in found(elr=[*ELR, 0.62, 0.64])]
+    (table,) = against_table([*elr, *found(mine=[0.51])], "elr")
+    assert table.rows[0][2].text == "+1.00 (1/8)"
+    assert "One (seed, draw) pair: no spread." in table.notes
+    assert "(n/m): n pairs in common, of m that a method has here." in table.notes
+    assert not any("not comparable" in note or "8 (seed, draw)" in note or "◇" in note for note in table.notes)
+    (marked,) = against_table([*elr, *found(mine=[0.51])], "mine")
+    assert any(note.startswith("◇") and note.endswith(": elr.") for note in marked.notes)
 
 
 def test_every_noise_level_is_a_row_of_the_family():

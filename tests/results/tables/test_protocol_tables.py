@@ -274,8 +274,9 @@ def test_time_columns_do_not_mix_devices():
 
 def test_the_best_is_the_best_of_its_level():
     found = [
-        made(Trial(method=method, level=level), value)
+        made(Trial(method=method, level=level, seed=seed), value)
         for method, level, value in [("a", 0.2, 0.9), ("b", 0.2, 0.8), ("a", 0.4, 0.3), ("b", 0.4, 0.4)]
+        for seed in range(2)
     ]
     (table,) = long_table(found)
     marked = [(row[0].text, row[1].text) for row in table.rows if row[table.columns.index("last")].best]

@@ -137,3 +137,6 @@ def test_trials_whose_noise_has_a_salt_are_no_others_and_say_so():
         protocol_table([made(Trial(seed=0)), salted])
     (table,) = protocol_table([salted])
     assert table.title.endswith("small profile, real faces, noise salt pepper")
+    plain, peppered = protocol_table([made(Trial(seed=0)), salted], allow_mixed=True)
+    assert plain.title.endswith("small profile, real faces [noise_salt = –]")
+    assert peppered.title == table.title, "the salt is named once"

@@ -135,12 +135,13 @@ function addYours() {
   const real = DATA.protocols.find((protocol) => protocol.blocks.some((block) => block.source === "real"));
   const protocol = (real || DATA.protocols[0]);
   const block = protocol.blocks.find((each) => each.source === "real") || protocol.blocks[0];
-  const rows = block.rows.map((row) => row.label);
-  const rival = rows.includes(block.baseline) ? block.baseline : rows[0];
+  const first = block.rows.find((row) => row.shipped) || block.rows[0];
+  const rival = block.rows.some((row) => row.label === block.baseline) ? block.baseline : first.label;
   const level = block.levels[hardest(block)].level;
   const seeds = Math.max(...block.levels.map((each) => each.pairs));
   const made = [`--protocol ${protocol.name}`, level === null ? "" : `--noise ${level}`, "--method mine.py:Mine", `--seeds ${seeds}`, `--profile ${block.profile}`, block.source === "real" ? "" : "--synthetic"].filter(Boolean).join(" ");
-  const shipped = DATA.about.length ? " --with-reference" : "";
+  const ships = DATA.protocols.some((each) => each.blocks.some((one) => one.rows.some((row) => row.shipped)));
+  const shipped = ships ? " --with-reference" : "";
   return el("section", { class: "box", "aria-labelledby": "yours" }, el("h3", { id: "yours" }, "Add your method"),
     el("p", {}, "Write a class in mine.py, train it under the same settings, and make this page again: docs/writing-a-method.md and docs/beside-ours.md have the details."),
     commandBox(`fernoise-bench run ${made}`),

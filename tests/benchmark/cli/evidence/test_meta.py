@@ -67,6 +67,36 @@ def test_the_matrix_is_drawn_where_the_name_says(out: Path, tmp_path: Path) -> N
     assert (tmp_path / "m.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_every_rival_has_a_table(out: Path) -> None:
+    done = meta(out, "--against", "gce,elr", "--real")
+    titles = [line.split(",")[0] for line in done.stdout.splitlines() if line.startswith("**")]
+    assert titles == [f"**accuracy over protocols: differences from {rival}" for rival in ("gce", "elr")]
+
+
+def test_a_method_that_is_left_out_is_named_with_the_reason(out: Path, tmp_path: Path) -> None:
+    fabricate_all(tmp_path, [Trial("mine.Mine", "rafdb-sym", level=0.4, epochs=2, rows=200)])
+    done = meta(out, "--runs", str(tmp_path), "--method", "mine.Mine,elr,gce", "--real")
+    told = "Methods left out, without two (seed, draw) pairs that another method shares on any protocol: mine.Mine (it "
+    assert f"{told}has 1 at most)." in done.stdout
+
+
+def test_a_design_that_cannot_reach_significance_is_said_to(out: Path) -> None:
+    """Two pairs: p is 2/2^2 = .5 at least, z = .6745 on each of two independent protocols, in all .9539: p = .340;
+    three pairs of methods make it 1."""
+    assert "the smallest possible p is 1 after Holm's correction; this design cannot reach" in meta(out).stdout
+    two = meta(out, "--method", "elr,gce").stdout
+    assert "Power: at most 2 (seed, draw) pairs a protocol, 1 pair of methods: the smallest possible p is 0.34" in two
+
+
+def test_one_method_or_no_trials_are_said_to_be_so(out: Path, tmp_path: Path) -> None:
+    done = meta(out, "--method", "elr")
+    told = "elr alone is nothing to compare: name another too, as in --method elr,gce, or leave --method out"
+    assert (done.exit_code, done.stderr) == (2, f"fernoise-bench: {told}\n")
+    none = meta(tmp_path)
+    assert none.exit_code == 2
+    assert none.stderr.startswith(f"fernoise-bench: no trials in {tmp_path}; ")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
