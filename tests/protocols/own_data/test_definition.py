@@ -168,7 +168,10 @@ WRONG = [
         "profile paper: augmentation.crop = 8 is larger than resize = 7:", "set resize to at least 8",
     ),
     (
-        ("side = 8", "side = 8\n[recipe.augmentation]\ncrop = 8\n[profile.small.recipe.augmentation]\npad = 0\ncrop = 49"),
+        (
+            "side = 8",
+            "side = 8\n[recipe.augmentation]\ncrop = 8\n[profile.small.recipe.augmentation]\npad = 0\ncrop = 49",
+        ),
         "profile small: augmentation.crop = 49 is larger than resize = 48:",
     ),
     (("side = 8", "side = 8\n[recipe.augmentation]\ncrop = 9\nresize = 6\npad = 1"), "resize = 6 with pad = 1"),
