@@ -118,6 +118,11 @@ def test_verify_tells_by_its_exit_code(tmp_path: Path) -> None:
     assert told["ok"] is False
     wrong = {check["what"]: check["where"] for check in told["checks"] if check["ok"] == "NO"}
     assert wrong == {"pictures in two parts": "011.png is 000.png"}
+    assert "suspects" not in told
+    listed = ran("data", "verify", "lab/mine.toml", "--out", "suspects.csv")
+    assert "wrote suspects.csv: 1 lines" in listed.stderr
+    assert '011.png,copy with another label,000.png,calm,happy,"test, train"' in Path("suspects.csv").read_text()
+    assert "leave it out" in ran("data", "verify", "ferplus", "--out", "suspects.csv").stderr
     (tmp_path / "lab/faces/005.png").write_bytes(content[:100])
     damaged = ran("data", "verify", "lab/mine.toml")
     assert damaged.exit_code == 2
