@@ -84,9 +84,10 @@ def data_new(file: Path, source: Path) -> None:
 
     Looks at a folder or table of pictures and labels. Read the file, correct it, then: data verify FILE.toml.
     """
+    from ...protocols.catalog import PROTOCOLS
     from ...protocols.own_data.template import write_first
 
-    guessed = write_first(file, source)
+    guessed = write_first(file, source, {name.lower() for name in PROTOCOLS})
     click.echo(f"wrote {file}; guessed:")
     for line in guessed:
         click.echo(f"  {line}")

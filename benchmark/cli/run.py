@@ -284,7 +284,9 @@ def _print_table(table: str | None, grids: Sequence[Grid], records: Sequence[Rec
             not_applicable=grid.not_applicable,
         )
         print_tables(protocol_table([*records, *beside], expected), form)
-        command = f"fernoise-bench table {grid.job.protocol.name} --runs {runs}{' --with-reference' * bool(beside)}"
+        own = grid.job.protocol.own
+        name = shlex.quote(os.path.relpath(own.file)) if own else grid.job.protocol.name
+        command = f"fernoise-bench table {name} --runs {runs}{' --with-reference' * bool(beside)}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..base import Protocol
 from ..errors import UNREADABLE, BadInput
 from ..files import Array, read_arrays, write_arrays
+from ..own_files import LAYOUT
 from ..packs import file_format
 from ..packs.file_format import DONE, FACES, PACK, STARTED, TABLE, Pack
 from ..packs.prepare import open_if_finished, prepare
@@ -19,7 +20,6 @@ from ..readers.listing import Listing
 from .labelled import Labelled
 
 STAMPS = "pictures.npz"
-LAYOUT = "own data"
 
 
 def quiet(done: int, total: int) -> None:

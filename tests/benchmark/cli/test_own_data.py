@@ -253,3 +253,15 @@ def test_trials_of_a_label_before_its_correction_are_left_out_and_removed(tmp_pa
     assert "removed 1 trials" in ran("runs", "rm", "--older-than", "lab/mine.toml", "--yes").output
     after = ran("table", "lab/mine.toml")
     assert (after.output, after.stderr) == (both.stdout, "")
+
+
+def test_a_name_whose_file_must_be_named_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "lab")
+    assert trained("--seeds", "1").exit_code == 0
+    (tmp_path / "lab/mine.toml").rename(tmp_path / "lab/other.toml")
+    by_name = ran("run", "--protocol", "mine", "--method", "supervised")
+    assert (by_name.exit_code, by_name.stderr.count("\n")) == (2, 1)
+    assert "'mine' is not a protocol here, though fernoise-runs has trials of it; name its TOML file" in by_name.stderr
+    write(tmp_path)
+    beside = ran("run", "--protocol", "mine", "--method", "supervised", "--out", "elsewhere")
+    assert "'mine' is not a protocol here; name its TOML file: mine.toml" in beside.stderr

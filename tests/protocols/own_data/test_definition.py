@@ -143,6 +143,7 @@ WRONG = [
     (('labels = ["happy", "sad", "calm"]', ""), "protocol.labels: is missing"),
     (('name = "mine"', 'name = "../mine"'), "protocol.name = '../mine': must be of letters"),
     (('name = "mine"', 'name = "fer2013-real"'), "is a published protocol's: choose another name"),
+    (('name = "mine"', 'name = "FER2013-Real"'), "is a published protocol's: choose another name"),
     (('table = "labels.csv"', 'table = "/data/labels.csv"'), "data.table", "relative to the folder of this file"),
     (('train = ["train"]', ""), "split.train: is missing"),
     (('test = ["test"]', 'test = ["train"]'), "[split]: one name is given for two of train, validation and test"),
