@@ -205,9 +205,9 @@ def _units_or_classes(found: Guess, header: Sequence[str], cells: Mapping[str, l
         found.units, found.labels = True, list(units)
         found.columns |= {f"given {unit}": name for unit, name in units.items()}
         found.why["labels"] = f"{len(units)} columns have names of action units"
-        values = [set(cells[name]) for name in units.values()]
+        cells_of = [set(cells[name]) for name in units.values()]
         # one with 0 and 1 alone beside them may be binary, and must not be absent throughout
-        found.intensities = all(each & _INTENSE and each <= _INTENSE | _USUAL for each in values)
+        found.intensities = all(each & _INTENSE and each <= _INTENSE | _USUAL for each in cells_of)
         if found.intensities:
             found.why["present_from"] = "intensities from 0 to 5; from 2 on a unit counts as present"
         return
