@@ -1,6 +1,6 @@
 """Writes faces as PNG files with a table of labels, some of them wrong: python faces_as_files.py lab [--real]
 
-Generated faces; with --real, 2,000 pictures of FER2013 with FER+'s labels beside, from the folder FERNOISE_DATA or data.
+Generated faces; with --real, 2,000 pictures of FER2013 with FER+'s labels beside, from FERNOISE_DATA or data/.
 """
 
 import csv
@@ -31,7 +31,9 @@ def real():
     found = []
     for split, rows, count in (("train", data.train, 1_500), ("test", data.test, 500)):
         for picture, given, reference in zip(rows.images[:count], rows.given, rows.reference, strict=False):
-            found.append((picture.squeeze(), (data.names[given], data.names[reference], split)))
+            found.append(
+                (picture.squeeze(), (data.names[given], data.names[reference] if reference >= 0 else "", split))
+            )
     return ["emotion", "reference", "split"], found
 
 
