@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..protocols.errors import BadInput
@@ -64,6 +64,12 @@ def groups_of(runs: Path) -> tuple[list[Group], list[str]]:
             size = sum(map(_size, (runs / folder for folder in folders)))
             found.append(Group(protocol, profile, source, method, version, latest, folders, size))
     return found, damaged
+
+
+def only(group: Group, folders: Container[str], runs: Path) -> Group:
+    """The trials of a group whose folders are among some."""
+    kept = tuple(folder for folder in group.folders if folder in folders)
+    return replace(group, folders=kept, size=sum(map(_size, (runs / folder for folder in kept))))
 
 
 def _size(folder: Path) -> int:

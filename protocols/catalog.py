@@ -27,6 +27,8 @@ def find(name: str) -> Protocol:
     if name.endswith(SUFFIX):
         return protocol_of_file(Path(name))
     found = known(name)
+    if found is None and Path(file := f"{name}{SUFFIX}").is_file():
+        raise BadInput(f"'{name}' is not a protocol here; name its TOML file: {file}")
     if found is None:
         raise unknown("protocol", name, names())
     return found
@@ -56,7 +58,7 @@ def protocol_of_file(path: Path) -> Protocol:
         BadInput: a file that is missing or not valid, or a name that a published protocol has.
     """
     found = protocol_of_toml(path)
-    if found.name in PROTOCOLS:
+    if found.name.lower() in {name.lower() for name in PROTOCOLS}:  # folders of results may not tell cases apart
         raise BadInput(f"{path}: protocol.name = '{found.name}' is a published protocol's: choose another name")
     return found
 

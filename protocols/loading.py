@@ -116,6 +116,18 @@ def prepare_own(protocol: Protocol, data_root: Path, *, workers: int, report: On
     return prepared(protocol, rows, data_root, workers=workers, report=report)
 
 
+def digest_if_prepared(protocol: Protocol, data_root: Path) -> str:
+    """The digest of a user's own labels and pictures as they are now, as trials have it.
+
+    Returns:
+        "" where it is not known without decoding pictures: they are not prepared, or a file has changed since.
+
+    Raises:
+        BadInput: a table that cannot be used, or a picture that is missing.
+    """
+    return own.digest_if_prepared(protocol, data_root)
+
+
 def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:
     """Reads a protocol's real data, or generates its faces.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Pairs = tuple[tuple[str, str], ...]
+LAYOUT = "own data"  # as records tell where data come from
 BOX = ("left", "top", "width", "height")
 
 

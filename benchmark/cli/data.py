@@ -18,6 +18,7 @@ from .options.common import DATA_ROOT, JSON, WORKERS, print_json
 if TYPE_CHECKING:
     from ...protocols.base import Protocol
     from ...protocols.datasets.catalog import Inspection
+    from ...protocols.own_data.suspects import Suspect
     from ...protocols.readers.listing import Check
     from ..progress import Counter
 
@@ -87,9 +88,10 @@ def data_new(file: Path, source: Path) -> None:
     fernoise-bench data new mine.toml --from pictures
     fernoise-bench data new mine.toml --from labels.csv
     """
+    from ...protocols.catalog import PROTOCOLS
     from ...protocols.own_data.template import write_first
 
-    guessed = write_first(file, source)
+    guessed = write_first(file, source, {name.lower() for name in PROTOCOLS})
     click.echo(f"wrote {file}; guessed:")
     for line in guessed:
         click.echo(f"  {line}")
@@ -101,8 +103,13 @@ def data_new(file: Path, source: Path) -> None:
 @DATA_ROOT
 @WORKERS
 @click.option("--quick", is_flag=True, help="Check labels, file names and subjects only; decode no picture.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE.csv",
+    help="Write a line for each suspicious picture of your own data: copies and near copies with both labels, damaged "
+    "pictures, verified labels that are not the reference, subjects in several parts.",
+)  # fmt: skip
 @JSON
-def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: bool) -> None:
+def data_verify(name: str, data_root: Path, workers: int, quick: bool, out: Path | None, as_json: bool) -> None:
     """Compare a copy of a data set with what its owners published.
 
     Checks counts and label values, the subjects of each fold, that every picture can be decoded, has the published
@@ -116,11 +123,13 @@ def data_verify(name: str, data_root: Path, workers: int, quick: bool, as_json: 
     \b
     fernoise-bench data verify ferplus
     fernoise-bench data verify rafdb --quick --data-root /data
-    fernoise-bench data verify mine.toml
+    fernoise-bench data verify mine.toml --out suspects.csv
     """
     if own := _own_protocol(name):
-        _verify_own(own, workers, quick, as_json)
+        _verify_own(own, workers, quick, as_json, out)
         return
+    if out:
+        raise BadInput(f"--out is for your own data, named by a TOML file; {name} is a published set: leave it out")
     from ...protocols.datasets.beside import beside
     from ...protocols.datasets.catalog import inspect, verify
 
@@ -149,14 +158,17 @@ def _own_protocol(name: str) -> Protocol | None:
     return protocol if protocol is not None and protocol.own is not None else None
 
 
-def _verify_own(protocol: Protocol, workers: int, quick: bool, as_json: bool) -> None:
+def _verify_own(protocol: Protocol, workers: int, quick: bool, as_json: bool, out: Path | None) -> None:
     """Prints what a user's own data are like; exits with 2 for damaged pictures, with 1 for a check that fails."""
     from ...protocols.own_data.verify import verify_own
 
     with _picture_counter() as counter:
         found = verify_own(protocol, workers=workers, report=counter, quick=quick)
+    if out:
+        _write_suspects(out, found.suspects)
     if as_json:
-        print_json({**asdict(found), "checks": _check_rows(found.checks), "ok": found.ok, "quick": quick})
+        told = {name: value for name, value in asdict(found).items() if name != "suspects"}
+        print_json({**told, "checks": _check_rows(found.checks), "ok": found.ok, "quick": quick})
     else:
         sizes = f"; pixels {', '.join(found.sizes)}" if found.sizes else ""
         click.echo(f"{found.protocol}: {found.rows:,} pictures{sizes}\n\n{_table(_escaped(found.parts))}\n")
@@ -167,6 +179,17 @@ def _verify_own(protocol: Protocol, workers: int, quick: bool, as_json: bool) ->
         if quick:
             click.echo("no picture was decoded: leave --quick out for damaged pictures and copies")
     sys.exit(2 if found.bad else 0 if found.ok else 1)
+
+
+def _write_suspects(out: Path, suspects: Sequence[Suspect]) -> None:
+    from ...protocols.files import write_atomic
+    from ...protocols.own_data.suspects import as_csv
+
+    try:
+        write_atomic(out, as_csv(suspects))
+    except OSError as error:
+        raise BadInput(f"--out {out}: {error.strerror or error}; choose another path") from error
+    click.echo(f"wrote {out}: {len(suspects):,} lines, one for each suspicious picture and what is wrong", err=True)
 
 
 def _escaped(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:

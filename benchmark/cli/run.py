@@ -306,7 +306,9 @@ def _name_tables(table: str | None, grid: Grid, every: Sequence[Record], beside:
     if any(record.protocol == name for record in every):
         keys = {record.identity.key for record in every if record.protocol == name}
         more = " --with-reference" * bool(beside) + " --allow-mixed" * (len(keys) > 1)
-        command = f"fernoise-bench table {name} --runs {runs}{more}"
+        own = grid.job.protocol.own
+        shown = shlex.quote(os.path.relpath(own.file)) if own else name
+        command = f"fernoise-bench table {shown} --runs {runs}{more}"
         click.echo(f"other tables: {command} --long, or --audit, or --format latex", err=True)
 
 

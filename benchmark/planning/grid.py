@@ -74,12 +74,22 @@ class Grid:
         return tuple(dict.fromkeys(trial.method.name for trial in self.trials))
 
 
+def _refuse_name_of_records(request: RunRequest) -> None:
+    """Raises BadInput for a name that only results in the output folder have, so that its file must be named."""
+    name, out = request.protocol, request.out
+    if name.endswith(catalog.SUFFIX) or catalog.known(name) is not None or not out.is_dir():
+        return
+    if any(folder.name.rpartition("@")[0] == name for folder in out.iterdir()):
+        raise BadInput(f"'{name}' is not a protocol here, though {out} has trials of it; name its TOML file")
+
+
 def make_grid(request: RunRequest) -> Grid:
     """The trials of a request, ordered by seed, level, fold and method, so that those with equal data are neighbours.
 
     Raises:
         BadInput: something asked for does not exist or is impossible. Nothing has been written then.
     """
+    _refuse_name_of_records(request)
     protocol = catalog.find(request.protocol)
     if request.synthetic and protocol.own is not None:
         raise BadInput(f"--synthetic: no faces are generated for {protocol.name}, a protocol of your own data")

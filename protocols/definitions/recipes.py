@@ -199,7 +199,7 @@ def at_small(recipe: Recipe, epochs: int = SMALL_EPOCHS) -> Recipe:
     """
     paper = recipe.augmentation
     shift = (paper.resize or paper.crop) - paper.crop
-    pad = round(shift / 2 * SMALL_SIDE / paper.crop)
+    pad = max(0, round(shift / 2 * SMALL_SIDE / paper.crop))
     augmented = ("crop", "resize", "pad", "jitter", "jitter_probability", "translate", "scale", "grayscale")
     changed = (
         *("encoder", "weights", "epochs", "batch_size", "head_factor", "max_steps"),

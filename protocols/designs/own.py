@@ -14,7 +14,7 @@ from ..errors import BadInput
 from ..images.image_pool import of_pool
 from ..own_data.labelled import Labelled, read_labelled
 from ..own_data.parts import Parts, parts_of
-from ..own_data.pictures import pack_folder, pixel_digest, prepared
+from ..own_data.pictures import pack_folder, pixel_digest, prepared, prepared_before
 from ..packs.prepare import Pack
 from ..readers.openface import Auxiliary, auxiliary_of
 from ..rows import Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice
@@ -56,9 +56,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     rows = read_labelled(protocol)
     _check_sampler(protocol, profile, rows, parts_of(protocol, rows))  # before pictures are decoded
     pack = prepared(protocol, rows, data_root)
-    if pack.skipped:
-        rows = rows.take(_kept(rows, pack))
-    digest = rows.digest(protocol.names, pixel_digest(pack_folder(protocol, data_root)))
+    rows, digest = _identified(protocol, rows, pack, data_root)
     judged_by = GIVEN if protocol.option("reference") == "none" else ""
     aux = _auxiliary(protocol, rows, data_root)
     return Loaded(
@@ -69,6 +67,19 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
         votes=rows.votes if protocol.noise == "votes" else None,
         aux_names=aux.names,
     )
+
+
+def digest_if_prepared(protocol: Protocol, data_root: Path) -> str:
+    """The digest that a trial of the data as they are now would have; "" where its pictures are not prepared."""
+    rows = read_labelled(protocol)
+    pack = prepared_before(protocol, rows, data_root)
+    return "" if pack is None else _identified(protocol, rows, pack, data_root)[1]
+
+
+def _identified(protocol: Protocol, rows: Labelled, pack: Pack, data_root: Path) -> tuple[Labelled, str]:
+    """The rows whose pictures were prepared, and the digest of their labels and pictures."""
+    kept = rows.take(_kept(rows, pack)) if pack.skipped else rows
+    return kept, kept.digest(protocol.names, pixel_digest(pack_folder(protocol, data_root)))
 
 
 def cell(

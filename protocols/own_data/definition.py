@@ -278,8 +278,21 @@ def _profiles(whole: Section, kind: Kind, side: int, *, verified: bool) -> dict[
                 f"{whole.file}: the recipe of profile {name} has the sampler 'fixed', which needs verified rows: name "
                 "data.columns.verified, or set recipe.sampler = 'shuffle'"
             )
+        _check_crop(whole, name, at_size, size.side)
         found[name] = Profile(at_size, size)
     return found
+
+
+def _check_crop(whole: Section, profile: str, recipe: Recipe, side: int) -> None:
+    """Raises BadInput where pictures at a profile are smaller than what is cut out of them."""
+    how = recipe.augmentation
+    shown, most = ("resize", how.resize) if how.resize is not None else ("side", side)
+    if how.crop <= most + 2 * how.pad:
+        return
+    padded = f" with pad = {how.pad} on both sides" if how.pad else ""
+    where = f"augmentation.crop = {how.crop} is larger than {shown} = {most}{padded}"
+    remedy = f"in [recipe.augmentation] or [profile.{profile}.recipe.augmentation] set resize to at least {how.crop}"
+    raise BadInput(f"{whole.file}: profile {profile}: {where}: {remedy}, or a smaller crop")
 
 
 def _size(section: Section, size: Size, side: int) -> Size:

@@ -46,6 +46,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 _BOXES = (BOX, ("x", "y", "w", "h"), ("face_x", "face_y", "face_width", "face_height"))
 _UNIT = re.compile(r"au[ _]?0*(\d+)(_c)?", re.IGNORECASE)
+_INTENSE = {"2", "3", "4", "5", "2.0", "3.0", "4.0", "5.0"}
+_USUAL = {"0", "1", "0.0", "1.0", "", "9", "999"}
 _VOTES = ("votes_", "vote_")
 _PARTS: Mapping[str, str] = MappingProxyType(
     {
@@ -70,6 +72,8 @@ class Guess:
         parts: part -> names in the split column, or of folders.
         folds: names in the fold column.
         units: whether the labels are action units.
+        intensities: whether these are intensities, from 0 to 5.
+        unused: columns that nothing was made of.
         why: what was guessed -> the reason.
     """
 
@@ -82,6 +86,8 @@ class Guess:
     parts: dict[str, list[str]] = field(default_factory=dict)
     folds: list[str] = field(default_factory=list)
     units: bool = False
+    intensities: bool = False
+    unused: list[str] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
 
 
@@ -172,6 +178,8 @@ def _of_table(source: Path) -> Guess:
     _units_or_classes(found, header, cells)
     _split(found, cells, by_folder=len(files) > 1, files=files)
     _pictures(found, cells[found.columns["path"]], files)
+    used, votes = set(found.columns.values()), found.columns.get("votes")
+    found.unused = [name for name in header if name not in used and not (votes and name.startswith(votes))]
     return found
 
 
@@ -197,6 +205,11 @@ def _units_or_classes(found: Guess, header: Sequence[str], cells: Mapping[str, l
         found.units, found.labels = True, list(units)
         found.columns |= {f"given {unit}": name for unit, name in units.items()}
         found.why["labels"] = f"{len(units)} columns have names of action units"
+        cells_of = [set(cells[name]) for name in units.values()]
+        # one with 0 and 1 alone beside them may be binary, and must not be absent throughout
+        found.intensities = all(each & _INTENSE and each <= _INTENSE | _USUAL for each in cells_of)
+        if found.intensities:
+            found.why["present_from"] = "intensities from 0 to 5; from 2 on a unit counts as present"
         return
     if before := found.columns.get("votes"):
         found.labels = [name.removeprefix(before) for name in header if name.startswith(before)]

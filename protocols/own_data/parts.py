@@ -31,7 +31,7 @@ def parts_of(protocol: Protocol, rows: Labelled) -> Mapping[str | None, Parts]:
     no reference.
 
     Raises:
-        BadInput: an empty part, a subject in two parts, a class that the test has and the training has not.
+        BadInput: an empty part, a subject in two parts, a class or action unit without a label to train on.
     """
     labelled = rows.known(rows.given)
     if protocol.noise == "votes" and rows.votes is not None:
@@ -111,19 +111,31 @@ def _check(
         raise BadInput(f"{where}: {what}; put each in one, or set split.exclusive = false")
     if "verified" in protocol.offers and not rows.verified[parts.train].any():
         raise BadInput(f"{where}: no training row is verified; mark some, or leave data.columns.verified out")
+    _check_labels(protocol, rows, parts, where)
+
+
+def _check_labels(protocol: Protocol, rows: Labelled, parts: Parts, where: str) -> None:
+    """Raises BadInput for a class without a training row, and for an action unit without a label to train on."""
     judged = rows.given if protocol.option("reference") == "none" else rows.reference
     train, test = rows.given[parts.train], judged[parts.test]
     if protocol.noise == "votes" and rows.votes is not None:
-        trained = rows.votes[parts.train].any(axis=0)
+        trained = known = rows.votes[parts.train].any(axis=0)
     elif protocol.kind == "single":
-        trained = np.bincount(train, minlength=len(protocol.names)) > 0
+        trained = known = np.bincount(train, minlength=len(protocol.names)) > 0
     else:
-        trained = (train > 0).any(axis=0)
+        trained, known = (train > 0).any(axis=0), (train != 0).any(axis=0)
     tested = np.bincount(test, minlength=len(protocol.names)) > 0 if test.ndim == 1 else (test > 0).any(axis=0)
     if (lacking := np.flatnonzero(tested & ~trained)).size:
         name = protocol.names[int(lacking[0])]
         what = f"{name} is in the test rows and in no training row"
         raise BadInput(f"{where}: {what}; add some, or take {name} out of protocol.labels")
+    if (lacking := np.flatnonzero(~known)).size:
+        name = protocol.names[int(lacking[0])]
+        units = protocol.kind == "multi"
+        what = f"{name} has no known label in the training rows" if units else f"{name} is in no training row"
+        column = protocol.own.column(f"given {name}") if protocol.own else ""
+        remedy = "add some" if column or not units else "name its column in [data.columns.given]"
+        raise BadInput(f"{where}: {what}; {remedy}, or take {name} out of protocol.labels")
 
 
 def _file(protocol: Protocol) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from ..base import Protocol
 from ..errors import UNREADABLE, BadInput
 from ..files import Array, read_arrays, write_arrays
+from ..own_files import LAYOUT
 from ..packs import file_format
 from ..packs.file_format import DONE, FACES, PACK, STARTED, TABLE, Pack
 from ..packs.prepare import open_if_finished, prepare
@@ -19,7 +20,6 @@ from ..readers.listing import Listing
 from .labelled import Labelled
 
 STAMPS = "pictures.npz"
-LAYOUT = "own data"
 
 
 def quiet(done: int, total: int) -> None:
@@ -51,6 +51,18 @@ def prepared(
         return done
     workers = min(workers, -(-len(rows) // CHUNK))  # a process takes longer to start than to decode a few pictures
     return prepare(listing, data_root / "packs", side, workers=workers, skip_bad=skip_bad, report=report)
+
+
+def prepared_before(protocol: Protocol, rows: Labelled, data_root: Path) -> Pack | None:
+    """The prepared pictures of a protocol, None where they are not there or a file has changed; nothing is written.
+
+    Raises:
+        BadInput: a picture that is missing, or as `prepared`.
+    """
+    listing, skip_bad = listing_of(protocol, rows), protocol.option("unreadable") == "leave out"
+    if not _same(pack_folder(protocol, data_root), _stamps(protocol, listing, rows, skip_bad=skip_bad)):
+        return None
+    return open_if_finished(listing, data_root / "packs", int(protocol.option("side")), skip_bad=skip_bad)
 
 
 def _refuse_skipped(folder: Path, *, skip_bad: bool) -> None:
@@ -109,10 +121,8 @@ def _stamps(protocol: Protocol, listing: Listing, rows: Labelled, *, skip_bad: b
 
 def _forget_if_changed(folder: Path, stamps: dict[str, Array]) -> None:
     """Removes prepared pictures, or the beginning of them, that were made from other files."""
-    with contextlib.suppress(BadInput, *UNREADABLE):
-        earlier = read_arrays(folder / STAMPS)
-        if all(np.array_equal(earlier[name], value) for name, value in stamps.items()):
-            return
+    if _same(folder, stamps):
+        return
     if not (folder / STAMPS).exists() and (folder / PACK).exists():
         raise BadInput(f"{folder}: not the pictures of a protocol's file; delete it, or change protocol.name")
     for name in (PACK, STARTED, DONE, FACES, TABLE):
@@ -122,3 +132,11 @@ def _forget_if_changed(folder: Path, stamps: dict[str, Array]) -> None:
     except OSError as error:
         remedy = "name a folder that can be written with --data-root"
         raise BadInput(f"{folder}: cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def _same(folder: Path, stamps: dict[str, Array]) -> bool:
+    """Whether pictures were prepared from files with these sizes and times of change."""
+    with contextlib.suppress(BadInput, *UNREADABLE):
+        earlier = read_arrays(folder / STAMPS)
+        return all(np.array_equal(earlier[name], value) for name, value in stamps.items())
+    return False

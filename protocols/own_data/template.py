@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,13 @@ from .guess import FOLDS, Guess, guess, relative, side_of
 _SINGLE = ("reference", "verified", "subject", "split", "fold", "annotator", "votes")
 
 
-def write_first(file: Path, source: Path) -> tuple[str, ...]:
+def write_first(file: Path, source: Path, taken: Collection[str] = ()) -> tuple[str, ...]:
     """Writes a TOML file for a folder or table, and returns what was guessed, a line each.
+
+    Args:
+        file: to write.
+        source: the folder or table.
+        taken: names of published protocols, which the file's does not get, in small letters.
 
     Raises:
         BadInput: the file exists or is no .toml, or as `guess`.
@@ -28,19 +33,28 @@ def write_first(file: Path, source: Path) -> tuple[str, ...]:
     if file.exists():
         raise BadInput(f"{file}: is there already; remove it first, or name another file")
     found = guess(source)
-    write_atomic(file, "\n".join(lines(found, file)).encode() + b"\n")
+    write_atomic(file, "\n".join(lines(found, file, taken)).encode() + b"\n")
     try:
         protocol_of_toml(file)
     except BadInput as error:
         file.unlink()
         raise BadInput(f"--from {source}: its names do not fit into a protocol ({error}); rename them") from error
-    return tuple(f"{what}: {printable(why)}" for what, why in found.why.items() if why)
+    told = [f"{what}: {why}" for what, why in found.why.items() if why]
+    if not found.parts:
+        told.append(f"split: {_by_folds(found)}")
+    if found.unused:
+        told.append(f"not used: the columns {', '.join(found.unused)}")
+    return tuple(map(printable, told))
 
 
-def lines(found: Guess, file: Path) -> Iterator[str]:
-    """The lines of the file; names of columns and folders are escaped in remarks too, where they could begin a line."""
+def lines(found: Guess, file: Path, taken: Collection[str] = ()) -> Iterator[str]:
+    """The lines of the file, whose name is none of those taken, in small letters.
+
+    Names of columns and folders are escaped in remarks too, where they could begin a line.
+    """
     found = replace(found, why={what: printable(why) for what, why in found.why.items()})
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "mine"
+    name = f"my-{name}"[:64] if name.lower() in taken else name
     yield f"# A protocol of your own data, for: fernoise-bench run --protocol {printable(file.name)} --all-methods"
     yield f"# Check it with: fernoise-bench data verify {printable(file.name)}"
     yield "# Paths are relative to the folder of this file. docs/your-data.md explains every key."
@@ -76,7 +90,10 @@ def _data(found: Guess, file: Path) -> Iterator[str]:
     yield f"table = {_quoted(relative(found.table, file))}"
     yield f"pictures = {_quoted(relative(found.pictures, file))}  # {found.why['pictures']}"
     if found.units:
-        yield "# present_from = 1  # the smallest value of a unit that is present: 2 for intensities"
+        if found.intensities:
+            yield f"present_from = 2  # the smallest value of a unit that is present: {found.why['present_from']}"
+        else:
+            yield "# present_from = 1  # the smallest value of a unit that is present: 2 for intensities"
         yield '# unknown = ["", "9", "999"]  # cells of units that are not coded'
     else:
         yield '# ignore = ["other"]  # labels of rows that are left out'
@@ -117,15 +134,22 @@ def _split(found: Guess) -> Iterator[str]:
                 why = found.why.get("test" if part == "test" else "split", "")
                 yield f"{part} = {_list(found.parts[part])}{_remark(why)}"
     elif found.folds:
-        yield f"folds = {_list(found.folds)}  # the names in column {printable(found.columns['fold'])}"
+        yield f"folds = {_list(found.folds)}  # {printable(_by_folds(found))}"
     else:
-        how = "by subject" if "subject" in found.columns else "by row, since subjects are not known"
-        yield f"folds = {FOLDS}  # {how}: no column or folder gives a split"
+        yield f"folds = {FOLDS}  # {_by_folds(found)}"
         yield "seed = 0"
     if "validation" not in found.parts:
         yield "validation_share = 0.1  # of the training rows, by subject where subjects are known"
     if "subject" in found.columns:
         yield "# exclusive = false  # if the same subject may be in several parts"
+
+
+def _by_folds(found: Guess) -> str:
+    """Why there are folds, of data without parts."""
+    if found.folds:
+        return f"the names in column {found.columns['fold']}"
+    how = "by subject" if "subject" in found.columns else "by row, since subjects are not known"
+    return f"{FOLDS} folds {how}: no column or folder gives a split"
 
 
 def _noise(found: Guess) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from .duplicates import difference_hash, look_alikes
 from .labelled import Labelled, read_labelled
 from .parts import assigned, parts_of
 from .pictures import listing_of
+from .suspects import Pair, Suspect, Suspects, differ
 
 Line = Mapping[str, int | str]
 _SIZES_SHOWN = 3
@@ -44,6 +45,7 @@ class Report:
         checks: what should not occur, with the first place where it does.
         sizes: the most frequent sizes of pictures, as "48 x 48: 120"; none if no picture was decoded.
         bad: pictures that cannot be decoded, each with the reason.
+        suspects: the single pictures that the counts and checks are about.
     """
 
     protocol: str
@@ -54,6 +56,7 @@ class Report:
     copies: tuple[Line, ...] = ()
     sizes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -75,18 +78,23 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
     """
     rows = read_labelled(protocol)
     part = assigned(protocol, rows)
+    suspects = Suspects(protocol.names, rows, part)
+    doubtful = [*_of_subjects(suspects), *map(suspects.unlike_reference, _wrong_though_verified(rows))]
     checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows)]
     counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
     if quick:
-        return Report(protocol.name, len(rows), *counted, tuple(checks))
+        return Report(protocol.name, len(rows), *counted, tuple(checks), suspects=tuple(doubtful))
     looks = _look_at(protocol, rows, workers, report)
     bad = [f"{rows.path[row]}: {look}" for row, look in enumerate(looks) if isinstance(look, str)]
     good = [None if isinstance(look, str) else look for look in looks]
     sizes = Counter(f"{look.size[0]} x {look.size[1]}" for look in good if look).most_common(_SIZES_SHOWN)
-    copies = tuple(_copies(protocol, rows, part, good))
+    found = list(_copies(protocol, rows, part, good))
+    copies = tuple(_line(rows, *each) for each in found)
+    doubtful += [suspects.of(row, f"damaged: {look}") for row, look in enumerate(looks) if isinstance(look, str)]
+    doubtful += [suspects.copy(pair) for _, _, pairs in found for pair in pairs]
     checks += [Check.all("pictures that can be decoded", len(rows), bad), *_in_two_parts(copies)]
     shown = tuple(f"{size}: {count:,}" for size, count in sizes)
-    return Report(protocol.name, len(rows), *counted, tuple(checks), copies, shown, tuple(bad))
+    return Report(protocol.name, len(rows), *counted, tuple(checks), copies, shown, tuple(bad), tuple(doubtful))
 
 
 def _usable(protocol: Protocol, rows: Labelled) -> Check:
@@ -98,23 +106,40 @@ def _usable(protocol: Protocol, rows: Labelled) -> Check:
     return Check("parts that can be trained and tested on", "yes", "yes")
 
 
-def _subjects(rows: Labelled, part: Array) -> Iterator[Check]:
-    if not rows.has_subjects:
-        return
+def _in_several(rows: Labelled, part: Array) -> dict[str, list[str]]:
+    """The subjects in more than one part, and these parts; none where subjects are not known."""
     places: dict[str, set[str]] = {}
     for subject, where in zip(rows.subject.tolist(), part.tolist(), strict=True):
         if subject and where:
             places.setdefault(subject, set()).add(where)
-    shared = [f"{subject} is in {' and '.join(sorted(where))}" for subject, where in places.items() if len(where) > 1]
-    yield Check.none("subjects in more than one part", shared)
+    return {subject: sorted(where) for subject, where in places.items() if len(where) > 1}
+
+
+def _subjects(rows: Labelled, part: Array) -> Iterator[Check]:
+    if rows.has_subjects:
+        shared = [f"{subject} is in {' and '.join(where)}" for subject, where in _in_several(rows, part).items()]
+        yield Check.none("subjects in more than one part", shared)
+
+
+def _of_subjects(suspects: Suspects) -> Iterator[Suspect]:
+    """The pictures of subjects in more than one part."""
+    rows, several = suspects.rows, _in_several(suspects.rows, suspects.part)
+    for row, subject in enumerate(rows.subject.tolist()):
+        if subject in several and suspects.part[row]:
+            yield suspects.of(row, f"subject {subject} in more than one part", parts=several[subject])
+
+
+def _wrong_though_verified(rows: Labelled) -> list[int]:
+    """The verified rows whose given label is not the reference; of action units none, some of which may differ."""
+    wrong: list[int] = np.flatnonzero(rows.verified & _disagree(rows)[0]).tolist()
+    return wrong if rows.given.ndim == 1 else []
 
 
 def _verified(rows: Labelled) -> Iterator[Check]:
-    if not rows.verified.any():
-        return
-    wrong = rows.verified & _disagree(rows)[0]
-    if wrong.ndim == 1:
-        yield Check.none("verified rows whose given label is not the reference", _places(rows, wrong))
+    if rows.verified.any() and rows.given.ndim == 1:
+        wrong = _wrong_though_verified(rows)
+        places = [f"{rows.place(row)}: {rows.path[row]}" for row in wrong]
+        yield Check.none("verified rows whose given label is not the reference", places)
 
 
 def _disagree(rows: Labelled) -> tuple[Array, Array]:
@@ -123,10 +148,6 @@ def _disagree(rows: Labelled) -> tuple[Array, Array]:
     both = (rows.given != unknown) & (rows.reference != unknown)
     differ = both & (rows.given != rows.reference)
     return (differ, both) if differ.ndim == 1 else (differ.any(axis=1), both.any(axis=1))
-
-
-def _places(rows: Labelled, chosen: Array) -> list[str]:
-    return [f"{rows.place(row)}: {rows.path[row]}" for row in np.flatnonzero(chosen).tolist()]
 
 
 def _part_lines(protocol: Protocol, rows: Labelled, part: Array) -> Iterator[Line]:
@@ -159,27 +180,29 @@ def _label_lines(protocol: Protocol, rows: Labelled) -> Iterator[Line]:
         }
 
 
-def _copies(protocol: Protocol, rows: Labelled, part: Array, looks: Sequence[_Look | None]) -> Iterator[Line]:
-    """Copies within parts and across them: how many are equal pixel for pixel, how many look alike."""
+def _copies(
+    protocol: Protocol, rows: Labelled, part: Array, looks: Sequence[_Look | None]
+) -> Iterator[tuple[str, str, list[Pair]]]:
+    """Copies within parts and across them, pixel for pixel or by their looks: part, other part, pairs."""
     good = np.array([look is not None for look in looks], bool)
     hashes = np.array([np.frombuffer(look.alike, np.uint8) for look in looks if look], np.uint8).reshape(-1, 16)
     group = np.full(len(looks), -1, np.int64)
     group[good] = look_alikes(hashes)
-    pictures = _Pictures(rows.path.tolist(), [look.digest if look else b"" for look in looks], group.tolist())
+    pictures = _Pictures([look.digest if look else b"" for look in looks], group.tolist())
     members = {name: np.flatnonzero((part == name) & good).tolist() for name in _names(protocol, part)}
     if protocol.folds:
-        yield _line("a fold", "the same fold", [pictures.within(own) for own in members.values()])
+        yield "a fold", "the same fold", [pair for own in members.values() for pair in pictures.within(own)]
         earlier: list[int] = []
         across = []
         for own in members.values():
-            across.append(pictures.across(earlier, own))
+            across += pictures.across(earlier, own)
             earlier += own
-        yield _line("a fold", "another fold", across)
+        yield "a fold", "another fold", across
         return
     for name, own in members.items():
-        yield _line(name, name, [pictures.within(own)])
+        yield name, name, pictures.within(own)
     for one, other in combinations(members, 2):
-        yield _line(other, one, [pictures.across(members[one], members[other])])
+        yield other, one, pictures.across(members[one], members[other])
 
 
 def _names(protocol: Protocol, part: Array) -> list[str]:
@@ -187,25 +210,27 @@ def _names(protocol: Protocol, part: Array) -> list[str]:
     return [name for name in protocol.folds or PARTS if (part == name).any()]
 
 
-def _line(name: str, other: str, found: Iterable[tuple[list[str], list[str]]]) -> Line:
-    exact, alike = ([text for both in found for text in both[which]] for which in (0, 1))
+def _line(rows: Labelled, name: str, other: str, pairs: Sequence[Pair]) -> Line:
+    """How many pictures of a part are in another, and how many of these copies have another label there."""
+    exact = [f"{rows.path[pair.row]} is {rows.path[pair.other]}" for pair in pairs if pair.exact]
+    alike = [f"{rows.path[pair.row]} is like {rows.path[pair.other]}" for pair in pairs if not pair.exact]
     counts: Line = {"pictures of": name, "again in": other, "copies": len(exact), "near copies": len(alike)}
-    return {**counts, "first copy": first(exact), "first near copy": first(alike)}
+    relabelled = sum(differ(rows, pair) for pair in pairs)
+    return {**counts, "with another label": relabelled, "first copy": first(exact), "first near copy": first(alike)}
 
 
 @dataclass(frozen=True)
 class _Pictures:
-    """Pictures by row: their paths, digests, and groups that look alike."""
+    """Pictures by row: their digests, and groups that look alike."""
 
-    path: Sequence[str]
     digest: Sequence[bytes]
     group: Sequence[int]
 
-    def within(self, rows: Sequence[int]) -> tuple[list[str], list[str]]:
-        """Which of some pictures are exact copies of an earlier one, and which only look like one, as text."""
+    def within(self, rows: Sequence[int]) -> list[Pair]:
+        """Which of some pictures are exact copies of an earlier one, or look like one."""
         return self._found({}, {}, rows, add=True)
 
-    def across(self, earlier: Sequence[int], later: Sequence[int]) -> tuple[list[str], list[str]]:
+    def across(self, earlier: Sequence[int], later: Sequence[int]) -> list[Pair]:
         """The same for pictures of one part that are in another."""
         digests = {self.digest[row]: row for row in reversed(earlier)}
         groups = {self.group[row]: row for row in reversed(earlier)}
@@ -213,18 +238,18 @@ class _Pictures:
 
     def _found(
         self, digests: dict[bytes, int], groups: dict[int, int], rows: Sequence[int], *, add: bool
-    ) -> tuple[list[str], list[str]]:
-        exact, alike = [], []
+    ) -> list[Pair]:
+        pairs = []
         for row in rows:
             digest, group = self.digest[row], self.group[row]
             if digest in digests:
-                exact.append(f"{self.path[row]} is {self.path[digests[digest]]}")
+                pairs.append(Pair(row, digests[digest], exact=True))
             elif group in groups:
-                alike.append(f"{self.path[row]} is like {self.path[groups[group]]}")
+                pairs.append(Pair(row, groups[group], exact=False))
             if add:
                 digests.setdefault(digest, row)
                 groups.setdefault(group, row)
-        return exact, alike
+        return pairs
 
 
 def _in_two_parts(lines: Sequence[Line]) -> Iterator[Check]:

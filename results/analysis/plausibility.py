@@ -7,7 +7,7 @@ far more often.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,9 @@ def excess(record: Record) -> dict[str, float]:
 
     "recovered" is the share of the wrong training labels whose reference label is predicted, "repaired" the share that
     is changed to it. What the test rows allow is the recall of the wrong labels' own classes; for action units the
-    better of the recalls of presence and absence. A share that the trial does not report is left out.
+    better of the recalls of presence and absence. Of the share the lower bound of Wilson's interval is taken, of what
+    is allowed the upper one, so that a few wrong labels or test rows say nothing. A share that the trial does not
+    report is left out.
     """
     if not record.done:
         return {}
@@ -34,14 +36,13 @@ def excess(record: Record) -> dict[str, float]:
     audit, wrong = audit_of(last), last.audit_by_class and last.audit_by_class.wrong
     if not wrong or not any(wrong) or not last.test.confusion:
         return {}
-    weights = np.asarray(wrong, np.float64)
-    recall, rows = _recall(record.environment.task.kind, last.test.confusion)
-    allowed = float((recall * weights).sum() / weights.sum())
+    allowed = _allowed(record.environment.task.kind, last.test.confusion, np.asarray(wrong, np.float64))
     shares = {"recovered": (audit.recovered, audit.predicted_wrong)}
     if audit.targets is not None and audit.targets_right is not None:
         shares["repaired"] = (audit.changed_right, audit.targets - audit.targets_right)
     return {
-        name: part / whole - allowed - STANDARD_ERRORS * math.sqrt(allowed * (1 - allowed) * (1 / whole + 1 / rows))
+        # several networks see the same labels: there are no more independent ones than wrong labels
+        name: float(_bounds(np.array(part / whole), np.array(min(whole, sum(wrong))))[0]) - allowed
         for name, (part, whole) in shares.items()
         if part is not None and whole
     }
@@ -55,8 +56,24 @@ def implausible(record: Record) -> str:
     return ""
 
 
-def _recall(kind: Kind, counts: Counts) -> tuple[NDArray[np.float64], int]:
-    """Recall float64 [C] of each class, or the better one of each AU, 1 where unknown; the number of test labels."""
+def _allowed(kind: Kind, counts: Counts, weights: NDArray[np.float64]) -> float:
+    """The upper bound of the mean recall of classes or AUs with these weights, float64 [C]."""
+    recall, rows = _recall(kind, counts)
+    weights = weights / weights.sum()
+    above = _bounds(recall, rows)[1] - recall
+    return float((weights * recall).sum() + np.sqrt(((weights * above) ** 2).sum()))  # the classes' errors are apart
+
+
+def _bounds(shares: NDArray[np.float64], counts: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's lower and upper bound of shares of some counts; a count of 0 gives (0, 1)."""
+    squared = STANDARD_ERRORS**2
+    middle = shares * counts + squared / 2
+    half = STANDARD_ERRORS * np.sqrt(shares * (1 - shares) * counts + squared / 4)
+    return (middle - half) / (counts + squared), (middle + half) / (counts + squared)
+
+
+def _recall(kind: Kind, counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Recall of each class, or the better one of each AU, 1 where unknown; its test labels: float64 [C] each."""
     confusion = np.asarray(counts, np.float64)
     if kind == "single":
         right, whole = confusion.diagonal()[:, None], confusion.sum(axis=1)[:, None]
@@ -65,4 +82,5 @@ def _recall(kind: Kind, counts: Counts) -> tuple[NDArray[np.float64], int]:
         right = np.stack([true_positives, true_negatives], axis=1)
         whole = np.stack([true_positives + false_negatives, true_negatives + false_positives], axis=1)
     shares = np.divide(right, whole, out=np.ones_like(right), where=whole > 0)
-    return shares.max(axis=1), int(confusion.sum())
+    better = shares.argmax(axis=1)[:, None]
+    return np.take_along_axis(shares, better, 1)[:, 0], np.take_along_axis(whole, better, 1)[:, 0]

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from ...protocols import catalog
 from ...protocols.errors import BadInput
+from ...protocols.own_files import LAYOUT as OWN_LAYOUT
 from ..analysis.comparisons import LEAST_PAIRS
 from ..analysis.grouping import Entry, Paired, grouped, unique
 from ..analysis.view import Expected, Rows, View, at_level, known_folds, oracle_knowledge, views_of
@@ -283,7 +284,9 @@ def _trial(record: Record, environments: Environments) -> Json:
 
 def command(identity: Identity, method: str, level: float | None, pairs: Sequence[tuple[int, int]]) -> str:
     """The command that repeats a cell, quoted for a shell; it adds the seeds that are missing."""
-    words = ["fernoise-bench", "run", "--protocol", identity.protocol.name, "--method", method]
+    name = identity.protocol.name
+    own = identity.data.layout.startswith(OWN_LAYOUT) and catalog.known(name) is None
+    words = ["fernoise-bench", "run", "--protocol", "FILE.toml" if own else name, "--method", method]
     words += [] if level is None else ["--noise", f"{level:g}"]
     words += ["--seeds", str(1 + max((seed for seed, _ in pairs), default=0)), "--profile", identity.profile]
     words += ["--synthetic"] if identity.source == "generated" else []

@@ -149,7 +149,13 @@ def _names_of(record: Record) -> tuple[str, str]:
 def records_of_protocol(
     records: Sequence[Record], name: str, chosen: Chosen, protocol: Protocol | None = None
 ) -> list[Record]:
-    """The records of a protocol; BadInput, which names the folders and the filters, where there are none."""
+    """The records of a protocol, of a user's own those of its file and data as they are now.
+
+    Raises:
+        BadInput: there are none; the message names the folders and the filters, or what has changed since.
+    """
+    from .current import older, told
+
     typed = shlex.quote(protocol.own.file) if protocol is not None and protocol.own is not None else name
     found = [record for record in records if record.protocol == name]
     if not found:
@@ -159,7 +165,15 @@ def records_of_protocol(
             f"no records of {name} in {', '.join(map(str, chosen.runs))}{fit}; make them with: "
             f"fernoise-bench run --protocol {typed} --all-methods{chosen.filters.replace(' --real', '')}{out}"
         )
-    return found
+    if protocol is None or protocol.own is None or not (left_out := older(found, protocol)):
+        return found
+    if len(left_out) == len(found):
+        raise BadInput(
+            f"no trials of {typed} as it is now, only older ones ({told(left_out)}): run it again with "
+            f"fernoise-bench run --protocol {typed}"
+        )
+    click.echo(f"left out, older trials of {name}: {told(left_out)}", err=True)
+    return [record for record in found if record.folder not in left_out]
 
 
 def unless_default(runs: Path) -> str:

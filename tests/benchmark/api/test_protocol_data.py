@@ -83,7 +83,9 @@ def test_real_faces_are_read_from_the_folder_named_or_that_of_the_environment(
         fb.open_protocol("fer2013-real", "smoke")
 
 
-def test_a_protocol_of_a_file_opens_and_shows_like_any_other(tmp_path: Path) -> None:
+def test_a_protocol_of_a_file_opens_and_shows_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FERNOISE_DATA", str(tmp_path / "data"))
     file = own.write(tmp_path)
     opened = fb.open_protocol(file, "smoke")
     given = [own.CLASSES.index(row["given"]) for row in own.rows() if row["split"] == "test"]

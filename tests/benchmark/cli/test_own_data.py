@@ -118,6 +118,11 @@ def test_verify_tells_by_its_exit_code(tmp_path: Path) -> None:
     assert told["ok"] is False
     wrong = {check["what"]: check["where"] for check in told["checks"] if check["ok"] == "NO"}
     assert wrong == {"pictures in two parts": "011.png is 000.png"}
+    assert "suspects" not in told
+    listed = ran("data", "verify", "lab/mine.toml", "--out", "suspects.csv")
+    assert "wrote suspects.csv: 1 lines" in listed.stderr
+    assert '011.png,copy with another label,000.png,calm,happy,"test, train"' in Path("suspects.csv").read_text()
+    assert "leave it out" in ran("data", "verify", "ferplus", "--out", "suspects.csv").stderr
     (tmp_path / "lab/faces/005.png").write_bytes(content[:100])
     damaged = ran("data", "verify", "lab/mine.toml")
     assert damaged.exit_code == 2
@@ -206,3 +211,57 @@ def test_a_file_is_no_way_to_a_published_name(tmp_path: Path) -> None:
     assert "is a published protocol's" in result.stderr
     assert "mine" not in PROTOCOLS
     assert protocol_of_file(write(tmp_path / "lab")).name == "mine"
+
+
+CHANGES = {
+    "a recipe": (
+        ("[pictures]", "[profile.smoke.recipe]\nepochs = 2\n[pictures]"),
+        "1 from before a change of the file",
+    ),
+    "the order of labels": (('"happy", "sad"', '"sad", "happy"'), "1 from before a change of the file"),
+    "a version": (('name = "mine"', 'name = "mine"\nversion = 2'), "1 of version 1 (the file has 2)"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_trials_of_the_file_before_a_change_are_not_shown(tmp_path: Path, name: str) -> None:
+    edit, why = CHANGES[name]
+    write(tmp_path / "lab")
+    assert trained("--seeds", "1").exit_code == 0
+    (tmp_path / "lab/mine.toml").write_text(changed(edit))
+    for words in (["table"], ["table", "--audit"], ["table", "--long"], ["figure", "--out", "a.svg"]):
+        result = ran(words[0], "lab/mine.toml", *words[1:])
+        assert result.exit_code == 2, result.output
+        assert f"only older ones ({why}): run it again" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_trials_of_a_label_before_its_correction_are_left_out_and_removed(tmp_path: Path) -> None:
+    listed = rows()
+    write(tmp_path / "lab", listed=listed)
+    assert trained("--seeds", "1").exit_code == 0
+    assert ran("table", "lab/mine.toml").stderr == ""
+    nothing = ran("runs", "rm", "--older-than", "lab/mine.toml", "--yes")
+    assert (nothing.exit_code, "no trials in fernoise-runs are older" in nothing.stderr) == (2, True)
+    listed[0]["given"] = "sad"
+    write_table(tmp_path / "lab/labels.csv", listed)
+    assert "only older ones (1 of other labels or pictures): run it again" in ran("table", "lab/mine.toml").stderr
+    assert trained("--seeds", "2").exit_code == 0
+    both = ran("table", "lab/mine.toml")
+    assert both.exit_code == 0, both.stderr
+    assert "left out, older trials of mine: 1 of other labels or pictures" in both.stderr
+    assert "removed 1 trials" in ran("runs", "rm", "--older-than", "lab/mine.toml", "--yes").output
+    after = ran("table", "lab/mine.toml")
+    assert (after.output, after.stderr) == (both.stdout, "")
+
+
+def test_a_name_whose_file_must_be_named_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "lab")
+    assert trained("--seeds", "1").exit_code == 0
+    (tmp_path / "lab/mine.toml").rename(tmp_path / "lab/other.toml")
+    by_name = ran("run", "--protocol", "mine", "--method", "supervised")
+    assert (by_name.exit_code, by_name.stderr.count("\n")) == (2, 1)
+    assert "'mine' is not a protocol here, though fernoise-runs has trials of it; name its TOML file" in by_name.stderr
+    write(tmp_path)
+    beside = ran("run", "--protocol", "mine", "--method", "supervised", "--out", "elsewhere")
+    assert "'mine' is not a protocol here; name its TOML file: mine.toml" in beside.stderr

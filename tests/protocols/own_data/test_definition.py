@@ -143,6 +143,7 @@ WRONG = [
     (('labels = ["happy", "sad", "calm"]', ""), "protocol.labels: is missing"),
     (('name = "mine"', 'name = "../mine"'), "protocol.name = '../mine': must be of letters"),
     (('name = "mine"', 'name = "fer2013-real"'), "is a published protocol's: choose another name"),
+    (('name = "mine"', 'name = "FER2013-Real"'), "is a published protocol's: choose another name"),
     (('table = "labels.csv"', 'table = "/data/labels.csv"'), "data.table", "relative to the folder of this file"),
     (('train = ["train"]', ""), "split.train: is missing"),
     (('test = ["test"]', 'test = ["train"]'), "[split]: one name is given for two of train, validation and test"),
@@ -163,6 +164,18 @@ WRONG = [
     (("side = 8", 'side = 8\n[recipe]\nsampler = "fixed"'), "needs verified_per_batch"),
     (("side = 8", "side = 8\n[recipe]\nmilestones = [1.5]"), "must be a list of whole numbers"),
     (("side = 8", "side = 8\n[recipe.augmentation]\nscale = [1]"), "must be a list of 2 numbers"),
+    (
+        ("side = 8", "side = 8\n[recipe.augmentation]\ncrop = 8\nresize = 7"),
+        "profile paper: augmentation.crop = 8 is larger than resize = 7:", "set resize to at least 8",
+    ),
+    (
+        (
+            "side = 8",
+            "side = 8\n[recipe.augmentation]\ncrop = 8\n[profile.small.recipe.augmentation]\npad = 0\ncrop = 49",
+        ),
+        "profile small: augmentation.crop = 49 is larger than resize = 48:",
+    ),
+    (("side = 8", "side = 8\n[recipe.augmentation]\ncrop = 9\nresize = 6\npad = 1"), "resize = 6 with pad = 1"),
     (("side = 8", "side = 8\n[profile.large]\ntrain = 3"), "unknown key 'large' in [profile]"),
     (("side = 8", "side = 8\n[profile.small]\ntrain = 0"), "profile.small.train = 0"),
     (("side = 8", "side = 8\n[profile.small]\nside = 9"), "larger than the prepared pictures"),
@@ -186,6 +199,11 @@ def test_a_mistake_is_told_in_one_line(tmp_path: Path, case: tuple[tuple[str, st
     assert message.startswith(str(file))
     assert "\n" not in message
     assert all(str(part) in message for part in parts), message
+
+
+def test_a_crop_that_reaches_over_the_padded_edge_is_allowed(tmp_path: Path) -> None:
+    toml = changed(("side = 8", "side = 8\n[recipe.augmentation]\ncrop = 8\nresize = 6\npad = 1"))
+    assert protocol_of_file(written(tmp_path, toml)).paper.recipe.augmentation.crop == 8
 
 
 def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> None:

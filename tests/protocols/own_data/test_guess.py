@@ -125,6 +125,29 @@ def test_columns_of_action_units_are_found(tmp_path: Path) -> None:
     assert found.given[:, 1].tolist() == [-1, 1, 1] * 3
 
 
+def test_intensities_of_all_units_are_noticed(tmp_path: Path) -> None:
+    lines = [f"{number}.jpg,{number % 4},{number % 3}" for number in range(12)]
+    (tmp_path / "aus.csv").write_text("image,AU01,AU12\n" + "\n".join(lines) + "\n")
+    found = read_labelled(guessed(tmp_path, tmp_path / "aus.csv"))
+    assert found.given[:, 0].tolist() == [-1, -1, 1, 1] * 3  # an intensity of 1 is a trace, which does not count
+    assert found.given[:, 1].tolist() == [-1, -1, 1] * 4
+    assert "present_from = 2  # the smallest" in (tmp_path / "protocols/mine.toml").read_text()
+
+
+def test_what_is_not_used_and_how_rows_are_split_is_told(tmp_path: Path) -> None:
+    (tmp_path / "aus.csv").write_text("image,AU01,AU12,age,note\n" + "".join(f"{n}.jpg,1,0,3,x\n" for n in range(9)))
+    told = write_first(tmp_path / "a.toml", tmp_path / "aus.csv")
+    assert "split: 5 folds by row, since subjects are not known: no column or folder gives a split" in told
+    assert "not used: the columns age, note" in told
+    assert "# present_from = 1" in (tmp_path / "a.toml").read_text()
+
+
+def test_a_published_name_is_not_taken(tmp_path: Path) -> None:
+    for stem, name in (("FER2013-real", "my-FER2013-real"), ("mine", "mine")):
+        write_first(tmp_path / f"{stem}.toml", one_tree(tmp_path / stem), {"fer2013-real"})
+        assert protocol_of_file(tmp_path / f"{stem}.toml").name == name
+
+
 def test_pictures_are_prepared_at_their_usual_size_and_none_too_large(tmp_path: Path) -> None:
     for folder, side in (("happy", 300), ("sad", 300), ("calm", 500)):
         (tmp_path / "set" / folder).mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import protocol_of_file
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.own_data.labelled import Labelled, read_labelled
-from fernoise_bench.protocols.own_data.parts import parts_of
+from fernoise_bench.protocols.own_data.parts import Parts, parts_of
 
 from ..miniatures.own import changed, rows, write
 
@@ -71,9 +72,9 @@ def test_folds_by_subject_are_whole_apart_and_even(
     root = tmp_path_factory.mktemp("folds")
     (root / "mine.toml").write_text(FOLDS.replace("folds = 3", f"folds = 3\nseed = {seed}"))
     protocol = protocol_of_file(root / "mine.toml")
-    # two classes of each subject, so that no class is in the test alone
-    subjects = [*subjects, *subjects]
-    labels, names = np.arange(len(subjects)) // (len(subjects) // 2), np.array([f"p{number}" for number in subjects])
+    # three classes of each subject, so that every fold trains on each
+    subjects = [*subjects, *subjects, *subjects]
+    labels, names = np.arange(len(subjects)) // (len(subjects) // 3), np.array([f"p{number}" for number in subjects])
     found = parts_of(protocol, made(labels, names))
     tested = np.concatenate([fold.test for fold in found.values()])
     assert sorted(tested.tolist()) == list(range(len(subjects)))
@@ -129,6 +130,10 @@ def test_what_cannot_be_trained_or_tested_on_is_refused(tmp_path: Path) -> None:
     )
     refused(r"subject s2 is in two parts, and so are 0 others; put each in one, or set", subject=(slice(9, 10), "s2"))
     refused("sad is in the test rows and in no training row; add some, or take sad out", given=(slice(0, 9), "calm"))
+    refused(
+        "new is in no training row; add some, or take new out",
+        changed(('"calm"]', '"calm", "new"]')),
+    )
     refused(r"4 subjects for 5 folds; ask for fewer", FOLDS.replace("folds = 3", "folds = 5"))
     refused(
         "no training row is verified; mark some",
@@ -140,3 +145,43 @@ def test_what_cannot_be_trained_or_tested_on_is_refused(tmp_path: Path) -> None:
     listed[9]["subject"] = "s2"
     protocol = protocol_of_file(write(tmp_path, crossing, listed))
     assert parts_of(protocol, read_labelled(protocol))[None].test.tolist() == [9, 10, 11]
+
+
+UNITS = """
+[protocol]
+name = "units"
+kind = "action units"
+labels = ["AU1", "AU12"]
+[data]
+table = "units.csv"
+[data.columns.given]
+AU1 = "AU1"
+AU12 = "AU12"
+[split]
+folds = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("toml", "cell", "message"),
+    [
+        (UNITS, "9", "AU12 has no known label in the training rows; add some, or take AU12 out"),
+        (UNITS, "", "AU12 has no known label in the training rows; add some"),
+        (
+            UNITS.replace('AU12 = "AU12"\n', ""), "1",
+            r"AU12 has no known label in the training rows; name its column in \[data.columns.given\]",
+        ),
+    ],
+)  # fmt: skip
+def test_an_action_unit_without_a_label_is_refused_and_one_that_is_absent_is_not(
+    tmp_path: Path, toml: str, cell: str, message: str
+) -> None:
+    def found(toml: str, cell: str) -> Mapping[str | None, Parts]:
+        (tmp_path / "units.csv").write_text("path,AU1,AU12\n" + "".join(f"{n}.png,1,{cell}\n" for n in range(8)))
+        (tmp_path / "mine.toml").write_text(toml)
+        protocol = protocol_of_file(tmp_path / "mine.toml")
+        return parts_of(protocol, read_labelled(protocol))
+
+    assert len(found(UNITS, "0")) == 2
+    with pytest.raises(BadInput, match=message):
+        found(toml, cell)

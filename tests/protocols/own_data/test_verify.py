@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from fernoise_bench.protocols.catalog import protocol_of_file
+from fernoise_bench.protocols.own_data.suspects import as_csv
 from fernoise_bench.protocols.own_data.verify import Report, verify_own
 
 from ..miniatures.own import changed, picture, rows, write
@@ -56,9 +57,9 @@ def test_copies_and_near_copies_within_and_across_parts(tmp_path: Path) -> None:
     (tmp_path / "faces/007.png").write_bytes(b"")
     found = report(file)
     assert [tuple(line.values()) for line in found.copies] == [
-        ("train", "train", 1, 1, "001.png is 000.png", "003.png is like 002.png"),
-        ("test", "test", 0, 0, "", ""),
-        ("test", "train", 1, 1, "009.png is 005.png", "010.png is like 006.png"),
+        ("train", "train", 1, 1, 2, "001.png is 000.png", "003.png is like 002.png"),
+        ("test", "test", 0, 0, 0, "", ""),
+        ("test", "train", 1, 1, 2, "009.png is 005.png", "010.png is like 006.png"),
     ]
     assert {check.what: (check.found, check.where) for check in found.checks if not check.ok} == {
         "pictures that can be decoded": (11, "007.png: the file is empty; unpack or fetch the file again"),
@@ -66,6 +67,28 @@ def test_copies_and_near_copies_within_and_across_parts(tmp_path: Path) -> None:
         "pictures that look like one of another part": (1, "010.png is like 006.png"),
     }
     assert found.bad == ("007.png: the file is empty; unpack or fetch the file again",)
+    damaged = "damaged: the file is empty; unpack or fetch the file again"
+    assert as_csv(found.suspects).decode().splitlines() == [
+        "path,problem,other,given,other label,parts",
+        f"007.png,{damaged},,sad,,train",
+        "001.png,copy with another label,000.png,sad,happy,train",
+        "003.png,near copy with another label,002.png,happy,calm,train",
+        '009.png,copy with another label,005.png,sad,calm,"test, train"',
+        '010.png,near copy with another label,006.png,sad,happy,"test, train"',
+    ]
+
+
+def test_doubtful_labels_and_subjects_are_listed_without_decoding(tmp_path: Path) -> None:
+    listed = rows()
+    listed[9]["subject"] = "s0"
+    found = report(write(tmp_path, JUDGED, listed), quick=True)
+    assert [(one.path, one.problem, one.given, one.other_label, one.parts) for one in found.suspects] == [
+        ("000.png", "subject s0 in more than one part", "happy", "", "test, train"),
+        ("001.png", "subject s0 in more than one part", "sad", "", "test, train"),
+        ("002.png", "subject s0 in more than one part", "calm", "", "test, train"),
+        ("009.png", "subject s0 in more than one part", "sad", "", "test, train"),
+        ("004.png", "verified label differs from the reference", "calm", "sad", "train"),
+    ]
 
 
 def test_folds_are_compared_together(tmp_path: Path) -> None:
@@ -75,8 +98,8 @@ def test_folds_are_compared_together(tmp_path: Path) -> None:
         (tmp_path / f"faces/{number:03d}.png").write_bytes((tmp_path / f"faces/{of:03d}.png").read_bytes())
     found = report(file)
     assert [tuple(line.values()) for line in found.copies] == [
-        ("a fold", "the same fold", 2, 0, "001.png is 000.png", ""),
-        ("a fold", "another fold", 2, 0, "009.png is 000.png", ""),
+        ("a fold", "the same fold", 2, 0, 1, "001.png is 000.png", ""),
+        ("a fold", "another fold", 2, 0, 2, "009.png is 000.png", ""),
     ]
     assert [line["part"] for line in found.parts] == ["a", "b"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fernoise_bench.results.analysis.plausibility import excess, implausible
@@ -16,8 +17,16 @@ from ..fabricate import Trial, record_of
 # 1,000 test faces: recalls 0.8 and 0.5. 200 wrong training labels, 150 of the first class: 0.725 is allowed.
 CONFUSION = [[400, 100], [250, 250]]
 WRONG = [150, 50]
-ALLOWED = (150 * 0.8 + 50 * 0.5) / 200
-CHANCE = 3 * math.sqrt(ALLOWED * (1 - ALLOWED) * (1 / 200 + 1 / 1000))
+
+
+def bound(share: float, count: int, side: int) -> float:
+    """The lower (0) or upper (1) share that lies three of its standard errors from an observed one."""
+    roots = np.roots([1 + 9 / count, -(2 * share + 9 / count), share**2])
+    return float(sorted(roots)[side])
+
+
+ABOVE = math.hypot(0.75 * (bound(0.8, 500, 1) - 0.8), 0.25 * (bound(0.5, 500, 1) - 0.5))
+ALLOWED = 0.725 + ABOVE
 
 
 def trial(kind: str = "single", confusion: Any = CONFUSION, **audit: int) -> Record:
@@ -31,22 +40,39 @@ def trial(kind: str = "single", confusion: Any = CONFUSION, **audit: int) -> Rec
 
 def test_the_excess_is_what_recall_and_chance_do_not_explain() -> None:
     found = excess(trial(predicted=1000, predicted_wrong=200, memorised=10, recovered=190))
-    assert found == {"recovered": pytest.approx(0.95 - ALLOWED - CHANCE)}
+    assert found == {"recovered": pytest.approx(bound(0.95, 200, 0) - ALLOWED)}
     found = excess(trial(targets=1000, targets_right=800, changed_right=120))
-    assert found == {"repaired": pytest.approx(0.6 - ALLOWED - CHANCE)}
+    assert found == {"repaired": pytest.approx(bound(0.6, 200, 0) - ALLOWED)}
 
 
 @pytest.mark.parametrize(("recovered", "flagged"), [(190, True), (199, True), (170, False), (145, False)])
 def test_only_far_more_than_the_test_rows_allow_is_told(recovered: int, flagged: bool) -> None:
     record = trial(predicted=1000, predicted_wrong=200, memorised=0, recovered=recovered)
     words = implausible(record)
-    points = round(100 * (recovered / 200 - ALLOWED - CHANCE))
+    points = round(100 * (bound(recovered / 200, 200, 0) - ALLOWED))
     assert words == (
         f"predicts the reference label of wrongly labelled training faces {points} points too often" if flagged else ""
     )
     for (table,) in (audit_table([record]), long_table([record])):
         noted = [note for note in table.notes if "may know labels that it was not given" in note]
         assert bool(noted) == flagged
+
+
+@pytest.mark.parametrize("wrong", [1, 5, 15])
+def test_a_few_wrong_labels_accuse_nobody(wrong: int) -> None:
+    """Two of three test faces of the class were missed: a method that learnt it in the last step looks like this."""
+    counts = {"predicted": 30, "predicted_wrong": wrong, "memorised": 0, "recovered": wrong}
+    few = {"entries": [15, 15], "wrong": [wrong, 0]}
+    record = record_of(
+        Trial(), {}, ("neutral", "happiness"), test={"confusion": [[1, 2], [0, 3]]},
+        audit={"entries": 30, "wrong": wrong, **counts}, audit_by_class=few,
+    )  # fmt: skip
+    assert not implausible(record)
+
+
+def test_the_pairs_of_two_networks_are_no_more_labels() -> None:
+    found = excess(trial(targets=2000, targets_right=1600, changed_right=240))
+    assert found == {"repaired": pytest.approx(bound(0.6, 200, 0) - ALLOWED)}
 
 
 def test_of_action_units_the_better_recall_counts() -> None:
