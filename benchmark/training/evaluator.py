@@ -17,6 +17,7 @@ from . import augmentation as augment
 from .pixel_store import PixelStore, make_store
 
 EVALUATION_BATCH = 256
+MOST_PIXELS_ON_CPU = 256 * 100 * 100  # of the images of a batch: larger ones would fill a machine's memory
 SUM_TOLERANCE = 0.01  # of the probabilities of a face, which may be computed in half precision
 
 
@@ -67,7 +68,7 @@ def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: i
         TypeError: the predictions are not floating-point tensors.
         ValueError: the predictions are not probabilities, or have another shape.
     """
-    batches = torch.split(torch.arange(len(pixels)), EVALUATION_BATCH)
+    batches = torch.split(torch.arange(len(pixels)), rows_at_once(pixels.device, how.crop))
     found = [
         _floating(method.predict(augment.test_view(store, position, how)))
         for store, position in pixels.fetch_each(batches)
@@ -78,6 +79,11 @@ def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: i
     if why := not_probabilities(probabilities, (len(pixels), width), kind):
         raise ValueError(f"predict() must return probabilities {[len(pixels), width]} in [0, 1]: {why}")
     return probabilities
+
+
+def rows_at_once(device: torch.device, side: int) -> int:
+    """How many images of a side in pixels are predicted in one batch: as many as the CPU's memory is to hold."""
+    return EVALUATION_BATCH if device.type != "cpu" else min(EVALUATION_BATCH, max(1, MOST_PIXELS_ON_CPU // side**2))
 
 
 def not_probabilities(values: Array, shape: tuple[int, int], kind: Kind) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fernoise_bench.benchmark.training import evaluator as evaluate
-from fernoise_bench.benchmark.training.evaluator import Best, Diverged, Evaluator
+from fernoise_bench.benchmark.training.evaluator import Best, Diverged, Evaluator, rows_at_once
 from fernoise_bench.methods.base import Kind, Method
 from fernoise_bench.protocols.images.image_pool import in_memory
 from fernoise_bench.protocols.rows import CellData, Rows
@@ -229,3 +229,10 @@ def test_methods_predict_in_evaluation_mode_without_gradient_and_return_to_their
             return super().predict(images)
 
     make_evaluator("single", data).epoch(Asks(answers_for(data, 0.5)), 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "side", "rows"), [("cpu", 48, 256), ("cpu", 100, 256), ("cpu", 224, 51), ("cuda", 224, 256)]
+)
+def test_large_images_are_predicted_fewer_at_once_on_a_cpu(device: str, side: int, rows: int) -> None:
+    assert rows_at_once(torch.device(device), side) == rows
