@@ -83,6 +83,10 @@ def data_new(file: Path, source: Path) -> None:
     """Write a protocol for your own pictures, and say what was guessed.
 
     Looks at a folder or table of pictures and labels. Read the file, correct it, then: data verify FILE.toml.
+
+    \b
+    fernoise-bench data new mine.toml --from pictures
+    fernoise-bench data new mine.toml --from labels.csv
     """
     from ...protocols.catalog import PROTOCOLS
     from ...protocols.own_data.template import write_first

@@ -64,7 +64,7 @@ def test_an_example_parses_fits_and_names_what_there_is(line: str) -> None:
     options = parsed(shlex.split(line)[1:]).params
     names = {options.get("name"), options.get("protocol"), options.get("table")} - {None}
     known = {*PROTOCOLS, *TABLE_IDS, *FIGURES, *DATA_SETS}
-    assert all(name in known or ".py:" in name or registry.find(name) for name in names)
+    assert all(name in known or ".py:" in name or name.endswith(".toml") or registry.find(name) for name in names)
     methods = [name for name in options.get("methods") or () if ".py:" not in name and not name.startswith("mine.")]
     assert all(registry.find(name) for name in methods)
 
