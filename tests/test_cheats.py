@@ -48,10 +48,7 @@ def test_every_cheat_is_tried() -> None:
 
 CASES = [
     *(pytest.param(name, "single") for name in CHEATS),
-    *(
-        pytest.param(name, "multi", marks=pytest.mark.weekly if name == "answers_with_test_labels" else ())
-        for name in CHEATS
-    ),
+    *(pytest.param(name, "multi", marks=pytest.mark.weekly) for name in CHEATS),
 ]
 
 

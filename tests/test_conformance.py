@@ -42,7 +42,12 @@ every_method = pytest.mark.parametrize(("name", "kind"), CASES, ids=lambda value
 every_au_method = pytest.mark.parametrize("name", [name for name, kind in CASES if kind == "multi"])
 
 
-@every_method
+# the papers' own methods and plain training learn at every push, the others once a week: seven seconds each
+OF_EVERY_PUSH = {OWN, "supervised", "recot", "cocuring", "ulc_ag", "rhls", "mlcr"}
+LEARNING = [pytest.param(*case, marks=[] if case[0] in OF_EVERY_PUSH else [pytest.mark.weekly]) for case in CASES]
+
+
+@pytest.mark.parametrize(("name", "kind"), LEARNING, ids=lambda value: str(value))
 def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.learns_a_separable_set(name, kind, tmp_path)
 

@@ -90,7 +90,11 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "how"), DAMAGE, ids=lambda value: value if isinstance(value, str) else "")
+OFTEN = {"a pipe", "cut to 0.5", "flipped", "half a line", "a list", "older version"}  # the others once a week
+CASES = [pytest.param(*case, marks=[] if case[2] in OFTEN else [pytest.mark.weekly]) for case in DAMAGE]
+
+
+@pytest.mark.parametrize(("name", "change", "how"), CASES, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_damaged_result_is_named_and_made_anew_and_never_averaged(
     name: str, change: Callable[[Path], object], how: str, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:

@@ -99,7 +99,7 @@ def test_sigterm_leaves_a_grace(pause: float, grace: str, tmp_path: Path) -> Non
     assert err.splitlines()[-1] == AGAIN
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.weekly)])
 def test_a_pool_stops_when_every_worker_has_saved(number: signal.Signals, tmp_path: Path) -> None:
     """The signal goes to all processes at once, as a terminal and a batch system send it."""
     process = start(tmp_path, "--engine", "local", "--workers", "2", "--seeds", "2", "--grace", "100")
