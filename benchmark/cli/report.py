@@ -93,13 +93,14 @@ def _methods(records: Sequence[Record]) -> dict[str, MethodCard]:
     from ...results.page.methods import MethodCard, base_of
     from .. import registry
     from ..cards import method_rows
+    from ..method_source import source_digest
     from ..method_summary import describe, outline
 
     known, cards = registry.names(), {}
     for name in sorted({base_of(record.method) for record in records} & set(known)):
         method, summary = describe(name), outline(known[name])
         _, _, description = inspect.cleandoc(method.about).partition("\n")
-        definition = sorted(method.needs), registry.find(name).digest, method_rows(method), summary.variants
+        definition = sorted(method.needs), source_digest(known[name]), method_rows(method), summary.variants
         cards[name] = MethodCard(summary.about, description.strip(), *definition)
     return cards
 

@@ -49,6 +49,8 @@ def write_part(folder: Path, part: Identity | Environment | Status | TeacherStat
         ValueError: a field is invalid; the message names it. Nothing is written then.
     """
     content: dict[str, Any] = part.content if isinstance(part, Identity) else msgspec.to_builtins(part)
+    if content.get("wall_seconds", 0.0) is None:  # as in records of earlier versions, which stay the same bytes
+        del content["wall_seconds"]
     _check(content, _DECODE[type(part)])
     write_json(folder / _FILE_OF[type(part)], content)
     return content

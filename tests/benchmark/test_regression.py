@@ -123,7 +123,7 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path, one_proto
     ("arguments", "said"),
     [
         (["--update"], "--reason TEXT"),
-        (["--update", "--reason", "  "], "--reason TEXT"),
+        (["--update", "--reason", "  "], "--reason: its value is empty"),
         (["--update", "--reason", "\u200b"], "--reason TEXT"),
         (["--update", "--reason", "why", "--strict"], "--strict belongs to comparing"),
         (["--reason", "why"], "--reason belongs to --update"),

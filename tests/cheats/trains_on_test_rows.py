@@ -15,7 +15,7 @@ class Cheat(Supervised):
 
     def loss(self, batch: Batch) -> Step:
         step = super().loss(batch)
-        if step.loss is None or batch.step:  # once an epoch: to look through all objects takes long
+        if step.loss is None:
             return step
         cells = [item for item in gc.get_objects() if type(item).__name__ == "CellData"]
         for cell in cells[-1:]:

@@ -18,7 +18,7 @@ from fernoise_bench.results.records.schema import comparability_key
 from fernoise_bench.results.records.store import trial_folder
 from fernoise_bench.results.records.trial_files import FILES
 
-from .workshop import everything, grid, life, run, taught, warnings_of
+from .workshop import everything, grid, life, often, run, taught, warnings_of
 
 Undisturbed = dict[str, dict[str, str]]
 
@@ -242,7 +242,7 @@ def test_one_bad_place_fails_its_trial_alone(
 CHANGES = [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs, compressed]
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", often(CHANGES, 3))
 def test_a_damaged_checkpoint_is_named_and_its_trial_starts_again(
     change: Callable[[Path], object], tmp_path: Path, undisturbed: Undisturbed
 ) -> None:

@@ -18,7 +18,7 @@ from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.protocols.files import remove_leftovers
 from fernoise_bench.results.records.store import find_trials
 
-from .workshop import everything, grid, life, run, taught
+from .workshop import everything, grid, life, often, run, taught
 
 KILLS = int(os.environ.get("FERNOISE_KILLS", "15"))
 LONGEST_LIFE = 1.2  # seconds
@@ -92,7 +92,7 @@ POINTS = [
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files apart by /proc")
-@pytest.mark.parametrize(("name", "step", "time"), POINTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "step", "time"), often(POINTS, 8), ids=lambda value: str(value))
 def test_killed_inside_a_write_and_around_its_rename(
     name: str, step: str, time: int, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
@@ -111,7 +111,7 @@ ARTIFACT_POINTS = [
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files apart by /proc")
-@pytest.mark.parametrize(("name", "step", "time"), ARTIFACT_POINTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "step", "time"), often(ARTIFACT_POINTS, 2), ids=lambda value: str(value))
 def test_killed_while_a_teacher_is_trained(
     name: str, step: str, time: int, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:

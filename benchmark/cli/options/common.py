@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,13 +31,13 @@ def _separated(value: str) -> list[str]:
 
 def above_data_set(context: click.Context, parameter: click.Parameter, root: Path) -> Path:
     """The folder of data sets, also where one data set's own folder was named, which is told on standard error."""
-    if root == DEFAULT_DATA_ROOT or not root.is_dir():
+    if root == DEFAULT_DATA_ROOT or not os.path.isdir(root):  # False, too, where it cannot be looked at
         return root
     from ....protocols.catalog import PROTOCOLS
 
     named = root if root.name else root.resolve()
     data_sets = {"openface", *(name for protocol in PROTOCOLS.values() for name in protocol.data)}
-    if named.name not in data_sets or (root / named.name).exists():
+    if named.name not in data_sets or os.path.exists(root / named.name):
         return root
     click.echo(f"--data-root {root}: that is the folder of {named.name} itself; using {named.parent}", err=True)
     return named.parent

@@ -250,7 +250,7 @@ def test_trials_of_a_label_before_its_correction_are_left_out_and_removed(tmp_pa
     both = ran("table", "lab/mine.toml")
     assert both.exit_code == 0, both.stderr
     assert "left out, older trials of mine: 1 of other labels or pictures" in both.stderr
-    assert "removed 1 trials" in ran("runs", "rm", "--older-than", "lab/mine.toml", "--yes").output
+    assert "removed 1 trial " in ran("runs", "rm", "--older-than", "lab/mine.toml", "--yes").output
     after = ran("table", "lab/mine.toml")
     assert (after.output, after.stderr) == (both.stdout, "")
 

@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from fernoise_bench.benchmark import registry
-from fernoise_bench.benchmark.training import checkpoint
+from fernoise_bench.benchmark.networks.initial_weights import Weights
+from fernoise_bench.benchmark.training import checkpoint, trainer
 from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.methods.base import Kind
 from fernoise_bench.protocols.files import read_json, read_jsonl
 
-from ...toy import EPOCHS, ToyContext, digest, ignore, run_epochs, start, toy_trial
+from ...toy import EPOCHS, ToyContext, digest, ignore, run_epochs, toy_cell, toy_trial
 
 # of one network, two, with a teacher, with state of rows; the others once a week, as the conformance suite resumes all
 EVERY_PUSH = {("supervised", "single"), ("dividemix", "single"), ("distillation", "multi"), ("recot", "multi")}
@@ -92,11 +93,12 @@ def test_a_damaged_checkpoint_is_named_and_the_trial_starts_again(tmp_path: Path
 def test_a_checkpoint_is_loaded_to_the_host(optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam counts its steps there: counted on a GPU, every parameter would wait for the device in every step."""
     monkeypatch.setattr(checkpoint, "write_epochs", lambda folder, lines: None)
-    training = start("supervised", "single", tmp_path, optimizer=optimizer)
+    trial, cell = toy_trial("supervised", tmp_path, kind="single", optimizer=optimizer), toy_cell("single")
+    training = trainer.start(trial, cell, Weights("none"))
     run_epochs(training, [0])
     training.next_epoch, training.lines = 1, [{"epoch": 0}]
     checkpoint.save(tmp_path, training)
-    again = start("supervised", "single", tmp_path, optimizer=optimizer)
+    again = trainer.start(trial, cell, Weights("none"))
     again.train_set = replace(again.train_set, pixels=replace(again.train_set.pixels, device=torch.device("meta")))
     assert again.train_set.device == torch.device("meta"), "not where the state is to go, unless the optimiser says so"
     assert checkpoint.resume(tmp_path, again)
