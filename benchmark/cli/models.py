@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.activity import doing
-from ...protocols.errors import BadInput
 from .options.common import DEVICE, JSON, print_json
 
 if TYPE_CHECKING:
@@ -82,14 +81,10 @@ def export(weights: Path, to: Format, out: Path, method: str | None, as_json: bo
     fernoise-bench export weights-last.safetensors --to torchscript --out model.pt
     """
     from ..models.packages import check_packages
+    from ..models.picture_list import check_output
 
     check_packages(to)
-    if out.exists() and not out.is_file():
-        raise BadInput(f"--out {out}: not a regular file; name another")
-    if out.exists() and weights.exists() and out.samefile(weights):
-        raise BadInput(f"--out {out}: these are the weights, which would be replaced; name another file")
-    if not out.parent.is_dir():
-        raise BadInput(f"--out {out}: there is no folder {out.parent}; make it first")
+    check_output(out, [weights])
     with doing("loading PyTorch"):
         from ..models.export import export as write
     model = _model(weights, method, "cpu")

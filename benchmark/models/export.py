@@ -8,14 +8,13 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...protocols.errors import BadInput
 from ...protocols.files import write_atomic
-from .. import random_streams
 from ..networks.encoders import CountedEncoder
+from ..networks.kept_weights import noise_images
 from .model import TrainedModel
 from .packages import Format, check_packages
 
@@ -43,7 +42,7 @@ def export(model: TrainedModel, to: Format, out: Path) -> Exported:
     """
     check_packages(to)
     crop = model.card.pictures.crop
-    images = [_noise(count, crop) for count in SIZES]
+    images = [noise_images("images to check an export", count, crop) for count in SIZES]
     expected = [model.predict_ready(batch) for batch in images]
     try:
         content = (_onnx if to == "onnx" else _torchscript)(_traceable(model), images[-1])
@@ -76,12 +75,6 @@ def _traceable(model: TrainedModel) -> TrainedModel:
 
 def _is_flag(buffer: Tensor) -> bool:
     return buffer.dtype == torch.bool and buffer.dim() == 0
-
-
-def _noise(count: int, crop: int) -> Tensor:
-    stream = random_streams.key("images to check an export", crop)
-    values = random_streams.uniforms(stream, np.arange(count), 3 * crop * crop).astype(np.float32)
-    return torch.from_numpy(values).reshape(count, 3, crop, crop)
 
 
 def _torchscript(model: TrainedModel, images: Tensor) -> bytes:

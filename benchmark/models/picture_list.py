@@ -66,13 +66,18 @@ def _listed(table: Path) -> Asked:
     return Asked(table.parent, tuple(names))
 
 
-def check_table(out: Path, inputs: Sequence[Path]) -> None:
-    """Raises BadInput where a table of predictions would replace something else, or has no folder to be in."""
+def check_output(out: Path, inputs: Sequence[Path]) -> None:
+    """Raises BadInput where a file to write has no folder to be in, is no regular file, or is one that is read."""
     if not out.parent.is_dir():
         raise BadInput(f"--out {out}: there is no folder {out.parent}; make it first")
     if out.exists() and not out.is_file():
         raise BadInput(f"--out {out}: not a regular file; name another")
     if any(out.exists() and each.exists() and out.samefile(each) for each in inputs):
         raise BadInput(f"--out {out}: this file is read, and would be replaced; name another")
+
+
+def check_table(out: Path, inputs: Sequence[Path]) -> None:
+    """The same, and where a table of predictions would replace another file."""
+    check_output(out, inputs)
     if out.exists() and not out.read_bytes()[: len(PATH) + 1 + len(PREDICTED)] == f"{PATH},{PREDICTED}".encode():
         raise BadInput(f"--out {out}: a file that is no table of predictions is there; remove it or name another")

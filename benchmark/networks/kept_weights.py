@@ -120,11 +120,16 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True):
 _CARD = msgspec.json.Decoder(Card)
 
 
+def noise_images(purpose: str, count: int, crop: int) -> Tensor:
+    """Images float32 [count, 3, crop, crop] in [0, 1] of noise keyed by a purpose, the same everywhere."""
+    stream = random_streams.key(purpose, crop)
+    values = random_streams.uniforms(stream, np.arange(count), 3 * crop * crop).astype(np.float32)
+    return torch.from_numpy(values).reshape(count, 3, crop, crop)
+
+
 def images_to_check(crop: int) -> Tensor:
     """Images float32 [2, 3, crop, crop] in [0, 1] of keyed noise, the same everywhere."""
-    stream = random_streams.key("images to check weights", crop)
-    values = random_streams.uniforms(stream, np.arange(CHECKED_IMAGES), 3 * crop * crop).astype(np.float32)
-    return torch.from_numpy(values).reshape(CHECKED_IMAGES, 3, crop, crop)
+    return noise_images("images to check weights", CHECKED_IMAGES, crop)
 
 
 @torch.inference_mode()

@@ -8,21 +8,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from ..errors import BadInput
 from ..images.decoding import Box, corners, decode_rows
 from ..labels import BP4D_PARTS, DISFA_PARTS
 from ..packs.file_format import least_distinct
-from ..packs.workers import Chunk, OnProgress, check_video_support, chunks, place_of, run
+from ..packs.workers import Chunk, OnProgress, check_video_support, of_every_picture, place_of
 from ..readers import rafdb
 from ..readers.affectnet import npy_labels
 from ..readers.listing import Check, Listing, first
@@ -67,19 +65,7 @@ def decode(listing: Listing, workers: int, report: OnProgress) -> Decoded:
         BadInput: PyAV is missing, or a worker process was killed.
     """
     check_video_support(listing)
-    found: dict[int, _Picture | str] = {}
-
-    def update(results: dict[int, _Picture | str]) -> None:
-        found.update(results)
-        report(len(found), len(listing))
-
-    update({})
-    try:
-        run(partial(_decode_chunk, listing.root), chunks(listing, np.arange(len(listing))), workers, update)
-    except BrokenProcessPool as error:
-        what = "a worker process was killed, perhaps because memory was full"
-        raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
-    results = [found[row] for row in range(len(listing))]
+    results = of_every_picture(listing, partial(_decode_chunk, listing.root), workers, report)
     good = [None if isinstance(result, str) else result for result in results]
     return Decoded(
         digests=tuple(picture and picture.digest for picture in good),

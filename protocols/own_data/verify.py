@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -19,7 +18,7 @@ from ..datasets.verify import picture_digest
 from ..errors import BadInput
 from ..files import Array
 from ..images.decoding import Box, corners, decode_rows
-from ..packs.workers import Chunk, OnProgress, chunks, run
+from ..packs.workers import Chunk, OnProgress, of_every_picture
 from ..readers.listing import Check, first
 from .definition import PARTS
 from .duplicates import difference_hash, look_alikes
@@ -266,19 +265,7 @@ def _in_two_parts(lines: Sequence[Line]) -> Iterator[Check]:
 def _look_at(protocol: Protocol, rows: Labelled, workers: int, report: OnProgress) -> list[_Look | str]:
     """Each picture's digest, size and perceptual hash, or the reason why it cannot be decoded."""
     listing = listing_of(protocol, rows)
-    found: dict[int, _Look | str] = {}
-
-    def update(results: dict[int, _Look | str]) -> None:
-        found.update(results)
-        report(len(found), len(listing))
-
-    update({})
-    try:
-        run(partial(_look_at_chunk, listing.root), chunks(listing, np.arange(len(listing))), workers, update)
-    except BrokenProcessPool as error:
-        what = "a worker process was killed, perhaps because memory was full"
-        raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
-    return [found[row] for row in range(len(listing))]
+    return of_every_picture(listing, partial(_look_at_chunk, listing.root), workers, report)
 
 
 def _look_at_chunk(root: Path, chunk: Chunk) -> dict[int, _Look | str]:

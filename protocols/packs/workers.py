@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -128,6 +129,29 @@ def run(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def of_every_picture(
+    listing: Listing, task: Callable[[Chunk], dict[int, T]], workers: int, report: OnProgress
+) -> list[T]:
+    """The results of a task for all rows of a listing, in order; `report` is called with (finished rows, all rows).
+
+    Raises:
+        BadInput: a worker process was killed, or as raised by the task.
+    """
+    found: dict[int, T] = {}
+
+    def update(results: dict[int, T]) -> None:
+        found.update(results)
+        report(len(found), len(listing))
+
+    update({})
+    try:
+        run(task, chunks(listing, np.arange(len(listing))), workers, update)
+    except BrokenProcessPool as error:
+        what = "a worker process was killed, perhaps because memory was full"
+        raise BadInput(f"{listing.root}: {what}; run it again with fewer --workers") from error
+    return [found[row] for row in range(len(listing))]
 
 
 def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
