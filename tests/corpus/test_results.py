@@ -18,6 +18,7 @@ from fernoise_bench.results.records.store import trial_folder
 
 from ..protocols.miniatures.pack import write_pack
 from ..results.fabricate import Trial, fabricate
+from ..weekly import often
 from .bench import command, contents, damaged, instead
 from .damages import ARRAYS, JSON, MARK, Damage, array_that_lies, zipped
 
@@ -195,7 +196,9 @@ PACK_FILES: dict[str, dict[str, Damage]] = {
 }
 
 
-@pytest.mark.parametrize(("file", "name"), [(file, name) for file, group in PACK_FILES.items() for name in group])
+@pytest.mark.parametrize(
+    ("file", "name"), often([(file, name) for file, group in PACK_FILES.items() for name in group][::-1], 8)
+)
 def test_a_damaged_pack(file: str, name: str, tmp_path: Path) -> None:
     labels, group = np.arange(6) % 7, np.arange(6).astype(str)
     names = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -225,7 +228,7 @@ BUNDLES: dict[str, Damage] = {
 }
 
 
-@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize("name", often(list(BUNDLES)[::-1], 8))
 def test_a_damaged_bundle_leaves_nothing_behind(name: str, runs: Path, tmp_path: Path) -> None:
     bundle, place = tmp_path / "shipped.zip", tmp_path / "cache" / "here"
     write_bundle(runs, [path.parent for path in runs.rglob("status.json")], bundle)

@@ -18,7 +18,8 @@ from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.protocols.files import remove_leftovers
 from fernoise_bench.results.records.store import find_trials
 
-from .workshop import everything, grid, life, often, run, taught
+from ..weekly import often
+from .workshop import everything, grid, life, run, taught
 
 KILLS = int(os.environ.get("FERNOISE_KILLS", "15"))
 LONGEST_LIFE = 1.2  # seconds

@@ -16,6 +16,8 @@ from fernoise_bench.protocols.files import read_json, read_jsonl
 from fernoise_bench.protocols.locks import is_locked
 from fernoise_bench.results.records.store import find_trials
 
+from ..weekly import often
+
 METHOD = """
 import time
 from fernoise_bench.baselines.supervised import Supervised
@@ -88,7 +90,7 @@ def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize(("pause", "grace"), [(0.02, "60"), (1.0, "0.5")], ids=["in time", "too late"])
+@pytest.mark.parametrize(("pause", "grace"), often([(0.02, "60"), (1.0, "0.5")], 1, ["in time", "too late"]))
 def test_sigterm_leaves_a_grace(pause: float, grace: str, tmp_path: Path) -> None:
     until = "epochs.jsonl" if pause < 1 else "status.json"
     process = start(tmp_path, "--engine", "inline", "--grace", grace, pause=pause, until=until)

@@ -11,7 +11,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from fernoise_bench.benchmark.engines.local import run_inline
@@ -105,9 +104,3 @@ def everything(out: Path) -> dict[str, dict[str, str]]:
     assert len(records) == len(trials)
     folders = [*trials, *sorted(path for path in (out / "artifacts").glob("*") if path.is_dir())]
     return {folder.relative_to(out).as_posix(): digest(folder) for folder in folders}
-
-
-def often(cases: Sequence[Any], count: int) -> list[Any]:
-    """Cases of a test, of which the first ones run at every push, and all once a week and with `make faults`."""
-    values = [case if isinstance(case, tuple) else (case,) for case in cases]
-    return [pytest.param(*case, marks=[] if at < count else [pytest.mark.weekly]) for at, case in enumerate(values)]

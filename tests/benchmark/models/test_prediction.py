@@ -130,6 +130,7 @@ def test_an_unfinished_table_of_other_options_is_refused(
     monkeypatch.setattr(prediction, "BATCH", 2)
     model, asked = load_model(weights), picture_list.pictures_of(pictures)
     interrupt(model, asked, tmp_path / "found.csv", after=2)
+    monkeypatch.setattr(prediction, "check_detector", lambda: None)  # what aligning asks for need not be installed
     with pytest.raises(BadInput, match="an unfinished table of another model or of other options"):
         prediction.predict_pictures(
             model, asked, tmp_path / "found.csv", align=True, report=lambda *_: None, warn=ignore
