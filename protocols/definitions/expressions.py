@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..base import Profile, Protocol, Size, Sources
 from ..labels import AFFECTNET_CLASSES, FERPLUS_CLASSES, RAFDB_CLASSES
+from ..vote_noise import name_of
 from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke, at_transfer
 
 SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"
@@ -52,6 +53,63 @@ FERPLUS_ANNOTATOR = replace(
         ("noise", "instance-dependent: ambiguous faces are noisier; unknown and not-a-face votes are not drawn"),
         ("papers", "no paper has this protocol"),
     ),
+)
+
+_OF_VOTES = ("training", "FER2013 Training rows with a FER+ majority")
+_NO_PAPER = ("papers", "no paper has this protocol")
+
+
+def _ferplus_votes(count: int | None) -> Protocol:
+    """FER+ with the majority of a few drawn votes as labels."""
+    what = "the majority of all votes" if count is None else f"the majority of {name_of(count)} drawn from each face's"
+    return replace(
+        FERPLUS_ANNOTATOR,
+        name=f"ferplus-votes:{count or 'all'}",
+        noise=name_of(count),
+        title=f"FER+ with human noise: {what}",
+        about=(
+            (_OF_VOTES[0], f"{_OF_VOTES[1]}; labels: {what}, ties drawn"),
+            *FERPLUS_ANNOTATOR.about[1:4],
+            ("noise", "votes drawn with replacement from those for the eight classes; more votes contain fewer ones"),
+            _NO_PAPER,
+        ),
+    )
+
+
+_TWINS = (
+    ("symmetric", "symmetric", "which face is wrong is drawn, and its wrong class uniformly"),
+    (
+        "confusion",
+        "class-conditional",
+        "the human labels shuffled among the faces of a class: the same confusion matrix",
+    ),
+    (
+        "instance",
+        "instance-dependent",
+        "faces wrong in proportion to their votes against the majority, their wrong class drawn from these votes",
+    ),
+)
+
+
+def _ferplus_votes_twin(variant: str, kind: str, how: str) -> Protocol:
+    """Synthetic noise with exactly as many wrong labels as ferplus-votes:1 has."""
+    return replace(
+        FERPLUS_ANNOTATOR,
+        name=f"ferplus-votes:1-{variant}",
+        noise=name_of(1, kind),
+        title=f"FER+ with {kind} noise at the rate of one human vote a face",
+        about=(
+            (_OF_VOTES[0], f"{_OF_VOTES[1]}; as many wrong labels as ferplus-votes:1 has in the same draw"),
+            *FERPLUS_ANNOTATOR.about[1:4],
+            ("noise", how),
+            _NO_PAPER,
+        ),
+    )
+
+
+FERPLUS_VOTES = (
+    *(_ferplus_votes(count) for count in (1, 2, 3, 5, None)),
+    *(_ferplus_votes_twin(*twin) for twin in _TWINS),
 )
 
 FER2013_REAL = replace(
@@ -207,6 +265,7 @@ EXPRESSION_PROTOCOLS = (
     FER2013_REAL,
     FER2013_REAL_KEPT,
     FERPLUS_ANNOTATOR,
+    *FERPLUS_VOTES,
     RAFDB_COIN,
     RAFDB_TRUE,
     RAFDB_PAIR,

@@ -14,7 +14,7 @@ from ..images.image_pool import copies_of, first_of_copies
 from ..readers.fer2013 import FerPlus, majority, read, to_ferplus
 from ..readers.openface import auxiliary_of_ferplus
 from ..rows import Array, Origin, Rows, Source, rows
-from .splits import Splits, cell, generated
+from .splits import VOTED, Splits, cell, generated
 
 __all__ = ["cell", "load"]
 
@@ -51,7 +51,7 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
     everything = replace(everything, copy=copy)
     auxiliary = auxiliary_of_ferplus(data_root, data)
     everything = replace(everything, aux=auxiliary.labels)
-    by_row = _votes_by_row(data, classes) if protocol.noise == "votes" else None
+    by_row = _votes_by_row(data, classes) if protocol.noise in VOTED else None
     has_reference = reference >= 0
     public, private = data.usage == PUBLIC_TEST, data.usage == PRIVATE_TEST
     if own:

@@ -18,6 +18,7 @@ from ..faces.generate import FaceSpecification, annotator_votes, automatic_annot
 from ..labels import FERPLUS_CLASSES
 from ..readers.openface import NAMES as OPENFACE_AUS
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
+from ..vote_noise import TWIN_NOISE, VOTE_NOISE
 
 VALIDATION_SEED = 1_000_003  # added to the seed of the training noise for an independent validation noise
 ANNOTATORS = 10  # as in FER+
@@ -30,6 +31,11 @@ DRAWN: Mapping[str, Callable[[Array, float, int, int], Array]] = MappingProxyTyp
         "symmetric, true class included": partial(noise.symmetric, include_true=True),
         "pair flip": noise.pair_flip,
     }
+)
+
+# Labels drawn from annotators' votes: (votes [N, C], reference labels, seed) -> labels.
+VOTED: Mapping[str, Callable[[Array, Array, int], Array]] = MappingProxyType(
+    {"votes": lambda votes, _, seed: noise.by_votes(votes, seed), **VOTE_NOISE, **TWIN_NOISE}
 )
 
 
@@ -85,7 +91,7 @@ def generated(protocol: Protocol, profile: Profile) -> Splits:
     bounds = np.cumsum([0, train, validation, test])
     first, second, third = (everything.take(np.arange(a, b)) for a, b in pairwise(bounds))
     counts = None
-    if protocol.noise == "votes":
+    if protocol.noise in VOTED:
         votes = annotator_votes(found, protocol.noise_seed, ANNOTATORS)
         counts = np.stack([(votes == label).sum(1) for label in range(len(protocol.names))], axis=1)
     return Splits(first, second, third, votes=counts, aux_names=OPENFACE_AUS)
@@ -113,7 +119,7 @@ def _with_noise(protocol: Protocol, source: Source, splits: Splits, split: Rows,
     if protocol.noise in DRAWN:
         return split.with_given(DRAWN[protocol.noise](split.reference, level, len(protocol.names), seed))
     if splits.votes is not None:
-        return split.with_given(noise.by_votes(splits.votes[split.sample_id], seed))
+        return split.with_given(VOTED[protocol.noise](splits.votes[split.sample_id], split.reference, seed))
     if source == "generated":
         order = [FERPLUS_CLASSES.index(name) for name in protocol.names]
         transition = noise.FER2013_TRANSITION[np.ix_(order, order)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ...protocols import catalog
 from ...protocols.errors import BadInput, unknown
+from ...protocols.vote_noise import TWIN_NOISE, VOTE_NOISE
 from ..analysis.comparisons import (
     FAMILY_REFERENCE,
     LEAST_PAIRS,
@@ -56,7 +57,7 @@ class RankSetting:
         metric: "accuracy" or "f1".
         means: by label.
         kind: "synthetic", "real", or "" for what is neither (no noise, labels of a model).
-        noise: the kind of noise in words, such as "synthetic noise at 0.4".
+        noise: of synthetic noise its level in words, such as "0.4"; of real noise its kind.
         pairs: (seed, draw) pairs the means are over; 0: unknown.
     """
 
@@ -243,9 +244,11 @@ def settings_of(view: View, rule: str) -> tuple[RankSetting, ...]:
 def _noise_of(view: View, level: float | None) -> tuple[str, str]:
     """The kind of noise, and what it is called."""
     if level is not None:
-        return ("synthetic", f"synthetic noise at {level:g}") if level > 0 else ("", "")
+        return ("synthetic", f"{level:g}") if level > 0 else ("", "")
     known = catalog.PROTOCOLS.get(view.protocol)
-    if known is None or known.noise not in _REAL:
+    if known is not None and known.noise in TWIN_NOISE:
+        return "synthetic", "the rate of one human vote"
+    if known is None or known.noise not in (*_REAL, *VOTE_NOISE):
         return "", ""
     return "real", "real noise" if view.identity.source == "real" else "noise drawn as the real one is"
 
@@ -278,7 +281,7 @@ def _question(left: RankSetting, right: RankSetting) -> tuple[str, str, str]:
     if {left.kind, right.kind} != {"synthetic", "real"}:
         return "", "", ""
     made, real = (left, right) if left.kind == "synthetic" else (right, left)
-    return made.words.partition(",")[0], made.noise.rpartition(" ")[2], f"{real.noise} ({real.words})"
+    return made.words.partition(",")[0], made.noise, f"{real.noise} ({real.words})"
 
 
 def answers(found: Sequence[Agreement]) -> tuple[str, ...]:

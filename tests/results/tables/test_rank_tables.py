@@ -85,9 +85,7 @@ def test_synthetic_against_real_noise_comes_first_and_is_answered():
 
 def test_the_answer_is_cannot_tell_where_the_interval_or_the_seeds_do_not_tell():
     def answer(values, other, **more):
-        left = RankSetting(
-            "a, noise 0.4", "accuracy", values, "synthetic", "synthetic noise at 0.4", **{"pairs": 8, **more}
-        )
+        left = RankSetting("a, noise 0.4", "accuracy", values, "synthetic", "0.4", **{"pairs": 8, **more})
         (found,) = agreements([left], [RankSetting("b", "accuracy", other, "real", "real noise", 8)])
         (sentence,) = answers([found])
         return sentence
