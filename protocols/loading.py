@@ -71,7 +71,10 @@ class Data:
 
 def draws_noise(protocol: Protocol, source: Source) -> bool:
     """Whether a protocol's noise is drawn from a seed, and does not come with its data."""
-    drawn = protocol.noise in splits.DRAWN or protocol.noise in splits.VOTED or "flip" in protocol.noise
+    drawn = (
+        any(protocol.noise in kinds for kinds in (splits.DRAWN, splits.VOTED, splits.PICTURE_NOISE))
+        or "flip" in protocol.noise
+    )
     return drawn or (source == "generated" and not protocol.noisy_labels_from)
 
 

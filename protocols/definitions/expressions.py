@@ -256,6 +256,37 @@ AFFECTNET_AUTO = replace(
     ),
 )
 
+_OF_PICTURES = (
+    (
+        "instance",
+        "part-dependent",
+        "how often a picture is wrong, and as what, depends on its pixels (Xia et al., NeurIPS 2020)",
+    ),
+    (
+        "degraded",
+        "by a classifier of degraded pictures",
+        "exactly round(rate x n) rows get the label of a weak classifier that saw 4 x 4 grains with noise",
+    ),
+)
+
+
+def _of_picture(base: Protocol, variant: str, noise: str, how: str) -> Protocol:
+    """A protocol with synthetic noise that depends on the picture instead of symmetric noise."""
+    return replace(
+        base,
+        name=f"{base.name}:{variant}",
+        noise=noise,
+        title=f"{base.title.partition(' with ')[0]} with label noise: {noise}",
+        about=(*(part for part in base.about if part[0] not in ("noise", "papers")), ("noise", how), _NO_PAPER),
+    )
+
+
+OF_PICTURES = tuple(
+    _of_picture(base, *noise)
+    for base in (FERPLUS_SYM, RAFDB_SYM, AFFECTNET_SYM, AFFECTNET7_SYM)
+    for noise in _OF_PICTURES
+)
+
 EXPRESSION_PROTOCOLS = (
     FERPLUS_SYM,
     RAFDB_SYM,
@@ -270,4 +301,5 @@ EXPRESSION_PROTOCOLS = (
     RAFDB_TRUE,
     RAFDB_PAIR,
     *RAFDB_LISTS,
+    *OF_PICTURES,
 )

@@ -16,6 +16,7 @@ from ..base import Profile, Protocol, Size
 from ..errors import BadInput
 from ..faces.generate import FaceSpecification, annotator_votes, automatic_annotator, faces
 from ..labels import FERPLUS_CLASSES
+from ..picture_noise import PICTURE_NOISE, thumbnails
 from ..readers.openface import NAMES as OPENFACE_AUS
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
 from ..vote_noise import TWIN_NOISE, VOTE_NOISE
@@ -118,6 +119,9 @@ def _with_noise(protocol: Protocol, source: Source, splits: Splits, split: Rows,
     """A split with noise: synthetic, or real noise as in its labels, which for generated faces is simulated."""
     if protocol.noise in DRAWN:
         return split.with_given(DRAWN[protocol.noise](split.reference, level, len(protocol.names), seed))
+    if (of_picture := PICTURE_NOISE.get(protocol.noise)) is not None:
+        pictures = thumbnails(split.images)
+        return split.with_given(of_picture(pictures, split.reference, level, len(protocol.names), seed))
     if splits.votes is not None:
         return split.with_given(VOTED[protocol.noise](splits.votes[split.sample_id], split.reference, seed))
     if source == "generated":
