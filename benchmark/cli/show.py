@@ -19,7 +19,7 @@ CardRows = list[tuple[str, str, str]]
 @click.argument("what", type=click.Choice(["protocols", "methods"]), required=False)
 @JSON
 def list_everything(what: str | None, as_json: bool) -> None:
-    """List the protocols and the methods.
+    """List the protocols and the methods, and those that are reported only.
 
     \b
     fernoise-bench list
@@ -32,11 +32,12 @@ def list_everything(what: str | None, as_json: bool) -> None:
         found["protocols"] = {name: catalog.find(name).title for name in catalog.names()}
     if what != "protocols":
         found["methods"] = _methods()
+        found["reported_only"] = _reported_only()
     if as_json:
         print_json(found)
         return
     for group, names in found.items():
-        click.echo(f"{group}:")
+        click.echo(f"{group.replace('_', ' ')}:")
         width = max(map(len, names))
         for name, about in names.items():
             click.echo(hanging(f"  {name:<{width}}  ", about))
@@ -53,6 +54,13 @@ def _methods() -> dict[str, str]:
         found[method] = summary.about
         found |= {f"{method}:{variant}": about for variant, about in summary.variants.items()}
     return found
+
+
+def _reported_only() -> dict[str, str]:
+    """Why there is no method of these names to run."""
+    from ...results.papers.methods import reported_only
+
+    return {name: f"{each.venue} {each.year}: {each.why}" for name, each in reported_only().items()}
 
 
 class ByName(click.Group):

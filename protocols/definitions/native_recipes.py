@@ -107,6 +107,24 @@ RUL = replace(
         NOISE,
     ),
 )
+MAN = replace(
+    COCURING,
+    epochs=100,
+    augmentation=replace(COCURING.augmentation, erase=0.5),
+    head_factor=1.0,
+    weight_decay=1e-4,
+    decay=0.9,
+    max_steps=None,
+    sources=(
+        ("encoder, weights", "authors' code: ResNet-18 of MS-Celeb-1M, for both networks"),
+        ("epochs, weight_decay, schedule, decay", "authors' code, main.py:283-284,337"),
+        ("optimizer, learning_rate", "authors' code, main.py:283-284: Adam at its default; --lr is not used"),
+        ("batch_size", "authors' code, main.py:283-284,337"),
+        ("head_factor, max_steps", "authors' code, main.py: none"),
+        ("sampler", "as in the shared recipe"),
+        ("augmentation", "authors' code: Co-curing's, then random erasing; the strong view is the usual one"),
+    ),
+)
 NCT = replace(
     COCURING,
     weights="none",
@@ -163,6 +181,7 @@ NATIVE: Mapping[str, Recipe] = MappingProxyType(
     {
         "cocuring": COCURING,
         "eac": EAC,
+        "man": MAN,
         "mixup": MIXUP,
         "mlcr": MLCR,
         "nct": NCT,

@@ -1,4 +1,4 @@
-"""The papers of the methods: what to cite, where it was published, where to read it, the authors' code."""
+"""The papers of the methods, and of methods that are not implemented here: what to cite, where to read it, code."""
 
 from __future__ import annotations
 
@@ -35,8 +35,31 @@ class MethodPaper:
         return GITHUB + self.code if self.code else ""
 
 
+@dataclass(frozen=True)
+class ReportedOnly:
+    """A method that is not implemented here: its numbers are quoted from papers, none is measured.
+
+    Attributes:
+        words, venue, year, link: as of a `MethodPaper`.
+        why: the reason.
+    """
+
+    words: str
+    venue: str
+    year: int
+    why: str
+    link: str = ""
+
+
 @cache
 def method_papers() -> Mapping[str, MethodPaper]:
     """The papers by method, without variants; methods of a user's own are not there."""
     text = (files(__package__) / "methods.toml").read_text(encoding="utf-8")
     return MappingProxyType({name: MethodPaper(**entry) for name, entry in tomllib.loads(text).items()})
+
+
+@cache
+def reported_only() -> Mapping[str, ReportedOnly]:
+    """Methods that are not implemented here, by the names their papers give them."""
+    text = (files(__package__) / "reported_only.toml").read_text(encoding="utf-8")
+    return MappingProxyType({name: ReportedOnly(**entry) for name, entry in tomllib.loads(text).items()})

@@ -36,12 +36,14 @@ MOST_OPERATIONS = 60  # of augmentation, loader and audit in a step of one view
 
 # Waits of a step, by method or variant; those of a method are its variants' too. To take them out would change the
 # digest of the method, by which the released results are its own.
-WAITS: Mapping[Kind, Mapping[str, int]] = {
+WAITS: Mapping[Kind, Mapping[str, float]] = {
     "single": {
         # bool(mask.any()), whether a mean has terms
         "decoupling": 1, "ensemble": 1, "label_smoothing": 1, "mixup": 1, "supervised": 1,
         # and rows chosen by a mask, a number of them that depends on the batch
         "ensemble:clean": 3, "ensemble:noisy": 3, "supervised:clean": 3, "supervised:noisy": 3,
+        # how many rows a forward pass has, which batch normalisation sees: those that are noisy, or that have a target
+        "man": 1, "disc": 0.5,  # of the two epochs the first is the warm-up of DISC, which forwards all rows
         # numbers of the method, copied to the device in each step
         "eac": 2,
     },
