@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -96,8 +96,8 @@ def fit_beta_mixture(similarity: Tensor, iterations: int = 10) -> tuple[Tensor, 
     found = np.stack([alpha, beta, share])
     if not (fits and np.isfinite(found).all() and (found > 0).all()):
         found = np.full((3, 2), np.nan)
-    alpha_, beta_, share_ = torch.from_numpy(found).to(similarity.device)
-    return alpha_, beta_, share_
+    fitted = torch.from_numpy(found).to(similarity.device)
+    return fitted[0], fitted[1], fitted[2]
 
 
 def _inside(similarity: Tensor) -> Tensor:
@@ -237,8 +237,7 @@ class ReSup(Method):
     def loss(self, batch: Batch) -> Step:
         """Sum of the two networks' weighted losses and their consistency; plain cross-entropy in the warm-up."""
         logits1, logits2 = self.network1(batch.images[0]), self.network2(batch.images[0])
-        labels, lookups = batch.labels, torch.stack([self.lookup1, self.lookup2])
-        logs: dict[str, Any] = {"weight": 1.0, "no_mixture": 0.0}
+        labels, logs = batch.labels, dict[str, float | Tensor]()
         if batch.epoch < self.params.warm_up:
             loss, weight = resup_loss(logits1, logits2, labels), torch.ones(2, len(labels), device=labels.device)
         else:
@@ -246,7 +245,8 @@ class ReSup(Method):
             weights2 = resup_weights(label_similarity(logits2, labels), self.lookup2)
             loss = resup_loss(logits1, logits2, labels, weights1, weights2, self.params.consistency_weight)
             weight = torch.stack([weights2, weights1])
-            logs = {"weight": weight.mean(), "no_mixture": (lookups == 1).all(dim=1).double().mean()}
+            failed = (torch.stack([self.lookup1, self.lookup2]) == 1).all(dim=1)
+            logs = {"weight": weight.mean(), "no_mixture": failed.double().mean()}
         return Step(loss, self._combined(logits1.detach(), logits2.detach()), weight, logs=logs)
 
     def _combined(self, logits1: Tensor, logits2: Tensor) -> Tensor:
