@@ -55,10 +55,13 @@ METHODS: dict[str, str] = {
     "nct": "fernoise_bench.baselines.nct:NCT",
     "noise_regularization": "fernoise_bench.baselines.noise_regularization:NoiseRegularization",
     "recot": "fernoise_bench.methods.recot:ReCoT",
+    "resup": "fernoise_bench.baselines.resup:ReSup",
     "rhls": "fernoise_bench.methods.rhls:RHLS",
     "rul": "fernoise_bench.baselines.rul:RUL",
     "sce": "fernoise_bench.baselines.sce:SCE",
     "scn": "fernoise_bench.baselines.scn:SCN",
+    "soft_labels": "fernoise_bench.baselines.soft_labels:SoftLabels",
+    "sop": "fernoise_bench.baselines.sop:SOP",
     "supervised": "fernoise_bench.baselines.supervised:Supervised",
     "ulc_ag": "fernoise_bench.methods.ulc_ag:ULCAG",
 }

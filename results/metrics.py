@@ -1,4 +1,4 @@
-"""Metrics, as pure functions of probabilities and labels or of confusion counts. NumPy, float64."""
+"""Metrics, as pure functions of probabilities and labels, vote shares or confusion counts. NumPy, float64."""
 
 from __future__ import annotations
 
@@ -136,6 +136,106 @@ def mean_f1_of(counts: ArrayLike) -> float:
     f1 = known_f1_of(counts)
     known = f1[~np.isnan(f1)]
     return float(known.mean()) if known.size else 0.0
+
+
+def negative_log_likelihood(probabilities: ArrayLike, target: ArrayLike, floor: float = 1e-12) -> float:
+    """Mean of -Σ_c t_c·log max(p_c, floor): the cross-entropy between a target and the prediction.
+
+    Args:
+        probabilities: [N, C], used as they are.
+        target: labels [N] in 0..C-1, where a negative one is unknown and its row is left out; or distributions [N, C],
+            whose rows sum to 1, as shares of annotators' votes.
+        floor: lowest probability.
+
+    Returns:
+        At least 0; NaN when no row is left.
+
+    Raises:
+        ValueError: shapes that do not fit, a label of C or more, rows that are no distributions, values not finite.
+    """
+    scores, wanted = _targets(probabilities, target)
+    return _row_mean((wanted * -np.log(np.maximum(scores, floor))).sum(axis=1))
+
+
+def brier(probabilities: ArrayLike, target: ArrayLike) -> float:
+    """Mean of Σ_c (p_c - t_c)², in [0, 2] for probabilities that sum to 1.
+
+    Args:
+        probabilities: [N, C].
+        target: labels [N] or distributions [N, C]; see `negative_log_likelihood`. Against a distribution it is not the
+            expected score of a label drawn from it, which has Σ t_c·(1 - t_c) in addition.
+
+    Returns:
+        NaN when no row is left.
+    """
+    scores, wanted = _targets(probabilities, target)
+    return _row_mean(np.square(scores - wanted).sum(axis=1))
+
+
+def kl_divergence(target: ArrayLike, probabilities: ArrayLike, floor: float = 1e-12) -> float:
+    """Mean of Σ_c t_c·(log t_c - log max(p_c, floor)): what the log-likelihood lacks to that of the target itself.
+
+    Args:
+        target: labels [N] or distributions [N, C]; see `negative_log_likelihood`. It comes first, as in KL(t || p).
+        probabilities: [N, C].
+        floor: lowest probability.
+
+    Returns:
+        At least 0 for probabilities that sum to 1; NaN when no row is left.
+    """
+    scores, wanted = _targets(probabilities, target)
+    logarithm = np.log(wanted, out=np.zeros_like(wanted), where=wanted > 0)
+    return _row_mean((wanted * (logarithm - np.log(np.maximum(scores, floor)))).sum(axis=1))
+
+
+def expected_calibration_error(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> float:
+    """How far confidence is from being right: their difference by bins of confidence, weighted by rows.
+
+    The confidence of a row is its largest probability. The class it is of, the first on ties, is right to the share
+    that the target has of it: 1 or 0 for a label. Bins are of equal width and closed on the right.
+
+    Args:
+        probabilities: [N, C].
+        target: labels [N] or distributions [N, C]; see `negative_log_likelihood`.
+        bins: how many.
+
+    Returns:
+        In [0, 1]; NaN when no row is left.
+
+    Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
+    """
+    scores, wanted = _targets(probabilities, target)
+    if not len(scores):
+        return float("nan")
+    confidence = scores.max(axis=1)
+    right = np.take_along_axis(wanted, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
+    edges = np.arange(1, bins) / bins
+    gaps = np.bincount(np.searchsorted(edges, confidence, side="left"), weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(scores))
+
+
+def _targets(probabilities: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
+    """Probabilities and target distributions [N, C] of the rows whose target is known."""
+    wanted = np.asarray(target)
+    if wanted.ndim != 2:
+        scores, labels = _checked(probabilities, wanted)
+        if labels.shape != scores.shape[:1]:
+            raise ValueError(f"target {labels.shape} does not fit probabilities {scores.shape}")
+        if labels.size and labels.max() >= scores.shape[1]:
+            raise ValueError(f"label {labels.max()} of {scores.shape[1]} classes")
+        known = labels >= 0
+        return scores[known], np.eye(scores.shape[1])[labels[known]]
+    scores, _ = _checked(probabilities, np.zeros(0))
+    shares = wanted.astype(np.float64)
+    if shares.shape != scores.shape:
+        raise ValueError(f"target {shares.shape} does not fit probabilities {scores.shape}")
+    if not (np.isfinite(shares).all() and (shares >= 0).all() and np.allclose(shares.sum(axis=1), 1, atol=1e-4)):
+        raise ValueError("target rows are no distributions: they must be finite, not negative, and sum to 1")
+    return scores, shares
+
+
+def _row_mean(values: Floats) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:

@@ -302,6 +302,7 @@ def test_the_methods_table_is_the_registry() -> None:
     specs = {spec.name: spec for spec in registry.all_base() if spec.name in registry.METHODS}
     assert set(rows) == set(specs)
     words = {"noise_rate": "true noise rate †", "verified": "verified rows", "aux": "AU labels by OpenFace"}
+    words |= {"votes": "all annotators' votes ⊕"}
     tasks = {("single",): "expressions", ("multi",): "AUs", ("multi", "single"): "both"}
     for name, (_, paper, venue, year, task, extra) in rows.items():
         needs = specs[name].needs

@@ -159,6 +159,30 @@ MIXUP = replace(
         ("augmentation", "authors' code, train.py: 32 px padded by 4, random flip; here the same share of 224 px"),
     ),
 )
+RESUP = replace(
+    COCURING,
+    epochs=30,
+    batch_size=96,
+    augmentation=Augmentation(crop=224, resize=224, flip=0.5, erase=0.5),
+    learning_rate=2e-4,
+    head_factor=1.0,
+    schedule="steps",
+    decay=0.1,
+    milestones=(10, 20),
+    max_steps=None,
+    sources=(
+        ("encoder", "the shared recipe's"),
+        (
+            "weights",
+            "authors' code, model.py: MS-Celeb-1M; their second network's are ImageNet's, here both have these",
+        ),
+        ("epochs, batch_size, optimizer, learning_rate, weight_decay", "authors' code, main.py:19-34,80-88"),
+        ("schedule, decay, milestones", "authors' code, main.py:80-88"),
+        ("head_factor, sampler, max_steps", "authors' code, main.py: none"),
+        ("augmentation", "authors' code, main.py:50-55: flip, and erasing of 2 to 25 % with 1/2"),
+        ("padded crop", "authors' code, main.py:50-55, of a fifth of the images: left out"),
+    ),
+)
 MLCR = replace(
     RECOT,
     epochs=50,
@@ -186,6 +210,7 @@ NATIVE: Mapping[str, Recipe] = MappingProxyType(
         "mlcr": MLCR,
         "nct": NCT,
         "recot": RECOT,
+        "resup": RESUP,
         "rul": RUL,
         "scn": SCN,
         "ulc_ag": ULC_AG,

@@ -15,6 +15,7 @@ _EXTRA = {
     "noise_rate": "the true noise rate (oracle knowledge)",
     "verified": "verified rows: training faces whose labels are known to be right",
     "aux": "action unit labels by OpenFace",
+    "votes": "the votes of all annotators of a face, where other methods have one label",
 }
 
 

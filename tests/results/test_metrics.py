@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -133,3 +134,127 @@ def test_an_action_unit_nobody_judged_is_not_in_the_mean():
     score = score_of("multi", counts)
     assert score.headline == metrics.mean_f1_of(counts)
     np.testing.assert_array_equal(score.per_label, metrics.known_f1_of(counts))
+
+
+# --- against labels or distributions
+
+
+def expected_scores(p: np.ndarray, target: np.ndarray, bins: int = 15) -> dict[str, float]:
+    """All four, row by row."""
+    rows, classes = p.shape
+    shares = [
+        None if target.ndim == 1 and target[i] < 0 else np.eye(classes)[target[i]] if target.ndim == 1 else target[i]
+        for i in range(rows)
+    ]
+    kept = [(p[i], t) for i, t in enumerate(shares) if t is not None]
+    if not kept:
+        return dict.fromkeys(("nll", "brier", "kl", "ece"), float("nan"))
+    total, gaps = {"nll": 0.0, "brier": 0.0, "kl": 0.0}, [0.0] * bins
+    for row, t in kept:
+        for c in range(classes):
+            loss = -t[c] * math.log(max(row[c], 1e-12))
+            total["nll"] += loss
+            total["kl"] += loss + (t[c] * math.log(t[c]) if t[c] > 0 else 0.0)
+            total["brier"] += (row[c] - t[c]) ** 2
+        top = max(range(classes), key=lambda c: (row[c], -c))
+        place = next((b for b in range(bins) if row[top] <= (b + 1) / bins), bins - 1)
+        gaps[place] += t[top] - row[top]
+    scores = {name: value / len(kept) for name, value in total.items()}
+    return scores | {"ece": sum(abs(gap) for gap in gaps) / len(kept)}
+
+
+def measured_scores(p: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    return {
+        "nll": metrics.negative_log_likelihood(p, target),
+        "brier": metrics.brier(p, target),
+        "kl": metrics.kl_divergence(target, p),
+        "ece": metrics.expected_calibration_error(p, target),
+    }
+
+
+@st.composite
+def judged(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    rows, classes = draw(st.integers(1, 40)), draw(st.integers(2, 8))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    votes = generator.integers(0, 4, (rows, classes)) + np.eye(classes, dtype=int)[generator.integers(0, classes, rows)]
+    p = generator.dirichlet(np.ones(classes), rows)
+    if draw(st.booleans()):  # coarse, with ties and zeros
+        p = (votes + generator.permuted(votes, axis=1)) / (2 * votes.sum(axis=1, keepdims=True))
+    if draw(st.booleans()):
+        return p, generator.integers(-1, classes, rows)
+    return p, votes / votes.sum(axis=1, keepdims=True)
+
+
+@given(judged())
+def test_scores_against_labels_and_votes_are_those_of_a_loop(case):
+    p, target = case
+    before = p.copy(), target.copy()
+    measured = measured_scores(p, target)
+    assert measured == pytest.approx(expected_scores(p, target), rel=1e-9, abs=1e-12, nan_ok=True)
+    assert all(type(value) is float for value in measured.values())
+    assert np.array_equal(p, before[0])
+    assert np.array_equal(target, before[1])
+    if target.ndim == 1:
+        assert measured["kl"] == pytest.approx(measured["nll"], nan_ok=True)
+    else:
+        assert measured["kl"] >= -1e-12
+        entropy = float(np.mean([-sum(t * math.log(t) for t in row if t > 0) for row in target]))
+        assert measured["nll"] - entropy == pytest.approx(measured["kl"], abs=1e-9)
+
+
+def test_scores_by_hand():
+    p = np.array([[0.5, 0.5], [0.8, 0.2], [1.0, 0.0]])
+    labels = np.array([1, 0, 1])
+    assert metrics.negative_log_likelihood(p, labels) == pytest.approx(
+        (math.log(2) - math.log(0.8) - math.log(1e-12)) / 3
+    )
+    assert metrics.negative_log_likelihood(p, labels, floor=0.25) == pytest.approx(
+        (math.log(2) - math.log(0.8) - math.log(0.25)) / 3
+    )
+    assert metrics.brier(p, labels) == pytest.approx((0.5 + 2 * 0.04 + 2.0) / 3)
+    # confidences 0.5, 0.8 and 1, right 0 (the first of the tie), 1 and 0
+    assert metrics.expected_calibration_error(p, labels) == pytest.approx((0.5 + 0.2 + 1.0) / 3)
+    assert metrics.expected_calibration_error(p, labels, bins=1) == pytest.approx(abs(1 - 2.3) / 3)
+    votes = np.array([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
+    assert metrics.expected_calibration_error(p, votes) == pytest.approx((0.3 + 0.3 + 0.0) / 3)
+    assert metrics.brier(p, votes) == pytest.approx((2 * 0.09 + 2 * 0.09) / 3)
+    assert metrics.kl_divergence(votes, votes) == pytest.approx(0.0, abs=1e-15)
+    assert metrics.negative_log_likelihood(np.array([[1.0, 0.0]]), [0]) == 0.0
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 7, 10, 15])
+def test_bins_of_confidence_are_closed_on_the_right(bins):
+    """A row at an edge belongs to the bin below it: with one just below, which is right, its error is made up for."""
+    for edge in range(1, bins):
+        at = edge / bins
+        p = np.array([[at, 0.0], [np.nextafter(at, 0), 0.0]])
+        together = metrics.expected_calibration_error(p, [1, 0], bins)
+        assert together == pytest.approx(abs(1 - 2 * at) / 2)
+        above = np.array([[np.nextafter(at, 1), 0.0], [at, 0.0]])
+        assert metrics.expected_calibration_error(above, [1, 0], bins) == pytest.approx((at + 1 - at) / 2)
+    ends = np.array([[0.0, 0.0], [1 + 1e-7, 0.0]])
+    assert metrics.expected_calibration_error(ends, [0, 0], bins) == pytest.approx(
+        (1 + 1e-7) / 2 if bins > 1 else (1 - 1e-7) / 2
+    )
+
+
+def test_scores_of_nothing_and_of_nonsense():
+    assert all(np.isnan(value) for value in measured_scores(np.zeros((0, 3)), np.zeros(0, dtype=int)).values())
+    assert all(np.isnan(value) for value in measured_scores(np.zeros((0, 3)), np.zeros((0, 3))).values())
+    assert all(np.isnan(value) for value in measured_scores(np.full((2, 3), 1 / 3), np.array([-1, -1])).values())
+    p = np.full((2, 3), 1 / 3, dtype=np.float32)
+    assert metrics.brier(p, [0, 1]) == pytest.approx(2 / 3, abs=1e-7)
+    for wrong in (
+        [0],
+        [0, 3],
+        [0.5, 1],
+        [[1, 0], [0, 1]],
+        [[0.5, 0.2, 0.2]] * 2,
+        [[2, -1, 0]] * 2,
+        [[np.nan, 1, 0]] * 2,
+    ):
+        for score in (metrics.negative_log_likelihood, metrics.brier, metrics.expected_calibration_error):
+            with pytest.raises(ValueError, match=r"target|label|fit"):
+                score(p, np.array(wrong))
+    with pytest.raises(ValueError, match="finite"):
+        metrics.brier(np.array([[np.nan, 1.0]]), [0])
