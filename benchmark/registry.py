@@ -34,6 +34,7 @@ METHODS: dict[str, str] = {
     "co_teaching_plus": "fernoise_bench.baselines.co_teaching_plus:CoTeachingPlus",
     "cocuring": "fernoise_bench.methods.cocuring:CoCuring",
     "cocuring_multi": "fernoise_bench.baselines.cocuring_multi:CoCuringMulti",
+    "cores": "fernoise_bench.baselines.cores:CORES",
     "decoupling": "fernoise_bench.baselines.decoupling:Decoupling",
     "deep_co_training": "fernoise_bench.baselines.deep_co_training:DeepCoTraining",
     "disc": "fernoise_bench.baselines.disc:DISC",
@@ -43,6 +44,7 @@ METHODS: dict[str, str] = {
     "elr": "fernoise_bench.baselines.elr:ELR",
     "ensemble": "fernoise_bench.baselines.ensemble:Ensemble",
     "equal_compute": "fernoise_bench.baselines.equal_compute:EqualCompute",
+    "forward_correction": "fernoise_bench.baselines.forward_correction:ForwardCorrection",
     "frequency_weighting": "fernoise_bench.baselines.frequency_weighting:FrequencyWeighting",
     "gce": "fernoise_bench.baselines.gce:GCE",
     "jocor": "fernoise_bench.baselines.jocor:JoCoR",
@@ -53,6 +55,7 @@ METHODS: dict[str, str] = {
     "mixup": "fernoise_bench.baselines.mixup:Mixup",
     "mlcr": "fernoise_bench.methods.mlcr:MLCR",
     "nct": "fernoise_bench.baselines.nct:NCT",
+    "nla": "fernoise_bench.baselines.nla:NLA",
     "noise_regularization": "fernoise_bench.baselines.noise_regularization:NoiseRegularization",
     "recot": "fernoise_bench.methods.recot:ReCoT",
     "resup": "fernoise_bench.baselines.resup:ReSup",
@@ -64,6 +67,7 @@ METHODS: dict[str, str] = {
     "sop": "fernoise_bench.baselines.sop:SOP",
     "supervised": "fernoise_bench.baselines.supervised:Supervised",
     "ulc_ag": "fernoise_bench.methods.ulc_ag:ULCAG",
+    "volminnet": "fernoise_bench.baselines.volminnet:VolMinNet",
 }
 ENTRY_POINTS = "fernoise_bench.methods"
 TEACHER = "teacher:"

@@ -38,8 +38,8 @@ MOST_OPERATIONS = 60  # of augmentation, loader and audit in a step of one view
 # digest of the method, by which the released results are its own.
 WAITS: Mapping[Kind, Mapping[str, float]] = {
     "single": {
-        # bool(mask.any()), whether a mean has terms
-        "decoupling": 1, "ensemble": 1, "label_smoothing": 1, "mixup": 1, "supervised": 1,
+        # bool(mask.any()), whether a mean has terms: without any there is no update
+        "cores": 1, "decoupling": 1, "ensemble": 1, "label_smoothing": 1, "mixup": 1, "supervised": 1,
         # and rows chosen by a mask, a number of them that depends on the batch
         "ensemble:clean": 3, "ensemble:noisy": 3, "supervised:clean": 3, "supervised:noisy": 3,
         # how many rows a forward pass has, which batch normalisation sees: those that are noisy, or that have a target
