@@ -42,8 +42,10 @@ METHODS: dict[str, str] = {
     "elr": "fernoise_bench.baselines.elr:ELR",
     "ensemble": "fernoise_bench.baselines.ensemble:Ensemble",
     "equal_compute": "fernoise_bench.baselines.equal_compute:EqualCompute",
+    "fixmatch_multi": "fernoise_bench.baselines.fixmatch_multi:FixMatchMulti",
     "frequency_weighting": "fernoise_bench.baselines.frequency_weighting:FrequencyWeighting",
     "gce": "fernoise_bench.baselines.gce:GCE",
+    "hill": "fernoise_bench.baselines.hill:Hill",
     "jocor": "fernoise_bench.baselines.jocor:JoCoR",
     "jocor_multi": "fernoise_bench.baselines.jocor_multi:JoCoRMulti",
     "label_smoothing": "fernoise_bench.baselines.label_smoothing:LabelSmoothing",
@@ -57,6 +59,7 @@ METHODS: dict[str, str] = {
     "rul": "fernoise_bench.baselines.rul:RUL",
     "sce": "fernoise_bench.baselines.sce:SCE",
     "scn": "fernoise_bench.baselines.scn:SCN",
+    "splc": "fernoise_bench.baselines.splc:SPLC",
     "supervised": "fernoise_bench.baselines.supervised:Supervised",
     "ulc_ag": "fernoise_bench.methods.ulc_ag:ULCAG",
 }
