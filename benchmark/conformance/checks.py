@@ -36,8 +36,8 @@ from .watch import Opening, opened
 FEW, WHOLE = 32, 8
 ENOUGH = 0.8  # accuracy or mean F1, of faces that a small network tells apart without fail
 _AT = re.compile(r"(.*?)(?: \((\w+\.py:\d+)\))?", re.DOTALL)  # a reason, and the place at its end
-# Their peers get the same view of a row, and part of their loss compares the peers.
-COMPARES = frozenset({"deep_co_training", "mean_teacher", "mlcr", "recot"})
+# Part of their loss compares peers, or two views of a row.
+COMPARES = frozenset({"deep_co_training", "fixmatch_multi", "mean_teacher", "mlcr", "recot"})
 
 
 class NotConforming(Exception):

@@ -18,6 +18,15 @@ STATED = {
         **{"ramp_epochs": 80, "ramp_stated_for": 600, "adversarial": True},
     },
     "distillation": {"weight": 0.5, "temperature": 1.0},
+    "fixmatch_multi": {
+        **{"mode": "fixed", "cutoff": 0.95, "weight": 1.0, "decay": 0.999, "ema": True},
+        **{"class_from": 12, "class_stated_for": 40, "keep_positive": 1.0, "keep_negative": 0.998},
+    },
+    "fixmatch_multi:class": {"mode": "class"},
+    "fixmatch_multi:free": {"mode": "free"},
+    "fixmatch_multi:no-ema": {"ema": False},
+    "hill": {"lam": 1.5, "margin": 1.0, "gamma": 2.0, "posterior": False},
+    "hill:posterior": {"lam": 1.5, "margin": 1.0, "gamma": 2.0, "posterior": True},
     "jocor_multi": {"co_lambda": 0.9, "ramp_epochs": 10},
     "jocor_multi:lambda-0.1": {"co_lambda": 0.1},
     "label_smoothing": {"epsilon": 0.1},
@@ -36,6 +45,12 @@ STATED = {
     "recot:no-selective": {"selective": "none"},
     "recot:printed": {"reduction": "mean"},
     "rhls": {"rhls_beta": 0.25},
+    "splc": {
+        **{"tau": 0.6, "change_epoch": 1, "stated_for": 80, "margin": 1.0, "gamma": 2.0},
+        **{"keep_verified": False, "posterior": False},
+    },
+    "splc:keep-verified": {"keep_verified": True},
+    "splc:posterior": {"posterior": True},
 }
 
 

@@ -56,7 +56,7 @@ WAITS: Mapping[Kind, Mapping[str, float]] = {
         "ensemble:clean-selective": 4, "ensemble:noisy-selective": 4,
         "supervised:clean-selective": 4, "supervised:noisy-selective": 4, "supervised:clean-hand": 4,
         # verified and noisy rows go apart by a mask, in the step and again in its backward pass
-        "mean_teacher": 3, "deep_co_training": 11, "mlcr": 9, "recot": 23, "recot:no-tlr": 19,
+        "fixmatch_multi": 1, "mean_teacher": 3, "deep_co_training": 11, "mlcr": 9, "recot": 23, "recot:no-tlr": 19,
         "recot:cot-net-noisy": 19, "recot:net-noisy": 11, "recot:ensemble": 8, "recot:cot": 8,
     },
 }  # fmt: skip
