@@ -48,8 +48,6 @@ METHODS: dict[str, str] = {
     "forward_correction": "fernoise_bench.baselines.forward_correction:ForwardCorrection",
     "forward_correction_multi": "fernoise_bench.baselines.forward_correction_multi:ForwardCorrectionMulti",
     "frequency_weighting": "fernoise_bench.baselines.frequency_weighting:FrequencyWeighting",
-    "frequency_weighting": "fernoise_bench.baselines.frequency_weighting:FrequencyWeighting",
-    "gce": "fernoise_bench.baselines.gce:GCE",
     "gce": "fernoise_bench.baselines.gce:GCE",
     "hill": "fernoise_bench.baselines.hill:Hill",
     "hlc": "fernoise_bench.baselines.hlc:HLC",
