@@ -39,6 +39,8 @@ WAITS: Mapping[Kind, Mapping[str, int]] = {
         "cores": 1, "decoupling": 1, "ensemble": 1, "label_smoothing": 1, "mixup": 1, "supervised": 1,
         # and rows chosen by a mask, a number of them that depends on the batch
         "ensemble:clean": 3, "ensemble:noisy": 3, "supervised:clean": 3, "supervised:noisy": 3,
+        # the inverse of a matrix
+        "forward_correction:backward": 1,
         # numbers of the method, copied to the device in each step
         "eac": 2,
     },
