@@ -68,7 +68,8 @@ def backward_corrected_cross_entropy(logits: Tensor, labels: Tensor, transition:
     Args:
         logits: float [B, C].
         labels: int64 [B], given.
-        transition: T [C, C], T[i, j] = P(given j | reference i), inverted in float64; not finite for a singular one.
+        transition: T [C, C], T[i, j] = P(given j | reference i), inverted in float64. A singular one, as of two classes
+            with the same anchor, has its pseudo-inverse instead (unstated: ours).
 
     Returns:
         Scalar with gradient, which may be negative and has no lower bound; 0 for B = 0.
@@ -76,9 +77,7 @@ def backward_corrected_cross_entropy(logits: Tensor, labels: Tensor, transition:
     Source: paper, theorem 1; authors' code, loss.py (giorgiop/loss-correction @acfb9ab).
     """
     losses = -F.log_softmax(full_precision(logits), dim=1)
-    # not `inv`, which waits for the device to learn whether the matrix is singular
-    inverse, failed = torch.linalg.inv_ex(transition.double())
-    inverse = torch.where(failed == 0, inverse, math.nan).to(losses.dtype)
+    inverse = torch.linalg.pinv(transition.double()).to(losses.dtype)
     return (inverse[labels] * losses).sum() / max(1, len(labels))
 
 

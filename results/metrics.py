@@ -238,6 +238,23 @@ def _row_mean(values: Floats) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
+def transition_error(estimated: ArrayLike, true: ArrayLike) -> Floats:
+    """Σ|estimated - true| / Σ|true| of transition matrices, P(given | reference).
+
+    For the two rows of an AU it is the sum of the absolute errors of its two flip rates.
+
+    Args:
+        estimated: [..., R, C].
+        true: same shape; where its rows sum to 1, the divisor is R.
+
+    Returns:
+        float64 [...], at most 2 for rows that sum to 1; NaN where an entry is NaN, or without rows.
+    """
+    wanted = np.asarray(true, np.float64)
+    difference = np.abs(np.asarray(estimated, np.float64) - wanted).sum(axis=(-2, -1))
+    return _divided(difference, np.abs(wanted).sum(axis=(-2, -1)), np.nan)
+
+
 def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
     scores = np.asarray(probabilities, dtype=np.float64)
     given = np.asarray(labels)

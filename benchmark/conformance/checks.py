@@ -173,7 +173,8 @@ def reaches_no_reference(name: str, kind: Kind, folder: Path) -> None:
     data = toy_cell(kind)
     training = start(name, kind, folder, data=data)
     training.method.begin_epoch(0, training.train_set.view(0))
-    parts = (data, data.test, data.train, data.train.reference, training.evaluator, training.auditor)
+    told = training.evaluator, training.auditor, training.transition_audit
+    parts = (data, data.test, data.train, data.train.reference, *told)
     forbidden = set(map(id, parts))
     for item in [*reachable(training.method), *reachable(training.train_set.view(0))]:
         if id(item) in forbidden or isinstance(item, (CellData, Rows)):

@@ -12,6 +12,7 @@ from ..networks.encoders import Counters
 from .auditor import Auditor
 from .evaluator import Evaluator
 from .loader import TrainSet
+from .transition_audit import TransitionAudit
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Training:
     train_set: TrainSet
     evaluator: Evaluator
     auditor: Auditor
+    transition_audit: TransitionAudit
     counters: Counters
     next_epoch: int = 0
     lines: list[dict[str, Any]] = field(default_factory=list)

@@ -38,6 +38,7 @@ from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
 from .step_check import check_gradient, check_step
+from .transition_audit import TransitionAudit
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -74,6 +75,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         train_set=train_set,
         evaluator=Evaluator(trial.job.protocol, data, recipe.augmentation, device),
         auditor=Auditor(train_set.labels, reference, trial.job.protocol.kind, task.num_classes),
+        transition_audit=TransitionAudit(data.train, task.num_classes),
         counters=counters,
         seconds=clock(device) - began,
         wall_seconds=time.perf_counter() - started,
@@ -146,6 +148,7 @@ def run_epoch(training: Training, recipe: Recipe, epoch: int) -> dict[str, Any]:
         "logs": logs,
         "audit": audit,
         "audit_by_class": by_class,
+        **training.transition_audit.of(method, last=epoch == recipe.epochs - 1),
     }
 
 

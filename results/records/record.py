@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import UnsetType
 from msgspec.structs import asdict
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from ...protocols.base import Kind
 from ...protocols.errors import BadInput, printable
 from ...protocols.files import canonical_json, read_arrays
 from .. import metrics
-from .schema import NOT_WRITTEN, Audit, Counts, Environment, EpochLine, Identity, State, Status, Task
+from .schema import NOT_WRITTEN, Audit, Counts, Environment, EpochLine, FlipRates, Identity, State, Status, Task
 from .store import find_trials, trial_folder
 from .subject_counts import Subjects, count_by_subject
 from .trial_files import damaged, read_epochs, read_part
@@ -234,6 +235,16 @@ def audit_of(line: EpochLine) -> Audit[int]:
     return line.audit or Audit()
 
 
+def transition_error_of(line: EpochLine) -> float | None:
+    """The error of a method's estimate of the label noise after an epoch; None where it has none."""
+    return None if isinstance(line.transition_error, UnsetType) else line.transition_error
+
+
+def flip_rates_of(line: EpochLine) -> FlipRates | None:
+    """A method's estimates for AUs, and the true rates, after the last epoch; None where it has none."""
+    return None if isinstance(line.flip_rates, UnsetType) else line.flip_rates
+
+
 def differing_fields(keys: Iterable[Mapping[str, Any]]) -> list[str]:
     """The dotted names of the fields that are not equal in all keys, sorted; a field that some lack differs."""
     flat = [dict(_flatten(key)) for key in keys]
@@ -292,6 +303,10 @@ def _wrong_shape(line: EpochLine, task: Task) -> str:
     for name, values in ({} if line.audit_by_class is None else asdict(line.audit_by_class)).items():
         if values is not None and len(values) != rows:
             return f"audit_by_class.{name} is not a list of {rows}"
+    rates = flip_rates_of(line)
+    for name, values in ({} if rates is None else asdict(rates)).items():
+        if len(values) != rows:
+            return f"flip_rates.{name} is not a list of {rows}"
     return ""
 
 

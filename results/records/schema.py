@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from ...protocols.base import Kind, ProfileName
@@ -328,8 +328,28 @@ class Compute(Struct, frozen=True, gc=False):
     backwards: Count
 
 
+class FlipRates(Struct, frozen=True, gc=False):
+    """Of each AU, the shares of entries that are given wrong, as a method estimated them, and the true ones.
+
+    Attributes:
+        positive, negative: estimated, of present entries given as absent, of absent ones given as present; None: no
+            estimate.
+        true_positive, true_negative: in the training rows not declared clean; None without such an entry.
+    """
+
+    positive: tuple[Share | None, ...]
+    negative: tuple[Share | None, ...]
+    true_positive: tuple[Share | None, ...]
+    true_negative: tuple[Share | None, ...]
+
+
 class EpochLine(Struct, frozen=True, gc=False):
-    """A line of epochs.jsonl."""
+    """A line of epochs.jsonl.
+
+    Attributes:
+        transition_error: of a method's estimate of the label noise; not written by others, nor in older records.
+        flip_rates: of a method that estimates them for AUs, in the last line.
+    """
 
     epoch: Count
     test: Tested
@@ -341,3 +361,5 @@ class EpochLine(Struct, frozen=True, gc=False):
     audit_by_class: Audit[tuple[Count, ...]] | None = None
     validation: Tested | None = None
     seconds: Amount = 0.0
+    transition_error: Amount | UnsetType | None = UNSET
+    flip_rates: FlipRates | UnsetType | None = UNSET

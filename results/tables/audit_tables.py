@@ -29,6 +29,7 @@ from .cost_cells import (
     wall_devices_of,
 )
 from .parts import leading_cells, leading_columns, notes_of, title_of
+from .transition_tables import transition_tables
 
 Number = Callable[[Record], float | None]
 
@@ -78,7 +79,8 @@ def audit_table(
 def audit_page(
     records: Sequence[Record], expected: Expected | None = None, *, allow_mixed: bool = False, blank: bool = False
 ) -> tuple[Table, ...]:
-    """All audit tables: training labels in all and by class, memorisation by epoch, test recall by class, compute.
+    """All audit tables: training labels in all and by class, memorisation by epoch, estimated label noise, test recall
+    by class, compute.
 
     Arguments and errors as for `audit_table`. All but the first and the last are there only where records have them;
     with `blank`, that of memorisation also where no label was wrong, for a page that says so in its place.
@@ -92,6 +94,7 @@ def _page(view: View, blank: bool) -> Iterator[Table]:
     last = [audit_of(record.epochs[-1]) for record in view.block.records if record.done]
     if any(audit.memorised is not None and (blank or audit.predicted_wrong) for audit in last):
         yield _memorised_table(view)
+    yield from transition_tables(view)
     yield from _class_tables(view)
     if view.metric == "accuracy":
         yield _recall_table(view)

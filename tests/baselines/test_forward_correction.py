@@ -108,7 +108,17 @@ def test_extremes() -> None:
             assert loss(z.detach().clamp(-9, 9).half(), torch.tensor([1, 0]), ASYMMETRIC).dtype == torch.float32
     never = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert forward_corrected_cross_entropy(torch.zeros(1, 2), torch.tensor([1]), never).item() == math.inf
-    assert math.isnan(backward_corrected_cross_entropy(torch.zeros(1, 2), torch.tensor([1]), never).item())
+
+
+def test_backward_of_classes_with_the_same_anchor_has_a_pseudo_inverse() -> None:
+    singular = torch.tensor([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], dtype=torch.float64)
+    z = random_logits(9, 5, 3, requires_grad=True)
+    inverse, total = np.linalg.pinv(singular.numpy()), 0.0
+    for row, y in zip(z.tolist(), LABELS.tolist(), strict=True):
+        total -= sum(inverse[y, j] * math.log(p) for j, p in enumerate(softmax(row)))
+    loss = backward_corrected_cross_entropy(z, LABELS, singular)
+    assert loss.item() == pytest.approx(total / 5, rel=1e-9)
+    assert torch.isfinite(torch.autograd.grad(loss, z)[0]).all()
 
 
 def test_symmetric_transition() -> None:

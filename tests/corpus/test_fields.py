@@ -75,7 +75,9 @@ def enriched(content: Any, file: str) -> Any:
     if file == "epochs.jsonl":
         width = len(content["test"]["confusion"])
         apart = {name: [9] * width for name in ("entries", "wrong", "memorised", "right", "targets_right", "damaged")}
-        return content | {"audit_by_class": apart, "logs": {"kept": 0.5}}
+        rates = {name: [0.1] * width for name in ("positive", "negative", "true_positive", "true_negative")}
+        noise = {"transition_error": 0.1, "flip_rates": rates}
+        return content | {"audit_by_class": apart, "logs": {"kept": 0.5}, **noise}
     return content
 
 

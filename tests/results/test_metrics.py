@@ -96,6 +96,30 @@ def test_no_rows():
     assert metrics.f1_per_label(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == [0, 0, 0]
 
 
+def test_transition_error_by_loop():
+    generator = np.random.default_rng(0)
+    estimated, true = generator.dirichlet(np.ones(4), size=(3, 5)), generator.dirichlet(np.ones(4), size=(3, 5))
+    found = metrics.transition_error(estimated, true)
+    assert found.dtype == np.float64
+    for which in range(3):
+        total = sum(abs(estimated[which, i, j] - true[which, i, j]) for i in range(5) for j in range(4))
+        assert found[which] == pytest.approx(total / 5, rel=1e-12)
+    assert metrics.transition_error(2 * true, 2 * estimated)[0] == pytest.approx(found[0])
+    assert metrics.transition_error(true, true).tolist() == [0.0] * 3
+    assert metrics.transition_error(np.eye(2), np.eye(2)[::-1]) == 2.0
+
+
+def test_transition_error_of_an_au_is_that_of_its_rates():
+    estimated, true = [[0.9, 0.1], [0.5, 0.5]], [[0.8, 0.2], [0.2, 0.8]]
+    assert float(metrics.transition_error(estimated, true)) == pytest.approx(0.1 + 0.3)
+
+
+def test_transition_error_of_what_is_unknown_is_unknown():
+    assert np.isnan(metrics.transition_error([[np.nan, 0.5]], [[0.5, 0.5]]))
+    assert np.isnan(metrics.transition_error([[0.5, 0.5]], [[0.5, np.nan]]))
+    assert np.isnan(metrics.transition_error(np.zeros((0, 2)), np.zeros((0, 2))))
+
+
 def test_probabilities_of_single_precision_meet_the_threshold_in_double():
     below = np.array([[0.7]], np.float32)  # 0.699999988
     assert metrics.binary_confusion(below, [[1]], 0.7).tolist() == [[0, 0, 1, 0]]

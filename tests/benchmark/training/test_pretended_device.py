@@ -44,6 +44,8 @@ WAITS: Mapping[Kind, Mapping[str, float]] = {
         "ensemble:clean": 3, "ensemble:noisy": 3, "supervised:clean": 3, "supervised:noisy": 3,
         # how many rows a forward pass has, which batch normalisation sees: those that are noisy, or that have a target
         "man": 1, "disc": 0.5,  # of the two epochs the first is the warm-up of DISC, which forwards all rows
+        # the inverse of a matrix
+        "forward_correction:backward": 1,
         # numbers of the method, copied to the device in each step
         "eac": 2,
     },

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from fernoise_bench.protocols import files
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.results.records.record import load_record, load_records
+from fernoise_bench.results.records.record import flip_rates_of, load_record, load_records, transition_error_of
 from fernoise_bench.results.records.schema import Best, Environment, Identity, Status, identity_of
 from fernoise_bench.results.records.store import trial_folder
 from fernoise_bench.results.records.trial_files import read_epochs, read_part, write_epochs, write_part
 
 from ..fabricate import Trial, fabricate
 
+RATES = {name: [0.1, None] for name in ("positive", "negative", "true_positive", "true_negative")}
 WRONG = [
     ("identity.json", ("seed",), ["x"], "seed: Expected `int`, got `array`"),
     ("identity.json", ("seed",), 2**53, "seed: Expected `int` <= 9007199254740991"),
@@ -46,6 +48,10 @@ WRONG = [
     ("epochs.jsonl", ("audit", "recovered"), "nan", "line 1: audit.recovered: Expected `int | null`, got `str`"),
     ("epochs.jsonl", ("audit",), {"entries": 3}, "line 1: audit: has entries and lacks wrong"),
     ("epochs.jsonl", ("audit_by_class",), {"wrong": [1]}, "line 1: audit_by_class.wrong is not a list of 4"),
+    ("epochs.jsonl", ("transition_error",), -0.5, "line 1: transition_error: Expected `float` >= 0.0"),
+    ("epochs.jsonl", ("flip_rates",), {"positive": [0.1]}, "line 1: flip_rates: Object missing required field `neg"),
+    ("epochs.jsonl", ("flip_rates",), RATES | {"negative": [1.5]}, "line 1: flip_rates.negative[0]: Expected `float`"),
+    ("epochs.jsonl", ("flip_rates",), RATES, "line 1: flip_rates.positive is not a list of 4"),
     ("epochs.jsonl", ("logs",), {"rate": "x"}, "line 1: logs[...]: Expected `float | null`, got `str`"),
     *(
         ("epochs.jsonl", ("test", "confusion"), counts, "line 1: test.confusion is not 4 × 4 counts")
@@ -111,6 +117,29 @@ def test_a_trial_is_written_as_it_is_read(tmp_path):
         assert (other / name).read_bytes() == (folder / name).read_bytes()
     assert read_part(other, Environment) == environment
     assert read_epochs(other) == read_epochs(folder)
+
+
+def test_estimates_of_the_noise_are_there_where_they_were_written(tmp_path):
+    folder = fabricate(tmp_path, Trial())
+    without = read_epochs(folder)
+    assert [transition_error_of(line) for line in without] == [None] * len(without)
+    assert flip_rates_of(without[-1]) is None
+    rates = {name: [0.1, None, 0.2, 1.0] for name in RATES}
+    put(folder / "epochs.jsonl", ("transition_error",), 0.25)
+    put(folder / "epochs.jsonl", ("flip_rates",), rates)
+    first = load_record(tmp_path, folder).epochs[0]
+    assert transition_error_of(first) == 0.25
+    assert flip_rates_of(first).negative == (0.1, None, 0.2, 1.0)
+    put(folder / "epochs.jsonl", ("transition_error",), None)
+    put(folder / "epochs.jsonl", ("flip_rates",), None)
+    assert transition_error_of(load_record(tmp_path, folder).epochs[0]) is None
+    assert flip_rates_of(load_record(tmp_path, folder).epochs[0]) is None
+
+
+def test_lines_without_an_estimate_are_encoded_as_they_were(tmp_path):
+    """Summaries that ship hold the last line of every trial."""
+    line = read_epochs(fabricate(tmp_path, Trial()))[-1]
+    assert not {"transition_error", "flip_rates"} & msgspec.to_builtins(line).keys()
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
