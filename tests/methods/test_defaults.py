@@ -27,6 +27,10 @@ STATED = {
     "fixmatch_multi:no-ema": {"ema": False},
     "hill": {"lam": 1.5, "margin": 1.0, "gamma": 2.0, "posterior": False},
     "hill:posterior": {"lam": 1.5, "margin": 1.0, "gamma": 2.0, "posterior": True},
+    "forward_correction_multi": {"rates": "anchor", "filter_outliers": True},
+    "hlc": {"delta": 0.4, "beta": 0.5, "start": 5, "stop": 10, "stated_for": 30, "graph": True, "correct": True},
+    "hlc:label-dependence-only": {"beta": 0.0, "graph": True},
+    "hlc:no-graph": {"beta": 1.0, "graph": False},
     "jocor_multi": {"co_lambda": 0.9, "ramp_epochs": 10},
     "jocor_multi:lambda-0.1": {"co_lambda": 0.1},
     "label_smoothing": {"epsilon": 0.1},
@@ -36,6 +40,10 @@ STATED = {
     "mlcr": {"multi_view_factor": 400.0, "co_regularization_factor": 100.0, "slope": 0.2, "selective": "mlcr"},
     "mlcr:hand": {"selective": "hand"},
     "mlcr:no-selective": {"selective": "none"},
+    "noise_rate_reweighting": {
+        **{"warm_up": 20, "sample_epoch": 10, "warm_up_stated_for": 40, "window": 5, "threshold": 0.5},
+        **{"minimum": 50, "slack": 0.3, "rates": "correlation", "known_right": "none", "reweight": True},
+    },
     "recot": {
         **{"pos_weight": 1.0, "neg_weight": 0.1, "keep_ratio": 0.9, "fusion_ratio": 0.9, "momentum": 0.9},
         **{"noisy_factor": 1.0, "consistency_factor": 100.0, "reduction": "sum", "selective": "mlcr"},
