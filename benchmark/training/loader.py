@@ -80,8 +80,8 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        optional = (_copy(part) for part in (self.aux, self.teacher))
-        return TrainView(self.labels.clone(), self.verified.clone(), *optional, batches, _copy(self.votes))
+        aux, teacher, votes = map(_copy, (self.aux, self.teacher, self.votes))
+        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, votes)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
