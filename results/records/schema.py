@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from ...protocols.base import Kind, ProfileName
@@ -328,8 +328,29 @@ class Compute(Struct, frozen=True, gc=False):
     backwards: Count
 
 
+class Fit(Struct, frozen=True, gc=False):
+    """How well test probabilities fit the reference labels, or the shares of annotators' votes; see `metrics`.
+
+    Attributes:
+        nll: negative log-likelihood.
+        brier: mean squared distance.
+        ece: expected calibration error, in 15 bins.
+        kl: divergence from the shares of votes; None for labels, of which it is the negative log-likelihood.
+    """
+
+    nll: Amount
+    brier: Amount
+    ece: Amount
+    kl: float | None = None
+
+
 class EpochLine(Struct, frozen=True, gc=False):
-    """A line of epochs.jsonl."""
+    """A line of epochs.jsonl.
+
+    Attributes:
+        fit: of one label a face; older records have none.
+        fit_to_votes: where the test rows have votes.
+    """
 
     epoch: Count
     test: Tested
@@ -341,3 +362,5 @@ class EpochLine(Struct, frozen=True, gc=False):
     audit_by_class: Audit[tuple[Count, ...]] | None = None
     validation: Tested | None = None
     seconds: Amount = 0.0
+    fit: Fit | UnsetType = UNSET
+    fit_to_votes: Fit | UnsetType = UNSET

@@ -74,18 +74,24 @@ def mean_cell(values: Sequence[float], decimals: int) -> Cell:
 
 
 def percent_cell(summary: Summary, decimals: int, *, brief: bool = False) -> Cell:
-    """Shares as a cell in percent: "71.20 ± 0.40", "71.20 ± 0.40 (2/3, 1 diverged)", "0/3, 3 failed", or "–".
+    """Shares, in [0, 1], as a cell in percent. Arguments otherwise as for `number_cell`."""
+    return number_cell(summary, decimals, brief=brief, scale=100)
+
+
+def number_cell(summary: Summary, decimals: int, *, brief: bool = False, scale: int = 1) -> Cell:
+    """A mean as a cell: "71.20 ± 0.40", "71.20 ± 0.40 (2/3, 1 diverged)", "0/3, 3 failed", or "–".
 
     Args:
-        summary: its values, in [0, 1], are averaged.
+        summary: its values are averaged.
         decimals: printed; value and spread keep full precision.
         brief: print neither the spread nor what is missing; a double dagger marks the latter.
+        scale: by which values are multiplied.
     """
     status = summary.status or ("" if summary.total else "not run")
     if not summary.values:
         text = MISSING if brief else status or MISSING
         return Cell(text, n_ok=summary.complete, n_all=summary.total, status=status)
-    value, deviation = 100 * math.fsum(summary.values) / len(summary.values), 100 * summary.spread
+    value, deviation = scale * math.fsum(summary.values) / len(summary.values), scale * summary.spread
     text = f"{value:.{decimals}f}"
     if not brief and not math.isnan(deviation):
         text += f" ± {deviation:.{decimals}f}"
