@@ -123,9 +123,11 @@ class Records(Sequence[Record]):
 
         Columns: protocol, protocol_version, profile, source, recipe, method (with its variant), seed, draw, noise
         (nominal), noise_realised, fold, status, metric, then the metric on test in percent by each selection rule
-        (last, last_five, validation, oracle), epochs, seconds (of the processor on a CPU, of the clock on a GPU),
-        processor_seconds (NaN on a GPU), memory_mb (peak), device, digest (of the method's code), shipped, key (of
-        comparability: only trials of one key share a table), folder.
+        (last, last_five, validation, oracle), then how well the last epoch's probabilities fit the reference labels of
+        the test rows (nll, brier, ece) and the shares of annotators' votes (votes_kl, votes_nll, votes_brier,
+        votes_ece), as `results.metrics` computes them, epochs, seconds (of the processor on a CPU, of the clock on a
+        GPU), processor_seconds (NaN on a GPU), memory_mb (peak), device, digest (of the method's code), shipped, key
+        (of comparability: only trials of one key share a table), folder.
         """
         import pandas as pd
 
@@ -213,10 +215,14 @@ def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
+_FITS = {
+    **{what: (what, False) for what in ("nll", "brier", "ece")},
+    **{f"votes_{what}": (what, True) for what in ("kl", "nll", "brier", "ece")},
+}
 _COLUMNS = (
     *("protocol", "protocol_version", "profile", "source", "recipe", "method", "seed", "draw", "noise"),
-    *("noise_realised", "fold", "status", "metric", *RULES, "epochs", "seconds", "processor_seconds", "memory_mb"),
-    *("device", "digest", "shipped", "key", "folder"),
+    *("noise_realised", "fold", "status", "metric", *RULES, *_FITS, "epochs", "seconds", "processor_seconds"),
+    *("memory_mb", "device", "digest", "shipped", "key", "folder"),
 )
 
 
@@ -240,6 +246,7 @@ def _row(record: Record) -> dict[str, Any]:
         "status": record.state,
         "metric": environment.task.metric if environment.known else None,
         **{rule: math.nan if score is None else 100 * score for rule, score in scores.items()},
+        **{name: _number(record.fit(what, votes=votes)) for name, (what, votes) in _FITS.items()},
         "epochs": len(record.epochs),
         "seconds": _number(status.seconds),
         "processor_seconds": _number(status.seconds if on_cpu else None),

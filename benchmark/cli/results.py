@@ -128,6 +128,10 @@ def _print_lines(lines: Sequence[dict[str, Any]]) -> None:
     "comparisons, and rank correlations with other settings.",
 )  # fmt: skip
 @click.option("--audit", is_flag=True, help="Print what each method did with wrong labels, and its cost.")
+@click.option(
+    "--calibration", is_flag=True,
+    help="Print how well probabilities fit the test labels, and annotators' votes: log-likelihood, Brier, calibration.",
+)  # fmt: skip
 @rivals_option(
     "Print the difference of every other method from this one: paired over seeds and folds, with an interval and a "
     "test corrected for the rows chosen with --method."
@@ -161,6 +165,7 @@ def table(
     long: bool,
     ranks: bool,
     audit: bool,
+    calibration: bool,
     against: tuple[str, ...],
     check: bool,
     labels: tuple[str, ...],
@@ -183,7 +188,8 @@ def table(
     from ...results.records.cache import uncollected
     from ...results.tables.columns import with_columns
 
-    options = {"long": long, "ranks": ranks, "audit": audit, "against": bool(against), "check": check}
+    options = {"long": long, "ranks": ranks, "audit": audit, "calibration": calibration}
+    options |= {"against": bool(against), "check": check}
     kinds = [kind for kind, given in options.items() if given]
     chosen = Chosen(runs, with_reference, profile, synthetic, recipe)
     name, protocol = named_protocol(name, chosen, TABLE_IDS)
@@ -264,9 +270,10 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
 def _of_kind(
     kind: str, records: Sequence[Record], others: Sequence[Record], expected: Expected, request: Request
 ) -> Sequence[Table]:
-    """A protocol's tables of one kind ("long", "audit", "ranks", "against" or ""); `others`: for rank correlations."""
+    """A protocol's tables of one kind of `table`'s options, "" for none; `others`: for rank correlations."""
     from ...results.tables.against_table import against_table
     from ...results.tables.audit_tables import audit_page
+    from ...results.tables.calibration_table import calibration_table
     from ...results.tables.protocol_tables import long_table, protocol_table
     from ...results.tables.rank_tables import rank_tables
 
@@ -275,6 +282,8 @@ def _of_kind(
         return long_table(records, expected, allow_mixed=mixed)
     if kind == "audit":
         return audit_page(records, expected, allow_mixed=mixed)
+    if kind == "calibration":
+        return calibration_table(records, expected, rule=rule, allow_mixed=mixed)
     if kind == "ranks":
         return rank_tables(records, expected, others=others, rule=rule, allow_mixed=mixed)
     if kind == "against":

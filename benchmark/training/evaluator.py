@@ -11,7 +11,14 @@ import torch
 from ...methods.base import Method
 from ...protocols.base import Augmentation, Kind, Protocol
 from ...protocols.rows import Array, CellData, Rows
-from ...results.metrics import binary_confusion, confusion
+from ...results.metrics import (
+    binary_confusion,
+    brier,
+    confusion,
+    expected_calibration_error,
+    kl_divergence,
+    negative_log_likelihood,
+)
 from ...results.records.record import headline_of
 from . import augmentation as augment
 from .pixel_store import PixelStore, make_store
@@ -105,6 +112,34 @@ def _floating(predicted: object) -> torch.Tensor:
     return predicted.float()
 
 
+def fits(probabilities: Array, rows: Rows) -> dict[str, dict[str, float]]:
+    """How well probabilities [N, C] fit the reference labels, and the shares of votes where rows have votes.
+
+    Votes are those for the classes, single ones included, "unknown" and "not a face" left out; rows without a
+    reference label do not count.
+
+    Returns:
+        "fit" and "fit_to_votes", each as in `schema.Fit`; one without any row is left out.
+    """
+    known = rows.reference >= 0
+    found = {"fit": _fit(probabilities[known], rows.reference[known])} if known.any() else {}
+    votes = rows.votes[:, : probabilities.shape[1]].astype(np.float64)
+    told = known & (votes.sum(axis=1) > 0)
+    if told.any():
+        shares = votes[told] / votes[told].sum(axis=1, keepdims=True)
+        kl = kl_divergence(shares, probabilities[told])
+        found["fit_to_votes"] = _fit(probabilities[told], shares) | {"kl": kl}
+    return found
+
+
+def _fit(probabilities: Array, target: Array) -> dict[str, float]:
+    return {
+        "nll": negative_log_likelihood(probabilities, target),
+        "brier": brier(probabilities, target),
+        "ece": expected_calibration_error(probabilities, target),
+    }
+
+
 @dataclass
 class Evaluator:
     """Evaluates a method on test and validation rows, of which the method gets the images alone."""
@@ -121,7 +156,7 @@ class Evaluator:
         self.validation_pixels = None if validation is None else make_store(validation.images, self.device)
 
     def epoch(self, method: Method, epoch: int) -> dict[str, Any]:
-        """Evaluates the method after an epoch; returns the confusion counts for the epoch's line.
+        """Evaluates the method after an epoch; returns the confusion counts and fits for the epoch's line.
 
         Raises:
             Diverged: a prediction is not finite.
@@ -142,7 +177,7 @@ class Evaluator:
             raise ValueError("predict() must not change the method: it left training mode on or wrote to its state")
         method.train(was_training)
         self.best.update(epoch, test, self._score(found["test"]), validation_score)
-        return found
+        return found | (fits(test, self.data.test) if self.protocol.kind == "single" else {})
 
     def predictions(self) -> dict[str, Array]:
         """The arrays of predictions.npz; predictions that do not exist have no rows."""

@@ -44,5 +44,6 @@ class Training:
 
     @property
     def oracle_knowledge(self) -> list[str]:
-        """Names of what the method read that is unknown in practice, such as the noise rate."""
-        return sorted(self.task.oracle_reads | self.earlier_reads)
+        """Names of what the method read that others do without, such as the noise rate or the annotators' votes."""
+        votes = frozenset() if self.train_set.votes is None else frozenset({"votes"})
+        return sorted(self.task.oracle_reads | self.earlier_reads | votes)

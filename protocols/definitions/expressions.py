@@ -12,6 +12,11 @@ from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke, at_tran
 SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
+VOTES = (
+    "votes",
+    "test probabilities are also judged against the shares of all votes for the classes, single votes included, without "
+    "unknown and not-a-face; what a method trains on votes with is another thing: see its own card",
+)
 FERPLUS_SYM = Protocol(
     name="ferplus-sym",
     version=1,
@@ -36,6 +41,7 @@ FERPLUS_SYM = Protocol(
         ("test", "PrivateTest, FER+ majority labels; also evaluated without copies of training images"),
         ("classes", "FER+ majority: single votes ignored, more than half of the remaining votes; eight classes"),
         ("noise", SYMMETRIC),
+        VOTES,
         ("papers", "Co-curing Table 2 trains on Training and PublicTest together and has no validation set"),
     ),
 )
@@ -51,6 +57,7 @@ FERPLUS_ANNOTATOR = replace(
         ("validation", "PublicTest, drawn in the same way"),
         *FERPLUS_SYM.about[2:4],
         ("noise", "instance-dependent: ambiguous faces are noisier; unknown and not-a-face votes are not drawn"),
+        VOTES,
         ("papers", "no paper has this protocol"),
     ),
 )
@@ -125,6 +132,7 @@ FER2013_REAL = replace(
         ("validation", "distinct PublicTest images without copies of training images, FER2013 labels"),
         ("test", "PrivateTest rows with a FER+ majority among seven classes; also without copies of training images"),
         ("noise", "errors of the FER2013 labels, measured against FER+ where FER+ has a majority"),
+        VOTES,
         ("generated twin", "labels drawn by the measured FER+ to FER2013 transition matrix"),
         ("papers", "no paper has this protocol"),
     ),

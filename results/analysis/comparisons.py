@@ -197,11 +197,17 @@ def compare_cells(
 def against_reference(
     view: View, reference: Entry, rule: str = "last"
 ) -> tuple[tuple[float | None, Entry, Comparison], ...]:
-    """Every other row against one at every noise level where it has trials, as one family: (level, row, comparison)."""
-    others = [entry for entry in view.rows if entry.label != reference.label]
-    cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
-    found = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
-    return tuple((level, entry, made) for (level, entry), made in zip(cells, found, strict=True))
+    """Every other row against one at every noise level where it has trials, as one family: (level, row, comparison).
+
+    Rows that stand apart come last, as a family of their own.
+    """
+    found: list[tuple[float | None, Entry, Comparison]] = []
+    for rows in (view.ranked_rows, view.apart_rows):
+        others = [entry for entry in rows if entry.label != reference.label]
+        cells = [(level, entry) for level in view.levels for entry in others if at_level(entry, level)]
+        made = compare_cells(view, [(entry, (level,)) for level, entry in cells], reference, rule)
+        found += [(level, entry, each) for (level, entry), each in zip(cells, made, strict=True)]
+    return tuple(found)
 
 
 def _differences(view: View, entry: Entry, reference: Entry, levels: Levels, rule: str) -> tuple[float, ...]:
@@ -247,12 +253,18 @@ def _counts(view: View, entry: Entry, level: float | None, pairs: Sequence[Pair]
     return found if all(len(each) == len(view.folds) for each in found) else []
 
 
-def against_supervised(view: View, level: float | None, rule: str = "last") -> Mapping[str, Comparison]:
-    """Every other method against supervised at one level, by label; empty without supervised."""
+def against_supervised(
+    view: View, level: float | None, rule: str = "last", *, apart: bool = False
+) -> Mapping[str, Comparison]:
+    """Every other method against supervised at one level, by label; empty without supervised.
+
+    Those that stand apart are no part of this family, but of one of their own (`apart`).
+    """
     reference = main_entry(view, REFERENCE)
     if reference is None:
         return {}
-    others = [entry for entry in view.rows if entry.method != REFERENCE and at_level(entry, level)]
+    rows = view.apart_rows if apart else view.ranked_rows
+    others = [entry for entry in rows if entry.method != REFERENCE and at_level(entry, level)]
     return {found.label: found for found in compare(view, others, reference, (level,), rule)}
 
 
@@ -283,17 +295,20 @@ def ranked_pairs(view: View, levels: Levels) -> tuple[Pair, ...]:
     pairs = _asked(view, levels)
     if view.expected_pairs:
         return pairs
-    by_level = ([{record.pair for record in at_level(entry, level)} for level in levels] for entry in view.rows)
+    by_level = ([{record.pair for record in at_level(entry, level)} for level in levels] for entry in view.ranked_rows)
     tried = [set.intersection(*each) for each in by_level if all(each)]
     return tuple(pair for pair in pairs if 2 * sum(pair in each for each in tried) > len(tried))
 
 
 def rank_methods(view: View, levels: Levels, rule: str = "last") -> Ranking:
-    """Methods ranked by their scores at some levels, over `ranked_pairs`; those that lack one there are left out."""
+    """Methods ranked by their scores at some levels, over `ranked_pairs`; those that lack one there are left out.
+
+    Those that stand apart are not ranked.
+    """
     pairs = ranked_pairs(view, levels)
     by_level = ranked_scores(view, levels, rule, pairs)
     labels = list(by_level)
-    there = [entry.label for entry in view.rows if any(at_level(entry, level) for level in levels)]
+    there = [entry.label for entry in view.ranked_rows if any(at_level(entry, level) for level in levels)]
     left_out = tuple(label for label in there if label not in by_level)
     counts = len(pairs), left_out, len(_asked(view, levels)) - len(pairs)
     if not labels:
@@ -319,7 +334,7 @@ def ranked_scores(view: View, levels: Levels, rule: str, pairs: Sequence[Pair]) 
     They finished all these pairs at every level and have no trial there that diverged or failed.
     """
     found = {}
-    for entry in view.rows:
+    for entry in view.ranked_rows:
         of_levels = [scores_by_pair(view, entry, (level,), rule) for level in levels]
         lost = any(record.lost for level in levels for record in at_level(entry, level))
         if pairs and not lost and all(pair in each for each in of_levels for pair in pairs):

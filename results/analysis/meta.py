@@ -94,6 +94,7 @@ class Meta:
         combined: by (method, rival); absent where no protocol has both.
         left_out: protocols without two methods that share two (seed, draw) pairs.
         alone: by method without two pairs that another one shares on any protocol, the most pairs it has on one.
+        apart: methods that are not compared, since they learn from several annotators' labels of each face.
     """
 
     setting: Setting
@@ -104,6 +105,7 @@ class Meta:
     combined: Mapping[tuple[str, str], Combined]
     left_out: tuple[str, ...] = ()
     alone: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    apart: tuple[str, ...] = ()
 
     @property
     def least(self) -> float:
@@ -143,16 +145,17 @@ def _meta(setting: Setting, metric: str, views: Sequence[View], rows: Rows) -> M
     combined |= {(rival, method): _mirrored(each) for (method, rival), each in combined.items()}
     methods = in_order(combined)
     alone = {name: count for name, count in _most_pairs(chosen.values()).items() if name not in methods}
-    labels = {method: rows.labels.get(method, method) for method in (*methods, *alone)}
+    apart = unique([entry.method for view in chosen.values() for entry in view.apart_rows])
+    labels = {method: rows.labels.get(method, method) for method in (*methods, *alone, *apart)}
     left_out = tuple(key for key in chosen if key not in used)
-    return Meta(setting, metric, groups, methods, labels, combined, left_out, alone)
+    return Meta(setting, metric, groups, methods, labels, combined, left_out, alone, apart)
 
 
 def _most_pairs(views: Iterable[View]) -> dict[str, int]:
     """By method, the most finished (seed, draw) pairs that it has at a noise level of a protocol."""
     counts: dict[str, int] = {}
     for view in views:
-        for method, entry in most_tried(view.rows).items():
+        for method, entry in most_tried(view.ranked_rows).items():
             pairs = [
                 view.summary(entry, level, lambda record: record.headline("last")).complete for level in view.levels
             ]
@@ -167,9 +170,10 @@ def _last(record: Record) -> float | None:
 def effects_of(key: str, view: View) -> dict[tuple[str, str], Effect]:
     """The effect of each two methods of a protocol, once for each two; those with fewer than two pairs are left out.
 
+    So are methods that stand apart.
     Of several versions of a method that with the most trials counts.
     """
-    entries = list(most_tried(view.rows).values())
+    entries = list(most_tried(view.ranked_rows).values())
     found = {}
     for place, reference in enumerate(entries):
         members = [(each, _common_levels(view, each, reference)) for each in entries[place + 1 :]]

@@ -19,12 +19,18 @@ DAGGER_WORDS = f"{DAGGER} uses oracle knowledge"
 RISING = "↗"
 RISING_WORDS = f"{RISING} still rising (last epoch more than one point above the mean of the last five)"
 
+SEVERAL = "⊕"
+SEVERAL_WORDS = (
+    f"{SEVERAL} learns from several annotators' labels of each face, so that it is not ranked with methods of one label"
+)
+VOTES = "votes"  # how trials record that, among their oracle knowledge
+
 SHIPPED = "◇"
 SHIPPED_WORDS = f"{SHIPPED} from the results that ship with fernoise-bench"
 
 RowOrder = Literal["name", "rank", "given"]
 
-_MARKS = {DAGGER: DAGGER_WORDS, RISING: RISING_WORDS, SHIPPED: SHIPPED_WORDS}
+_MARKS = {DAGGER: DAGGER_WORDS, SEVERAL: SEVERAL_WORDS, RISING: RISING_WORDS, SHIPPED: SHIPPED_WORDS}
 _RISING_POINTS = 1.0 + 1e-9  # differences of exactly one point are not exact in floating point
 
 DECIMALS = {"accuracy": 2, "f1": 1}  # of the metric in percent, as the papers print it
@@ -73,7 +79,7 @@ class View:
     """A block of records as its tables see it.
 
     Attributes:
-        rows: methods, or their versions.
+        rows: methods, or their versions; those that stand apart come last.
         levels, folds: shown and needed.
         not_applicable: methods that have no records here, with the reason.
         metric: "accuracy" or "f1"; "score" while no trial has written its environment.json.
@@ -136,6 +142,21 @@ class View:
         return DECIMALS.get(self.metric, 2)
 
     @cached_property
+    def apart(self) -> frozenset[str]:
+        """The labels of the rows that stand apart: they learn from several annotators' labels of each face."""
+        return frozenset(entry.label for entry in self.rows if sees_votes(entry.records))
+
+    @property
+    def ranked_rows(self) -> tuple[Entry, ...]:
+        """The rows that are ranked with each other: all that do not stand apart."""
+        return tuple(entry for entry in self.rows if entry.label not in self.apart)
+
+    @property
+    def apart_rows(self) -> tuple[Entry, ...]:
+        """The rows that stand apart, the last of all."""
+        return tuple(entry for entry in self.rows if entry.label in self.apart)
+
+    @cached_property
     def rising(self) -> frozenset[str]:
         """The labels of the methods still rising.
 
@@ -172,7 +193,9 @@ def view_of(block: Block, expected: Expected) -> View:
         metric=task.metric,
         names=task.names,
     )
-    return _ranked(view, expected.rows.rule) if expected.rows.order == "rank" else view
+    if expected.rows.order == "rank":
+        view = _ranked(view, expected.rows.rule)
+    return replace(view, rows=(*view.ranked_rows, *view.apart_rows))
 
 
 def _renamed(entry: Entry, labels: Mapping[str, str]) -> Entry:
@@ -210,14 +233,20 @@ def at_level(entry: Entry, level: float | None) -> tuple[Record, ...]:
 
 def oracle_knowledge(records: Sequence[Record]) -> tuple[str, ...]:
     """Names of what the trials used that is unknown outside an experiment, such as the noise rate."""
-    return tuple(sorted({known for record in records for known in record.environment.oracle_knowledge}))
+    return tuple(sorted({known for record in records for known in record.environment.oracle_knowledge} - {VOTES}))
+
+
+def sees_votes(records: Sequence[Record]) -> bool:
+    """Whether trials learnt from several annotators' labels of each face."""
+    return any(VOTES in record.environment.oracle_knowledge for record in records)
 
 
 def marks_of(view: View, entry: Entry) -> dict[str, str]:
-    """The marks of a row, each with its meaning: a dagger for oracle knowledge, an arrow for a method still rising, a
-    diamond for trials that ship.
+    """The marks of a row, each with its meaning: a dagger for oracle knowledge, a plus for several labels of a face, an
+    arrow for a method still rising, a diamond for trials that ship.
     """
     marks = {DAGGER: "oracle knowledge"} if oracle_knowledge(entry.records) else {}
+    marks |= {SEVERAL: "several labels of a face"} if entry.label in view.apart else {}
     marks |= {RISING: "still rising"} if entry.label in view.rising else {}
     return marks | ({SHIPPED: "shipped"} if any(record.shipped for record in entry.records) else {})
 

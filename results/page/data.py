@@ -228,6 +228,7 @@ def _row(view: View, entry: Entry, environments: Environments) -> Json:
         "method": entry.method,
         "identity": entry.records[0].identity.content["method"] if entry.records else {},
         "oracle": list(oracle_knowledge(entry.records)),
+        "apart": entry.label in view.apart,
         "rising": entry.label in view.rising,
         "shipped": any(record.shipped for record in entry.records),
         "unstated": list(unique([name for each in known for name in each.unstated])),
@@ -326,7 +327,8 @@ def _claim(verdict: Verdict) -> Json:
 
 def _without_best_of_one(view: View, table: Table) -> Table:
     """The long table, a row for each level and method, with nothing marked best where a level has a single pair."""
-    alone = [len(view.pairs(level)) < LEAST_PAIRS for level in view.levels for _ in view.rows]
+    levels = [level for rows in (view.ranked_rows, view.apart_rows) for level in view.levels for _ in rows]
+    alone = [len(view.pairs(level)) < LEAST_PAIRS for level in levels]
     rows = [
         tuple(replace(cell, best=False) for cell in row) if one else row
         for row, one in zip(table.rows, alone, strict=True)
@@ -336,7 +338,8 @@ def _without_best_of_one(view: View, table: Table) -> Table:
 
 def _table(table: Table) -> Json:
     rows = [[_plain(cell) for cell in row] for row in table.rows]
-    return {"title": table.title, "columns": list(table.columns), "rows": rows, "notes": list(table.notes)}
+    found = {"title": table.title, "columns": list(table.columns), "rows": rows, "notes": list(table.notes)}
+    return found | ({"apart": table.apart} if table.apart else {})
 
 
 def _plain(cell: Cell) -> Json:

@@ -31,7 +31,8 @@ def rivals(view: View) -> list[dict[str, Any]]:
         cells: list[list[list[float | None] | None]] = [[None] * len(view.rows) for _ in view.levels]
         for level, row, each in made:
             cells[level][row] = _numbers(each) if each.differences else None
-        family = [each for _, _, each in made if each.differences]
+        ranked = len(view.ranked_rows)  # the others come after them, and are a family of their own
+        family = [each for _, row, each in made if each.differences and row < ranked]
         count = len(family)
         covered = f"the {count} comparisons with {rival.label}" if count > 1 else "this one comparison"
         found.append(

@@ -135,6 +135,31 @@ class Record:
         share, total = getattr(audit, part), getattr(audit, whole)
         return None if share is None or not total else float(share / total)
 
+    def fit(self, what: str, rule: str = "last", *, votes: bool = False) -> float | None:
+        """How well the test probabilities of the epochs of a selection rule fit; the mean for several.
+
+        Args:
+            what: "nll", "brier", "ece" or "kl", a field of `Fit`.
+            rule: one of RULES.
+            votes: the shares of annotators' votes, instead of the reference labels.
+
+        Returns:
+            None where a line does not tell, or there is no such epoch.
+        """
+        found = [line.fit_to_votes if votes else line.fit for line in self._lines(rule)]
+        values = [getattr(each, what) for each in found if not isinstance(each, UnsetType)]
+        numbers = [value for value in values if value is not None]
+        return math.fsum(numbers) / len(numbers) if numbers and len(numbers) == len(found) else None
+
+    def _lines(self, rule: str) -> Sequence[EpochLine]:
+        """The epochs of a selection rule; none unless done."""
+        if not self.done or rule == "last":
+            return [self.epochs[-1]] if self.done else []
+        if rule == "last_five":
+            return self.epochs[-5:]
+        epoch = self.status.best.oracle if rule == "oracle" else self.status.best.validation
+        return [] if epoch is None else [self.epochs[epoch]]
+
     def headline_at(self, epoch: int) -> float:
         """The protocol's metric on test after an epoch (0-based; -1: the last)."""
         return headline_of(self.environment.task.kind, self.epochs[epoch].test.confusion)

@@ -343,12 +343,30 @@ class FlipRates(Struct, frozen=True, gc=False):
     true_negative: tuple[Share | None, ...]
 
 
+class Fit(Struct, frozen=True, gc=False):
+    """How well test probabilities fit the reference labels, or the shares of annotators' votes; see `metrics`.
+
+    Attributes:
+        nll: negative log-likelihood.
+        brier: mean squared distance.
+        ece: expected calibration error, in 15 bins.
+        kl: divergence from the shares of votes; None for labels, of which it is the negative log-likelihood.
+    """
+
+    nll: Amount
+    brier: Amount
+    ece: Amount
+    kl: float | None = None
+
+
 class EpochLine(Struct, frozen=True, gc=False):
     """A line of epochs.jsonl.
 
     Attributes:
         transition_error: of a method's estimate of the label noise; not written by others, nor in older records.
         flip_rates: of a method that estimates them for AUs, in the last line.
+        fit: of one label a face; older records have none.
+        fit_to_votes: where the test rows have votes.
     """
 
     epoch: Count
@@ -363,3 +381,5 @@ class EpochLine(Struct, frozen=True, gc=False):
     seconds: Amount = 0.0
     transition_error: Amount | UnsetType | None = UNSET
     flip_rates: FlipRates | UnsetType | None = UNSET
+    fit: Fit | UnsetType = UNSET
+    fit_to_votes: Fit | UnsetType = UNSET

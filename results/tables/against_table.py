@@ -8,7 +8,7 @@ from ..analysis.against import Against, compare_against
 from ..analysis.comparisons import Comparison
 from ..analysis.grouping import Entry
 from ..analysis.power import power_words
-from ..analysis.view import Expected, View
+from ..analysis.view import SEVERAL, Expected, View
 from ..records.record import Record
 from .cell import Cell, Table
 from .comparison_cells import cells_of_comparison, columns_of_comparison, interval_cell, words_of_test
@@ -45,18 +45,22 @@ def against_table(
 
 def _table(compared: Against) -> Table:
     view, reference, rule = compared.view, compared.reference, compared.rule
-    family = [found for _, _, found in compared.rows]
-    by_subject = any(found.by_subject is not None for found in family)
+    family = [found for _, entry, found in compared.rows if entry.label not in view.apart]
+    others = [found for _, entry, found in compared.rows if entry.label in view.apart]
+    by_subject = any(found.by_subject is not None for _, _, found in compared.rows)
     rows = tuple(
         (*leading_cells(view, entry, level), *_cells(found, by_subject)) for level, entry, found in compared.rows
     )
     interval = () if by_subject else ("95% interval",)
     columns = (*leading_columns(view), f"− {reference.label}", *interval, *columns_of_comparison(by_subject))
     title = title_of(view, f"{view.metric_words} against {reference.label}, {RULE_WORDS[rule]}")
-    pairs, shown = [len(found.differences) for found in family], {entry.label for _, entry, _ in compared.rows}
+    pairs, shown = [len(found.differences) for _, _, found in compared.rows], {row.label for _, row, _ in compared.rows}
     unlisted = [entry.label for entry in view.rows if entry.label not in shown]
-    notes = notes_of(view, _notes(view, reference, family), rows, compared=pairs, unlisted=unlisted)
-    return Table(title, columns, rows, notes)
+    first = _notes(view, reference, family) if family else _notes(view, reference, others)
+    if family and others:
+        first.append(f"Rows with {SEVERAL} are a family of their own, of {len(others)}.")
+    notes = notes_of(view, first, rows, compared=pairs, unlisted=unlisted)
+    return Table(title, columns, rows, notes, apart=len(others))
 
 
 def _cells(found: Comparison, by_subject: bool) -> tuple[Cell, ...]:

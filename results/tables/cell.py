@@ -48,13 +48,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to render. Rows have a cell for each column; notes are sentences; `headers` columns name a row."""
+    """A table to render. Rows have a cell for each column; notes are sentences; `headers` columns name a row; the last
+    `apart` rows are a block of their own.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     headers: int = 1
+    apart: int = 0
 
 
 def minus(text: str) -> str:
@@ -98,23 +101,28 @@ def number_cell(summary: Summary, decimals: int, *, brief: bool = False, scale: 
     return Cell(text, value, known, summary.complete, summary.total, status)
 
 
-def mark_best(rows: Sequence[tuple[Cell, ...]], columns: Collection[int]) -> tuple[tuple[Cell, ...], ...]:
+def mark_best(
+    rows: Sequence[tuple[Cell, ...]], columns: Collection[int], apart: int = 0
+) -> tuple[tuple[Cell, ...], ...]:
     """The rows with the highest value of each of these columns marked, where at least two can be compared.
 
-    A cell that lacks pairs is never best, nor is 0, nor the score of a single pair: one seed ranks nothing.
+    A cell that lacks pairs is never best, nor is 0, nor the score of a single pair: one seed ranks nothing. The last
+    `apart` rows take no part.
     """
+    rows, others = rows[: len(rows) - apart], rows[len(rows) - apart :]
     highest: dict[int, float] = {}
     for column in columns:
         values = [value for row in rows if (value := _contest(row[column])) is not None]
         if len(values) > 1 and max(values) > 0:
             highest[column] = max(values)
-    return tuple(
+    marked = (
         tuple(
             replace(cell, best=True) if column in highest and _contest(cell) == highest[column] else cell
             for column, cell in enumerate(row)
         )
         for row in rows
     )
+    return (*marked, *others)
 
 
 def _contest(cell: Cell) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..analysis.grouping import MISSING, unique
-from ..analysis.view import View, oracle_knowledge
+from ..analysis.view import VOTES, View, oracle_knowledge, sees_votes
 from ..records.record import Record
 from .cell import Cell, mean_cell
 from .parts import count_cell
@@ -58,4 +58,5 @@ def most_cell(counts: Iterable[int]) -> Cell:
 def oracle_cell(records: Sequence[Record]) -> Cell:
     """What trials used that is unknown outside an experiment, such as the noise rate."""
     done = any(record.done for record in records)
-    return Cell(", ".join(oracle_knowledge(records)) or ("none" if done else MISSING))
+    known = [*oracle_knowledge(records), *([VOTES] if sees_votes(records) else [])]
+    return Cell(", ".join(known) or ("none" if done else MISSING))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ...protocols.errors import unknown
 from ..analysis.grouping import MISSING, unique
 from ..analysis.meta import Combined, Meta
+from ..analysis.view import SEVERAL_WORDS
 from ..statistics import SIGNIFICANT
 from .cell import Cell, Table, minus
 from .comparison_cells import p_cell
@@ -134,6 +135,8 @@ def notes_of_meta(meta: Meta) -> tuple[str, ...]:
             "Methods left out, without two (seed, draw) pairs that another method shares on any protocol: "
             f"{', '.join(names)}."
         )
+    if meta.apart:
+        notes.append(f"{SEVERAL_WORDS}: {', '.join(meta.labels[name] for name in meta.apart)}.")
     return tuple(notes)
 
 

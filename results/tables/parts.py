@@ -11,6 +11,7 @@ from ..analysis.plausibility import implausible
 from ..analysis.view import (
     DAGGER_WORDS,
     RISING_WORDS,
+    SEVERAL_WORDS,
     SHIPPED_WORDS,
     View,
     has_levels,
@@ -22,9 +23,7 @@ from .cell import Cell
 
 
 def label_cell(view: View, entry: Entry) -> Cell:
-    """A row's name with its marks: a dagger for oracle knowledge, an arrow for a method still rising, a
-    diamond for trials that ship.
-    """
+    """A row's name with its marks, as `marks_of` has them."""
     if marks := marks_of(view, entry):
         return Cell(marked(view, entry, entry.label), printed=entry.label, flags="; ".join(marks.values()))
     return Cell(entry.label)
@@ -111,6 +110,8 @@ def notes_of(
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
+    if apart := [entry.label for entry in listed.rows if entry.label in view.apart]:
+        notes.append(f"{SEVERAL_WORDS}: {', '.join(apart)}.")
     if rising := [entry.label for entry in listed.rows if entry.label in view.rising]:
         notes.append(f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}.")
     if shipped := shipped_rows(listed):

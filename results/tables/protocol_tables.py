@@ -12,7 +12,7 @@ from ...protocols.errors import unknown
 from ..analysis.comparisons import Comparison, against_supervised
 from ..analysis.grouping import MISSING, Entry, unique
 from ..analysis.power import power_words
-from ..analysis.view import Expected, View, at_level, views_of
+from ..analysis.view import SEVERAL, Expected, View, at_level, views_of
 from ..records.record import RULES, Record
 from .audit_tables import audit_table
 from .cell import Cell, Table, mark_best, mean_cell, percent_cell
@@ -85,11 +85,12 @@ def _level_table(view: View, rule: str) -> Table:
     for entry in view.rows:
         cells = [percent_cell(view.summary(entry, level, headline), view.decimals) for level in view.levels]
         rows.append((label_cell(view, entry), *cells, unstated_cell(entry)))
-    marked = mark_best(rows, range(1, 1 + len(view.levels)))
+    apart = len(view.apart_rows)
+    marked = mark_best(rows, range(1, 1 + len(view.levels)), apart)
     headings = [view.metric_words if level is None else level_words(level) for level in view.levels]
     columns = ("method", *headings, "unstated")
     title = title_of(view, f"{view.metric_words} in %, {RULE_WORDS[rule]}")
-    return Table(title, columns, marked, notes_of(view, [], marked))
+    return Table(title, columns, marked, notes_of(view, [], marked), apart=apart)
 
 
 def _au_table(view: View, level: float | None, rule: str) -> Table:
@@ -99,10 +100,11 @@ def _au_table(view: View, level: float | None, rule: str) -> Table:
         mean = percent_cell(view.summary(entry, level, partial(Record.headline, rule=rule)), view.decimals)
         rows.append((label_cell(view, entry), *aus, mean, unstated_cell(entry)))
     width = len(view.names) + 1
-    marked = mark_best(rows, range(1, 1 + width))
+    apart = len(view.apart_rows)
+    marked = mark_best(rows, range(1, 1 + width), apart)
     what = f"F1 in %, {RULE_WORDS[rule]}" + ("" if level is None else f", {level_words(level)}")
     columns = ("method", *view.names, "mean", "unstated")
-    return Table(title_of(view, what), columns, marked, notes_of(view, [], marked))
+    return Table(title_of(view, what), columns, marked, notes_of(view, [], marked), apart=apart)
 
 
 def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position: int) -> Cell:
@@ -116,6 +118,7 @@ def _au_cell(view: View, entry: Entry, level: float | None, rule: str, position:
 def _long_table(view: View) -> Table:
     devices = devices_of(view)
     families = {level: against_supervised(view, level) for level in view.levels}
+    others = {level: against_supervised(view, level, apart=True) for level in view.levels}
     by_subject = any(each.by_subject is not None for family in families.values() for each in family.values())
     columns = (
         *leading_columns(view),
@@ -127,29 +130,32 @@ def _long_table(view: View) -> Table:
     )
     start = columns.index("last")
     scores = [*range(start, start + 4), start + 6, start + 7]
+
+    def row_of(entry: Entry, level: float | None) -> tuple[Cell, ...]:
+        compared = families[level].get(entry.label) or others[level].get(entry.label)
+        return (
+            *leading_cells(view, entry, level),
+            *_rule_cells(view, entry, level),
+            *_comparison_cells(compared, by_subject),
+            *_cost_cells(view, entry, level, devices),
+        )
+
     marked: list[tuple[Cell, ...]] = []
     for level in view.levels:
-        rows = [
-            (
-                *leading_cells(view, entry, level),
-                *_rule_cells(view, entry, level),
-                *_comparison_cells(families[level].get(entry.label), by_subject),
-                *_cost_cells(view, entry, level, devices),
-            )
-            for entry in view.rows
-        ]
-        marked.extend(mark_best(rows, scores))
+        marked.extend(mark_best([row_of(entry, level) for entry in view.ranked_rows], scores))
+    apart = [row_of(entry, level) for level in view.levels for entry in view.apart_rows]
+    rows = (*marked, *apart)
     notes = [
         "Last: the last epoch, the main result. Last five: mean over the last five epochs, or over all if fewer. "
         "Validation, oracle: the epoch best on validation, on test. Oracle gap: oracle − last; selection leak: oracle "
         "− validation. Without copies: the last epoch, without test images that are copies of a training image. "
         "Forwards: passes of one image through one encoder. Unstated: hyper-parameters whose value neither the paper "
         "nor its authors' code states.",
-        *_comparison_notes(view, families),
+        *_comparison_notes(view, families, apart=any(others.values())),
     ]
     notes += notes_on_seconds(view)
     title = title_of(view, f"{view.metric_words} in %, all selection rules")
-    return Table(title, columns, tuple(marked), notes_of(view, notes, marked))
+    return Table(title, columns, rows, notes_of(view, notes, rows), apart=len(apart))
 
 
 def _rule_cells(view: View, entry: Entry, level: float | None) -> list[Cell]:
@@ -170,7 +176,9 @@ def _comparison_cells(found: Comparison | None, by_subject: bool) -> list[Cell]:
     return [difference, *cells_of_test(found, by_subject)]
 
 
-def _comparison_notes(view: View, families: Mapping[float | None, Mapping[str, Comparison]]) -> list[str]:
+def _comparison_notes(
+    view: View, families: Mapping[float | None, Mapping[str, Comparison]], *, apart: bool
+) -> list[str]:
     """How methods are compared, and the statistical power of each different number of pairs and comparisons."""
     powers = unique([power_words(list(family.values())) for family in families.values()])
     told = [power for power in powers if power]
@@ -180,6 +188,7 @@ def _comparison_notes(view: View, families: Mapping[float | None, Mapping[str, C
     return [
         "− supervised: difference in percentage points at the last epoch, over the pairs both have finished. "
         + words_of_test(made, view.metric, "all methods at a noise level"),
+        *([f"Those with {SEVERAL} are compared with supervised as a family of their own."] if apart else []),
         *told,
     ]
 

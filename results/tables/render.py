@@ -69,6 +69,7 @@ _MATHS = {
         "→": r"\rightarrow",
         "↗": r"\nearrow",
         "◇": r"\diamond",
+        "⊕": r"\oplus",
         "∞": r"\infty",
         "°": r"^\circ",
         "²": "^2",
@@ -127,8 +128,10 @@ def _github(table: Table) -> str:
 
 
 def grid_of(table: Table) -> tuple[list[str], list[list[str]]]:
-    """The headings and the cells as Markdown."""
+    """The headings and the cells as Markdown, with an empty row before those that stand apart."""
     rows = [[_bold(markdown(_shown(cell)), cell) for cell in row] for row in table.rows]
+    if 0 < table.apart < len(rows):
+        rows.insert(len(rows) - table.apart, [""] * len(table.columns))
     return [markdown(column) for column in table.columns], rows
 
 
@@ -155,6 +158,9 @@ def alignment(table: Table) -> tuple[str, ...]:
 
 
 def _latex(table: Table) -> str:
+    rows = [" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in table.rows]
+    if 0 < table.apart < len(rows):
+        rows.insert(len(rows) - table.apart, r"\midrule")
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -165,7 +171,7 @@ def _latex(table: Table) -> str:
         r"\toprule",
         " & ".join(map(_tex, table.columns)) + r" \\",
         r"\midrule",
-        *(" & ".join(_tex_cell(cell) for cell in row) + r" \\" for row in table.rows),
+        *rows,
         r"\bottomrule",
         r"\end{tabular}}",
         *(rf"\par{{\footnotesize\raggedright {_tex(note)}\par}}" for note in table.notes),
@@ -303,9 +309,10 @@ def _html(table: Table) -> str:
 
 
 def _groups(table: Table) -> list[list[tuple[Cell, ...]]]:
-    """The rows, those together that repeat their first cell; one group where none does."""
+    """The rows, those together that repeat their first cell, and those that stand apart; else one group."""
     if not any(row[0].repeats for row in table.rows):
-        return [list(table.rows)]
+        start = len(table.rows) - table.apart
+        return [group for group in (list(table.rows[:start]), list(table.rows[start:])) if group] or [[]]
     numbers = itertools.accumulate(not row[0].repeats for row in table.rows)
     numbered = itertools.groupby(zip(numbers, table.rows, strict=True), key=lambda each: each[0])
     return [[row for _, row in group] for _, group in numbered]
@@ -334,7 +341,8 @@ def _html_cell(cell: Cell, *, header: bool, span: int) -> str:
 
 def _plain(table: Table) -> dict[str, object]:
     rows = [[_plain_cell(cell) for cell in row] for row in table.rows]
-    return {"title": table.title, "columns": table.columns, "rows": rows, "notes": table.notes}
+    apart = {"apart": table.apart} if table.apart else {}
+    return {"title": table.title, "columns": table.columns, "rows": rows, "notes": table.notes, **apart}
 
 
 def _plain_cell(cell: Cell) -> dict[str, object]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,8 +24,10 @@ from fernoise_bench.baselines.soft_labels import (
     soft_cross_entropy,
     vote_targets,
 )
+from fernoise_bench.benchmark.training.runner import run_trial
 
 from ..methods.toy import make_batch, make_encoder, make_task, make_train, parameter_gradients, random_logits
+from ..toy import ToyContext, ignore, toy_trial
 from .linear import Array, double_batch, make_identity, softmax_rows, weights_of
 
 Face = list[float] | None
@@ -348,6 +351,13 @@ def test_draws_differ_between_visits_and_come_from_the_generator() -> None:
     assert all(target is not None for target in targets)
     assert torch.equal(targets[0], targets[1])  # type: ignore[arg-type]
     assert not torch.equal(targets[0], targets[2])  # type: ignore[arg-type]
+
+
+def test_a_trial_records_that_it_saw_the_votes(tmp_path: Path) -> None:
+    for method, known in (("soft_labels", ["votes"]), ("supervised", [])):
+        trial = toy_trial(method, tmp_path, kind="single", epochs=1)
+        assert run_trial(trial, ToyContext(), ignore)["state"] == "done"
+        assert json.loads((trial.folder / "environment.json").read_text())["oracle_knowledge"] == known
 
 
 def test_it_needs_votes() -> None:

@@ -15,6 +15,7 @@ from fernoise_bench.benchmark.training.evaluator import Best, Diverged, Evaluato
 from fernoise_bench.methods.base import Kind, Method
 from fernoise_bench.protocols.images.image_pool import in_memory
 from fernoise_bench.protocols.rows import CellData, Rows
+from fernoise_bench.results.metrics import expected_calibration_error
 
 from ...toy import SIDE, toy_cell, toy_protocol
 
@@ -236,3 +237,58 @@ def test_methods_predict_in_evaluation_mode_without_gradient_and_return_to_their
 )
 def test_large_images_are_predicted_fewer_at_once_on_a_cpu(device: str, side: int, rows: int) -> None:
     assert rows_at_once(torch.device(device), side) == rows
+
+
+def test_an_epoch_tells_how_probabilities_fit_labels_and_votes() -> None:
+    data = numbered("single")
+    votes = data.test.votes.copy()
+    votes[0] = 0  # nobody voted
+    votes[1] = [0, 0, 0, 7, 3]  # or none for a class
+    reference = data.test.reference.copy()
+    reference[2] = -1  # not judged
+    data = replace(data, test=replace(data.test, votes=votes, reference=reference))
+    method = Oracle(answers_for(numbered("single"), 0.6))
+    found = make_evaluator("single", data).epoch(method, 0)
+    p = method.answers.numpy().astype(np.float64)[data.test.sample_id]
+    sums = {"nll": 0.0, "brier": 0.0}
+    to_votes, judged, told = {"nll": 0.0, "brier": 0.0, "kl": 0.0}, 0, 0
+    for row, label, counts in zip(p, reference, votes[:, :3], strict=True):
+        if label < 0:
+            continue
+        judged += 1
+        sums["nll"] -= np.log(max(row[label], 1e-12))
+        sums["brier"] += sum((row[c] - (c == label)) ** 2 for c in range(3))
+        if counts.sum() == 0:
+            continue
+        told += 1
+        share = counts / counts.sum()
+        nll = -sum(share[c] * np.log(max(row[c], 1e-12)) for c in range(3))
+        to_votes["nll"] += nll
+        to_votes["kl"] += nll + sum(t * np.log(t) for t in share if t > 0)
+        to_votes["brier"] += sum((row[c] - share[c]) ** 2 for c in range(3))
+    assert judged == len(p) - 1
+    assert told == judged - 2
+    assert set(found["fit"]) == {"nll", "brier", "ece"}
+    assert set(found["fit_to_votes"]) == {"nll", "brier", "ece", "kl"}
+    for name, total in sums.items():
+        assert found["fit"][name] == pytest.approx(total / judged, rel=1e-9)
+    for name, total in to_votes.items():
+        assert found["fit_to_votes"][name] == pytest.approx(total / told, rel=1e-9)
+    kept = reference >= 0
+    assert found["fit"]["ece"] == pytest.approx(expected_calibration_error(p[kept], reference[kept]), rel=1e-9)
+    kept &= votes[:, :3].sum(axis=1) > 0
+    shares = votes[kept, :3] / votes[kept, :3].sum(axis=1, keepdims=True)
+    assert found["fit_to_votes"]["ece"] == pytest.approx(expected_calibration_error(p[kept], shares), rel=1e-9)
+
+
+def test_without_votes_or_labels_there_is_nothing_to_tell() -> None:
+    data = numbered("single")
+    bare = replace(data, test=replace(data.test, votes=np.zeros((len(data.test), 0), np.int64)))
+    method = Oracle(answers_for(data, 0.6))
+    assert "fit_to_votes" not in make_evaluator("single", bare).epoch(method, 0)
+    units = numbered("multi")
+    found = make_evaluator("multi", units).epoch(Oracle(answers_for(units, 0.6)), 0)
+    assert set(found) == {"test", "validation"}
+    assert (
+        evaluate.fits(np.full((2, 3), 1 / 3), replace(bare.test.take(np.arange(2)), reference=np.array([-1, -1]))) == {}
+    )

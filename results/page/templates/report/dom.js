@@ -32,20 +32,24 @@ function sign(mark, kind, title) {
   return el("span", { class: kind, title }, el("span", { "aria-hidden": "true" }, mark), hidden(` (${title})`));
 }
 
-// A method's marks: a dagger where it uses oracle knowledge, an arrow where it is still rising, a diamond where its trials
-// ship; they have no other meaning on the page. marks: { oracle: names of what it knows, rising, shipped: whether it is }.
+// A method's marks: a dagger where it uses oracle knowledge, a plus where it learns from several labels of each face, an
+// arrow where it is still rising, a diamond where its trials ship; they have no other meaning on the page.
+// marks: { oracle: names of what it knows, apart, rising, shipped: whether it is }.
 const DAGGER = "†";
+const SEVERAL = "⊕";
+const SEVERAL_WORDS = "learns from several annotators' labels of each face, so that it is not ranked with methods of one label";
 const RISING = "↗";
 const SHIPPED = "◇";
-const NO_MARKS = { oracle: [], rising: false, shipped: false };
+const NO_MARKS = { oracle: [], apart: false, rising: false, shipped: false };
 
 function marksOf(row) {
-  return { oracle: row.oracle, rising: row.rising, shipped: row.shipped };
+  return { oracle: row.oracle, apart: row.apart, rising: row.rising, shipped: row.shipped };
 }
 
 function named(label, marks) {
   return [breakable(label),
     marks.oracle.length ? ["\u00a0", sign(DAGGER, "oracle", `oracle knowledge: ${marks.oracle.join(", ").replaceAll("_", " ")}`)] : null,
+    marks.apart ? ["\u00a0", sign(SEVERAL, "oracle", SEVERAL_WORDS)] : null,
     marks.rising ? risingSign() : null,
     marks.shipped ? ["\u00a0", sign(SHIPPED, "shipped", "from the results that ship with fernoise-bench")] : null];
 }
@@ -60,7 +64,7 @@ function breakable(label) {
 }
 
 function marked(label, marks) {
-  return [label, marks.oracle.length ? DAGGER : "", marks.rising ? RISING : "", marks.shipped ? SHIPPED : ""].filter(Boolean).join(" ");
+  return [label, marks.oracle.length ? DAGGER : "", marks.apart ? SEVERAL : "", marks.rising ? RISING : "", marks.shipped ? SHIPPED : ""].filter(Boolean).join(" ");
 }
 
 // A text for wide screens, a shorter one for phones; screen readers read the visible one only.

@@ -82,9 +82,9 @@ function methodResults(method, found) {
 }
 
 function rankCell(block, place, at) {
-  const scores = block.rows.map((row) => row.cells[place].rules.last);
-  const mine = scores[at];
-  if (!rankable(block, place) || mine.value === undefined || mine.status) return { text: "–" };
+  const scores = rankedRows(block).map((row) => row.cells[place].rules.last);
+  const mine = block.rows[at].cells[place].rules.last;
+  if (!rankable(block, place) || block.rows[at].apart || mine.value === undefined || mine.status) return { text: "–" };
   const able = scores.filter((each) => each.value !== undefined && !each.status);
   const rank = 1 + able.filter((each) => each.value > mine.value).length;
   return { text: `${rank} of ${able.length}`, value: -rank, csv: rank };

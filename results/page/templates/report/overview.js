@@ -37,7 +37,7 @@ function overviewTools(columns, tables) {
 // The table of one kind of label, beside it the chart of the protocol with the most audited methods.
 function kindSection({ kind, columns }, panel, tables) {
   const methods = [...new Set(columns.flatMap(({ block }) => block.rows.map((row) => row.label)))].sort();
-  const rows = methods.map((method) => ({ name: method, marks: marksOver(columns, method), cells: [
+  const rows = methods.map((method) => ({ name: method, marks: marksOver(columns, method), ...placeOf(marksOver(columns, method)), cells: [
     { text: method, marks: marksOver(columns, method), link: methodLink(columns.flatMap(({ block }) => block.rows).find((row) => row.label === method).method) },
     ...columns.map((column) => overviewCell(column, method))] }));
   const ranked = columns.some(({ block }) => rankable(block, hardest(block)));
@@ -88,7 +88,7 @@ function memoryChart({ column, points }, panel) {
 
 function marksOver(columns, method) {
   // a method may be still rising in some columns only, so that its cells have that mark
-  return { oracle: [...new Set(columns.flatMap(({ block }) => marksIn(block, method).oracle))], rising: false, shipped: columns.some(({ block }) => marksIn(block, method).shipped) };
+  return { oracle: [...new Set(columns.flatMap(({ block }) => marksIn(block, method).oracle))], apart: columns.some(({ block }) => marksIn(block, method).apart), rising: false, shipped: columns.some(({ block }) => marksIn(block, method).shipped) };
 }
 
 // The position of the column with the most methods among those with a ranking; the column of names is position 0.
@@ -115,7 +115,7 @@ function overviewCell({ protocol, block }, method) {
   const able = block.rows.map((each) => each.cells[place].rules.last.value).filter((value) => value !== undefined);
   const [low, high] = [Math.min(...able), Math.max(...able)];
   const tint = cell.value === undefined ? null : (cell.value - low) / (high - low || 1);
-  return { ...cell, mark: row.rising ? risingSign() : null, tint, best: isBest(block, cell, place, "last"), open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
+  return { ...cell, mark: row.rising ? risingSign() : null, tint, best: isBest(block, row, cell, place, "last"), open: () => openProvenance(protocol, block, row, place, "last"), hint: `${method} on ${protocol.key}` };
 }
 
 function overviewNotes(columns, facts) {
@@ -126,6 +126,7 @@ function overviewNotes(columns, facts) {
     state.rival ? `Differences from ${state.rival} over the (seed, draw) pairs that both have; p Holm-corrected over all rows and levels of the protocol.`
       : `${able ? "Sort by a column to rank the methods in it." : "One seed: no ranking."} Colour: the darker, the higher, on a scale from the lowest to the highest mean of the column.`,
     told.length ? `${DAGGER} uses oracle knowledge: ${told.map((row) => `${row.label} (${row.oracle.join(", ")})`).join("; ")}.` : null,
+    rows.some((row) => row.apart) ? `${SEVERAL} ${SEVERAL_WORDS}: ${[...new Set(rows.filter((row) => row.apart).map((row) => row.label))].join(", ")}.` : null,
     rows.some((row) => row.rising) ? `${RISING} still rising: the last epoch is more than one point above the mean of the last five.` : null,
     rows.some((row) => row.shipped) ? `${SHIPPED} from the results that ship with fernoise-bench, in a column at least.` : null, ...facts].filter(Boolean));
 }

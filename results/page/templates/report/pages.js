@@ -10,6 +10,7 @@ function drawReading(panel) {
     part("Over protocols", "The mean difference of two methods over all protocols that both have, and the evidence of these protocols together. Protocols that share faces count as one piece of evidence."),
     part("Missing trials", "Trials that diverged or failed are counted in the cell. A mean over only the finished trials is shown, but not ranked."),
     part("Oracle knowledge", `${DAGGER} beside a method: it used information that is not available in practice, such as the true noise rate. This mark is independent of the selection rule “best on test (oracle)”.`),
+    part("Several labels of each face", `${SEVERAL} beside a method: it ${SEVERAL_WORDS}. Its rows come below the others, without ranks.`),
     part("Still rising", `${RISING} beside a method: averaged over its finished pairs, its last epoch is more than one point above the mean of its last five. It had not come to rest; with more epochs it might rank otherwise.`),
     part("No ranking from one seed", "Where there is only one (seed, draw) pair, the page shows scores without ranks, best marks or groups."),
     part("Reported numbers", "“reported” marks numbers from a paper; they were obtained with other data sizes, weights and code, and are not ranked. Marks beside a reported number point out errors in the paper or numbers copied from another paper; select the number for the explanation."),

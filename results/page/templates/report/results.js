@@ -12,6 +12,10 @@ function rankable(block, place) {
   return block.levels[place].pairs > 1;
 }
 
+function rankedRows(block) {
+  return block.rows.filter((row) => !row.apart);
+}
+
 function lone(block) {
   return block.levels.every((_, place) => !rankable(block, place));
 }
@@ -76,7 +80,7 @@ function resultRow(context, row, place) {
   const cells = [nameCell(row)];
   block.levels.forEach((level, at) => {
     const score = scoreCell(block, row, at, state.rule);
-    cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: trials and command`, best: isBest(block, score, at, state.rule) });
+    cells.push({ ...score, open: () => openProvenance(context.protocol, block, row, at, state.rule), hint: `${row.label}: trials and command`, best: isBest(block, row, score, at, state.rule) });
     if (shownPrinted(block, state)) cells.push(printedCell(row.cells[at].printed, `${row.label}, ${level.words}, in the papers`));
   });
   cells.push(whiskerCell(block, scoreCell(block, row, hardest(block), state.rule), state.rule));
@@ -84,12 +88,20 @@ function resultRow(context, row, place) {
   if (rankable(block, hardest(block))) cells.push({ text: sure.group || "–", class: "group" }, sure.first === null ? { text: "–" } : { text: number(sure.first, 2), value: sure.first });
   if (rivalOf(block)) cells.push(rivalCell(block, hardest(block), place, rivalOf(block)));
   cells.push(plainNumber(row.networks), plainNumber(row.identity.params === undefined ? null : row.unstated.length));
-  return { name: row.label, marks: marksOf(row), cells, move: movement(block, place, state.rule) };
+  return { name: row.label, marks: marksOf(row), cells, move: movement(block, place, state.rule), ...placeOf(row) };
 }
 
-function isBest(block, score, place, rule) {
-  if (score.value === undefined || score.status || !rankable(block, place)) return false;
-  const able = block.rows.map((row) => row.cells[place].rules[rule]).filter((each) => each.value !== undefined && !each.status);
+// Rows that stand apart come below the others and are not ranked; below them those that are only reported.
+const APART = 1;
+const REPORTED = 2;
+
+function placeOf(row) {
+  return row.apart ? { last: APART, class: "apart" } : {};
+}
+
+function isBest(block, row, score, place, rule) {
+  if (row.apart || score.value === undefined || score.status || !rankable(block, place)) return false;
+  const able = rankedRows(block).map((each) => each.cells[place].rules[rule]).filter((each) => each.value !== undefined && !each.status);
   return able.length > 1 && able.every((each) => each.value <= score.value);
 }
 
@@ -103,10 +115,10 @@ function whiskerCell(block, cell, rule) {
 
 // How many ranks a method gains or loses compared with the last epoch.
 function movement(block, place, rule) {
-  if (rule === "last" || !rankable(block, hardest(block))) return null;
+  if (rule === "last" || !rankable(block, hardest(block)) || block.rows[place].apart) return null;
   const at = (name) => {
-    const values = block.rows.map((row) => row.cells[hardest(block)].rules[name]);
-    const mine = values[place];
+    const values = rankedRows(block).map((row) => row.cells[hardest(block)].rules[name]);
+    const mine = block.rows[place].cells[hardest(block)].rules[name];
     if (mine.value === undefined || mine.status) return null;
     return 1 + values.filter((each) => each.value !== undefined && !each.status && each.value > mine.value).length;
   };
@@ -179,7 +191,7 @@ function printedRow(row, columns) {
     cells[1 + 2 * at] = { text: "–" };
     cells[2 + 2 * at] = printedCell(printed, `${row.label}, in the papers`);
   });
-  return { name: [row.label, ...row.printed].join(" "), cells, last: true, class: "reported-only" };
+  return { name: [row.label, ...row.printed].join(" "), cells, last: REPORTED, class: "reported-only" };
 }
 
 // A method that exists here but was not run shows its own name and the papers' names.
@@ -199,7 +211,7 @@ function printedLabels(block, place) {
       const found = mine.find((each) => each.label === label);
       return found ? printedNumber(found, [], where, () => openPrinted(where, [found])) : { text: "" };
     };
-    return { name: where, class: "reported-only", last: true, numbers: mine.map((each) => [each]), cells: [{ text: where, node: chip("reported") }, cell(null), ...block.names.map(cell)] };
+    return { name: where, class: "reported-only", last: REPORTED, numbers: mine.map((each) => [each]), cells: [{ text: where, node: chip("reported") }, cell(null), ...block.names.map(cell)] };
   });
 }
 

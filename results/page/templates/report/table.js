@@ -3,7 +3,8 @@
 // columns: [{ label, sub?, csv?, title?, number?, ranks? }]; number: sorts by value, the highest first; sub: a second line;
 //          csv: the heading in the download, else both lines; ranks: rows are ranked by it
 // rows:    [{ name, marks?, class?, last?, cells: [{ text, value?, marks?, extra?, mark?, open?, link?, class?, tint? }] }]; the first cell
-//          names the row, `last` keeps a row below the others however it is sorted
+//          names the row, a number `last` keeps a row below the others however it is sorted, the
+//          higher the lower
 // ranked:  a rank column is put in front, by the column that is sorted
 // limit:   rows shown at first, with a button for all of them; a filter searches all
 
@@ -81,7 +82,7 @@ function sorted(rows, columns, state) {
   const sign = state.descending ? -1 : 1;
   const numeric = columns[state.column].number;
   return [...rows].sort((left, right) => {
-    if (Boolean(left.last) !== Boolean(right.last)) return left.last ? 1 : -1;
+    if ((left.last || 0) !== (right.last || 0)) return (left.last || 0) - (right.last || 0);
     const a = left.cells[state.column];
     const b = right.cells[state.column];
     if (!numeric) return sign * a.text.localeCompare(b.text, "en", { numeric: true });
@@ -158,6 +159,10 @@ function csvOf(rows, options) {
       heading.push(ORACLE);
       readers.push((row) => (row.marks ? row.marks.oracle.join(" ") || "none" : ""));
     }
+    if (place === 0 && options.rows.some((row) => row.marks && row.marks.apart)) {
+      heading.push("several labels a face");
+      readers.push((row) => (row.marks ? (row.marks.apart ? "yes" : "no") : ""));
+    }
     if (place === 0 && options.rows.some((row) => row.marks && row.marks.rising)) {
       heading.push("still rising");
       readers.push((row) => (row.marks ? (row.marks.rising ? "yes" : "no") : ""));
@@ -185,9 +190,9 @@ function printedTable(table, marks, positions, keep) {
     ranks: false,
   }));
   const rows = table.rows.filter((row) => !keep || keep(row)).map((row) => {
-    const label = row[Math.max(named, 0)].text.replace(/( [†↗◇])+$/, "");
+    const label = row[Math.max(named, 0)].text.replace(/( [†⊕↗◇])+$/, "");
     const own = named < 0 ? undefined : marks.get(label) || NO_MARKS;
-    return { name: label, marks: own, cells: kept.map((place) => (place === named ? { text: label, marks: own } : row[place])) };
+    return { name: label, marks: own, ...placeOf(own || NO_MARKS), cells: kept.map((place) => (place === named ? { text: label, marks: own } : row[place])) };
   });
   return { caption: table.title, columns, rows };
 }

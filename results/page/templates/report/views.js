@@ -40,7 +40,7 @@ function drawLabels(context) {
   const tint = (value) => value === null ? null : base ? value / most : (value - least) / (most - least || 1);
   const what = block.metric === "F1" ? "F1 of each action unit" : "recall of each class";
   const columns = [{ label: "Method" }, { label: block.metric === "F1" ? "mean" : "accuracy", number: true }, ...block.names.map((name) => ({ label: name, number: true }))];
-  const rows = block.rows.map((row, at) => ({ name: row.label, marks: marksOf(row), cells: [
+  const rows = block.rows.map((row, at) => ({ name: row.label, marks: marksOf(row), ...placeOf(row), cells: [
     nameCell(row),
     { ...scores[at], text: withoutSpread(scores[at], block), open: () => openProvenance(context.protocol, block, row, place, state.rule), hint: "trials and command" },
     ...shown[at].map((value) => value === null ? { text: "–" } : { text: base ? signed(value, 1) : number(value, 1), value, tint: tint(value) }),
@@ -60,7 +60,7 @@ function withoutSpread(score, block) {
 
 // The notes that name the marked methods.
 function notesOnMarks(block) {
-  return block.notes.filter((note) => [DAGGER, RISING, SHIPPED].some((mark) => note.startsWith(mark)));
+  return block.notes.filter((note) => [DAGGER, SEVERAL, RISING, SHIPPED].some((mark) => note.startsWith(mark)));
 }
 
 function marksIn(block, label) {
@@ -83,7 +83,7 @@ function levelSuffix(block, place) {
 
 function strongest(block) {
   const place = hardest(block);
-  const ranked = [...block.rows].filter((row) => row.cells[place].rules.last.value !== undefined)
+  const ranked = rankedRows(block).filter((row) => row.cells[place].rules.last.value !== undefined)
     .sort((a, b) => b.cells[place].rules.last.value - a.cells[place].rules.last.value).map((row) => row.label);
   const named = ["supervised", "ensemble"].filter((name) => ranked.includes(name));
   return [...new Set([...ranked.slice(0, 5), ...named])];
