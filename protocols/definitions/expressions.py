@@ -14,7 +14,7 @@ LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 VOTES = (
     "votes",
-    "test probabilities are also judged against the shares of all votes for the classes, single votes included, but not "
+    "test probabilities are also judged by the shares of all votes for the classes, single votes too, but not "
     "unknown and not-a-face; what a method trains on votes with is another thing: see its own card",
 )
 FERPLUS_SYM = Protocol(
