@@ -12,7 +12,6 @@ from torch import Tensor
 from ...methods.base import Batch, Task, TrainView, ViewKind, Views, view_kinds
 from ...protocols.base import Augmentation, Protocol, StrongAugmentation
 from ...protocols.definitions.strong_views import strong_of
-from ...protocols.loading import knows_transition
 from ...protocols.noise import realised_transition
 from ...protocols.rows import Array, CellData, Rows
 from .. import random_streams
@@ -81,8 +80,8 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        optional = (_copy(part) for part in (self.aux, self.teacher))
-        return TrainView(self.labels.clone(), self.verified.clone(), *optional, batches, _copy(self.votes))
+        aux, teacher, votes = map(_copy, (self.aux, self.teacher, self.votes))
+        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, votes)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
@@ -149,7 +148,7 @@ def make_task(protocol: Protocol, data: CellData, sampler: Sampler, needs: froze
         known = (train.given != 0).sum(axis=0)
         positive = (train.given > 0).sum(axis=0)
         frequency = np.divide(positive, known, out=np.full(len(known), np.nan), where=known > 0)
-    told = "transition" in needs and knows_transition(protocol)
+    told = "transition" in needs and data.noise["realised"] is not None
     return Task(
         kind=protocol.kind,
         num_classes=len(protocol.names),
