@@ -40,7 +40,7 @@ _RATES_NOTE = (
 
 def transition_tables(view: View) -> Iterator[Table]:
     """The error of each estimate beside the method's score, and for AUs its rates, after the last epoch."""
-    estimates = {entry.label for entry in view.rows if any(map(_error, _done(entry)))}
+    estimates = {entry.label for entry in view.rows if any(_error(record) is not None for record in _done(entry))}
     if estimates:
         yield _error_table(view, estimates)
     if any(_rates(record) for entry in view.rows for record in _done(entry)):

@@ -34,8 +34,11 @@ INDEXING = frozenset(
 COPIES = frozenset({aten._to_copy.default, aten.copy_.default})
 # decompositions, and the check of one, for which torch reads on the host whether it succeeded
 CHECKED = frozenset(
-    {aten._linalg_check_errors.default, aten._linalg_eigh.default, aten._linalg_svd.default, aten.linalg_lstsq.default}
-)
+    {
+        aten._linalg_check_errors.default, aten._linalg_eigh.default, aten._linalg_svd.default,
+        aten.linalg_lstsq.default, aten.linalg_pinv.atol_rtol_tensor,
+    }
+)  # fmt: skip
 
 
 class Generator(torch.Generator):

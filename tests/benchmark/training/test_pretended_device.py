@@ -233,6 +233,7 @@ def noticed(work: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("torch.tensor([1.0], device=x.device)", "values of the host are copied to the device"),
         ("x.new_tensor([1.0])", "values of the host are copied to the device"),
         ("torch.linalg.inv(x)", "a decomposition is checked"),
+        ("torch.linalg.pinv(x)", "a decomposition is checked"),
     ],
 )
 def test_a_wait_is_noticed(work: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,11 @@ def test_a_method_that_estimates_in_some_trials_has_no_mean():
     assert column(table, "transition error")[0].text == "–"
 
 
+def test_an_exact_estimate_is_one():
+    (table,) = tables_of([estimating(Trial(), 0.0)], "estimated label noise")
+    assert column(table, "transition error")[0].text == "0.000"
+
+
 def test_rates_of_aus_beside_the_true_ones():
     records = [estimating(AU, 0.25, flip_rates=RATES), plain(replace(AU, method="other"))]
     (errors,) = tables_of(records, "estimated label noise")
