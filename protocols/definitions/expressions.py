@@ -14,8 +14,8 @@ LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 VOTES = (
     "votes",
-    "test probabilities are also judged by the shares of all votes for the classes, single votes too, but not "
-    "unknown and not-a-face; what a method trains on votes with is another thing: see its own card",
+    "test probabilities are judged against the shares of all votes for the classes too, single votes included, unknown "
+    "and not-a-face left out; methods that train on votes make other targets of them (soft_labels)",
 )
 FERPLUS_SYM = Protocol(
     name="ferplus-sym",
