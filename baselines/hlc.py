@@ -213,7 +213,7 @@ class HLC(Method):
         """Corrects the current labels of the batch, and trains on them."""
         labels = torch.where(batch.labels == 0, 0, self.bank[batch.index].to(batch.labels.dtype))
         logits, dependency = self(batch.images[0])
-        logs = {"corrected": 0.0}
+        logs: dict[str, float | Tensor] = {"corrected": 0.0}
         if self.params.correct and batch.epoch >= self.start:
             corrected = self._corrected(logits, dependency, labels, batch)
             logs["corrected"] = (corrected != labels).any(dim=1).double().mean()
@@ -233,5 +233,5 @@ class HLC(Method):
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, L]."""
-        logits, _ = self(images)
+        logits: Tensor = self(images)[0]
         return logits.sigmoid()

@@ -240,8 +240,8 @@ def best_pairs(
     error = torch.where(kept, equations.error(positive, negative), torch.inf)
     best = error.argmin(dim=1, keepdim=True)
     solved = kept.any(dim=1)
-    rates = (torch.where(solved, rate.gather(1, best).squeeze(1), torch.nan) for rate in (positive, negative))
-    return (*rates, kept.sum(dim=1))
+    positive, negative = (torch.where(solved, rate.gather(1, best)[:, 0], torch.nan) for rate in (positive, negative))
+    return positive, negative, kept.sum(dim=1)
 
 
 def estimate_flip_rates(
@@ -310,4 +310,4 @@ def below_one(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
 
 def transitions(positive: Tensor, negative: Tensor) -> Tensor:
     """T[l][true][given], [L, 2, 2], of flip rates [L]; index 0 is the negative label."""
-    return torch.stack([1 - negative, negative, positive, 1 - positive], dim=1).unflatten(1, (2, 2))
+    return torch.stack([1 - negative, negative, positive, 1 - positive], dim=1).reshape(-1, 2, 2)

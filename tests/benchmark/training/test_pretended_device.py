@@ -31,6 +31,7 @@ from ...everything import NAME, WITH_VOTES
 from .pretended_device import META, Watch, pretend
 
 PROTOCOLS: Mapping[Kind, str] = {"single": "ferplus-sym", "multi": "bp4d-3fold"}
+FLIPPED = "bp4d-3fold-plain:flip"  # AU labels whose true transition is known
 SIDE = 16
 MOST_OPERATIONS = 60  # of augmentation, loader and audit in a step of one view
 
@@ -104,7 +105,7 @@ def trained(kind: Kind, spec: MethodSpec, watch: Watch, encoder: str = "one-laye
 
     Returns how many steps were watched.
     """
-    protocol = catalog.find(PROTOCOLS[kind])
+    protocol = catalog.find(FLIPPED if kind == "multi" and "transition" in spec.needs else PROTOCOLS[kind])
     recipe = tiny(protocol.paper.recipe, encoder)
     trial = random_trial(spec, protocol, Settings("meta", "fp32", "none", "", "", recipe))
     width, steps = len(protocol.names), 0
