@@ -9,10 +9,10 @@ import torch
 
 from ...methods.base import Method, Task
 from ..networks.encoders import Counters
-from .auditor import Auditor
+from .audit.auditor import Auditor
+from .audit.transition_audit import TransitionAudit
 from .evaluator import Evaluator
 from .loader import TrainSet
-from .transition_audit import TransitionAudit
 
 
 @dataclass

@@ -30,7 +30,8 @@ from ..networks.initial_weights import Weights
 from ..settings import apply_to_process
 from ..trial import Trial
 from . import checkpoint
-from .auditor import Auditor
+from .audit.auditor import Auditor
+from .audit.transition_audit import TransitionAudit
 from .augmentation import test_view
 from .evaluator import Diverged, Evaluator
 from .keep_weights import keep_if_asked
@@ -38,7 +39,6 @@ from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
 from .step_check import check_gradient, check_step
-from .transition_audit import TransitionAudit
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 

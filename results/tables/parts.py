@@ -110,12 +110,7 @@ def notes_of(
     users = [f"{label} ({', '.join(names)})" for label, names in known.items() if names]
     if users:
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
-    if apart := [entry.label for entry in listed.rows if entry.label in view.apart]:
-        notes.append(f"{SEVERAL_WORDS}: {', '.join(apart)}.")
-    if rising := [entry.label for entry in listed.rows if entry.label in view.rising]:
-        notes.append(f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}.")
-    if shipped := shipped_rows(listed):
-        notes.append(f"{SHIPPED_WORDS}: {', '.join(shipped)}.")
+    notes.extend(_marked(listed))
     notes.extend(_without_updates(view))
     notes.extend(_implausible(view))
     versions = sorted(name for name, count in Counter(entry.method for entry in view.rows).items() if count > 1)
@@ -125,6 +120,16 @@ def notes_of(
     if view.not_applicable:
         notes.append(f"Not applicable: {_by_reason(view.not_applicable)}.")
     return tuple(notes)
+
+
+def _marked(view: View) -> Iterator[str]:
+    """What the marks of methods mean, and which have them."""
+    if apart := [entry.label for entry in view.rows if entry.label in view.apart]:
+        yield f"{SEVERAL_WORDS}: {', '.join(apart)}."
+    if rising := [entry.label for entry in view.rows if entry.label in view.rising]:
+        yield f"{RISING_WORDS}; with more epochs it might rank otherwise: {', '.join(rising)}."
+    if shipped := shipped_rows(view):
+        yield f"{SHIPPED_WORDS}: {', '.join(shipped)}."
 
 
 def shipped_rows(view: View) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,17 @@ def test_epochs_scale_with_the_training(epochs: int, numbers: tuple[int, int, in
     assert (method.start, method.ramp, method.sieve) == numbers
 
 
+def slope_of(value: Callable[[Array], float], weight: Array) -> Array:
+    """The derivatives of a function of weights, by central differences."""
+    slope = np.zeros_like(weight)
+    for place in np.ndindex(*weight.shape):
+        up, down = weight.copy(), weight.copy()
+        up[place] += 1e-6
+        down[place] -= 1e-6
+        slope[place] = (value(up) - value(down)) / 2e-6
+    return slope
+
+
 @pytest.mark.parametrize("divide", [False, True])
 def test_training_follows_a_linear_run_in_numpy(divide: bool) -> None:
     """Ten epochs: β rises over epochs 1 to 3, the sieve begins with epoch 3, and the prior follows one epoch later."""
@@ -180,12 +192,7 @@ def test_training_follows_a_linear_run_in_numpy(divide: bool) -> None:
                 continue
             assert step.loss is not None
             assert step.loss.item() == pytest.approx(value(weight), rel=1e-8)
-            slope = np.zeros_like(weight)
-            for place in np.ndindex(*weight.shape):
-                up, down = weight.copy(), weight.copy()
-                up[place] += 1e-6
-                down[place] -= 1e-6
-                slope[place] = (value(up) - value(down)) / 2e-6
+            slope = slope_of(value, weight)
             method.zero_grad()
             step.loss.backward()  # type: ignore[no-untyped-call]
             gradient = method.network.head.weight.grad

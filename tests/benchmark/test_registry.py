@@ -114,6 +114,7 @@ def test_the_dict_holds_every_method_file() -> None:
         "base",
         "clean_loss",
         "entry_selection",
+        "flip_rate_estimation",
         "forgetting",
         "losses",
         "mixture",

@@ -20,7 +20,7 @@ from fernoise_bench.benchmark.registry import MethodSpec
 from fernoise_bench.benchmark.settings import Settings
 from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.benchmark.training import trainer
-from fernoise_bench.benchmark.training.auditor import BLOCK, Auditor
+from fernoise_bench.benchmark.training.audit.auditor import BLOCK, Auditor
 from fernoise_bench.benchmark.training.strong_view import decide_strong, draws_of, strong_view
 from fernoise_bench.methods.base import Kind, Step
 from fernoise_bench.protocols import catalog
@@ -183,7 +183,7 @@ def test_augmentation_and_audit_start_few_operations(protocol: Protocol, monkeyp
         augment.training_view(store, index, decided[1], how)
     view = watch.operations.total() - audit * BLOCK
     loader = 5  # row numbers, labels, verified, auxiliary labels, a teacher's probabilities
-    files = {f"benchmark/training/{name}.py" for name in ("auditor", "augmentation", "image_operations")}
+    files = {f"benchmark/training/{name}.py" for name in ("audit/auditor", "augmentation", "image_operations")}
     assert watch.operations.keys() <= files
     assert audit + view + loader <= MOST_OPERATIONS
     assert not watch.waits

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ...protocols.noise import realised_transition
-from ...protocols.rows import Array, Rows
-from ...results.metrics import transition_error
+from ....protocols.noise import realised_transition
+from ....protocols.rows import Array, Rows
+from ....results.metrics import transition_error
 
 BUFFER = "transition"  # of methods that estimate the noise
 ROUNDING = 1e-6  # by which a share of an estimate may lie outside [0, 1]

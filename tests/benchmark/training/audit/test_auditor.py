@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fernoise_bench.benchmark.training.auditor import BLOCK, BY_CLASS, COUNTS, Auditor
+from fernoise_bench.benchmark.training.audit.auditor import BLOCK, BY_CLASS, COUNTS, Auditor
 from fernoise_bench.methods.base import Batch, Kind, Step
 
 CLASSES, AUS, ROWS, NETWORKS = 3, 2, 20, 2

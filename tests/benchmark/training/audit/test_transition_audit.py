@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from fernoise_bench.baselines import forward_correction
 from fernoise_bench.benchmark.registry import MethodSpec
+from fernoise_bench.benchmark.training.audit.transition_audit import TransitionAudit, true_transition
 from fernoise_bench.benchmark.training.runner import run_trial
-from fernoise_bench.benchmark.training.transition_audit import TransitionAudit, true_transition
 from fernoise_bench.methods.base import Batch, MakeEncoder, Method, Network, NoParams, Step, Task
 from fernoise_bench.methods.losses import label_loss
 from fernoise_bench.protocols.base import Kind
 from fernoise_bench.protocols.rows import Rows
 from fernoise_bench.results.metrics import transition_error
 
-from ...toy import EPOCHS, ToyContext, ignore, toy_cell, toy_trial
+from ....toy import EPOCHS, ToyContext, ignore, toy_cell, toy_trial
 
 
 class Estimates(Method):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...methods.base import Step
-from ...protocols.base import Kind
-from ...results.records.schema import Audit
+from ....methods.base import Step
+from ....protocols.base import Kind
+from ....results.records.schema import Audit
 
 COUNTS = Audit.__struct_fields__
 BLOCK = 64  # steps
