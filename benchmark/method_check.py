@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
-from ..methods.base import Method, Variant
+from ..methods.base import VIEW_KINDS, Method, Variant
 from ..protocols.errors import BadInput
 
 KINDS = frozenset({"single", "multi"})
@@ -31,7 +31,7 @@ def _faults(cls: Any) -> Iterator[str]:
     for part in ("loss", "predict"):
         if getattr(cls, part) is getattr(Method, part):
             yield f" lacks {part}(); {_PARTS}"
-    for part in ("loss", "predict", "prepare", "begin_epoch", "after_step"):
+    for part in ("loss", "predict", "prepare", "begin_epoch", "after_step", "parameter_groups"):
         if not callable(getattr(cls, part)):
             yield f".{part} must be a function; {_PARTS}"
     if not isinstance(cls.__doc__, (str, type(None))):
@@ -41,8 +41,9 @@ def _faults(cls: Any) -> Iterator[str]:
     if not _are_names(cls.needs):
         yield ".needs must be a set of names alone, as in frozenset({'single', 'noise_rate'})"
     views = cls.views
-    if not isinstance(views, property) and (type(views) is not int or views < 1):
-        yield f".views must be a whole number of at least 1, the augmented views of each image, not {views!r}"
+    if not isinstance(views, property) and not _are_views(views):
+        what = "the augmented views of each image, or the kind of each, as in ('weak', 'strong')"
+        yield f".views must be a whole number of at least 1, {what}, not {views!r}"
     if not isinstance(cls.Params, type) or not is_dataclass(cls.Params) or any(map(_required, fields(cls.Params))):
         yield ".Params must be a dataclass whose every field has a default"
     for parameter in fields(cls.Params):
@@ -74,6 +75,12 @@ def _variant_faults(cls: Any, variant: Any) -> Iterator[str]:
             yield "must have sets of names as its needs and without"
     if not ((cls.needs - variant.without) | variant.needs) & KINDS:
         yield "leaves neither 'single' nor 'multi' of the method's needs, the labels it learns from"
+
+
+def _are_views(views: Any) -> bool:
+    if type(views) is tuple:
+        return bool(views) and all(view in VIEW_KINDS for view in views)
+    return type(views) is int and views >= 1
 
 
 def _are_names(items: set[Any] | frozenset[Any]) -> bool:

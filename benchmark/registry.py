@@ -148,6 +148,8 @@ def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -
     words = {
         "verified": "verified rows",
         "noise_rate": "a known noise rate",
+        "transition": "known shares of wrong labels by class",
+        "votes": "the votes of several annotators for each face",
         "aux": "auxiliary AU labels (OpenFace output under openface/)",
     }
     missing = sorted(need for need in needs - kinds - offers if not need.startswith(TEACHER))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,17 +24,23 @@ __all__ = [
     "Method",
     "Network",
     "NoParams",
+    "ParameterGroup",
     "Step",
     "Task",
     "TokenHeads",
     "TrainView",
     "Variant",
+    "ViewKind",
     "mean_probabilities",
     "sourced",
     "to_probabilities",
+    "view_kinds",
 ]
 
 T = TypeVar("T")
+ViewKind = Literal["weak", "strong"]
+VIEW_KINDS: tuple[ViewKind, ...] = ("weak", "strong")
+Views = int | tuple[ViewKind, ...]
 
 
 def sourced(value: T, source: str) -> T:
@@ -45,6 +51,18 @@ def sourced(value: T, source: str) -> T:
         source: "paper §4.2", "authors' code, loss.py:19", or "unstated: ours" with the reason.
     """
     return field(default=value, metadata={"source": source})
+
+
+def view_kinds(views: Views) -> tuple[ViewKind, ...]:
+    """The kind of each view that a method asks for by its `views`: a number n stands for n weak ones.
+
+    Raises:
+        ValueError: no view, or one of another kind.
+    """
+    kinds = ("weak",) * views if isinstance(views, int) else tuple(views)
+    if not kinds or set(kinds) - set(VIEW_KINDS):
+        raise ValueError(f"views must be a whole number of at least 1, or a tuple of {VIEW_KINDS}, not {views!r}")
+    return kinds
 
 
 class Task:
@@ -62,6 +80,8 @@ class Task:
         noise_rate: the true share of wrong training labels, or None. Reading it is recorded as oracle knowledge; it is
             kept where only the property that records it finds it.
         aux_names: the auxiliary AUs, in the column order of `Batch.aux`; empty where the protocol offers none.
+        transition: P(given | reference) of the training labels, or None, above all for a method that does not declare
+            that it needs "transition". Reading it is recorded as oracle knowledge, and it is kept as `noise_rate` is.
     """
 
     def __init__(
@@ -75,6 +95,7 @@ class Task:
         frequency: Tensor,
         noise_rate: float | None = None,
         aux_names: Sequence[str] = (),
+        transition: Tensor | None = None,
     ) -> None:
         self.kind: Kind = kind
         self.num_classes = num_classes
@@ -90,13 +111,29 @@ class Task:
             reads.add("noise_rate")
             return noise_rate
 
+        def read_transition() -> Tensor | None:
+            reads.add("transition")
+            return None if transition is None else transition.clone()
+
         self._read_noise_rate = read_noise_rate
+        self._read_transition = read_transition
         self._told: Callable[[], frozenset[str]] = lambda: frozenset(reads)
 
     @property
     def noise_rate(self) -> float | None:
         """The true noise rate; reading it marks the trial's record as using oracle knowledge."""
         return self._read_noise_rate()
+
+    @property
+    def transition(self) -> Tensor | None:
+        """How labels go wrong, for methods that need "transition"; reading it is recorded as oracle knowledge.
+
+        Returns:
+            float64 [C, C], the share of training rows with reference label i that are given label j; for AUs
+            [L, 2, 2], of each AU's known entries, index 0 absent and 1 present. Rows sum to 1; that of a class without
+            training rows is the identity's.
+        """
+        return self._read_transition()
 
     @property
     def oracle_reads(self) -> frozenset[str]:
@@ -118,7 +155,8 @@ class Batch:
 
     Attributes:
         index: int64 [B], the row number in the training set.
-        images: one float tensor [B, 3, H, W] in [0, 1] for each view, augmented independently.
+        images: one float tensor [B, 3, H, W] in [0, 1] for each view, of the kind that `Method.views` names, augmented
+            independently.
         labels: given labels: int64 [B], or [B, L] in {-1, 0, +1}.
         verified: bool [B], rows the protocol declares clean.
         aux: auxiliary AU labels [B, M] in {-1, 0, +1}, 0 unknown, or None.
@@ -126,6 +164,8 @@ class Batch:
         epoch: 0-based.
         step: 0-based within the epoch.
         generator: seeded by (seed, method, epoch, step); the only source of randomness a method may use.
+        votes: annotators' votes int64 [B, C + 2] for each class, "unknown" and "not a face" (0 where the data have no
+            such votes), for a method that needs "votes"; else None.
     """
 
     index: Tensor
@@ -137,6 +177,7 @@ class Batch:
     epoch: int
     step: int
     generator: torch.Generator
+    votes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +210,9 @@ class TrainView:
         verified: bool [N].
         aux: [N, M] or None.
         teacher: [N, C] or None.
-        batches: `batches(augment=False)` iterates over all rows in order, as one-view batches; counted as compute.
+        batches: `batches(augment=False)` iterates over all rows in order, as batches of one weak view; counted as
+            compute.
+        votes: int64 [N, C + 2] as in `Batch`, or None.
     """
 
     labels: Tensor
@@ -177,6 +220,22 @@ class TrainView:
     aux: Tensor | None
     teacher: Tensor | None
     batches: Callable[..., Iterator[Batch]]
+    votes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that are trained at a learning rate of their own, by the recipe's optimiser and schedule.
+
+    Attributes:
+        parameters: some of the method's, each in one group.
+        learning_rate: before the first decay of the recipe's schedule.
+        weight_decay: instead of the recipe's.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    learning_rate: float
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -206,14 +265,15 @@ class Method(nn.Module):
 
     Class attributes:
         needs: the task kinds it supports ("single", "multi") and what the protocol must offer: "verified", "aux",
-            "noise_rate", "teacher:<method>".
-        views: number of augmented views of each image in a batch.
+            "votes", "noise_rate", "transition", "teacher:<method>".
+        views: the augmented views of each image in a batch: their number, or the kind of each, as ("weak", "strong"). A
+            weak view is the recipe's augmentation; a strong one, the same for all methods of a protocol, goes beyond.
         Params: frozen dataclass of hyper-parameters, each a `sourced` field.
         variants: named settings, run as `name:variant`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    views: int = 1
+    views: Views = 1
     Params: ClassVar[type] = NoParams
     variants: ClassVar[Mapping[str, Variant]] = MappingProxyType({})
 
@@ -221,6 +281,10 @@ class Method(nn.Module):
         super().__init__()
         self.task = task
         self.params = params
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Parameters with a learning rate of their own; all others have that of the recipe. Asked for once."""
+        return ()
 
     def prepare(self, train: TrainView) -> None:
         """Called once before training, and again before a resumed state is loaded."""

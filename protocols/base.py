@@ -31,6 +31,37 @@ def added(default: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class StrongAugmentation:
+    """What a strong view has beyond an ordinary one: some operations drawn from a list, then one square cut out.
+
+    Attributes:
+        slots: operations applied one after the other, each drawn uniformly from `ranges`, with replacement.
+        probability: of each to be carried out.
+        magnitude: "fixed" at the upper end of an operation's range and of `cutout`, or "uniform" in them.
+        ranges: the operations with the range of their magnitude: degrees of `rotate`, shares of the side of `shear` and
+            `translate`, the level 0-256 from which `solarize` inverts, the factor of `colour`, `contrast`, `brightness`
+            and `sharpness`, and the bits that `posterize` keeps (rounded down).
+        sign: whether a coin gives the direction of rotations, shears and translations.
+        fill: the level 0-255 of what geometry uncovers.
+        cutout: range of the side of the square, as a share of the image's.
+        cutout_fill: its colour, levels 0-255.
+        whole_view: whether all of the ordinary augmentation comes first, or its crop and flip alone.
+        source: where the values come from.
+    """
+
+    slots: int
+    probability: float
+    magnitude: Literal["fixed", "uniform"]
+    ranges: tuple[tuple[str, tuple[float, float]], ...]
+    sign: bool
+    fill: float
+    cutout: tuple[float, float]
+    cutout_fill: tuple[float, float, float]
+    whole_view: bool
+    source: str = documentation("")
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Data augmentation of training images, drawn independently for each sample.
 
@@ -46,6 +77,7 @@ class Augmentation:
         grayscale: probability of conversion to grey.
         erase: probability of erasing a rectangle.
         erase_area: range of the erased area, as a share of the image.
+        strong: of the views that a method asks for as "strong"; None: the usual one of the protocol's kind.
     """
 
     crop: int
@@ -59,6 +91,7 @@ class Augmentation:
     grayscale: float = 0.0
     erase: float = 0.0
     erase_area: tuple[float, float] = (0.02, 0.25)
+    strong: StrongAugmentation | None = added(None)
 
 
 @dataclass(frozen=True)
@@ -148,7 +181,8 @@ class Protocol:
         metric: "accuracy", or "f1" (mean over AUs of the positive class's F1, 0 where undefined, threshold 0.5).
         noise: the type of noise in the training labels.
         noise_seed: draw s of the noise uses the seed noise_seed + s.
-        offers: what the protocol provides to methods that need it: "verified", "noise_rate", "aux".
+        offers: what the protocol provides to methods that need it: "verified", "noise_rate", "aux"; what else its
+            labels allow, see `loading.offered`.
         levels: noise levels; empty: the noise has no level.
         folds: names of the test parts; empty: one fixed split.
         parts: the subjects of each part.

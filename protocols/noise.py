@@ -203,6 +203,36 @@ def realised_rate(given: NDArray[Any], reference: NDArray[Any]) -> float:
     return float((given != reference)[known].mean()) if known.any() else 0.0
 
 
+def realised_transition(given: NDArray[Any], reference: NDArray[Any], num_classes: int) -> NDArray[np.float64]:
+    """Shares of given labels for each reference label, among the entries with both labels known.
+
+    Args:
+        given: class labels [N], below 0 unknown, or AU labels [N, L], 0 unknown.
+        reference: the labels before the noise, same shape.
+        num_classes: C classes or L AUs.
+
+    Returns:
+        float64 [C, C], rows the reference label, or [L, 2, 2], index 0 absent and 1 present. Rows sum to 1; that of a
+        label without entries is the identity's.
+
+    Raises:
+        BadInput: shapes that differ.
+    """
+    _check_shapes(given, reference)
+    if given.ndim == 1:
+        known = (given >= 0) & (reference >= 0)
+        counts = np.zeros((num_classes, num_classes))
+        np.add.at(counts, (reference[known], given[known]), 1)
+    else:
+        known = (given != 0) & (reference != 0)
+        counts = np.zeros((num_classes, 2, 2))
+        for true in (0, 1):
+            for said in (0, 1):
+                counts[:, true, said] = (known & ((reference > 0) == true) & ((given > 0) == said)).sum(axis=0)
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, counts / np.maximum(total, 1), np.eye(counts.shape[-1]))
+
+
 def salted(draw: int, salt: str) -> int:
     """The number of a noise draw of which nobody can tell the flips without knowing the salt, which is any text.
 

@@ -29,6 +29,7 @@ class Rows:
         verified: bool [N], rows declared clean.
         copy: bool [N], test rows that are exact copies of a training image.
         aux: int8 [N, M], auxiliary AU labels in {-1, 0, +1}; M is 0 where there are none.
+        votes: int64 [N, C + 2], annotators' votes for the classes, "unknown" and "not a face"; [N, 0] without votes.
     """
 
     images: Images
@@ -39,6 +40,7 @@ class Rows:
     verified: Array
     copy: Array
     aux: Array
+    votes: Array
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -102,7 +104,13 @@ def rows(
     no = np.zeros(len(images), dtype=bool)
     pool = images if isinstance(images, Images) else in_memory(images)
     names = ids.astype(str) if group is None else group
-    return Rows(pool, ids, names, given, reference, no, no.copy(), np.zeros((len(ids), 0), np.int8))
+    aux, votes = np.zeros((len(ids), 0), np.int8), np.zeros((len(ids), 0), np.int64)
+    return Rows(pool, ids, names, given, reference, no, no.copy(), aux, votes)
+
+
+def of_known_faces(votes: Array) -> Array:
+    """Votes int64 [N, C] of annotators who had no other choice than the classes, as `Rows` has them."""
+    return np.pad(votes, ((0, 0), (0, 2)))
 
 
 def join(first: Rows, second: Rows) -> Rows:

@@ -52,6 +52,7 @@ def toy_protocol(kind: Kind) -> Protocol:
         paper=profile,
         small=profile,
         smoke=profile,
+        # "transition" besides, and "votes" where labels are single, as `loading.offered` would say
         offers=frozenset({"noise_rate", "aux"} if kind == "single" else {"verified"}),
     )
 
@@ -81,7 +82,7 @@ def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> Ce
         present = np.eye(3, dtype=bool)[labels]
         everything = rows(_images(present, generator), labels, labels)
         aux = np.where(np.random.default_rng(seed).random(present.shape) < 0.1, 0, np.where(present, 1, -1))
-        everything = replace(everything, aux=aux.astype(np.int8))
+        everything = replace(everything, aux=aux.astype(np.int8), votes=_votes(labels, seed))
         train = everything.take(np.arange(size))
         train = train.with_given(symmetric(train.reference, rate, 3, seed))
         test = everything.take(np.arange(size, 2 * size))
@@ -101,6 +102,16 @@ def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> Ce
         test.take(np.arange(validation, size)),
         describe_noise("flips", rate, noisy),
     )
+
+
+def _votes(labels: Array, seed: int) -> Array:
+    """Ten votes a face int64 [N, 5]: six or more for its class, the others for any class or for none."""
+    generator, faces = np.random.default_rng([seed, 1]), np.arange(len(labels))
+    votes = np.zeros((len(labels), len(CLASSES) + 2), np.int64)
+    votes[faces, labels] = 6
+    for _ in range(4):
+        np.add.at(votes, (faces, generator.integers(0, votes.shape[1], len(labels))), 1)
+    return votes
 
 
 def _with_wrong_and_unknown(noisy: Rows, rate: float, generator: np.random.Generator) -> Rows:

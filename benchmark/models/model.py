@@ -151,6 +151,7 @@ def _build(card: Card, spec: MethodSpec, device: torch.device) -> Method:
     """The method as it was constructed, without data and initial weights."""
     size, network = card.task, card.network
     shares = [math.nan if share is None else share for share in size.frequency]
+    labels, several = (len(card.names), ()) if card.kind == "single" else (2, (len(card.names),))
     task = Task(
         kind=card.kind,
         num_classes=len(card.names),
@@ -159,8 +160,9 @@ def _build(card: Card, spec: MethodSpec, device: torch.device) -> Method:
         epochs=size.epochs,
         steps_per_epoch=size.steps_per_epoch,
         frequency=torch.tensor(shares, dtype=torch.float64),
-        noise_rate=0.0,  # what a method made of the true one is among its buffers
+        noise_rate=0.0,  # what a method made of the true one, or transition, is among its buffers
         aux_names=size.aux_names,
+        transition=torch.eye(labels, dtype=torch.float64).expand(*several, labels, labels),
     )
     # the kind of VGGFace2's weights decides strides and pooling; of others it decides what is loaded, which is here
     weights = Weights("vggface2" if network.start == "vggface2" else "none")

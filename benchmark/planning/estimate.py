@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...methods.base import Task
+from ...methods.base import Task, view_kinds
 from ...protocols.activity import doing
 from ...protocols.loading import open_data
 from ...protocols.rows import CellData
@@ -95,7 +95,8 @@ def _seconds_each(trials: list[Trial], states: list[str], cell: CellData, speed:
         return statistics.median(finished), f"median of {len(finished)} finished"
     recipe = trials[0].job.settings.recipe
     sampler = Sampler(recipe, cell.train.verified, cell.train.given, 0)
-    passes = count_passes(trials[0].method, make_task(trials[0].job.protocol, cell, sampler))
+    task = make_task(trials[0].job.protocol, cell, sampler, trials[0].method.needs)
+    passes = count_passes(trials[0].method, task)
     evaluated = len(cell.test) + (0 if cell.validation is None else len(cell.validation))
     epoch = passes * (sampler.steps * sampler.batch_size / speed.trained + evaluated / speed.inference_rate)
     source = f"{passes} pass{'es' * (passes > 1)} per sample at {speed.trained:.0f} images/s, measured now"
@@ -108,7 +109,7 @@ def count_passes(method: MethodSpec, task: Task) -> int:
         factory = EncoderFactory("small", Weights("none"), 0, Counters(), "fp32", torch.device("cpu"))
         built = method.load()(task, factory, method.params)
     networks = sum(isinstance(module, CountedEncoder) for module in built.modules())
-    return max(networks, built.views)
+    return max(networks, len(view_kinds(built.views)))
 
 
 def _speed(trial: Trial) -> Speed:

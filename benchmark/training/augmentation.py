@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...protocols.base import Augmentation
+from .image_operations import LUMA, luma
+from .image_operations import strong_operation as strong_operation
 
 DRAWS = 17
 (FLIP, TOP, LEFT, COIN, BRIGHTNESS, CONTRAST, SATURATION, HUE, GRAY, SHIFT_X, SHIFT_Y, SCALE) = range(12)
@@ -22,7 +24,6 @@ DRAWS = 17
 
 Change = Callable[[Tensor, "Decisions"], Tensor]
 
-_LUMA = (0.299, 0.587, 0.114)
 _TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
@@ -96,15 +97,20 @@ def training_view(store: Tensor, index: Tensor, decided: Decisions, how: Augment
     Returns:
         float32 [B, 3, crop, crop] in [0, 1], channels-last in memory.
     """
+    return as_colour(ordinary_view(store, index, decided, how))
+
+
+def ordinary_view(store: Tensor, index: Tensor, decided: Decisions, how: Augmentation) -> Tensor:
+    """`training_view` with as many channels as the store has, in any order in memory."""
     images = _crop(store, index, how, decided.top, decided.left, decided.flip)
     changes = [change for change, part in ((_jitter, decided.jitter), (_affine, decided.affine)) if part is not None]
     if changes:
         images = _change_chosen(changes, images.contiguous(), decided)
     if decided.gray is not None and images.shape[1] == 3:
-        images = torch.where(decided.gray[:, None, None, None], _luma(images), images)
+        images = torch.where(decided.gray[:, None, None, None], luma(images), images)
     if decided.hole is not None:
         images = _erase(images, decided.hole)
-    return _as_colour(images)
+    return images
 
 
 def _change_chosen(changes: Sequence[Change], images: Tensor, decided: Decisions) -> Tensor:
@@ -129,10 +135,10 @@ def test_view(store: Tensor, index: Tensor, how: Augmentation) -> Tensor:
     height, width = store.shape[1:3] if how.resize is None else (how.resize, how.resize)
     middle = torch.full((len(index),), 0.5, device=store.device)
     flip = torch.zeros(len(index), dtype=torch.bool, device=store.device)
-    return _as_colour(_crop(store, index, how, _corners(middle, height, how), _corners(middle, width, how), flip))
+    return as_colour(_crop(store, index, how, _corners(middle, height, how), _corners(middle, width, how), flip))
 
 
-def _as_colour(images: Tensor) -> Tensor:
+def as_colour(images: Tensor) -> Tensor:
     """Images with three channels, channels-last in memory; a grey channel is repeated."""
     colour = images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)
     return colour.contiguous(memory_format=torch.channels_last)
@@ -202,14 +208,6 @@ def _affine(images: Tensor, decided: Decisions) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
 
 
-def _luma(images: Tensor) -> Tensor:
-    """Grey values [B, 1, H, W]."""
-    if images.shape[1] == 1:
-        return images
-    red, green, blue = images.unbind(1)
-    return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue)[:, None]
-
-
 def _factor(draws: Tensor, column: int, strength: float) -> Tensor:
     """Random factors [..., 1, 1] in [1 - strength, 1 + strength]."""
     return (1 + (2 * draws[..., column] - 1) * strength)[..., None, None]
@@ -218,7 +216,7 @@ def _factor(draws: Tensor, column: int, strength: float) -> Tensor:
 def _decide_jitter(draws: Tensor, how: Augmentation) -> Jitter:
     """Changes of brightness, contrast (about the mean grey), saturation and hue, in this order, by one matrix."""
     brightness, contrast, saturation, hue = how.jitter
-    luma, identity = torch.tensor(_LUMA, device=draws.device), torch.eye(3, device=draws.device)
+    luma, identity = torch.tensor(LUMA, device=draws.device), torch.eye(3, device=draws.device)
     bright, contrasty = _factor(draws, BRIGHTNESS, brightness), _factor(draws, CONTRAST, contrast)
     matrix = bright * contrasty * identity
     if saturation:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...methods.base import Batch, Task, TrainView
-from ...protocols.base import Augmentation, Protocol
+from ...methods.base import Batch, Task, TrainView, ViewKind, Views, view_kinds
+from ...protocols.base import Augmentation, Protocol, StrongAugmentation
+from ...protocols.definitions.strong_views import strong_of
+from ...protocols.noise import realised_transition
 from ...protocols.rows import Array, CellData, Rows
 from .. import random_streams
 from . import augmentation as augment
 from .pixel_store import PixelStore, make_store
 from .sampler import Sampler, visits
+from .strong_view import decide_strong, draws_of, strong_view
 
+View = Callable[[Tensor, Tensor, int], Tensor]  # (store, positions in it, step) -> images
 VISIT_STRIDE = 1 << 40  # makes the keys of a sample's later visits in an epoch differ from all samples' first visits
 
 
@@ -25,7 +29,8 @@ class TrainSet:
     """The training rows as the training loop sees them: images and given labels, no reference labels.
 
     Labels are int64 [N] or [N, L], `verified` is bool [N], `aux` int8 [N, M], `teacher` probabilities float32 [N, C],
-    `sample_id` int64 [N]. `method` is the name without the variant.
+    `votes` int64 [N, C + 2] for a method that needs them, `sample_id` int64 [N]. `method` is the name without the
+    variant, `strong` what strong views have beyond `augmentation`.
     """
 
     pixels: PixelStore
@@ -33,9 +38,11 @@ class TrainSet:
     verified: Tensor
     aux: Tensor | None
     teacher: Tensor | None
+    votes: Tensor | None
     sample_id: Array
     sampler: Sampler
     augmentation: Augmentation
+    strong: StrongAugmentation
     seed: int
     method: str
 
@@ -44,19 +51,19 @@ class TrainSet:
         """The device of the batches."""
         return self.pixels.device
 
-    def batches(self, epoch: int, views: int) -> Iterator[Batch]:
-        """The augmented batches of an epoch."""
+    def batches(self, epoch: int, views: Views) -> Iterator[Batch]:
+        """The augmented batches of an epoch, with views as `Method.views` asks for them."""
         order = self.sampler.epoch(epoch)
-        decided = self._decided(order, epoch, views)
+        views_of = self._views(order, epoch, view_kinds(views))
         index = torch.from_numpy(order).to(self.device)
         for step, (store, position) in enumerate(self.pixels.fetch_each(torch.from_numpy(order).unbind())):
-            images = tuple(augment.training_view(store, position, view[step], self.augmentation) for view in decided)
+            images = tuple(view(store, position, step) for view in views_of)
             yield self._batch(index[step], images, epoch, step, "step")
 
     def in_order(self, *, augmented: bool, epoch: int) -> Iterator[Batch]:
         """All rows once, in order, in one view; the last batch may be smaller."""
         rows, size = np.arange(len(self.sample_id)), self.sampler.batch_size
-        decided = self._decided(rows, epoch, 1, purpose="pass")[0] if augmented else None
+        decided = self._decided(rows, "pass", 0, epoch) if augmented else None
         order = torch.from_numpy(rows)
         indexes = torch.split(order.to(self.device), size)
         for step, (store, position) in enumerate(self.pixels.fetch_each(torch.split(order, size))):
@@ -73,7 +80,8 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        return TrainView(self.labels.clone(), self.verified.clone(), _copy(self.aux), _copy(self.teacher), batches)
+        optional = (_copy(part) for part in (self.aux, self.teacher))
+        return TrainView(self.labels.clone(), self.verified.clone(), *optional, batches, _copy(self.votes))
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
@@ -86,17 +94,40 @@ class TrainSet:
             epoch=epoch,
             step=step,
             generator=random_streams.generator(index.device, self.seed, self.method, purpose, epoch, step),
+            votes=None if self.votes is None else self.votes[index],
         )
 
-    def _decided(self, order: Array, epoch: int, views: int, purpose: str = "augment") -> list[augment.Decisions]:
-        """What random numbers decide for each view of the samples of an order, int64 [...], for all of them at once."""
+    def _views(self, order: Array, epoch: int, kinds: Sequence[ViewKind]) -> list[View]:
+        """A function for each view of the samples of an order, int64 [steps, B]; those of a kind are numbered."""
+        found: list[View] = []
+        for place, kind in enumerate(kinds):
+            number = kinds[:place].count(kind)  # weak views are the same whatever else is asked for
+            if kind == "weak":
+                found.append(self._weak(self._decided(order, "augment", number, epoch)))
+            else:
+                found.append(self._strong(self._draws(order, "strong", number, epoch, draws_of(self.strong))))
+        return found
+
+    def _weak(self, decided: augment.Decisions) -> View:
+        return lambda store, position, step: augment.training_view(store, position, decided[step], self.augmentation)
+
+    def _strong(self, draws: Tensor) -> View:
+        decided = decide_strong(draws, self.augmentation, self.strong, self.pixels.size)
+        how = self.augmentation, self.strong
+        return lambda store, position, step: strong_view(store, position, decided[step], *how)
+
+    def _decided(self, order: Array, purpose: str, number: int, epoch: int) -> augment.Decisions:
+        """What random numbers decide for a weak view of all samples of an order, int64 [...]."""
+        draws = self._draws(order, purpose, number, epoch, augment.DRAWS)
+        return augment.decide(draws, self.augmentation, self.pixels.size)
+
+    def _draws(self, order: Array, purpose: str, number: int, epoch: int, count: int) -> Tensor:
+        """Random numbers float32 [..., count] in [0, 1) for a view of the samples of an order, int64 [...]."""
         samples = (self.sample_id[order] + visits(order) * VISIT_STRIDE).ravel()
-        shape = (*order.shape, augment.DRAWS)
-        keys = (random_streams.key(self.seed, purpose, view, epoch) for view in range(views))
-        drawn = (random_streams.uniforms(key, samples, augment.DRAWS).astype(np.float32).reshape(shape) for key in keys)
+        stream = random_streams.key(self.seed, purpose, number, epoch)
+        drawn = random_streams.uniforms(stream, samples, count).astype(np.float32).reshape(*order.shape, count)
         below_one = np.float32(1) - np.finfo(np.float32).epsneg
-        draws = (torch.from_numpy(view.clip(max=below_one)).to(self.device) for view in drawn)
-        return [augment.decide(view, self.augmentation, self.pixels.size) for view in draws]
+        return torch.from_numpy(drawn.clip(max=below_one)).to(self.device)
 
 
 def _copy(values: Tensor | None) -> Tensor | None:
@@ -104,8 +135,11 @@ def _copy(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.clone()
 
 
-def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
-    """The task as a method sees it, from given labels alone; with the noise rate only where the protocol offers it."""
+def make_task(protocol: Protocol, data: CellData, sampler: Sampler, needs: frozenset[str] = frozenset()) -> Task:
+    """The task as a method sees it, from given labels alone; with the noise rate only where the protocol offers it.
+
+    The transition between labels is handed to a method that needs it alone. It is that of the rows not declared clean.
+    """
     train = data.train
     if protocol.kind == "single":
         counts = np.bincount(train.given, minlength=len(protocol.names)).astype(np.float64)
@@ -114,6 +148,7 @@ def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
         known = (train.given != 0).sum(axis=0)
         positive = (train.given > 0).sum(axis=0)
         frequency = np.divide(positive, known, out=np.full(len(known), np.nan), where=known > 0)
+    told = "transition" in needs and data.noise["realised"] is not None
     return Task(
         kind=protocol.kind,
         num_classes=len(protocol.names),
@@ -124,22 +159,42 @@ def make_task(protocol: Protocol, data: CellData, sampler: Sampler) -> Task:
         frequency=torch.from_numpy(frequency),
         noise_rate=data.noise["realised"] if "noise_rate" in protocol.offers else None,
         aux_names=data.aux_names,
+        transition=_transition(train, len(protocol.names)) if told else None,
     )
 
 
+def _transition(train: Rows, classes: int) -> Tensor:
+    doubted = ~train.verified
+    return torch.from_numpy(realised_transition(train.given[doubted], train.reference[doubted], classes))
+
+
 def make_train_set(
-    train: Rows, sampler: Sampler, seed: int, method: str, device: torch.device, teacher: Array | None = None
+    train: Rows,
+    sampler: Sampler,
+    seed: int,
+    method: str,
+    device: torch.device,
+    teacher: Array | None = None,
+    needs: frozenset[str] = frozenset(),
 ) -> TrainSet:
-    """The training rows on a device, without reference labels; `teacher` are a teacher's probabilities [N, C]."""
+    """The training rows on a device, without reference labels.
+
+    `teacher` are a teacher's probabilities [N, C]. Votes, which give reference labels away, are handed to a method that
+    needs them alone.
+    """
+    votes = torch.from_numpy(train.votes).to(device) if "votes" in needs and train.votes.shape[1] else None
+    how = sampler.recipe.augmentation
     return TrainSet(
         pixels=make_store(train.images, device),
         labels=torch.from_numpy(train.given.astype(np.int64)).to(device),
         verified=torch.from_numpy(train.verified).to(device),
         aux=torch.from_numpy(train.aux).to(device) if train.aux.shape[1] else None,
         teacher=None if teacher is None else torch.from_numpy(teacher).to(device),
+        votes=votes,
         sample_id=train.sample_id,
         sampler=sampler,
-        augmentation=sampler.recipe.augmentation,
+        augmentation=how,
+        strong=strong_of(how, "single" if train.given.ndim == 1 else "multi"),
         seed=seed,
         method=method,
     )

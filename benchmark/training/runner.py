@@ -14,6 +14,7 @@ import timm
 import torch
 from msgspec import to_builtins
 
+from ...methods.base import view_kinds
 from ...protocols.errors import BadInput, printable
 from ...protocols.files import remove, write_arrays
 from ...protocols.loading import Data, DataIdentity, open_data
@@ -230,7 +231,7 @@ def _environment(
         resumed=resumed,
         noise=Noise(**data.noise),
         teachers=output.teachers,
-        views=training.method.views,
+        views=len(view_kinds(training.method.views)),
     )
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...methods.base import Batch, Step
+from ...methods.base import Batch, Method, Step
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
@@ -52,8 +52,9 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     forget_peak_memory(device)
     recipe = settings.recipe
     sampler = Sampler(recipe, data.train.verified, data.train.given, trial.seed)
-    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.base, device, teacher)
-    task = make_task(trial.job.protocol, data, sampler)
+    needs = trial.method.needs
+    train_set = make_train_set(data.train, sampler, trial.seed, trial.method.base, device, teacher, needs)
+    task = make_task(trial.job.protocol, data, sampler, needs)
     counters = Counters()
     neck = (recipe.neck, task.num_classes)
     if weights.kind == "dlib" and weights.state is not None:
@@ -164,28 +165,52 @@ def run_step(training: Training, batch: Batch, sums: Sums) -> None:
     method.after_step()
 
 
-def make_optimizer(method: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(method: Method, recipe: Recipe) -> torch.optim.Optimizer:
     """An optimiser of all parameters, with the recipe's learning rate for encoders and multiples of it for the rest.
 
     The factors are `neck_factors` for parts of a neck, 1 for its convolution, as for the backbone, and `head_factor`
-    for all that is outside encoders.
+    for all that is outside encoders. Parameters of the method's own groups have the rate and weight decay of these.
+
+    Raises:
+        ValueError: a parameter in two groups of the method, or one that is not the method's.
     """
+    own = _own_groups(method, recipe)
+    apart = {id(parameter) for group in own for parameter in group["params"]}
     encoders = [module for module in method.modules() if isinstance(module, CountedEncoder)]
     factors = (1.0, *(factor for _, factor in recipe.neck_factors), recipe.head_factor)
     group_of = {id(parameter): 0 for encoder in encoders for parameter in encoder.parameters()}
     for number, (part, _) in enumerate(recipe.neck_factors, 1):
         group_of |= {id(parameter): number for encoder in encoders for parameter in encoder.neck_parameters(part)}
     head = len(factors) - 1
-    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    groups = [
+    trained = [p for p in method.parameters() if p.requires_grad and id(p) not in apart]
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if group_of.get(id(p), head) == number], "factor": factor}
         for number, factor in enumerate(factors)
     ]
-    groups = [{**group, "lr": recipe.learning_rate * group["factor"]} for group in groups if group["params"]]  # type: ignore[operator]
+    groups = [group for group in groups if group["params"]] + own
+    groups = [{**group, "lr": recipe.learning_rate * group["factor"]} for group in groups]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def _own_groups(method: Method, recipe: Recipe) -> list[dict[str, Any]]:
+    """The method's own groups of parameters, as an optimiser takes them."""
+    names = {id(parameter): name for name, parameter in method.named_parameters()}
+    seen: set[int] = set()
+    found = []
+    for group in method.parameter_groups():
+        for parameter in group.parameters:
+            if id(parameter) not in names:
+                shape = list(parameter.shape)
+                raise ValueError(f"parameter_groups() names a parameter {shape} that is none of the method's")
+            if id(parameter) in seen:
+                raise ValueError(f"parameter_groups() names {names[id(parameter)]} twice")
+            seen.add(id(parameter))
+        factor = group.learning_rate / recipe.learning_rate
+        found.append({"params": list(group.parameters), "factor": factor, "weight_decay": group.weight_decay})
+    return [group for group in found if group["params"]]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> float:

@@ -11,7 +11,7 @@ from ..activity import doing
 from ..base import Profile, Protocol
 from ..errors import BadInput
 from ..images.image_pool import copies_of, first_of_copies
-from ..readers.fer2013 import FerPlus, majority, read, to_ferplus
+from ..readers.fer2013 import UNKNOWN, FerPlus, majority, read, to_ferplus
 from ..readers.openface import auxiliary_of_ferplus
 from ..rows import Array, Origin, Rows, Source, rows
 from .splits import VOTED, Splits, cell, generated
@@ -50,7 +50,7 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
         copy = ~training & copies_of(everything.images, everything.images[training])
     everything = replace(everything, copy=copy)
     auxiliary = auxiliary_of_ferplus(data_root, data)
-    everything = replace(everything, aux=auxiliary.labels)
+    everything = replace(everything, aux=auxiliary.labels, votes=_votes(data, classes))
     by_row = _votes_by_row(data, classes) if protocol.noise in VOTED else None
     has_reference = reference >= 0
     public, private = data.usage == PUBLIC_TEST, data.usage == PRIVATE_TEST
@@ -61,6 +61,12 @@ def _real(protocol: Protocol, data_root: Path, *, partial: bool) -> Splits:
         train, validation = everything.take(training & has_reference), everything.take(public & has_reference)
     test = everything.take(private & has_reference)
     return Splits(train, validation, test, Origin(data.layout, data.digest()), by_row, auxiliary.names)
+
+
+def _votes(data: FerPlus, classes: int) -> Array:
+    """The votes int64 [N, C + 2]; those for a class that the protocol does not have count as "unknown"."""
+    unknown = data.votes[:, classes : UNKNOWN + 1].sum(axis=1)
+    return np.column_stack([data.votes[:, :classes], unknown, data.votes[:, UNKNOWN + 1 :]])
 
 
 def _votes_by_row(data: FerPlus, classes: int) -> Array:

@@ -18,7 +18,7 @@ from ..faces.generate import FaceSpecification, annotator_votes, automatic_annot
 from ..labels import FERPLUS_CLASSES
 from ..picture_noise import PICTURE_NOISE, thumbnails
 from ..readers.openface import NAMES as OPENFACE_AUS
-from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, rows
+from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, of_known_faces, rows
 from ..vote_noise import TWIN_NOISE, VOTE_NOISE
 
 VALIDATION_SEED = 1_000_003  # added to the seed of the training noise for an independent validation noise
@@ -89,12 +89,13 @@ def generated(protocol: Protocol, profile: Profile) -> Splits:
     aux_specification = replace(specification, au_names=OPENFACE_AUS)
     aux = automatic_annotator(replace(found, specification=aux_specification), protocol.noise_seed)
     everything = replace(rows(found.images, found.expressions, found.expressions), aux=aux)
-    bounds = np.cumsum([0, train, validation, test])
-    first, second, third = (everything.take(np.arange(a, b)) for a, b in pairwise(bounds))
     counts = None
     if protocol.noise in VOTED:
         votes = annotator_votes(found, protocol.noise_seed, ANNOTATORS)
         counts = np.stack([(votes == label).sum(1) for label in range(len(protocol.names))], axis=1)
+        everything = replace(everything, votes=of_known_faces(counts))
+    bounds = np.cumsum([0, train, validation, test])
+    first, second, third = (everything.take(np.arange(a, b)) for a, b in pairwise(bounds))
     return Splits(first, second, third, votes=counts, aux_names=OPENFACE_AUS)
 
 

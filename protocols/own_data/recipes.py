@@ -45,7 +45,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 """The recipes of the papers, by the name a file gives."""
 
-_NOT_REPLACED = ("sources", "augmentation", "neck", "neck_factors")
+_NOT_REPLACED = ("sources", "augmentation", "neck", "neck_factors", "strong")
 _LEAST: Mapping[str, float] = MappingProxyType({"epochs": 1, "batch_size": 2, "crop": 1, "resize": 1, "max_steps": 1})
 _POSITIVE = ("learning_rate", "head_factor", "decay")
 _SHARES = ("momentum", "flip", "jitter_probability", "translate", "grayscale", "erase")
@@ -60,7 +60,7 @@ def with_changes(recipe: Recipe, section: Section) -> Recipe:
     """
     own = {f.name for f in fields(Recipe)} - set(_NOT_REPLACED)
     section.known([*sorted(own), "name", "augmentation"])
-    inner = section.section("augmentation").known([f.name for f in fields(Augmentation)])
+    inner = section.section("augmentation").known([f.name for f in fields(Augmentation) if f.name not in _NOT_REPLACED])
     recipe, changed = _replaced(recipe, section, own & set(section.content))
     augmentation, changed_inside = _replaced(recipe.augmentation, inner, set(inner.content))
     names = [*changed, *(f"augmentation.{name}" for name in changed_inside)]

@@ -25,7 +25,7 @@ from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.benchmark.trial import Trial
-from fernoise_bench.methods.base import Batch, Network
+from fernoise_bench.methods.base import Batch, Network, view_kinds
 from fernoise_bench.methods.cocuring import balance, cocuring_loss, joint_relabel
 from fernoise_bench.protocols.base import Augmentation, Profile
 from fernoise_bench.protocols.loading import open_data
@@ -115,7 +115,7 @@ def in_memory(training: Training) -> list[Batch]:
     for batch in training.train_set.batches(0, 1):
         store, place = training.train_set.pixels.fetch(batch.index)
         view = augment.test_view(store, place, training.train_set.augmentation)
-        found.append(replace(batch, images=(view,) * training.method.views))
+        found.append(replace(batch, images=(view,) * len(view_kinds(training.method.views))))
     return found
 
 
