@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..protocols import catalog
-from ..protocols.base import Protocol, Recipe, Size
+from ..protocols.base import Protocol, Recipe, Size, StrongAugmentation
 from ..protocols.definitions.native_recipes import native_recipe
+from ..protocols.definitions.strong_views import strong_of
+from ..protocols.offers import offered_by_labels
 from .method_summary import Description
 
 CardRows = list[tuple[str, str, str]]
@@ -27,8 +29,13 @@ UNSTATED = "unstated: ours"
 
 
 def method_rows(method: Description) -> CardRows:
-    """(name, value, source) of each hyper-parameter of a method, then of the training recipes of its own paper."""
+    """(name, value, source) of each hyper-parameter of a method, then of the training recipes of its own paper.
+
+    A method with a strong view has a row that says so.
+    """
     rows = [(name, _plain(value), source) for name, value, source in method.parameters]
+    if method.strong:
+        rows.append(("views", "weak and strong", "the strong one is the same for all methods of a protocol: its card"))
     recipes = _native_recipes(method)
     for recipe, data in recipes.items():
         shares_data = any(other is not recipe and set(others) & set(data) for other, others in recipes.items())
@@ -50,6 +57,7 @@ def _native_recipes(method: Description) -> dict[Recipe, list[str]]:
 def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
     """(name, value, remark) of everything that defines a protocol; subjects are those at a profile."""
     about = dict(protocol.about)
+    offers = protocol.offers | offered_by_labels(protocol, "real")
     rows: CardRows = [
         ("version", str(protocol.version), ""),
         *((f"fingerprint, {name}", protocol.fingerprint(name), "") for name in protocol.profiles),
@@ -75,9 +83,10 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
             ", ".join(map(str, protocol.levels)) or "none",
             "nominal rates; each record has the share of labels that are wrong",
         ),
-        ("offers", ", ".join(sorted(protocol.offers)) or "nothing", "what methods can use"),
+        ("offers", ", ".join(sorted(offers)) or "nothing", "what methods can use"),
         ("metric", protocol.metric, METRICS[protocol.metric]),
         *_fold_rows(protocol, profile, about.pop("folds", "")),
+        _strong_row(strong_of(protocol.profile(profile).recipe.augmentation, protocol.kind)),
     ]
     if protocol.rates:
         rates = ", ".join(f"{name} {rate:g}" for name, rate in zip(protocol.names, protocol.rates, strict=True))
@@ -89,6 +98,18 @@ def protocol_rows(protocol: Protocol, profile: str) -> CardRows:
     remark = about.pop("sizes", "")
     rows += [(f"size, {name}", _size(protocol, protocol.profile(name).size), remark) for name in protocol.profiles]
     return rows + [(name, text, "") for name, text in about.items()]
+
+
+def _strong_row(strong: StrongAugmentation) -> tuple[str, str, str]:
+    """The strong view, which only some methods ask for."""
+    magnitude = "at full magnitude" if strong.magnitude == "fixed" else "at any magnitude"
+    before = "the ordinary view" if strong.whole_view else "its crop and flip"
+    sides = "any side up to" if strong.magnitude == "uniform" else "a side of"
+    text = (
+        f"{before}, then {strong.slots} of {len(strong.ranges)} operations, each with probability "
+        f"{strong.probability:g} {magnitude}, then a square of {sides} {strong.cutout[1]:.3g} of the image's cut out"
+    )
+    return "strong view", text, strong.source or UNSTATED
 
 
 def _fold_rows(protocol: Protocol, profile: str, remark: str) -> CardRows:
@@ -156,6 +177,7 @@ def recipe_rows(recipe: Recipe) -> CardRows:
     unused |= {"verified_per_batch"} if recipe.sampler != "fixed" else set()
     unused |= {"neck", "neck_factors"} if not recipe.neck else set()
     unused |= {"erase_area"} if not augmentation.erase else set()
+    unused |= {"strong"} if augmentation.strong is None else set()
     sources = dict(recipe.sources)
     rows = [
         (f"{owner}{f.name}", _plain(getattr(item, f.name)), _source(sources, f"{owner}{f.name}"))

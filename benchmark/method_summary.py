@@ -42,6 +42,7 @@ class Description:
         needs: what it needs of a protocol, with the variant's changes.
         about: its docstring.
         parameters: name, value with the variant's changes, and source of each hyper-parameter.
+        strong: whether one of its views is a strong one.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Description:
     needs: frozenset[str]
     about: str
     parameters: tuple[tuple[str, Any, str], ...]
+    strong: bool = False
 
 
 @cache
@@ -82,7 +84,10 @@ def describe(name: str) -> Description:
     method = find(name)
     params = method.params
     parameters = tuple((f.name, getattr(params, f.name), f.metadata.get("source", "unstated")) for f in fields(params))
-    return Description(method.name, method.base, method.needs, (method.load().__doc__ or "").strip(), parameters)
+    cls = method.load()
+    return Description(
+        method.name, method.base, method.needs, (cls.__doc__ or "").strip(), parameters, _is_strong(cls.views)
+    )
 
 
 def _tree(module: str) -> ast.Module:
@@ -117,8 +122,13 @@ def _description(base: str, variant: str, tree: ast.Module, class_name: str) -> 
     parameters = tuple(
         (name, changes.get(name, value), source) for name, value, source in _parameters(tree, values.get("Params"))
     )
-    name = f"{base}:{variant}" if variant else base
-    return Description(name, base, needs, (ast.get_docstring(found, clean=False) or "").strip(), parameters)
+    name, strong = f"{base}:{variant}" if variant else base, "views" in values and constant(values["views"], known)
+    about = (ast.get_docstring(found, clean=False) or "").strip()
+    return Description(name, base, needs, about, parameters, _is_strong(strong))
+
+
+def _is_strong(views: Any) -> bool:
+    return isinstance(views, tuple) and "strong" in views
 
 
 _CHANGES = ("params", "needs", "without")

@@ -182,7 +182,7 @@ class Protocol:
         noise: the type of noise in the training labels.
         noise_seed: draw s of the noise uses the seed noise_seed + s.
         offers: what the protocol provides to methods that need it: "verified", "noise_rate", "aux"; what else its
-            labels allow, see `loading.offered`.
+            labels offer, see offers.py.
         levels: noise levels; empty: the noise has no level.
         folds: names of the test parts; empty: one fixed split.
         parts: the subjects of each part.

@@ -13,6 +13,7 @@ from .base import Protocol
 from .designs import action_units, ferplus, own, packed_expressions, regression, splits
 from .errors import BadInput
 from .noise import salted
+from .offers import offered_by_labels
 from .own_data.labelled import read_labelled
 from .own_data.parts import parts_of
 from .own_data.pictures import prepared
@@ -79,29 +80,13 @@ def draws_noise(protocol: Protocol, source: Source) -> bool:
 
 
 def offered(protocol: Protocol, source: Source, data: DataIdentity | None) -> frozenset[str]:
-    """What the protocol provides to methods: its `offers`, and what its labels allow besides.
+    """What the protocol provides to methods: its `offers`, what its labels offer, and "aux" for auxiliary AU labels.
 
-    These are "aux" where the data have auxiliary AU labels (generated expression faces have those of the simulated
-    automatic AU coder, real faces those of OpenFace, if present), "votes" and "transition".
+    Generated expression faces have those of the simulated automatic AU coder, real faces those of OpenFace, if present.
     """
     aux = protocol.kind == "single" if source == "generated" or data is None else bool(data.aux)
-    more = {"aux": aux, "votes": has_votes(protocol, source), "transition": knows_transition(protocol)}
-    return protocol.offers | {name for name, there in more.items() if there}
-
-
-def has_votes(protocol: Protocol, source: Source) -> bool:
-    """Whether faces come with the votes of several annotators; generated ones where labels are drawn from them."""
-    if protocol.own is not None:
-        return bool(protocol.own.column("votes") or protocol.own.column("annotator"))
-    return protocol.noise == "votes" or (protocol.design == "ferplus" and source == "real")
-
-
-def knows_transition(protocol: Protocol) -> bool:
-    """Whether training rows have reference labels that differ from the given ones by the protocol's noise."""
-    if protocol.kind == "single":
-        return "noise_rate" in protocol.offers
-    own_reference = protocol.own is not None and protocol.option("reference") != "none"
-    return "flip" in protocol.noise or (own_reference and protocol.option("reference rows") == "all")
+    always = protocol.offers | offered_by_labels(protocol, source)
+    return always | {"aux"} if aux else always
 
 
 def places_read(protocol: Protocol, data_root: Path) -> list[Path]:

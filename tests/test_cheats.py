@@ -23,6 +23,15 @@ CHEATS: dict[str, tuple[Check, str]] = {
     "cheats_after_a_warm_up": (conformance.test_learns_from_what_it_is_handed_alone, "reference labels or test rows"),
     "reads_after_a_warm_up": (conformance.test_opens_nothing_while_it_trains, "fernoise-runs"),
     "answers_with_test_labels": (conformance.test_learns_from_what_it_is_handed_alone, "has found test labels"),
+    "answers_with_test_votes": (conformance.test_learns_from_what_it_is_handed_alone, "has found test labels"),
+    "reads_an_undeclared_transition": (
+        conformance.test_learns_from_what_it_is_handed_alone,
+        "reads task.transition, which it is not told: name 'transition' among its needs",
+    ),
+    "steps_a_parameter_itself": (
+        conformance.test_all_state_is_parameters_and_buffers,
+        "state outside parameters and buffers",
+    ),
     "starts_a_shell": (conformance.test_opens_nothing_while_it_trains, "os.system"),
     "reads_shipped_records": (conformance.test_opens_nothing_while_it_trains, "reference"),
     "reads_in_a_thread": (conformance.test_opens_nothing_while_it_trains, "ferplus"),

@@ -301,7 +301,10 @@ def test_the_methods_table_is_the_registry() -> None:
     rows = {cells[0].strip("`"): cells for cells in rows_of(section("README.md", "Methods"))}
     specs = {spec.name: spec for spec in registry.all_base() if spec.name in registry.METHODS}
     assert set(rows) == set(specs)
-    words = {"noise_rate": "true noise rate †", "verified": "verified rows", "aux": "AU labels by OpenFace"}
+    words = {
+        "noise_rate": "true noise rate †", "transition": "true transition †", "verified": "verified rows",
+        "aux": "AU labels by OpenFace", "votes": "votes",
+    }  # fmt: skip
     tasks = {("single",): "expressions", ("multi",): "AUs", ("multi", "single"): "both"}
     for name, (_, paper, venue, year, task, extra) in rows.items():
         needs = specs[name].needs

@@ -20,7 +20,7 @@ class MethodInfo(NamedTuple):
         title: one line on what it does.
         paper, venue, year, url: of its paper; empty, and 0, for a method without one.
         tasks: "expressions" (one label a face), "action units", or both.
-        needs: what it needs of a protocol besides, as "noise_rate" or "verified".
+        needs: what it needs of a protocol besides, as "noise_rate", "votes" or "verified".
         variants: names of its variants, as in "cocuring:no-relabel".
     """
 

@@ -188,6 +188,8 @@ def learns_from_what_it_is_handed(name: str, kind: Kind, folder: Path) -> None:
         for epoch in range(WHOLE):
             run_epochs(training, (epoch,))
             said.append(_said_of_the_same_faces(training, data, epoch))
+        if "transition" in training.task.oracle_reads - registry.find(name).needs:
+            raise NotConforming("reads task.transition, which it is not told: name 'transition' among its needs")
         return digest(training.method), said
 
     state, said = trained(toy_cell(kind, FEW))

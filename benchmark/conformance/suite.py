@@ -98,7 +98,8 @@ def variants_of(name: str, kind: Kind) -> list[str]:
     spec = registry.find(name)
     variants = () if spec.variant else spec.load().variants
     needs = {variant: registry.find(f"{name}:{variant}").needs for variant in variants}
-    return [name for name, wanted in needs.items() if not (kind == "single" and "verified" in wanted)]
+    lacks = "verified" if kind == "single" else "votes"
+    return [name for name, wanted in needs.items() if lacks not in wanted]
 
 
 def _finding(check: Check, method: str, name: str, kind: Kind) -> Finding:

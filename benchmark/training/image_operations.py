@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,6 @@ from torch import Tensor
 from ...protocols.definitions.strong_views import FACES
 
 LUMA = (0.299, 0.587, 0.114)
-# in the order of the groups below
 OPERATIONS = (
     *("identity", "autocontrast", "equalize"),
     *("colour", "contrast", "brightness", "sharpness"),
@@ -23,10 +23,31 @@ OPERATIONS = (
     *("solarize", "posterize"),
 )
 IDENTITY = 0
-DIRECTED = range(OPERATIONS.index("rotate"), OPERATIONS.index("translate-y") + 1)
+_BLENDS = (OPERATIONS.index("colour"), OPERATIONS.index("sharpness"))
+DIRECTED = (OPERATIONS.index("rotate"), OPERATIONS.index("translate-y"))  # first and last
 
-# (images [b, C, H, W], operations int64 [b], magnitudes [b], fill) -> images
-Group = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+@dataclass(frozen=True)
+class Operations:
+    """An operation for each row, and what of it can be worked out for many steps at once.
+
+    Attributes:
+        code: int64 [...], places in OPERATIONS.
+        group: int64 [...], places in GROUPS; -1 for the identity.
+        value: [...], what the operation takes: a level, a factor, the width of a step between levels.
+        matrix: [..., 2, 3], from output coordinates in [-1, 1] to input ones.
+    """
+
+    code: Tensor
+    group: Tensor
+    value: Tensor
+    matrix: Tensor
+
+    def __getitem__(self, rows: int | slice | Tensor | tuple[slice, int]) -> Operations:
+        return Operations(self.code[rows], self.group[rows], self.value[rows], self.matrix[rows])
+
+
+Group = Callable[[Tensor, Operations, float], Tensor]  # (images, operations, fill) -> images
 
 
 def strong_operation(images: Tensor, operation: str, sign: float = 1.0) -> Tensor:
@@ -46,29 +67,38 @@ def strong_operation(images: Tensor, operation: str, sign: float = 1.0) -> Tenso
     if operation not in OPERATIONS:
         raise ValueError(f"no operation {operation!r}; there are {', '.join(OPERATIONS)}")
     code, (_, magnitude) = OPERATIONS.index(operation), dict(FACES.ranges)[operation]
-    rows = torch.full((len(images),), code, dtype=torch.int64, device=images.device)
-    magnitudes = torch.full_like(rows, magnitude * (sign if code in DIRECTED else 1.0), dtype=images.dtype)
-    return operate(images.clone(memory_format=torch.contiguous_format), rows, magnitudes, FACES.fill)
+    directed = DIRECTED[0] <= code <= DIRECTED[1]
+    codes = torch.full((len(images),), code, dtype=torch.int64, device=images.device)
+    magnitudes = torch.full_like(codes, magnitude * (sign if directed else 1.0), dtype=images.dtype)
+    height, width = images.shape[2:]
+    found = operations(codes, magnitudes, (height, width))
+    return operate(images.clone(memory_format=torch.contiguous_format), found, FACES.fill)
 
 
-def operate(images: Tensor, operation: Tensor, magnitude: Tensor, fill: float) -> Tensor:
-    """Images after one operation each; the tensor may be written to.
+def operations(code: Tensor, magnitude: Tensor, size: tuple[int, int]) -> Operations:
+    """Operations of magnitudes [...], negative ones in the other direction, on images of a height and a width."""
+    group = torch.full_like(code, -1)
+    for number, (_, first, last) in enumerate(GROUPS):
+        group = torch.where((code >= first) & (code <= last), number, group)
+    steps = torch.exp2(8 - magnitude.floor().clamp(0, 8))
+    value = torch.where(code == OPERATIONS.index("posterize"), steps, magnitude)
+    return Operations(code, group, value, _matrices(code, magnitude, *size))
 
-    Args:
-        images: [B, C, H, W] in [0, 1], contiguous.
-        operation: int64 [B], places in OPERATIONS.
-        magnitude: [B], in the units of StrongAugmentation, negative for the other direction.
-        fill: level 0-255 of what geometry uncovers.
+
+def operate(images: Tensor, found: Operations, fill: float) -> Tensor:
+    """Images [B, C, H, W] in [0, 1] after one operation each; the tensor, a contiguous one, may be written to.
+
+    `fill` is the level 0-255 of what geometry uncovers. On the CPU each group of operations is computed for its rows
+    only, on a GPU for all, to avoid a synchronisation.
     """
-    magnitude = magnitude.to(images.dtype)
-    for group, first, last in _GROUPS:
-        chosen = (operation >= first) & (operation <= last)
-        if images.device.type != "cpu":  # all rows, to avoid a synchronisation
-            images = torch.where(chosen[:, None, None, None], group(images, operation, magnitude, fill), images)
+    for number, (group, _, _) in enumerate(GROUPS):
+        chosen = found.group == number
+        if images.device.type != "cpu":
+            images = torch.where(chosen[:, None, None, None], group(images, found, fill), images)
             continue
         rows = chosen.nonzero().flatten()
         if len(rows):
-            images[rows] = group(images[rows], operation[rows], magnitude[rows], fill)
+            images[rows] = group(images[rows], found[rows], fill)
     return images
 
 
@@ -80,34 +110,46 @@ def luma(images: Tensor) -> Tensor:
     return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
-def _autocontrast(images: Tensor, operation: Tensor, magnitude: Tensor, fill: float) -> Tensor:
+def _matrices(code: Tensor, magnitude: Tensor, height: int, width: int) -> Tensor:
+    """Matrices [..., 2, 3] that rotate about the centre, shear about the first corner, or shift by shares of a side."""
+
+    def only(name: str) -> Tensor:
+        return torch.where(code == OPERATIONS.index(name), magnitude, 0)
+
+    angle, shear_x, shear_y = only("rotate") * (math.pi / 180), only("shear-x"), only("shear-y")
+    # sides of different length have different units
+    to_x, to_y = height / width, width / height
+    across = angle.cos(), (shear_x - angle.sin()) * to_x, shear_x * to_x + 2 * only("translate-x")
+    down = (shear_y + angle.sin()) * to_y, angle.cos(), shear_y * to_y + 2 * only("translate-y")
+    return torch.stack([torch.stack(across, dim=-1), torch.stack(down, dim=-1)], dim=-2)
+
+
+def _autocontrast(images: Tensor, found: Operations, fill: float) -> Tensor:
     """Each channel stretched to 0…1; unchanged where it is flat."""
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
     span = high - low
     return torch.where(span > 0, (images - low) / torch.where(span > 0, span, 1), images)
 
 
-def _equalize(images: Tensor, operation: Tensor, magnitude: Tensor, fill: float) -> Tensor:
+def _equalize(images: Tensor, found: Operations, fill: float) -> Tensor:
     """The 256 levels of each channel spread by their frequency; unchanged where too few pixels are below the last."""
-    levels = _levels(images).flatten(2)
+    levels = _levels(images).long().flatten(2)
     counts = torch.zeros(*levels.shape[:2], 256, dtype=torch.int64, device=images.device)
     counts.scatter_add_(2, levels, torch.ones_like(levels))
     last = counts.gather(2, levels.amax(dim=2, keepdim=True))
     step = (levels.shape[2] - last) // 255
     below = counts.cumsum(2) - counts
     spread = ((step // 2 + below) // step.clamp(min=1)).clamp(max=255).gather(2, levels)
-    found = (spread.to(images.dtype) / 255).reshape(images.shape)
-    return torch.where((step > 0)[..., None], found, images)
+    return torch.where((step > 0)[..., None], spread.to(images.dtype).reshape(images.shape) / 255, images)
 
 
-def _blend(images: Tensor, operation: Tensor, factor: Tensor, fill: float) -> Tensor:
+def _blend(images: Tensor, found: Operations, fill: float) -> Tensor:
     """Images drawn to or from what they lack: their grey, its mean, black, or themselves smoothed."""
-    grey = luma(images)
-    kind = operation[:, None, None, None]
-    base = torch.where(kind == OPERATIONS.index("colour"), grey, grey.mean(dim=(2, 3), keepdim=True))
-    base = base.masked_fill(kind == OPERATIONS.index("brightness"), 0)
-    base = torch.where(kind == OPERATIONS.index("sharpness"), _smoothed(images), base)
-    return (base + factor[:, None, None, None] * (images - base)).clamp(0, 1)
+    grey, code = luma(images), found.code[:, None, None, None]
+    base = torch.where(code == OPERATIONS.index("colour"), grey, grey.mean(dim=(2, 3), keepdim=True))
+    base = base.masked_fill(code == OPERATIONS.index("brightness"), 0)
+    base = torch.where(code == OPERATIONS.index("sharpness"), _smoothed(images), base)
+    return (base + found.value.to(images.dtype)[:, None, None, None] * (images - base)).clamp(0, 1)
 
 
 def _smoothed(images: Tensor) -> Tensor:
@@ -116,53 +158,37 @@ def _smoothed(images: Tensor) -> Tensor:
         return images
     lines = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
     squares = lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:]
-    inside = (squares + 4 * images[:, :, 1:-1, 1:-1]) / 13
     smoothed = images.clone()
-    smoothed[:, :, 1:-1, 1:-1] = inside
+    smoothed[:, :, 1:-1, 1:-1] = (squares + 4 * images[:, :, 1:-1, 1:-1]) / 13
     return smoothed
 
 
-def _move(images: Tensor, operation: Tensor, magnitude: Tensor, fill: float) -> Tensor:
-    """Images rotated about the centre, sheared about the top left corner, or shifted; bilinear, outside the fill."""
-    height, width = images.shape[2:]
-
-    def only(name: str) -> Tensor:
-        return torch.where(operation == OPERATIONS.index(name), magnitude, 0)
-
-    angle, shear_x, shear_y = only("rotate") * (math.pi / 180), only("shear-x"), only("shear-y")
-    # of output coordinates in [-1, 1], where sides of different length have different units
-    to_x, to_y = height / width, width / height
-    across = angle.cos(), (shear_x - angle.sin()) * to_x, shear_x * to_x + 2 * only("translate-x")
-    down = (shear_y + angle.sin()) * to_y, angle.cos(), shear_y * to_y + 2 * only("translate-y")
-    matrix = torch.stack([torch.stack(across, dim=1), torch.stack(down, dim=1)], dim=1)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+def _move(images: Tensor, found: Operations, fill: float) -> Tensor:
+    """Images moved by their matrices, bilinear, with the fill outside."""
+    grid = F.affine_grid(found.matrix.to(images.dtype), list(images.shape), align_corners=False)
     level = fill / 255
     moved = F.grid_sample(images - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return (moved + level).clamp(0, 1)
 
 
-def _quantize(images: Tensor, operation: Tensor, magnitude: Tensor, fill: float) -> Tensor:
-    """Levels from a threshold on inverted, or the high bits of levels kept."""
-    levels, value = _levels(images), magnitude[:, None, None, None]
-    inverted = torch.where(levels >= value, (255 - levels).to(images.dtype) / 255, images)
-    dropped = 8 - value.floor().clamp(0, 8).long()
-    kept = ((levels >> dropped) << dropped).to(images.dtype) / 255
-    return torch.where((operation == OPERATIONS.index("solarize"))[:, None, None, None], inverted, kept)
+def _quantize(images: Tensor, found: Operations, fill: float) -> Tensor:
+    """Levels from a threshold on inverted, or rounded down to multiples of a step."""
+    levels, value = _levels(images), found.value.to(images.dtype)[:, None, None, None]
+    inverted = torch.where(levels >= value, (255 - levels) / 255, images)
+    kept = (levels - levels % value) / 255
+    return torch.where(found.code[:, None, None, None] == OPERATIONS.index("solarize"), inverted, kept)
 
 
 def _levels(images: Tensor) -> Tensor:
-    """Levels 0-255, int64."""
-    return (images * 255).round().long()
+    """Levels 0-255, whole numbers of the images' dtype."""
+    return (images * 255).round()
 
 
-def _group(group: Group, first: str, last: str) -> tuple[Group, int, int]:
-    return group, OPERATIONS.index(first), OPERATIONS.index(last)
-
-
-_GROUPS = (
-    _group(_autocontrast, "autocontrast", "autocontrast"),
-    _group(_equalize, "equalize", "equalize"),
-    _group(_blend, "colour", "sharpness"),
-    _group(_move, "rotate", "translate-y"),
-    _group(_quantize, "solarize", "posterize"),
+# with the first and last of the operations
+GROUPS: tuple[tuple[Group, int, int], ...] = (
+    (_autocontrast, 1, 1),
+    (_equalize, 2, 2),
+    (_blend, *_BLENDS),
+    (_move, *DIRECTED),
+    (_quantize, OPERATIONS.index("solarize"), OPERATIONS.index("posterize")),
 )

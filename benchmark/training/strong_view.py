@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...protocols.base import Augmentation, StrongAugmentation
 from .augmentation import DRAWS, Decisions, as_colour, decide, ordinary_view
-from .image_operations import DIRECTED, IDENTITY, LUMA, OPERATIONS, operate
+from .image_operations import DIRECTED, IDENTITY, LUMA, OPERATIONS, Operations, operate, operations
 from .image_operations import strong_operation as strong_operation
 
 
@@ -20,18 +20,17 @@ class StrongDecisions:
 
     Attributes:
         ordinary: of the view that comes first.
-        operation, magnitude: int64 and float [..., slots], as `operate` takes them; not carried out: the identity.
+        slots: the operations [..., slots]; one that is not carried out is the identity.
         hole: [..., 4], first row, row after the last, and such columns of the square.
     """
 
     ordinary: Decisions
-    operation: Tensor
-    magnitude: Tensor
+    slots: Operations
     hole: Tensor
 
     def __getitem__(self, rows: int | slice | Tensor) -> StrongDecisions:
         """Those of a step, or of some rows of a batch."""
-        return StrongDecisions(self.ordinary[rows], self.operation[rows], self.magnitude[rows], self.hole[rows])
+        return StrongDecisions(self.ordinary[rows], self.slots[rows], self.hole[rows])
 
 
 def draws_of(strong: StrongAugmentation) -> int:
@@ -50,9 +49,9 @@ def decide_strong(
     codes = torch.tensor([OPERATIONS.index(name) for name, _ in strong.ranges], device=draws.device)
     bounds = torch.tensor([bounds for _, bounds in strong.ranges], device=draws.device)
     slots = [_decide_slot(columns, codes, bounds, strong) for _ in range(strong.slots)]
-    operation, magnitude = (torch.stack(parts, dim=-1) for parts in zip(*slots, strict=True))
-    ordinary = decide(draws[..., :DRAWS], how, size)
-    return StrongDecisions(ordinary, operation, magnitude, _decide_cutout(columns, strong, how.crop))
+    code, magnitude = (torch.stack(parts, dim=-1) for parts in zip(*slots, strict=True))
+    ordinary, found = decide(draws[..., :DRAWS], how, size), operations(code, magnitude, (how.crop, how.crop))
+    return StrongDecisions(ordinary, found, _decide_cutout(columns, strong, how.crop))
 
 
 def strong_view(
@@ -61,21 +60,21 @@ def strong_view(
     """A strong view of a batch; arguments and result as those of `training_view`."""
     images = ordinary_view(store, index, decided.ordinary, how).contiguous()
     for slot in range(strong.slots):
-        images = operate(images, decided.operation[:, slot], decided.magnitude[:, slot], strong.fill)
+        images = operate(images, decided.slots[:, slot], strong.fill)
     return as_colour(_cut_out(images, decided.hole, strong.cutout_fill))
 
 
 def _decide_slot(
     columns: Iterator[Tensor], codes: Tensor, bounds: Tensor, strong: StrongAugmentation
 ) -> tuple[Tensor, Tensor]:
-    """Operations and their magnitudes."""
+    """The operation of each sample and its magnitude, negative for the other direction."""
     place = (next(columns) * len(codes)).long().clamp(max=len(codes) - 1)
     operation, (low, high) = codes[place], bounds[place].unbind(-1)
     if strong.probability < 1:
         operation = torch.where(next(columns) < strong.probability, operation, IDENTITY)
     turned = torch.zeros_like(operation, dtype=torch.bool)
     if strong.sign:
-        turned = (operation >= DIRECTED[0]) & (operation <= DIRECTED[-1]) & (next(columns) < 0.5)
+        turned = (operation >= DIRECTED[0]) & (operation <= DIRECTED[1]) & (next(columns) < 0.5)
     magnitude = low + next(columns) * (high - low) if strong.magnitude == "uniform" else high
     return operation, torch.where(turned, -magnitude, magnitude)
 

@@ -13,6 +13,8 @@ from ..records.record import Record
 _TASKS = {("single",): "expressions", ("multi",): "action units", ("multi", "single"): "expressions and action units"}
 _EXTRA = {
     "noise_rate": "the true noise rate (oracle knowledge)",
+    "transition": "the true shares of wrong labels by class (oracle knowledge)",
+    "votes": "the votes of several annotators for each face",
     "verified": "verified rows: training faces whose labels are known to be right",
     "aux": "action unit labels by OpenFace",
 }

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from fernoise_bench.benchmark.training import augmentation, strong_view
 from fernoise_bench.benchmark.training.image_operations import (
-    _GROUPS,
     DIRECTED,
+    GROUPS,
     OPERATIONS,
     _smoothed,
     operate,
+    operations,
     strong_operation,
 )
 from fernoise_bench.protocols.definitions.strong_views import FACES, USB
@@ -56,7 +57,9 @@ def levels(images: Tensor) -> np.ndarray:
 
 def of(images: Tensor, name: str, magnitude: float, fill: float = 128.0) -> Tensor:
     codes = torch.full((len(images),), OPERATIONS.index(name))
-    return operate(images.clone(), codes, torch.full((len(images),), magnitude), fill)
+    height, width = images.shape[2:]
+    found = operations(codes, torch.full((len(images),), magnitude), (height, width))
+    return operate(images.clone(), found, fill)
 
 
 def by_pillow(pictures: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
@@ -181,7 +184,7 @@ def moved(image: Image.Image, name: str, amount: float) -> Image.Image:
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("code", DIRECTED, ids=OPERATIONS.__getitem__)
+@pytest.mark.parametrize("code", range(DIRECTED[0], DIRECTED[1] + 1), ids=OPERATIONS.__getitem__)
 def test_geometry_is_pillows_but_for_interpolation(code: int, sign: float) -> None:
     """Also what is uncovered, but for the line of pixels between: they are blended with the fill, Pillow's are not."""
     name, pictures = OPERATIONS[code], smooth()
@@ -250,14 +253,15 @@ def test_a_grey_image_stays_grey_whether_it_has_one_channel_or_three(name: str) 
 def test_a_row_is_changed_alike_alone_in_a_batch_and_on_a_gpu() -> None:
     """There all rows are computed, and the chosen ones taken."""
     images = tensor(noise(28)).contiguous()
-    codes, magnitudes = torch.arange(28) % 14, torch.tensor([bounds[1] for _, bounds in USB.ranges]).repeat(2)
     codes = torch.tensor([OPERATIONS.index(name) for name, _ in USB.ranges]).repeat(2)
-    together = operate(images.clone(), codes, magnitudes, 0.0)
-    alone = [operate(images[i : i + 1].clone(), codes[i : i + 1], magnitudes[i : i + 1], 0.0) for i in range(28)]
+    found = operations(codes, torch.tensor([bounds[1] for _, bounds in USB.ranges]).repeat(2), (SIDE, SIDE))
+    together = operate(images.clone(), found, 0.0)
+    alone = [operate(images[i : i + 1].clone(), found[i : i + 1], 0.0) for i in range(28)]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-6, rtol=0)
     as_there = images
-    for group, first, last in _GROUPS:
-        chosen = ((codes >= first) & (codes <= last))[:, None, None, None]
-        as_there = torch.where(chosen, group(as_there, codes, magnitudes, 0.0), as_there)
+    for number, (group, _, _) in enumerate(GROUPS):
+        chosen = (found.group == number)[:, None, None, None]
+        as_there = torch.where(chosen, group(as_there, found, 0.0), as_there)
     torch.testing.assert_close(as_there, together, atol=1e-6, rtol=0)
-    assert [each for _, first, last in _GROUPS for each in range(first, last + 1)] == list(range(1, 14))
+    assert torch.isfinite(as_there).all()
+    assert [each for _, first, last in GROUPS for each in range(first, last + 1)] == list(range(1, 14))

@@ -21,10 +21,13 @@ from fernoise_bench.benchmark.settings import Settings
 from fernoise_bench.benchmark.training import augmentation as augment
 from fernoise_bench.benchmark.training import trainer
 from fernoise_bench.benchmark.training.auditor import BLOCK, Auditor
+from fernoise_bench.benchmark.training.strong_view import decide_strong, draws_of, strong_view
 from fernoise_bench.methods.base import Kind, Step
 from fernoise_bench.protocols import catalog
-from fernoise_bench.protocols.base import Protocol, Recipe
+from fernoise_bench.protocols.base import Protocol, Recipe, StrongAugmentation
+from fernoise_bench.protocols.definitions.strong_views import FACES, USB
 
+from ...everything import NAME, WITH_VOTES
 from .pretended_device import META, Watch, pretend
 
 PROTOCOLS: Mapping[Kind, str] = {"single": "ferplus-sym", "multi": "bp4d-3fold"}
@@ -63,10 +66,15 @@ def specs() -> Iterator[tuple[Kind, MethodSpec]]:
         for name in (base.name, *(f"{base.name}:{variant}" for variant in base.load().variants)):
             spec = registry.find(name)
             yield from ((kind, spec) for kind in PROTOCOLS if kind in spec.needs)
+    # with strong views, votes and the transition
+    yield "single", registry.find(WITH_VOTES)
+    yield "multi", registry.find(NAME)
 
 
 CASES = [
-    pytest.param(kind, spec, id=f"{kind} {spec.name}", marks=[pytest.mark.weekly] if ":" in spec.name else [])
+    pytest.param(
+        kind, spec, id=f"{kind} {spec.name}", marks=[pytest.mark.weekly] if ":" in spec.name and spec.is_own else []
+    )
     for kind, spec in specs()
 ]
 
@@ -173,6 +181,21 @@ def test_augmentation_and_audit_start_few_operations(protocol: Protocol, monkeyp
     files = {f"benchmark/training/{name}.py" for name in ("auditor", "augmentation", "image_operations")}
     assert watch.operations.keys() <= files
     assert audit + view + loader <= MOST_OPERATIONS
+    assert not watch.waits
+
+
+@pytest.mark.parametrize(("name", "strong"), [("ferplus-sym", FACES), ("bp4d-3fold", USB)])
+def test_a_strong_view_waits_nowhere(name: str, strong: StrongAugmentation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All operations are computed for all rows of each slot; it starts so many, and those of the ordinary view."""
+    watch = Watch()
+    pretend(monkeypatch, watch)
+    how = catalog.find(name).paper.recipe.augmentation
+    store = torch.zeros(ROWS, how.crop, how.crop, 3, dtype=torch.uint8, device=META)
+    decided = decide_strong(torch.zeros(2, ROWS, draws_of(strong), device=META), how, strong, (how.crop, how.crop))
+    with watch:
+        watch.on = True
+        strong_view(store, torch.zeros(ROWS, dtype=torch.int64, device=META), decided[1], how, strong)
+    assert watch.operations["benchmark/training/image_operations.py"] <= 90 * strong.slots
     assert not watch.waits
 
 

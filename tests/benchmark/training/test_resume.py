@@ -21,14 +21,19 @@ from fernoise_bench.benchmark.trial_state import state_of
 from fernoise_bench.methods.base import Kind
 from fernoise_bench.protocols.files import read_json, read_jsonl
 
+from ...everything import NAME, WITH_VOTES
 from ...toy import EPOCHS, ToyContext, digest, ignore, run_epochs, toy_cell, toy_trial
 
 # of one network, two, with a teacher, with state of rows; the others once a week, as the conformance suite resumes all
 EVERY_PUSH = {("supervised", "single"), ("dividemix", "single"), ("distillation", "multi"), ("recot", "multi")}
 CASES = [
-    pytest.param(*case, marks=[] if case in EVERY_PUSH else [pytest.mark.weekly])
-    for spec in registry.all_base()
-    for case in ((spec.name, kind) for kind in sorted(spec.needs & {"single", "multi"}))
+    # with a strong view, votes, the transition and parameters at a rate of their own
+    *(pytest.param(*case) for case in ((WITH_VOTES, "single"), (NAME, "multi"))),
+    *(
+        pytest.param(*case, marks=[] if case in EVERY_PUSH else [pytest.mark.weekly])
+        for spec in registry.all_base()
+        for case in ((spec.name, kind) for kind in sorted(spec.needs & {"single", "multi"}))
+    ),
 ]
 
 

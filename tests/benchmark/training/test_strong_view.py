@@ -58,31 +58,42 @@ def test_a_view_takes_as_many_random_numbers_as_it_has_decisions() -> None:
 def test_operations_are_drawn_uniformly_and_carried_out_with_the_probability(strong: StrongAugmentation) -> None:
     count = 40_000
     found = decided(make_draws(count, strong), strong)
-    assert found.operation.shape == found.magnitude.shape == (count, strong.slots)
-    for slot in found.operation.T:
+    codes = found.slots.code
+    assert codes.shape == (count, strong.slots)
+    for slot in codes.T:
         shares = torch.bincount(slot, minlength=14) / count
         expected = torch.full((14,), strong.probability / 14)
         expected[IDENTITY] += 1 - strong.probability
         torch.testing.assert_close(shares, expected, atol=0.006, rtol=0)
-    both = (found.operation[:, 0] == 5) & (found.operation[:, 1] == 5)
+    both = (codes[:, 0] == 5) & (codes[:, 1] == 5)
     assert float(both.float().mean()) == pytest.approx((strong.probability / 14) ** 2, abs=0.002)
+
+
+def values(found: StrongDecisions, name: str) -> Tensor:
+    return found.slots.value[found.slots.code == OPERATIONS.index(name)]
 
 
 def test_faces_have_the_strongest_magnitude_and_a_sign_by_a_coin() -> None:
     found = decided(make_draws(20_000, FACES), FACES)
     for name, (_, most) in FACES.ranges:
-        of = found.magnitude[found.operation == OPERATIONS.index(name)]
-        if OPERATIONS.index(name) not in DIRECTED:
-            assert name == "identity" or set(of.tolist()) == {float(np.float32(most))}
-            continue
-        assert set(of.abs().tolist()) == {float(np.float32(most))}
-        assert float((of > 0).float().mean()) == pytest.approx(0.5, abs=0.08)
+        of, code = values(found, name), OPERATIONS.index(name)
+        if name == "posterize":
+            assert set(of.tolist()) == {16.0}, "a step between the levels of four bits"
+        elif DIRECTED[0] <= code <= DIRECTED[1]:
+            assert set(of.abs().tolist()) == {float(np.float32(most))}
+            assert float((of > 0).float().mean()) == pytest.approx(0.5, abs=0.08)
+        elif name != "identity":
+            assert set(of.tolist()) == {float(np.float32(most))}
 
 
 def test_usb_has_uniform_magnitudes() -> None:
     found = decided(make_draws(40_000, USB), USB)
     for name, (low, high) in USB.ranges:
-        of = found.magnitude[found.operation == OPERATIONS.index(name)]
+        of = values(found, name)
+        if name == "posterize":  # to four to seven bits
+            shares = torch.stack([(of == step).float().mean() for step in (16, 8, 4, 2)])
+            torch.testing.assert_close(shares, torch.full((4,), 0.25), atol=0.02, rtol=0)
+            continue
         assert low - 1e-6 <= float(of.min()) <= float(of.max()) <= high + 1e-6
         share = (of - low) / max(high - low, 1e-9)
         if high > low:

@@ -66,7 +66,7 @@ def test_noise_is_added_to_given_labels_but_not_to_verified_rows(tmp_path: Path)
     verified = ('subject = "subject"', 'subject = "subject"\nverified = "verified"')
     data = opened(tmp_path, changed(noisy, verified))
     assert draws_noise(data.protocol, "real")
-    assert offered(data.protocol, "real", data.identity) == {"verified", "noise_rate"}
+    assert offered(data.protocol, "real", data.identity) == {"verified", "noise_rate", "transition"}
     assert only(data, 0.0).train.given.tolist() == GIVEN[:9].tolist()
     cell, clean = only(data, 0.4, 2), np.arange(9) % 2 == 0
     assert cell.train.verified.tolist() == clean.tolist()
