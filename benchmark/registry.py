@@ -150,6 +150,7 @@ def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -
         "noise_rate": "a known noise rate",
         "transition": "known shares of wrong labels by class",
         "votes": "the votes of several annotators for each face",
+        "annotators": "who gave each face which label (finishedResponses.csv of CREMA-D)",
         "aux": "auxiliary AU labels (OpenFace output under openface/)",
     }
     missing = sorted(need for need in needs - kinds - offers if not need.startswith(TEACHER))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .base import Protocol
+from .vote_noise import TWIN_NOISE, VOTE_NOISE
 
 
 def offered_by_labels(protocol: Protocol, source: Literal["real", "generated"]) -> frozenset[str]:
@@ -17,7 +18,8 @@ def _has_votes(protocol: Protocol, source: Literal["real", "generated"]) -> bool
     """Generated faces have them where labels are drawn from them."""
     if protocol.own is not None:
         return bool(protocol.own.column("votes") or protocol.own.column("annotator"))
-    return protocol.noise == "votes" or (protocol.design == "ferplus" and source == "real")
+    drawn = protocol.noise == "votes" or protocol.noise in VOTE_NOISE or protocol.noise in TWIN_NOISE
+    return drawn or (protocol.design == "ferplus" and source == "real")
 
 
 def _knows_transition(protocol: Protocol) -> bool:

@@ -30,13 +30,15 @@ from ..errors import BadInput
 from ..images.video import flv_length
 from ..labels import CREMAD_CLASSES, CREMAD_PARTS
 from .clips import Clip, listing_of
-from .cremad_votes import CLIP, HOME, MODES, VOTES, VoteTable, intended, read_votes
+from .cremad_votes import CLIP, FIRST_RESPONSES, HOME, MODES, RESPONSES, VOTES, VoteTable, intended, read_votes
 from .folders import files_of
 from .listing import CHOICES_FILE, Check, Listing, absent, first, read_choices
 from .look_around import Signs
 from .text_lines import read_table
 
 VIDEOS, ACTORS, NAMES = "VideoFlash", "VideoDemographics.csv", "SentenceFilenames.csv"
+TABLES = (VOTES, RESPONSES, FIRST_RESPONSES)
+"""The files with what people saw."""
 CLIPS, MEN, WOMEN = 7_442, 48, 43
 OF_CLASS = (1_271, 1_271, 1_271, 1_271, 1_087, 1_271)
 """Clips of each intended emotion, in the order of CREMAD_CLASSES."""

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import BadInput
 from ..files import Array
 from .text_lines import Line, read_table, shown
 
@@ -131,6 +132,8 @@ def read_votes(root: Path) -> VoteTable:
         found[clip, mode] = line, int(match[2]), votes
         if sum(votes) != _count(line, total):
             wrong_sums.append(f"{VOTES}, line {line.number}: {sum(votes)} votes, numResponses {total}")
+    if not found:
+        raise BadInput(f"{path}: no row of votes; {_FETCH}")
     clips = sorted({clip for clip, _ in found})
     counts = np.zeros((len(clips), len(MODES), len(LETTERS)), np.int64)
     number = np.full((len(clips), len(MODES)), -1, np.int64)

@@ -15,6 +15,7 @@ _EXTRA = {
     "noise_rate": "the true noise rate (oracle knowledge)",
     "transition": "the true shares of wrong labels by class (oracle knowledge)",
     "votes": "the votes of several annotators for each face",
+    "annotators": "the labels that several people gave a face, and who gave which",
     "verified": "verified rows: training faces whose labels are known to be right",
     "aux": "action unit labels by OpenFace",
 }

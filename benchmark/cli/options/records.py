@@ -227,7 +227,7 @@ def not_applicable(protocol: Protocol, records: Sequence[Record]) -> dict[str, s
     from ...registry import lacking, names
 
     source = records[0].identity.source
-    offers = offered(protocol, source, None) - (frozenset({"aux"}) if source == "real" else frozenset())
+    offers = offered(protocol, source, None) - (frozenset({"aux", "annotators"}) if source == "real" else frozenset())
     recorded = {record.method for record in records}
     reasons = {
         method: lacking(outline(target).needs, protocol, offers)
