@@ -34,6 +34,8 @@ METHODS: dict[str, str] = {
     "co_teaching_plus": "fernoise_bench.baselines.co_teaching_plus:CoTeachingPlus",
     "cocuring": "fernoise_bench.methods.cocuring:CoCuring",
     "cocuring_multi": "fernoise_bench.baselines.cocuring_multi:CoCuringMulti",
+    "conal": "fernoise_bench.baselines.conal:CoNAL",
+    "crowd_layer": "fernoise_bench.baselines.crowd_layer:CrowdLayer",
     "decoupling": "fernoise_bench.baselines.decoupling:Decoupling",
     "deep_co_training": "fernoise_bench.baselines.deep_co_training:DeepCoTraining",
     "distillation": "fernoise_bench.baselines.distillation:Distillation",

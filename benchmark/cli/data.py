@@ -257,7 +257,8 @@ def data_prepare(
 
     The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is
     cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA, EmotioNet and CREMA-D need
-    --align, which needs dlib: pip install 'fernoise-bench[align]'. Of your own data the TOML file says all but --workers.
+    --align, which needs dlib: pip install 'fernoise-bench[align]'. Of your own data the TOML file says all but
+    --workers.
 
     \b
     fernoise-bench data prepare rafdb --side 100

@@ -42,5 +42,7 @@ class Training:
 
     @property
     def oracle_knowledge(self) -> list[str]:
-        """Names of what the method read that is unknown in practice, such as the noise rate."""
-        return sorted(self.task.oracle_reads | self.earlier_reads)
+        """Names of what the method read that others do without, such as the noise rate or the annotators' votes."""
+        several = self.train_set.votes is not None or self.train_set.annotators is not None
+        votes = frozenset({"votes"}) if several else frozenset()
+        return sorted(self.task.oracle_reads | self.earlier_reads | votes)

@@ -26,6 +26,7 @@ def _size(each: int, side: int, generated_side: int | None = None, every: bool =
 def _cremad(name: str, votes: str, seen: str, count: int | None) -> Protocol:
     """Clips with the majority of a few people's votes, drawn, as labels."""
     what = "the majority of all votes" if count is None else f"the majority of {name_of(count)} drawn"
+    drawn = "ties drawn" if count is None else "votes drawn with replacement, ties drawn; more votes contain fewer ones"
     return Protocol(
         name=f"cremad-{name}:{count or 'majority'}",
         version=1,
@@ -53,7 +54,7 @@ def _cremad(name: str, votes: str, seen: str, count: int | None) -> Protocol:
             ("folds", "actors drawn by key, men and women apart; nobody has published folds"),
             ("reference", "the emotion that the actor was to show, which a face need not show"),
             ("alignment", "the middle frame of each clip, five landmarks to 224 px"),
-            ("noise", "votes drawn with replacement, ties drawn; more votes contain fewer ones"),
+            ("noise", drawn),
             ("known faults", "sound of some clips missing or wrong (issue 18 of the repository); nothing is repaired"),
             ("generated twin", "votes of ten simulated people a face, other ones for each way of presentation"),
             ("sizes", "clips of all actors, those of the test part included"),

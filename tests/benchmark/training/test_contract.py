@@ -190,6 +190,14 @@ def test_annotators_are_numbered_among_those_of_the_training_rows(tmp_path: Path
     assert found[..., 1].numpy().tolist() == expected[..., 1].tolist()
 
 
+def test_who_learns_from_several_labels_says_so_in_its_record(tmp_path: Path) -> None:
+    for cls, expected in ((WithAnnotators, ["votes"]), (Plain, [])):
+        trial = toy_trial(specification(cls), tmp_path, kind="single")
+        assert run_trial(trial, ToyContext(), ignore)["state"] == "done"
+        assert read_json(trial.folder / "environment.json")["oracle_knowledge"] == expected
+        assert ("annotators" in read_json(trial.folder / "identity.json")) == bool(expected)
+
+
 @pytest.mark.parametrize(("name", "kind"), [(WITH_VOTES, "single"), (NAME, "multi"), ("supervised", "single")])
 def test_no_other_method_sees_annotators(name: str, kind: Kind, tmp_path: Path) -> None:
     training = start(name, tmp_path, kind=kind)
