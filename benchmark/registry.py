@@ -34,7 +34,9 @@ METHODS: dict[str, str] = {
     "co_teaching_plus": "fernoise_bench.baselines.co_teaching_plus:CoTeachingPlus",
     "cocuring": "fernoise_bench.methods.cocuring:CoCuring",
     "cocuring_multi": "fernoise_bench.baselines.cocuring_multi:CoCuringMulti",
+    "conal": "fernoise_bench.baselines.conal:CoNAL",
     "cores": "fernoise_bench.baselines.cores:CORES",
+    "crowd_layer": "fernoise_bench.baselines.crowd_layer:CrowdLayer",
     "decoupling": "fernoise_bench.baselines.decoupling:Decoupling",
     "deep_co_training": "fernoise_bench.baselines.deep_co_training:DeepCoTraining",
     "disc": "fernoise_bench.baselines.disc:DISC",
@@ -165,6 +167,7 @@ def lacking(needs: frozenset[str], protocol: Protocol, offers: frozenset[str]) -
         "noise_rate": "a known noise rate",
         "transition": "known shares of wrong labels by class",
         "votes": "the votes of several annotators for each face",
+        "annotators": "who gave each face which label (finishedResponses.csv of CREMA-D)",
         "aux": "auxiliary AU labels (OpenFace output under openface/)",
     }
     missing = sorted(need for need in needs - kinds - offers if not need.startswith(TEACHER))

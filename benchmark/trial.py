@@ -37,6 +37,7 @@ class Job:
         shared: with a native recipe, the job with the protocol's, by which a teacher that labels rows is trained: all
             methods get the same labels.
         aux: digest of the auxiliary labels, "" without any.
+        annotators: digest of the labels of single annotators, "" without any.
     """
 
     protocol: Protocol
@@ -50,6 +51,7 @@ class Job:
     origin: Origin = GENERATED
     recipe: str = "protocol"
     aux: str = ""
+    annotators: str = ""
     shared: Job | None = None
     noise_salt: str = ""
     keep_weights: Which | None = None
@@ -109,6 +111,8 @@ class Trial:
             identity["noise_salt"] = job.noise_salt
         if "aux" in self.method.needs:
             identity["aux"] = job.aux
+        if "annotators" in self.method.needs:
+            identity["annotators"] = job.annotators
         return identity
 
     @property

@@ -167,6 +167,8 @@ class Batch:
         generator: seeded by (seed, method, epoch, step); the only source of randomness a method may use.
         votes: annotators' votes int64 [B, C + 2] for each class, "unknown" and "not a face" (0 where the data have no
             such votes), for a method that needs "votes"; else None.
+        annotators: who gave a face a label, and which, int64 [B, K, 2]: number of the annotator, from 0, and class; -1
+            and -1 where fewer than K did. For a method that needs "annotators"; else None.
     """
 
     index: Tensor
@@ -179,6 +181,7 @@ class Batch:
     step: int
     generator: torch.Generator
     votes: Tensor | None = None
+    annotators: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,8 @@ class TrainView:
         batches: `batches(augment=False)` iterates over all rows in order, as batches of one weak view; counted as
             compute.
         votes: int64 [N, C + 2] as in `Batch`, or None.
+        annotators: int64 [N, K, 2] as in `Batch`, or None. Each number up to the largest is that of an annotator of
+            some training row.
     """
 
     labels: Tensor
@@ -222,6 +227,7 @@ class TrainView:
     teacher: Tensor | None
     batches: Callable[..., Iterator[Batch]]
     votes: Tensor | None = None
+    annotators: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,7 @@ class Method(nn.Module):
 
     Class attributes:
         needs: the task kinds it supports ("single", "multi") and what the protocol must offer: "verified", "aux",
-            "votes", "noise_rate", "transition", "teacher:<method>".
+            "votes", "annotators", "noise_rate", "transition", "teacher:<method>".
         views: the augmented views of each image in a batch: their number, or the kind of each, as ("weak", "strong"). A
             weak view is the recipe's augmentation; a strong one, the same for all methods of a protocol, goes beyond.
         Params: frozen dataclass of hyper-parameters, each a `sourced` field.

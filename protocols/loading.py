@@ -10,7 +10,7 @@ from typing import Any
 
 from .activity import doing
 from .base import Protocol
-from .designs import action_units, ferplus, own, packed_expressions, regression, splits
+from .designs import action_units, cremad, ferplus, own, packed_expressions, regression, splits
 from .errors import BadInput
 from .noise import salted
 from .offers import offered_by_labels
@@ -19,12 +19,14 @@ from .own_data.parts import parts_of
 from .own_data.pictures import prepared
 from .packs.prepare import Pack
 from .packs.workers import OnProgress
+from .readers.cremad import TABLES
 from .readers.rafdb_noise_lists import places_of
-from .rows import GENERATED, CellData, Origin, Source
+from .rows import GENERATED, Array, CellData, Origin, Source
 
 DESIGNS: dict[str, ModuleType] = {
     "au": action_units,
     "check": regression,
+    "cremad": cremad,
     "ferplus": ferplus,
     "own": own,
     "packed": packed_expressions,
@@ -33,10 +35,16 @@ DESIGNS: dict[str, ModuleType] = {
 
 @dataclass(frozen=True)
 class DataIdentity:
-    """The data in a trial's identity: the origin of the images, a digest of their auxiliary labels ("" for none)."""
+    """The data in a trial's identity: the origin of the images, and digests of further labels.
+
+    Attributes:
+        origin: of the images.
+        aux, annotators: of their auxiliary labels, and of the labels of single annotators; "" for none.
+    """
 
     origin: Origin = GENERATED
     aux: str = GENERATED.digest
+    annotators: str = GENERATED.digest
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,14 @@ class Data:
 
     @property
     def identity(self) -> DataIdentity:
-        """The origin of the images, and a digest of the auxiliary labels of all rows."""
-        if not getattr(self.loaded, "aux_names", ()):
-            return DataIdentity(self.loaded.origin, "")
+        """The origin of the images, and digests of the auxiliary labels and of the annotators' labels of all rows."""
         whole = self.loaded
-        parts = (whole.everything,) if isinstance(whole, own.Loaded) else (whole.train, whole.validation, whole.test)
-        aux = hashlib.sha256(b"".join(part.aux.tobytes() for part in parts)).hexdigest()[:16]
-        return DataIdentity(self.loaded.origin, aux)
+        annotators = _digest(whole.everything.annotators) if isinstance(whole, cremad.Loaded) else ""
+        if not getattr(whole, "aux_names", ()):
+            return DataIdentity(whole.origin, "", annotators)
+        one = isinstance(whole, own.Loaded | cremad.Loaded)
+        parts = (whole.everything,) if one else (whole.train, whole.validation, whole.test)
+        return DataIdentity(whole.origin, _digest(*(part.aux for part in parts)), annotators)
 
     def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
         """Whether these are the data of the given protocol, profile and source."""
@@ -70,6 +79,12 @@ class Data:
         return cell
 
 
+def _digest(*labels: Array) -> str:
+    """16 hex digits of some labels; "" where there are none."""
+    content = b"".join(part.tobytes() for part in labels)
+    return hashlib.sha256(content).hexdigest()[:16] if content else ""
+
+
 def draws_noise(protocol: Protocol, source: Source) -> bool:
     """Whether a protocol's noise is drawn from a seed, and does not come with its data."""
     drawn = (
@@ -80,13 +95,17 @@ def draws_noise(protocol: Protocol, source: Source) -> bool:
 
 
 def offered(protocol: Protocol, source: Source, data: DataIdentity | None) -> frozenset[str]:
-    """What the protocol provides to methods: its `offers`, what its labels offer, and "aux" for auxiliary AU labels.
+    """What the protocol provides to methods: its `offers`, what its labels offer, and what depends on the data.
 
-    Generated expression faces have those of the simulated automatic AU coder, real faces those of OpenFace, if present.
+    That are "aux", auxiliary AU labels, and "annotators", who gave which label. Generated expression faces have the
+    labels of a simulated automatic AU coder, real faces those of OpenFace, if present. Who labelled faces is known of
+    CREMA-D, if its file of single responses is present, and simulated of its generated faces.
     """
-    aux = protocol.kind == "single" if source == "generated" or data is None else bool(data.aux)
-    always = protocol.offers | offered_by_labels(protocol, source)
-    return always | {"aux"} if aux else always
+    known = data if source == "real" else None
+    aux = bool(known.aux) if known else protocol.kind == "single"
+    annotators = bool(known.annotators) if known else protocol.design == "cremad"
+    more = {"aux": aux, "annotators": annotators}
+    return protocol.offers | offered_by_labels(protocol, source) | {name for name, there in more.items() if there}
 
 
 def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
@@ -99,6 +118,7 @@ def places_read(protocol: Protocol, data_root: Path) -> list[Path]:
         found += [here] if protocol.design == "ferplus" else [*packs, here / "fernoise.toml"]
         found += places_of(here, listed) if listed else []
         found += [openface / dataset, openface / f"{dataset}.csv"]
+        found += [here / name for name in TABLES] if protocol.design == "cremad" else []
     return found
 
 

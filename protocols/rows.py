@@ -30,6 +30,8 @@ class Rows:
         copy: bool [N], test rows that are exact copies of a training image.
         aux: int8 [N, M], auxiliary AU labels in {-1, 0, +1}; M is 0 where there are none.
         votes: int64 [N, C + 2], annotators' votes for the classes, "unknown" and "not a face"; [N, 0] without votes.
+        annotators: int64 [N, K, 2], who gave the face a label, and which: number of the annotator and class, -1 and -1
+            where fewer than K did; [N, 0, 2] where that is not known.
     """
 
     images: Images
@@ -41,6 +43,7 @@ class Rows:
     copy: Array
     aux: Array
     votes: Array
+    annotators: Array
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -105,12 +108,32 @@ def rows(
     pool = images if isinstance(images, Images) else in_memory(images)
     names = ids.astype(str) if group is None else group
     aux, votes = np.zeros((len(ids), 0), np.int8), np.zeros((len(ids), 0), np.int64)
-    return Rows(pool, ids, names, given, reference, no, no.copy(), aux, votes)
+    return Rows(pool, ids, names, given, reference, no, no.copy(), aux, votes, no_annotators(len(ids)))
 
 
 def of_known_faces(votes: Array) -> Array:
     """Votes int64 [N, C] of annotators who had no other choice than the classes, as `Rows` has them."""
     return np.pad(votes, ((0, 0), (0, 2)))
+
+
+def no_annotators(count: int) -> Array:
+    """The annotators of rows of which it is not known who labelled them, as `Rows` has them."""
+    return np.zeros((count, 0, 2), np.int64)
+
+
+def by_annotator(row: Array, annotator: Array, label: Array, count: int) -> Array:
+    """Single labels by row as `Rows` has them, int64 [count, K, 2], those of a row in the given order.
+
+    Args:
+        row, annotator, label: int64 [M], of each label.
+        count: number of rows.
+    """
+    order = np.argsort(row, kind="stable")
+    ordered = row[order]
+    place = np.arange(len(row)) - np.searchsorted(ordered, ordered)
+    found = np.full((count, int(place.max(initial=-1)) + 1, 2), -1, np.int64)
+    found[ordered, place] = np.stack([annotator[order], label[order]], axis=1)
+    return found
 
 
 def join(first: Rows, second: Rows) -> Rows:

@@ -303,7 +303,7 @@ def test_the_methods_table_is_the_registry() -> None:
     assert set(rows) == set(specs)
     words = {
         "noise_rate": "true noise rate †", "transition": "true transition †", "verified": "verified rows",
-        "aux": "AU labels by OpenFace", "votes": "all annotators' votes ⊕",
+        "aux": "AU labels by OpenFace", "votes": "all annotators' votes ⊕", "annotators": "single annotators' labels ⊕",
     }  # fmt: skip
     tasks = {("single",): "expressions", ("multi",): "AUs", ("multi", "single"): "both"}
     for name, (_, paper, venue, year, task, extra) in rows.items():

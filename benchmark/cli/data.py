@@ -256,8 +256,9 @@ def data_prepare(
     """Decode and resize the pictures of a data set once.
 
     The faces are written to one array file (a pack); run the command again to continue. Without --align, a picture is
-    cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA and EmotioNet need --align,
-    which needs dlib: pip install 'fernoise-bench[align]'. Of your own data the TOML file says all but --workers.
+    cropped to the face box published with it, or not at all. Raw frames of BP4D, DISFA, EmotioNet and CREMA-D need
+    --align, which needs dlib: pip install 'fernoise-bench[align]'. Of your own data the TOML file says all but
+    --workers.
 
     \b
     fernoise-bench data prepare rafdb --side 100

@@ -52,7 +52,7 @@ def toy_protocol(kind: Kind) -> Protocol:
         paper=profile,
         small=profile,
         smoke=profile,
-        # "transition" besides, and "votes" where labels are single, as `loading.offered` would say
+        # "transition" besides, and where labels are single "votes" and "annotators", as `loading.offered` would say
         offers=frozenset({"noise_rate", "aux"} if kind == "single" else {"verified"}),
     )
 
@@ -82,7 +82,8 @@ def toy_cell(kind: Kind, size: int = 96, rate: float = 0.2, seed: int = 0) -> Ce
         present = np.eye(3, dtype=bool)[labels]
         everything = rows(_images(present, generator), labels, labels)
         aux = np.where(np.random.default_rng(seed).random(present.shape) < 0.1, 0, np.where(present, 1, -1))
-        everything = replace(everything, aux=aux.astype(np.int8), votes=_votes(labels, seed))
+        annotators = _annotators(labels, seed)
+        everything = replace(everything, aux=aux.astype(np.int8), votes=_votes(labels, seed), annotators=annotators)
         train = everything.take(np.arange(size))
         train = train.with_given(symmetric(train.reference, rate, 3, seed))
         test = everything.take(np.arange(size, 2 * size))
@@ -112,6 +113,17 @@ def _votes(labels: Array, seed: int) -> Array:
     for _ in range(4):
         np.add.at(votes, (faces, generator.integers(0, votes.shape[1], len(labels))), 1)
     return votes
+
+
+def _annotators(labels: Array, seed: int) -> Array:
+    """Labels of three or four of eight annotators a face, int64 [N, 4, 2], a fifth of them wrong."""
+    generator = np.random.default_rng([seed, 2])
+    who = np.argsort(generator.random((len(labels), 8)), axis=1)[:, :4]
+    wrong = generator.random(who.shape) < 0.2
+    said = (labels[:, None] + wrong * generator.integers(1, len(CLASSES), size=who.shape)) % len(CLASSES)
+    found = np.stack([who, said], axis=2)
+    found[generator.random(len(labels)) < 0.3, 3] = -1
+    return found
 
 
 def _with_wrong_and_unknown(noisy: Rows, rate: float, generator: np.random.Generator) -> Rows:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...protocols.base import Protocol, Recipe
-from ...protocols.rows import Array, CellData, Rows, describe_noise, of_known_faces, rows
+from ...protocols.rows import Array, CellData, Rows, describe_noise, no_annotators, of_known_faces, rows
 from ..networks.initial_weights import Weights
 from ..registry import MethodSpec
 from ..settings import Settings
@@ -136,8 +136,9 @@ def _rows(protocol: Protocol, size: int, side: int, generator: np.random.Generat
     images = generator.integers(0, 256, size=(size, side, side, 3), dtype=np.uint8)
     labels: Array = np.arange(size) % width
     votes = of_known_faces(10 * np.eye(width, dtype=np.int64)[labels])
+    annotators = np.stack([np.arange(size) % 3, labels], axis=1)[:, None]
     if protocol.kind == "multi":
-        votes = votes[:, :0]
+        votes, annotators = votes[:, :0], no_annotators(size)
         labels = np.where(generator.random((size, width)) < 0.5, 1, -1).astype(np.int8)
     aux = np.where(generator.random((size, AUX)) < 0.5, 1, -1).astype(np.int8)
-    return replace(rows(images, labels, labels), aux=aux, votes=votes)
+    return replace(rows(images, labels, labels), aux=aux, votes=votes, annotators=annotators)

@@ -111,7 +111,8 @@ def make_grid(request: RunRequest) -> Grid:
     # the initial weights are read here, so that a wrong file ends the run at once
     settings, weights = _settings(request, protocol.profile(profile).recipe)
     where = (request.data_root, request.out)
-    job = Job(protocol, profile, source, *where, settings, weights, request.partial, identity.origin, aux=identity.aux)
+    job = Job(protocol, profile, source, *where, settings, weights, request.partial, identity.origin)
+    job = replace(job, aux=identity.aux, annotators=identity.annotators)
     job = replace(job, noise_salt=request.noise_salt, keep_weights=request.keep_weights)
     jobs = {method.name: _job_of(method, job, request) for method in methods}
     seeds = request.seeds or (protocol.runs if profile == "paper" else 0) or DEFAULT_SEEDS[profile]
@@ -163,10 +164,10 @@ def identify_data(
         "readers": _stamp_of_readers(),
     }
     if found := lookup(key):
-        return DataIdentity(Origin(**found["origin"]), found["aux"]), None
+        return DataIdentity(Origin(**found["origin"]), found["aux"], found["annotators"]), None
     data = open_data(protocol, profile, "real", data_root, partial=partial)
     identity = data.identity
-    store(key, {"origin": identity.origin.content, "aux": identity.aux})
+    store(key, {"origin": identity.origin.content, "aux": identity.aux, "annotators": identity.annotators})
     return identity, data
 
 

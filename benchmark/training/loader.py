@@ -29,8 +29,8 @@ class TrainSet:
     """The training rows as the training loop sees them: images and given labels, no reference labels.
 
     Labels are int64 [N] or [N, L], `verified` is bool [N], `aux` int8 [N, M], `teacher` probabilities float32 [N, C],
-    `votes` int64 [N, C + 2] for a method that needs them, `sample_id` int64 [N]. `method` is the name without the
-    variant, `strong` what strong views have beyond `augmentation`.
+    `votes` int64 [N, C + 2] and `annotators` int64 [N, K, 2] for a method that needs them, `sample_id` int64 [N].
+    `method` is the name without the variant, `strong` what strong views have beyond `augmentation`.
     """
 
     pixels: PixelStore
@@ -39,6 +39,7 @@ class TrainSet:
     aux: Tensor | None
     teacher: Tensor | None
     votes: Tensor | None
+    annotators: Tensor | None
     sample_id: Array
     sampler: Sampler
     augmentation: Augmentation
@@ -80,8 +81,9 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        aux, teacher, votes = map(_copy, (self.aux, self.teacher, self.votes))
-        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, votes)
+        aux, teacher = _copy(self.aux), _copy(self.teacher)
+        people = _copy(self.votes), _copy(self.annotators)
+        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, *people)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
@@ -95,6 +97,7 @@ class TrainSet:
             step=step,
             generator=random_streams.generator(index.device, self.seed, self.method, purpose, epoch, step),
             votes=None if self.votes is None else self.votes[index],
+            annotators=None if self.annotators is None else self.annotators[index],
         )
 
     def _views(self, order: Array, epoch: int, kinds: Sequence[ViewKind]) -> list[View]:
@@ -179,9 +182,10 @@ def make_train_set(
 ) -> TrainSet:
     """The training rows on a device, without reference labels.
 
-    `teacher` are a teacher's probabilities [N, C]. Votes, which give reference labels away, are handed to a method that
-    needs them alone.
+    `teacher` are a teacher's probabilities [N, C]. Votes and single annotators' labels, which give reference labels
+    away, are handed to a method that needs them alone.
     """
+    people = _numbered(train.annotators) if "annotators" in needs and train.annotators.shape[1] else None
     votes = torch.from_numpy(train.votes).to(device) if "votes" in needs and train.votes.shape[1] else None
     how = sampler.recipe.augmentation
     return TrainSet(
@@ -191,6 +195,7 @@ def make_train_set(
         aux=torch.from_numpy(train.aux).to(device) if train.aux.shape[1] else None,
         teacher=None if teacher is None else torch.from_numpy(teacher).to(device),
         votes=votes,
+        annotators=None if people is None else torch.from_numpy(people).to(device),
         sample_id=train.sample_id,
         sampler=sampler,
         augmentation=how,
@@ -198,3 +203,10 @@ def make_train_set(
         seed=seed,
         method=method,
     )
+
+
+def _numbered(annotators: Array) -> Array:
+    """The labels by annotator, with those annotators alone numbered that labelled one of these rows."""
+    who = annotators[..., 0]
+    numbers = np.unique(who[who >= 0])
+    return np.stack([np.where(who < 0, -1, np.searchsorted(numbers, who)), annotators[..., 1]], axis=-1)

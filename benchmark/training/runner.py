@@ -59,7 +59,7 @@ class WorkerContext:
         if self.opened is None or not self.opened.serves(job.protocol, job.profile, job.source):
             self._cells.clear()
             self.opened = open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
-            if job.source == "real" and self.opened.identity != DataIdentity(job.origin, job.aux):
+            if job.source == "real" and self.opened.identity != DataIdentity(job.origin, job.aux, job.annotators):
                 self.opened = None
                 raise BadInput(f"the data in {job.data_root} were changed after the run began; start the run again")
         cell = (trial.fold, trial.level, trial.draw, job.noise_salt)

@@ -45,5 +45,6 @@ class Training:
     @property
     def oracle_knowledge(self) -> list[str]:
         """Names of what the method read that others do without, such as the noise rate or the annotators' votes."""
-        votes = frozenset() if self.train_set.votes is None else frozenset({"votes"})
+        several = self.train_set.votes is not None or self.train_set.annotators is not None
+        votes = frozenset({"votes"}) if several else frozenset()
         return sorted(self.task.oracle_reads | self.earlier_reads | votes)

@@ -1,4 +1,4 @@
-"""Labels of others for a data set's pictures, and how they were joined: OpenFace's output, lists of noisy labels."""
+"""Labels beside those of a data set, and how they were joined: OpenFace's output, noisy lists, single annotators'."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import BadInput
+from ..readers.cremad_votes import RESPONSES, read_responses, read_votes, tabulated
 from ..readers.fer2013 import read as read_ferplus
 from ..readers.listing import Check, Listing
 from ..readers.openface import auxiliary_of, auxiliary_of_ferplus, has_output
 from ..readers.rafdb_noise_lists import noisy_lists, read_noisy_list
 from .catalog import RAW, listing_of
+
+_PEOPLE = f"single annotators, {RESPONSES}"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Beside:
 def beside(name: str, data_root: Path) -> tuple[Beside, ...]:
     """The further labels of a data set that are on disk; none for the sets of action units, which have their own.
 
-    A source that cannot be used is reported with the reason.
+    CREMA-D's are those of single annotators. A source that cannot be used is reported with the reason.
 
     Raises:
         BadInput: an absent data set.
@@ -44,6 +47,8 @@ def beside(name: str, data_root: Path) -> tuple[Beside, ...]:
         for path in noisy_lists(listing.root):
             what = f"noisy labels, {path.relative_to(listing.root).as_posix()}"
             found.append(_or_reason(what, partial(_noisy_list, what, path, listing)))
+    if name == "cremad" and (data_root / name / RESPONSES).is_file():
+        found.append(_or_reason(_PEOPLE, lambda: _annotators(data_root / name)))
     return tuple(found)
 
 
@@ -71,3 +76,19 @@ def _noisy_list(what: str, path: Path, listing: Listing) -> Beside:
         Check("rows of test pictures, not used", found.test_rows, found.test_rows, changed),
     )
     return Beside(what, checks)
+
+
+def _annotators(root: Path) -> Beside:
+    """Who labelled CREMA-D's clips, compared with the votes, which the owners counted without late responses."""
+    table, found = read_votes(root), read_responses(root)
+    assert found is not None  # its file is there
+    here, voted = tabulated(found, table), table.number >= 0
+    equal = (here == table.counts).all(axis=2) & voted
+    late = "" if found.late < 0 else f"{found.late:,} late ones are left out"
+    checks = (
+        Check("annotators", len(set(found.annotator.tolist())), len(set(found.annotator.tolist()))),
+        Check("their labels", len(found), len(found), late),
+        Check.none("labels of what is no clip", found.others),
+        Check("clips and ways of presentation with the votes of the table", int(voted.sum()), int(equal.sum())),
+    )
+    return Beside(_PEOPLE, checks)

@@ -13,7 +13,7 @@ from ..errors import BadInput, unknown
 from ..labels import FERPLUS_CLASSES
 from ..packs.prepare import open_pack
 from ..packs.workers import OnProgress
-from ..readers import affectnet, bp4d, disfa, emotionet, rafdb
+from ..readers import affectnet, bp4d, cremad, disfa, emotionet, rafdb
 from ..readers.fer2013 import ROWS, FerPlus, majority
 from ..readers.fer2013 import read as read_ferplus
 from ..readers.fer2013_csv import FERPLUS_HOME, KAGGLE, USAGES
@@ -29,9 +29,10 @@ READERS: Mapping[str, Callable[[Path], Listing]] = {
     "bp4d": bp4d.read,
     "disfa": disfa.read,
     "emotionet": emotionet.read,
+    "cremad": cremad.read,
 }
 NAMES = ("ferplus", *READERS)
-RAW = ("bp4d", "disfa", "emotionet")
+RAW = ("bp4d", "disfa", "emotionet", "cremad")
 """The data sets without cropped faces, to be aligned; the others have aligned pictures or face boxes."""
 
 # Rows of each split with a FER+ majority among eight classes.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ..errors import BadInput
 from ..images.decoding import Box, corners, decode_rows
-from ..labels import BP4D_PARTS, DISFA_PARTS
+from ..labels import BP4D_PARTS, CREMAD_PARTS, DISFA_PARTS
 from ..packs.file_format import least_distinct
 from ..packs.workers import Chunk, OnProgress, check_video_support, of_every_picture, place_of
 from ..readers import rafdb
@@ -28,8 +28,8 @@ from ..readers.picture_sizes import Size, all_of_size
 
 Parts = Sequence[tuple[str, Sequence[str]]]
 
-# Data set -> its published subjects of each part.
-FOLDS: Mapping[str, Parts] = {"bp4d": BP4D_PARTS, "disfa": DISFA_PARTS}
+# Data set -> the subjects of each part: the published ones, of CREMA-D this project's.
+FOLDS: Mapping[str, Parts] = {"bp4d": BP4D_PARTS, "disfa": DISFA_PARTS, "cremad": CREMAD_PARTS}
 # Data set -> the beginning of paths -> the published width and height of such pictures, in pixels.
 SIZES: Mapping[str, Mapping[str, Size]] = {
     "rafdb": {"": rafdb.SIZE},

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..base import Profile, Protocol, Size, Sources
 from ..labels import AFFECTNET_CLASSES, FERPLUS_CLASSES, RAFDB_CLASSES
 from ..vote_noise import name_of
+from .cremad import CREMAD_PROTOCOLS
 from .recipes import COCURING, COCURING_OVERSAMPLED, at_small, at_smoke, at_transfer
 
 SYMMETRIC = "exactly round(rate x n) rows of each class, true class excluded; a level contains the lower ones"
@@ -310,4 +311,5 @@ EXPRESSION_PROTOCOLS = (
     RAFDB_PAIR,
     *RAFDB_LISTS,
     *OF_PICTURES,
+    *CREMAD_PROTOCOLS,
 )

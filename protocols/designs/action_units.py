@@ -154,7 +154,7 @@ def _real(protocol: Protocol, size: Size, data_root: Path, *, partial: bool) -> 
     chosen = pack.part != emotionet.AUTOMATIC
     if protocol.parts:
         frames = (size.train or 0) // sum(len(part) for _, part in protocol.parts)
-        chosen &= _frames_of_each(pack.group, frames, protocol.noise_seed) if frames else True
+        chosen &= frames_of_each(pack.group, frames, protocol.noise_seed) if frames else True
     annotated = annotated.take(chosen)
     if not len(annotated):
         raise BadInput(f"{data_root / protocol.data[0]}: no annotated row is left; see data verify {protocol.data[0]}")
@@ -187,7 +187,7 @@ def _columns(labels: Array, names: Iterable[str], wanted: tuple[str, ...]) -> Ar
     return np.stack([labels[:, place[name]] if name in place else unknown for name in wanted], axis=1).astype(np.int8)
 
 
-def _frames_of_each(group: Array, frames: int, seed: int) -> Array:
+def frames_of_each(group: Array, frames: int, seed: int) -> Array:
     """A number of frames of every subject, selected by the seed: bool [N]."""
     chosen = np.zeros(len(group), dtype=bool)
     for subject in np.unique(group):

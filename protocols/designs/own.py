@@ -17,7 +17,7 @@ from ..own_data.parts import Parts, parts_of
 from ..own_data.pictures import pack_folder, pixel_digest, prepared, prepared_before
 from ..packs.prepare import Pack
 from ..readers.openface import Auxiliary, auxiliary_of
-from ..rows import Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, of_known_faces
+from ..rows import Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, no_annotators, of_known_faces
 from .pack_access import row_digests
 from .splits import DRAWN, VALIDATION_SEED
 
@@ -132,7 +132,8 @@ def _everything(protocol: Protocol, profile: Profile, rows: Labelled, pack: Pack
     copy = np.zeros(len(rows), bool)
     votes = np.zeros((len(rows), 0), np.int64) if rows.votes is None else of_known_faces(rows.votes)
     images = of_pool(pack.pixels, profile.size.side)
-    return Rows(images, number, rows.group, given, reference, rows.verified, copy, aux, votes)
+    who = no_annotators(len(rows))
+    return Rows(images, number, rows.group, given, reference, rows.verified, copy, aux, votes, who)
 
 
 def _with_noise(protocol: Protocol, loaded: Loaded, chosen: Array, level: float, seed: int) -> Rows:

@@ -1,8 +1,9 @@
-"""Video frames: their number from the file header, and their pixels decoded by PyAV."""
+"""Video frames: their number without decoding, and their pixels decoded by PyAV."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ from ..errors import BadInput
 # The stream header of an AVI file: type, then 28 bytes of codec, flags and rates, then the length in frames.
 _STREAM = re.compile(rb"strh.{4}vids.{28}(.{4})", re.DOTALL)
 _HEADER = 1 << 16
+
+_FLV_TAG = 11  # bytes before the content of a tag; after it follow 4 bytes with its length
+_VIDEO = 9
+_H264, _COMMAND, _PICTURE = 7, 5, 1
 
 
 def avi_length(path: Path) -> int | None:
@@ -34,6 +39,41 @@ def avi_length(path: Path) -> int | None:
     stream = _STREAM.search(head)
     length = int.from_bytes(stream[1], "little") if stream else 0
     return length or None
+
+
+def flv_length(path: Path) -> int:
+    """The number of frames of an FLV file, by its video tags, without decoding.
+
+    Tags that the end of the file cuts off do not count, nor do those without a picture: commands of the player, and
+    headers and ends of H.264 streams.
+
+    Raises:
+        BadInput: unreadable, or no FLV file.
+    """
+    count = 0
+    try:
+        with path.open("rb", buffering=0) as file:
+            size, head = os.fstat(file.fileno()).st_size, file.read(9)
+            if head[:3] != b"FLV" or len(head) < 9:
+                raise BadInput(f"{path}: no FLV video, it starts with {head!r}; fetch the file again")
+            place = int.from_bytes(head[5:], "big") + 4
+            while place + _FLV_TAG <= size:
+                file.seek(place)
+                tag = file.read(_FLV_TAG + 2)
+                place += _FLV_TAG + int.from_bytes(tag[1:4], "big")
+                count += place <= size and _has_picture(tag)
+                place += 4
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    return count
+
+
+def _has_picture(tag: bytes) -> bool:
+    """Whether a tag of an FLV file, of which the first 13 bytes are given, has a picture."""
+    content = tag[_FLV_TAG:] if int.from_bytes(tag[1:4], "big") else b""
+    if tag[0] & 0x1F != _VIDEO or not content or content[0] >> 4 == _COMMAND:
+        return False
+    return content[0] & 0x0F != _H264 or content[1:2] == bytes([_PICTURE])
 
 
 def decode_frames(path: Path, frames: Sequence[int] | NDArray[np.integer[Any]]) -> Iterator[NDArray[np.uint8]]:

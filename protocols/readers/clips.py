@@ -28,7 +28,7 @@ class Clip:
         part: the part of the published split that contains the subject.
         path: the picture of each frame, or one video for all; relative to the data set's folder, with slashes.
         frame: int64 [N], 0-based frame of the video; -1 for pictures.
-        labels: int8 [N, L] in {-1, 0, +1}, 0 for unknown.
+        labels: int8 [N, L] in {-1, 0, +1}, 0 for unknown; or int64 [N] classes.
     """
 
     subject: str

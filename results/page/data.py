@@ -39,6 +39,8 @@ from .seconds import seconds_first
 
 FORMAT = 3
 
+_FURTHER = ("teachers", "aux", "annotators")  # parts of a trial's identity that follow from its method
+
 Json = dict[str, Any]
 CardRows = Sequence[tuple[str, str, str]]
 
@@ -279,7 +281,7 @@ def _trial(record: Record, environments: Environments) -> Json:
         "scores": [None if score is None else _rounded(100 * score) for score in scores],
         "realised": None if noise is None else _rounded(noise.realised, 6),
         "environment": environments.place(record.environment),
-        "more": {name: identity.content[name] for name in ("teachers", "aux") if name in identity.content},
+        "more": {name: identity.content[name] for name in _FURTHER if name in identity.content},
     }
 
 

@@ -14,6 +14,7 @@ _TASKS = {("single",): "expressions", ("multi",): "action units", ("multi", "sin
 _EXTRA = {
     "noise_rate": "the true noise rate (oracle knowledge)",
     "transition": "the true shares of wrong labels by class (oracle knowledge)",
+    "annotators": "the labels that several people gave a face, and who gave which",
     "verified": "verified rows: training faces whose labels are known to be right",
     "aux": "action unit labels by OpenFace",
     "votes": "the votes of all annotators of a face, where other methods have one label",

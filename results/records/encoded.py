@@ -85,7 +85,7 @@ class _Entry(Struct, array_like=True):
     last: bytes
 
 
-_OWN = ("fold", "level", "draw", "seed", "teachers", "aux")
+_OWN = ("fold", "level", "draw", "seed", "teachers", "aux", "annotators")
 _IDENTITY, _ENVIRONMENT = Decoder(Identity), Decoder(Environment)
 _ENTRY, _LINE = Decoder(_Entry), Decoder(EpochLine)
 
@@ -95,7 +95,8 @@ def encode_record(record: Record) -> bytes:
     content, environment, found = record.identity.content, record.environment, record.subjects
     own = {name: content[name] for name in _OWN if name in content}
     shared = {name: part for name, part in content.items() if name not in own}
-    common = replace(record.identity, fold=None, level=None, draw=0, seed=0, teachers={}, aux="", content=shared)
+    none: dict[str, Any] = {"fold": None, "level": None, "teachers": {}, "aux": "", "annotators": ""}
+    common = replace(record.identity, draw=0, seed=0, content=shared, **none)
     entry = _Entry(
         encode(common),
         encode(replace(environment, noise=None, teachers=())) if environment.known else b"",

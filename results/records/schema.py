@@ -29,7 +29,7 @@ State = Literal["running", "done", "failed", "diverged", "interrupted"]
 
 T = TypeVar("T")
 
-_WITHIN_KEY = ("method", "fold", "level", "draw", "seed", "teachers", "aux")
+_WITHIN_KEY = ("method", "fold", "level", "draw", "seed", "teachers", "aux", "annotators")
 
 # --- identity.json
 
@@ -131,6 +131,7 @@ class Identity(Struct, frozen=True):
     data: DataIdentity = DataIdentity("", "")
     teachers: dict[str, str] = {}
     aux: str = ""
+    annotators: str = ""
     noise_salt: str = ""
     content: dict[str, Any] = msgspec.field(default_factory=dict, name="(content)")
     key: str = msgspec.field(default="", name="(key)")
@@ -152,7 +153,7 @@ def identity_of(content: Mapping[str, Any]) -> Identity:
 def comparability_key(content: Mapping[str, Any]) -> dict[str, Any]:
     """What must be equal for two trials to share a table: an identity's content without the fields below.
 
-    Left out are method, fold, level, draw and seed, and the teachers and auxiliary labels that follow from them.
+    Left out are method, fold, level, draw and seed, and the teachers and further labels that follow from them.
     """
     return {name: value for name, value in content.items() if name not in _WITHIN_KEY}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..protocols.miniatures import affectnet as miniature_affectnet
 from ..protocols.miniatures import bp4d as miniature_bp4d
+from ..protocols.miniatures import cremad as miniature_cremad
 from ..protocols.miniatures import disfa as miniature_disfa
 from ..protocols.miniatures import emotionet as miniature_emotionet
 from ..protocols.miniatures import ferplus as miniature_ferplus
@@ -39,6 +40,11 @@ class Target:
     counted: tuple[str, ...] = ()
 
 
+def write_cremad(root: Path) -> Path:
+    """Without pictures, which no damage of a table concerns."""
+    return miniature_cremad.write(root, picture=None)
+
+
 TARGETS = (
     # The last number of a line is that of an action unit nobody coded.
     Target("bp4d", miniature_bp4d.write_au_occ, "AUCoding/AU_OCC/F001_T1.csv", unharmed=UNUSED),
@@ -46,6 +52,13 @@ TARGETS = (
     Target("rafdb", miniature_rafdb.write_official, "EmoLabel/list_patition_label.txt"),
     Target("rafdb", miniature_rafdb.write_kaggle, "test_labels.csv"),
     Target("disfa", miniature_disfa.write_img, "ActionUnit_Labels/SN001/SN001_au1.txt", counted=("not a number",)),
+    # The last number of a line is a mean, which is not read.
+    Target(
+        "cremad",
+        write_cremad,
+        "processedResults/tabulatedVotes.csv",
+        unharmed=("a huge number", "an endless number", "a negative number", "not a number"),
+    ),
     Target(
         "emotionet",
         miniature_emotionet.write_both,

@@ -68,7 +68,12 @@ def put(content: Any, path: tuple[str | int, ...], value: Any) -> None:
 def enriched(content: Any, file: str) -> Any:
     """With the fields that trials of the harness have and made-up ones have not."""
     if file == "identity.json":
-        return content | {"data": {"layout": "x", "digest": "x"}, "teachers": {"supervised": "00"}, "aux": "00"}
+        return content | {
+            "data": {"layout": "x", "digest": "x"},
+            "teachers": {"supervised": "00"},
+            "aux": "00",
+            "annotators": "00",
+        }
     if file == "environment.json":
         teacher = {"name": "supervised", "id": "00", "seconds": 1.0, "forwards": 1, "backwards": 1}
         return content | {"teachers": [teacher], "views": 2, "machine": "x86_64", "resumed": False}

@@ -28,7 +28,8 @@ def test_protocols_are_found_by_their_fixed_names() -> None:
     assert fixed <= PROTOCOLS.keys()
     variants = {name for name in PROTOCOLS if ":" in name}
     assert PROTOCOLS.keys() == fixed | variants
-    assert {name.partition(":")[0] for name in variants} <= fixed | {"ferplus-votes"}
+    families = {"ferplus-votes", "cremad-face", "cremad-voice", "cremad-av"}
+    assert {name.partition(":")[0] for name in variants} <= fixed | families
     for name, protocol in PROTOCOLS.items():
         assert protocol.name == name
         assert find(name) is protocol

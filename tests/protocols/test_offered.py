@@ -13,7 +13,7 @@ import pytest
 from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import PROTOCOLS, find, protocol_of_file
 from fernoise_bench.protocols.definitions.strong_views import FACES, USB
-from fernoise_bench.protocols.loading import offered, open_data
+from fernoise_bench.protocols.loading import DataIdentity, offered, open_data
 from fernoise_bench.protocols.noise import FER2013_TRANSITION, realised_transition
 from fernoise_bench.protocols.readers.fer2013 import majority
 from fernoise_bench.protocols.rows import CellData, Rows, Source
@@ -41,11 +41,20 @@ def more(protocol: Protocol, source: Source) -> set[str]:
     return set(offered(protocol, source, None) & {"votes", "transition"})
 
 
-def test_ferplus_offers_votes_and_generated_faces_where_labels_are_drawn_from_them() -> None:
-    assert [name for name, each in PROTOCOLS.items() if "votes" in more(each, "real")] == sorted(
-        FERPLUS, key=list(PROTOCOLS).index
-    )
-    assert [name for name, each in PROTOCOLS.items() if "votes" in more(each, "generated")] == ["ferplus-annotator"]
+def test_ferplus_and_cremad_offer_votes_and_generated_faces_where_labels_are_drawn_from_them() -> None:
+    drawn = {name for name in PROTOCOLS if name.startswith(("ferplus-votes:", "cremad-"))} | {"ferplus-annotator"}
+    pictures = {name for name in PROTOCOLS if name.startswith("ferplus-sym:")}
+    assert {name for name, each in PROTOCOLS.items() if "votes" in more(each, "real")} == {*FERPLUS, *drawn, *pictures}
+    assert {name for name, each in PROTOCOLS.items() if "votes" in more(each, "generated")} == drawn
+
+
+def test_cremad_offers_single_annotators_until_its_data_are_known_to_lack_them() -> None:
+    for source in ("real", "generated"):
+        found = {name for name, each in PROTOCOLS.items() if "annotators" in offered(each, source, None)}  # type: ignore[arg-type]
+        assert found == {name for name in PROTOCOLS if name.startswith("cremad-")}
+    for digest in ("", "0" * 16):
+        data = DataIdentity(annotators=digest)
+        assert ("annotators" in offered(find("cremad-av:3"), "real", data)) == bool(digest)
 
 
 def test_the_transition_is_offered_where_noise_changes_labels_that_are_known() -> None:

@@ -228,8 +228,7 @@ def not_applicable(protocol: Protocol, records: Sequence[Record]) -> dict[str, s
     from ...registry import lacking, names
 
     source = records[0].identity.source
-    real = protocol.offers | offered_by_labels(protocol, "real")  # whether OpenFace's output is there is not known
-    offers = real if source == "real" else offered(protocol, source, None)
+    offers = offered(protocol, source, None) - (frozenset({"aux", "annotators"}) if source == "real" else frozenset())
     recorded = {record.method for record in records}
     reasons = {
         method: lacking(outline(target).needs, protocol, offers)

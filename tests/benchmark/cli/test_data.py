@@ -19,6 +19,7 @@ from fernoise_bench.protocols.readers import rafdb
 
 from ...protocols.miniatures import affectnet as miniature_affectnet
 from ...protocols.miniatures import bp4d as miniature_bp4d
+from ...protocols.miniatures import cremad as miniature_cremad
 from ...protocols.miniatures import disfa as miniature_disfa
 from ...protocols.miniatures import emotionet as miniature_emotionet
 from ...protocols.miniatures import rafdb as miniature_rafdb
@@ -29,6 +30,8 @@ MINIATURES: list[tuple[str, Write]] = [
     *(("bp4d", write) for write in miniature_bp4d.LAYOUTS),
     *(("disfa", write) for write in miniature_disfa.EXTRACTED),
     ("disfa", miniature_disfa.write_videos),
+    ("cremad", miniature_cremad.write),
+    ("cremad", miniature_cremad.write_with_responses),
     ("emotionet", miniature_emotionet.write_2020),
     ("emotionet", miniature_emotionet.write_2020_in_labels),
     ("emotionet", miniature_emotionet.write_older),
@@ -59,7 +62,7 @@ def test_a_miniature_is_partial_and_says_by_how_much(name: str, write: Write, tm
     assert wrong
     assert all(check["expected"] != check["found"] for check in wrong)
     shared = [check for check in found["checks"] if check["what"] == "subjects in more than one part"]
-    assert [check["found"] for check in shared] == [0] * (name in ("bp4d", "disfa"))
+    assert [check["found"] for check in shared] == [0] * (name in ("bp4d", "disfa", "cremad"))
     table = run("verify", name, "--data-root", str(tmp_path))
     assert table.exit_code == 1
     assert found["layout"] in table.output

@@ -19,6 +19,7 @@ from fernoise_bench.protocols.packs.prepare import open_pack
 
 from ...protocols.miniatures import affectnet as miniature_affectnet
 from ...protocols.miniatures import bp4d as miniature_bp4d
+from ...protocols.miniatures import cremad as miniature_cremad
 from ...protocols.miniatures import disfa as miniature_disfa
 from ...protocols.miniatures import emotionet as miniature_emotionet
 from ...protocols.miniatures import rafdb as miniature_rafdb
@@ -40,7 +41,7 @@ def refused(result: Result, *parts: str) -> None:
 
 
 def needs_av(write: Write) -> None:
-    if write is miniature_disfa.write_videos:
+    if write in (miniature_disfa.write_videos, miniature_cremad.write, miniature_cremad.write_with_responses):
         pytest.importorskip("av")
 
 
@@ -55,7 +56,7 @@ def test_every_picture_is_decoded_and_compared(name: str, write: Write, tmp_path
     assert found["bad"] == []
     usable = checks["pictures that can be decoded"]
     assert usable["expected"] == usable["found"] == found["rows"]
-    if name in ("bp4d", "disfa"):
+    if name in ("bp4d", "disfa", "cremad"):
         assert {f"subjects, part{n}" for n in (1, 2, 3)} < checks.keys()
         assert checks["subjects outside their published part"]["found"] == 0
         assert {f"pictures of part{b} that are also in part{a}" for a, b in ((1, 2), (1, 3), (2, 3))} < checks.keys()
@@ -201,8 +202,11 @@ class TestAlign:
 
         monkeypatch.setattr(landmarks, "models", lambda: (detector, predictor))
 
-    @pytest.mark.parametrize("write", [miniature_bp4d.write_au_occ, miniature_disfa.write_images])
+    @pytest.mark.parametrize(
+        "write", [miniature_bp4d.write_au_occ, miniature_disfa.write_images, miniature_cremad.write]
+    )
     def test_frames_without_a_face(self, write: Any, tmp_path: Path) -> None:
+        needs_av(write)
         name = write.__module__.rpartition(".")[2]
         write(tmp_path / name, picture=lambda index: np.full((32, 24, 3), 0 if index == 3 else 60 + index, np.uint8))
         words = ("prepare", name, "--side", "16", "--align")

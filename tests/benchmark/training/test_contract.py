@@ -159,6 +159,52 @@ def test_no_other_method_sees_votes(name: str, kind: Kind, tmp_path: Path) -> No
     assert next(training.train_set.batches(0, 1)).votes is None
 
 
+# --- single annotators
+
+
+class WithAnnotators(Plain):
+    needs: ClassVar[frozenset[str]] = frozenset({"single", "annotators"})
+
+
+def test_single_labels_are_handed_to_a_method_that_needs_them(tmp_path: Path) -> None:
+    training, expected = start(WithAnnotators, tmp_path), toy_cell("single").train.annotators
+    view = training.train_set.view(0)
+    assert view.annotators is not None
+    assert view.annotators.dtype == torch.int64
+    assert view.annotators.numpy().tolist() == expected.tolist()
+    view.annotators.zero_()  # of a copy
+    for batch in [*training.train_set.batches(0, 1), *training.train_set.in_order(augmented=False, epoch=0)]:
+        assert batch.annotators is not None
+        assert batch.annotators.tolist() == expected[batch.index.numpy()].tolist()
+
+
+def test_annotators_are_numbered_among_those_of_the_training_rows(tmp_path: Path) -> None:
+    data = toy_cell("single")
+    renamed = data.train.annotators.copy()
+    renamed[..., 0] = np.where(renamed[..., 0] < 0, -1, 1_000 - 7 * renamed[..., 0])
+    data = replace(data, train=replace(data.train, annotators=renamed))
+    found = start(WithAnnotators, tmp_path, data=data).train_set.view(0).annotators
+    expected = toy_cell("single").train.annotators
+    assert found is not None
+    assert found[..., 0].numpy().tolist() == np.where(expected[..., 0] < 0, -1, 7 - expected[..., 0]).tolist()
+    assert found[..., 1].numpy().tolist() == expected[..., 1].tolist()
+
+
+def test_who_learns_from_several_labels_says_so_in_its_record(tmp_path: Path) -> None:
+    for cls, expected in ((WithAnnotators, ["votes"]), (Plain, [])):
+        trial = toy_trial(specification(cls), tmp_path, kind="single")
+        assert run_trial(trial, ToyContext(), ignore)["state"] == "done"
+        assert read_json(trial.folder / "environment.json")["oracle_knowledge"] == expected
+        assert ("annotators" in read_json(trial.folder / "identity.json")) == bool(expected)
+
+
+@pytest.mark.parametrize(("name", "kind"), [(WITH_VOTES, "single"), (NAME, "multi"), ("supervised", "single")])
+def test_no_other_method_sees_annotators(name: str, kind: Kind, tmp_path: Path) -> None:
+    training = start(name, tmp_path, kind=kind)
+    assert training.train_set.view(0).annotators is None
+    assert next(training.train_set.batches(0, 1)).annotators is None
+
+
 # --- parameters with a learning rate of their own
 
 

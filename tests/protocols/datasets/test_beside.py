@@ -7,7 +7,7 @@ import pytest
 from fernoise_bench.protocols.datasets.beside import Beside, beside
 from fernoise_bench.protocols.readers.rafdb import read
 
-from ..miniatures import bp4d, ferplus, openface, rafdb
+from ..miniatures import bp4d, cremad, ferplus, openface, rafdb
 
 LISTED = rafdb.rows(train=30, test=2)
 
@@ -35,6 +35,25 @@ def test_openface_output_says_which_pictures_have_a_row(root: Path) -> None:
     assert found.what == "OpenFace, rafdb.csv, by file name, FaceLandmarkImg"
     assert told(found)["pictures with a row"] == (224, 223, paths[-1])
     assert told(found)["rows with a value that is no number"] == (0, 0, "")
+
+
+@pytest.mark.parametrize("times", [True, False])
+def test_single_annotators_of_cremad_are_compared_with_its_votes(times: bool, tmp_path: Path) -> None:
+    cremad.write(tmp_path / "cremad", picture=None)
+    assert beside("cremad", tmp_path) == ()
+    cremad.write_responses(tmp_path / "cremad", times=times)
+    (found,) = beside("cremad", tmp_path)
+    assert found.what == "single annotators, finishedResponses.csv"
+    whole = sum(map(sum, cremad.votes_of().values()))
+    late = "3 late ones are left out" if times else ""
+    assert told(found)["their labels"] == (whole + 3 * (not times), whole + 3 * (not times), late)
+    assert told(found)["labels of what is no clip"] == (0, 0, "")
+    touched = {(mode, clip) for _, clip, mode, _, time in cremad.responses_of(cremad.votes_of()) if time > 10_000}
+    equal = 108 if times else 108 - len(touched)
+    assert told(found)["clips and ways of presentation with the votes of the table"] == (108, equal, "")
+    (tmp_path / "cremad/finishedResponses.csv").write_text("localid,clipName\n")
+    (found,) = beside("cremad", tmp_path)
+    assert "no column queryType" in found.checks[0].where
 
 
 def test_openface_output_of_fer_plus(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def test_rows_are_taken_and_joined_whole() -> None:
 def test_real_faces_that_are_absent_are_told_with_place_source_and_remedy(tmp_path: Path) -> None:
     who = {
         "ferplus": "microsoft/FERPlus", "bp4d": "Binghamton", "disfa": "mohammadmahoor", "emotionet": "Ohio State",
-        "rafdb": "whdeng.cn", "affectnet": "mohammadmahoor.com/affectnet",
+        "rafdb": "whdeng.cn", "affectnet": "mohammadmahoor.com/affectnet", "cremad": "CheyneyComputerScience",
     }  # fmt: skip
     for name, protocol in PROTOCOLS.items():
         place = protocol.data[0]

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.protocols.images.video import avi_length, decode_frames
+from fernoise_bench.protocols.images.video import avi_length, decode_frames, flv_length
 from fernoise_bench.protocols.readers.disfa import read
 
+from ..miniatures import cremad as miniature_cremad
 from ..miniatures import disfa as miniature
+from ..miniatures.cremad import flv_tag
 
 
 def refusal(path: Path, frames: list[int]) -> str:
@@ -39,6 +41,49 @@ def test_a_file_that_is_no_avi(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.avi").write_bytes(content)
     with pytest.raises(BadInput, match=r"a\.avi: no AVI video"):
         avi_length(tmp_path / "a.avi")
+
+
+@pytest.mark.parametrize("frames", [0, 1, 75])
+def test_the_frames_of_an_flv_are_its_video_tags(tmp_path: Path, frames: int) -> None:
+    miniature_cremad.write_flv_header(tmp_path / "a.flv", frames)
+    assert flv_length(tmp_path / "a.flv") == frames
+
+
+@pytest.mark.parametrize(
+    ("tag", "more"),
+    [
+        (flv_tag(9, b"\x24VP6"), 1),
+        (flv_tag(0x20 | 9, b"\x22encrypted"), 1),
+        (flv_tag(9, b"\x17\x01\0\0\0picture"), 1),
+        (flv_tag(9, b"\x17\x00\0\0\0header"), 0),
+        (flv_tag(9, b"\x17\x02\0\0\0"), 0),
+        (flv_tag(9, b"\x52\x00"), 0),
+        (flv_tag(9, b""), 0),
+        (flv_tag(8, b"\x22sound"), 0),
+        (flv_tag(9, b"\x22 cut off")[:-6], 0),
+        (flv_tag(9, b"\x22 without the length after it")[:-4], 1),
+        (flv_tag(9, b"\x22")[:7], 0),
+    ],
+)
+def test_tags_without_a_picture_and_cut_off_ones_do_not_count(tmp_path: Path, tag: bytes, more: int) -> None:
+    miniature_cremad.write_flv_header(tmp_path / "a.flv", 4, tail=tag)
+    assert flv_length(tmp_path / "a.flv") == 4 + more
+
+
+def test_a_longer_header_of_an_flv(tmp_path: Path) -> None:
+    miniature_cremad.write_flv_header(tmp_path / "a.flv", 4)
+    whole = (tmp_path / "a.flv").read_bytes()
+    (tmp_path / "a.flv").write_bytes(whole[:5] + (20).to_bytes(4, "big") + bytes(11) + whole[9:])
+    assert flv_length(tmp_path / "a.flv") == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"FLV\x01", b"RIFF....AVI ", b"version https://git-lfs.github.com/spec/v1"])
+def test_a_file_that_is_no_flv(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.flv").write_bytes(content)
+    with pytest.raises(BadInput, match=r"a\.flv: no FLV video"):
+        flv_length(tmp_path / "a.flv")
+    with pytest.raises(BadInput, match=r"b\.flv: cannot be read"):
+        flv_length(tmp_path / "b.flv")
 
 
 def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +115,13 @@ class TestDecoding:
         assert [picture.shape for picture in pictures] == [(32, 32, 3)] * len(frames)
         assert all(picture.dtype == np.uint8 for picture in pictures)
         assert all(close(picture, index) for picture, index in zip(pictures, frames, strict=True))
+
+    @pytest.mark.parametrize("frames", [1, 2, 31])
+    def test_an_flv_has_as_many_frames_as_are_counted(self, tmp_path: Path, frames: int) -> None:
+        miniature_cremad.write_flv(tmp_path / "a.flv", [miniature.tiny(index) for index in range(frames)])
+        assert flv_length(tmp_path / "a.flv") == frames
+        pictures = list(decode_frames(tmp_path / "a.flv", list(range(frames))))
+        assert all(close(picture, index) for index, picture in enumerate(pictures))
 
     def test_colours_are_in_the_order_red_green_blue(self, tmp_path: Path) -> None:
         red = np.zeros((32, 32, 3), np.uint8)
