@@ -61,7 +61,7 @@ def confidence_weighted_entropy(probabilities: ArrayLike, labels: ArrayLike) -> 
     else:
         own = np.where(given == 0, np.nan, np.where(given > 0, classes[..., 1], classes[..., 0]))
     ratio = entropy / np.maximum(own, NEGLIGIBLE)
-    return np.log1p(ratio) / np.maximum(ratio, NEGLIGIBLE)
+    return np.asarray(np.log1p(ratio) / np.maximum(ratio, NEGLIGIBLE))
 
 
 def confident_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
@@ -156,7 +156,7 @@ def aggregate_quality(
     else:
         raise ValueError(f"how must be ema, softmin, min or mean, not {how!r}")
     total = np.where(any_there, weights.sum(axis=1), np.nan)
-    return (np.where(there, falling, 0.0) * weights).sum(axis=1) / total
+    return np.asarray((np.where(there, falling, 0.0) * weights).sum(axis=1) / total)
 
 
 def _of_rows(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Labels]:

@@ -177,4 +177,5 @@ def _mean_of_seen(values: Floats) -> Floats:
     """Means over the first axis of what is not NaN; NaN where nothing is left."""
     seen = ~np.isnan(values)
     count = seen.sum(axis=0)
-    return np.where(count > 0, np.where(seen, values, 0.0).sum(axis=0), np.nan) / np.maximum(count, 1)
+    sums = np.where(seen, values, 0.0).sum(axis=0)
+    return np.asarray(np.where(count > 0, sums, np.nan) / np.maximum(count, 1))

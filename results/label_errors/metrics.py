@@ -151,7 +151,7 @@ def flip_rate_error(
 
 def _share(part: Mask, whole: Mask) -> Floats:
     count = whole.sum(axis=0)
-    return np.where(count > 0, part.sum(axis=0), np.nan) / np.maximum(count, 1)
+    return np.asarray(np.where(count > 0, part.sum(axis=0), np.nan) / np.maximum(count, 1))
 
 
 def _by_score(suspicion: ArrayLike, wrong: ArrayLike) -> tuple[Counts, Counts]:
