@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def save(folder: Path, training: Training) -> None:
     """Writes the checkpoint, then epochs.jsonl, which is also part of the checkpoint."""
-    best = training.evaluator.best
+    best, dynamics = training.evaluator.best, training.auditor.dynamics
     state = {
         "trial": folder.name,
         "method": training.method.state_dict(),
@@ -34,6 +34,7 @@ def save(folder: Path, training: Training) -> None:
         "lines": training.lines,
         "seconds": training.seconds,
         "wall_seconds": training.wall_seconds,
+        "dynamics": None if dynamics is None else dynamics.state(),
     }
     buffer = io.BytesIO()
     torch.save(_plain_floats(state), buffer)
@@ -76,6 +77,10 @@ def _restore(state: Mapping[str, Any], trial: str, training: Training) -> None:
         setattr(best, name, None if tensor is None else tensor.numpy())
     best.validation_epoch, best.oracle_epoch = state["best_epochs"]
     best.validation_score, best.oracle_score = state["best_scores"]
+    if (dynamics := state.get("dynamics")) is None:  # of an earlier version
+        training.auditor.dynamics = None
+    elif training.auditor.dynamics is not None:
+        training.auditor.dynamics.load(dynamics)
     training.counters.take()  # the repeated preparation is not counted as the trial's compute
     training.earlier_reads = frozenset(state["oracle_reads"])
     training.next_epoch = state["next_epoch"]

@@ -21,6 +21,7 @@ from ...protocols.loading import Data, DataIdentity, open_data
 from ...protocols.locks import FolderLock
 from ...protocols.rows import CellData
 from ...results.records.schema import Best, Environment, Noise, Rows, State, Status, Task, identity_of
+from ...results.records.training_scores import TRAINING_SCORES, write_training_scores
 from ...results.records.trial_files import FILES, TRACEBACK, read_part, write_part
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
@@ -149,6 +150,9 @@ def _finish(
     folder = trial.folder
     write_part(folder, _environment(trial, output, training, context, resumed=resumed))
     write_arrays(folder / "predictions.npz", training.evaluator.predictions())
+    if (dynamics := training.auditor.dynamics) is not None:
+        rows = output.data.train
+        write_training_scores(folder, dynamics.scores(rows.sample_id, rows.verified))
     status = _write_status(trial, "done", training)
     checkpoint.remove(folder)
     return status
@@ -161,9 +165,9 @@ def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
     """
     if state_of(trial) == "damaged":
         report({"warning": damage(trial)})
-        for name in FILES:
+        for name in (*FILES, TRAINING_SCORES):
             remove(trial.folder / name)
-    for path in (trial.folder / name for name in (CHECKPOINT, *FILES)):
+    for path in (trial.folder / name for name in (CHECKPOINT, TRAINING_SCORES, *FILES)):
         if path.is_dir() and not path.is_symlink():
             report({"warning": f"{path} is a folder where a file belongs: it is removed"})
             remove(path)

@@ -121,10 +121,10 @@ class Bench:
         return sum(json.loads((trial / "environment.json").read_text())["resumed"] for trial in self.trials(out))
 
     def results(self, out: str) -> dict[str, bytes]:
-        """What must be the same on every engine: identities, predictions, and the epochs' lines without their times."""
+        """What must be the same on every engine: identities, predictions, scores, epochs without their times."""
         found = {}
         for trial in self.trials(out):
-            for name in ("identity.json", "predictions.npz"):
+            for name in ("identity.json", "predictions.npz", "training_scores.npz"):
                 found[f"{trial.name}/{name}"] = (trial / name).read_bytes()
             lines = [json.loads(line) for line in (trial / "epochs.jsonl").read_text().splitlines()]
             timeless = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]

@@ -85,7 +85,11 @@ def killed_at(trials: tuple[Trial, ...], name: str, step: str, time: int) -> Non
 
 
 POINTS = [
-    *((name, step, 1) for name in ("identity.json", "predictions.npz", "epochs.jsonl") for step in ("inside", "after")),
+    *(
+        (name, step, 1)
+        for name in ("identity.json", "predictions.npz", "training_scores.npz", "epochs.jsonl")
+        for step in ("inside", "after")
+    ),
     *(("checkpoint.pt", step, time) for step in ("inside", "before", "after") for time in (1, 3)),
     *(("status.json", step, time) for step in ("inside", "before", "after") for time in (1, 2)),
     ("environment.json", "before", 2),

@@ -223,7 +223,6 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
 def not_applicable(protocol: Protocol, records: Sequence[Record]) -> dict[str, str]:
     """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
     from ....protocols.loading import offered
-    from ....protocols.offers import offered_by_labels
     from ...method_summary import outline
     from ...registry import lacking, names
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from ....methods.base import Step
 from ....protocols.base import Kind
 from ....results.records.schema import Audit
+from .dynamics import Dynamics
 
 COUNTS = Audit.__struct_fields__
 BLOCK = 64  # steps
@@ -26,18 +28,21 @@ REPORTED = {
 
 
 class _Reports(NamedTuple):
-    """What a method reported of rows, int64 [N]: labels [N] or [N, L], for K networks [K, …]; None: not reported."""
+    """What a method reported of rows, int64 [N]; None: not reported.
+
+    Probabilities [N, C] or [N, L]; for K networks weights and labels, [K, N] or [K, N, L].
+    """
 
     rows: Tensor
-    predicted: Tensor | None
-    kept: Tensor | None
+    probabilities: Tensor | None
+    weight: Tensor | None
     target: Tensor | None
 
     @property
     def form(self) -> tuple[object, ...]:
         """What reports must have in common to be joined."""
-        networks = (None if part is None else (len(part), part.dim()) for part in (self.kept, self.target))
-        return self.predicted is None, *networks
+        networks = (None if part is None else (len(part), part.dim()) for part in (self.weight, self.target))
+        return self.probabilities is None, *networks
 
     @classmethod
     def join(cls, reports: Sequence[_Reports]) -> _Reports:
@@ -47,8 +52,8 @@ class _Reports(NamedTuple):
             found = [part for part in parts if part is not None]
             return torch.cat(found, dim) if found else None
 
-        rows, predicted, kept, target = zip(*reports, strict=True)
-        return cls(torch.cat(rows), joined(predicted, 0), joined(kept, 1), joined(target, 1))
+        rows, probabilities, weight, target = zip(*reports, strict=True)
+        return cls(torch.cat(rows), joined(probabilities, 0), joined(weight, 1), joined(target, 1))
 
 
 class Auditor:
@@ -56,13 +61,17 @@ class Auditor:
 
     An entry is a row with a single label, or one AU of a row. Soft targets count as their most probable label. What a
     step reports is copied at once and counted later, BLOCK steps together: a device takes as long to start a small
-    operation as for one that is BLOCK times as large.
+    operation as for one that is BLOCK times as large. The same reports make the training's dynamics.
 
     Args:
         given: given labels of the training rows, any integer type, [N] or [N, L]; copied.
         reference: reference labels of the same shape, -1 (for an AU 0) where unknown.
         kind: of the labels.
         num_classes: number of classes, or of AUs.
+
+    Attributes:
+        dynamics: what was predicted of each row; None where it is not known from the first epoch on, as in a trial
+            that an earlier version began.
     """
 
     def __init__(self, given: Tensor, reference: Tensor, kind: Kind, num_classes: int) -> None:
@@ -70,23 +79,26 @@ class Auditor:
         self._reference = reference.to(torch.int16)
         self._kind = kind
         self._num_classes = num_classes
+        self.dynamics: Dynamics | None = Dynamics(given, kind)
         self._held: list[_Reports] = []
         self._sums: dict[tuple[str, ...], Tensor] = {}  # counts [names, classes or AUs]
 
     def watch(self, rows: Tensor, step: Step) -> None:
         """Adds what a method reported of a step on some rows of the training set, int64 [B], to the epoch's counts."""
-        predicted = None if step.probabilities is None else self._label(step.probabilities.detach())
-        kept = None if step.weight is None else step.weight.detach() > 0
+        probabilities = None if step.probabilities is None else step.probabilities.detach().clone()
+        weight = None if step.weight is None else step.weight.detach().clone()
         target = None if step.target is None else self._hard(step.target.detach())
-        self._held.append(_Reports(rows, predicted, kept, target))
+        self._held.append(_Reports(rows, probabilities, weight, target))
         if len(self._held) == BLOCK:
             self._count_held()
 
     def _count_held(self) -> None:
-        """Counts the reports that are held, those of one form together."""
-        forms = dict.fromkeys(report.form for report in self._held)
-        for form in forms:
-            self._count(_Reports.join([report for report in self._held if report.form == form]))
+        """Counts the reports that are held, those of one form together as long as they follow each other."""
+        for _, group in itertools.groupby(self._held, key=lambda report: report.form):
+            reports = _Reports.join(list(group))
+            self._count(reports)
+            if self.dynamics is not None:
+                self.dynamics.add(*reports)
         self._held.clear()
 
     def _count(self, reports: _Reports) -> None:
@@ -94,7 +106,8 @@ class Auditor:
         known = reference >= 0 if self._kind == "single" else (reference != 0) & (given != 0)
         wrong = known & (given != reference)
         seen = {"entries": known, "wrong": wrong}
-        if (predicted := reports.predicted) is not None:
+        if reports.probabilities is not None:
+            predicted = self._label(reports.probabilities)
             seen |= {
                 "predicted": known,
                 "predicted_wrong": wrong,
@@ -102,7 +115,8 @@ class Auditor:
                 "recovered": wrong & (predicted == reference),
             }
         target = reports.target
-        if (kept := reports.kept) is not None:
+        if reports.weight is not None:
+            kept = reports.weight > 0
             if kept.dim() == known.dim():  # row weights [K, N] for entries [N, L]
                 kept = kept.unsqueeze(-1) if self._kind == "multi" else kept.unsqueeze(0)
             if target is not None:
@@ -137,6 +151,8 @@ class Auditor:
     def epoch_counts(self) -> tuple[dict[str, int], dict[str, list[int]]]:
         """The counts since the last call, in total and by class or AU, without those that the method did not report."""
         self._count_held()
+        if self.dynamics is not None:
+            self.dynamics.close_epoch()
         by_class = {name: [0] * self._num_classes for name in COUNTS}
         for names, sums in self._sums.items():
             for name, counts in zip(names, sums.tolist(), strict=True):

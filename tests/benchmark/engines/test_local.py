@@ -56,8 +56,8 @@ def test_a_killed_worker_costs_only_its_trial_and_a_pool_gives_the_bytes_of_one_
     run_inline(alone, ignore_event, WorkerContext())
     for one, other in zip(alone, trials, strict=True):
         assert one.id == other.id
-        assert (one.folder / "predictions.npz").read_bytes() == (other.folder / "predictions.npz").read_bytes()
-        assert (one.folder / "identity.json").read_bytes() == (other.folder / "identity.json").read_bytes()
+        for name in ("predictions.npz", "training_scores.npz", "identity.json"):
+            assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes()
 
 
 def test_workers_take_the_gpus_by_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,8 @@ def test_killed_and_continued_equals_never_killed(name: str, kind: Kind, tmp_pat
         assert len(read_jsonl(killed.folder / "epochs.jsonl")) == epoch
     status = run_trial(killed, ToyContext(), ignore)
     assert status["state"] == "done"
-    assert (killed.folder / "predictions.npz").read_bytes() == (whole.folder / "predictions.npz").read_bytes()
+    for file in ("predictions.npz", "training_scores.npz"):
+        assert (killed.folder / file).read_bytes() == (whole.folder / file).read_bytes()
     timeless = [
         [
             {key: value for key, value in line.items() if key != "seconds"}

@@ -90,7 +90,8 @@ def test_a_finished_trial_leaves_its_files_and_no_checkpoint(tmp_path: Path) -> 
     status, folder = run(Plain, tmp_path)
     assert status["state"] == "done"
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert names == {"identity.json", "environment.json", "epochs.jsonl", "predictions.npz", "status.json"}
+    records = {"identity.json", "environment.json", "epochs.jsonl", "predictions.npz", "status.json"}
+    assert names == {*records, "training_scores.npz"}
     lines = [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(EPOCHS))
     predictions = read_arrays(folder / "predictions.npz")
