@@ -81,9 +81,15 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        optional = (_copy(part) for part in (self.aux, self.teacher))
-        people = _copy(self.votes), _copy(self.annotators)
-        return TrainView(self.labels.clone(), self.verified.clone(), *optional, batches, *people)
+        return TrainView(
+            labels=self.labels.clone(),
+            verified=self.verified.clone(),
+            aux=_copy(self.aux),
+            teacher=_copy(self.teacher),
+            batches=batches,
+            votes=_copy(self.votes),
+            annotators=_copy(self.annotators),
+        )
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
