@@ -59,7 +59,8 @@ def view_kinds(views: Views) -> tuple[ViewKind, ...]:
     Raises:
         ValueError: no view, or one of another kind.
     """
-    kinds = ("weak",) * views if isinstance(views, int) else tuple(views)
+    weak: ViewKind = "weak"
+    kinds = (weak,) * views if isinstance(views, int) else tuple(views)
     if not kinds or set(kinds) - set(VIEW_KINDS):
         raise ValueError(f"views must be a whole number of at least 1, or a tuple of {VIEW_KINDS}, not {views!r}")
     return kinds

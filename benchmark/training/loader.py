@@ -81,15 +81,9 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        return TrainView(
-            labels=self.labels.clone(),
-            verified=self.verified.clone(),
-            aux=_copy(self.aux),
-            teacher=_copy(self.teacher),
-            batches=batches,
-            votes=_copy(self.votes),
-            annotators=_copy(self.annotators),
-        )
+        further = (self.aux, self.teacher, self.votes, self.annotators)
+        aux, teacher, votes, annotators = map(_copy, further)
+        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, votes, annotators)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(
