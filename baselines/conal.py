@@ -60,7 +60,8 @@ def matrix_distance(common: Tensor, individual: Tensor) -> Tensor:
 
     Source: authors' code, workflow.py:49.
     """
-    return torch.linalg.vector_norm(full_precision(individual - common).flatten(1), dim=1).sum()
+    distances: Tensor = torch.linalg.vector_norm(full_precision(individual - common).flatten(1), dim=1)
+    return distances.sum()
 
 
 def conal_loss(logits: Tensor, common: Tensor, individual: Tensor, share: Tensor, annotators: Tensor) -> Tensor:

@@ -81,9 +81,9 @@ class TrainSet:
         def batches(augment: bool = False) -> Iterator[Batch]:
             return self.in_order(augmented=augment, epoch=epoch)
 
-        aux, teacher = _copy(self.aux), _copy(self.teacher)
-        people = _copy(self.votes), _copy(self.annotators)
-        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, *people)
+        further = (self.aux, self.teacher, self.votes, self.annotators)
+        aux, teacher, votes, annotators = map(_copy, further)
+        return TrainView(self.labels.clone(), self.verified.clone(), aux, teacher, batches, votes, annotators)
 
     def _batch(self, index: Tensor, images: tuple[Tensor, ...], epoch: int, step: int, purpose: str) -> Batch:
         return Batch(

@@ -191,7 +191,7 @@ def _vote_checks(root: Path, table: VoteTable) -> Iterator[Check]:
         yield Check(f"clips with {mode} votes", CLIPS, int(column.sum()), f"{VOTES}: {missing[0]}" if missing else "")
     name_of: dict[str, str] = {}
     if (root / NAMES).is_file():
-        name_of = dict(fields for _, fields in read_table(root / NAMES, _FETCH, ("Stimulus_Number", "Filename")))  # type: ignore[misc]
+        name_of = dict(fields for _, fields in read_table(root / NAMES, _FETCH, ("Stimulus_Number", "Filename")))
     differing = [
         f"{VOTES}: {clip} has number {number}"
         for clip, numbers in zip(table.clip.tolist(), table.number.tolist(), strict=True)

@@ -223,11 +223,13 @@ def labels_of(typed: Sequence[str], known: Collection[str], where: str) -> Mappi
 def not_applicable(protocol: Protocol, records: Sequence[Record]) -> dict[str, str]:
     """Methods (without variants) that cannot run on a protocol, with the reasons; not those that have records of it."""
     from ....protocols.loading import offered
+    from ....protocols.offers import offered_by_labels
     from ...method_summary import outline
     from ...registry import lacking, names
 
     source = records[0].identity.source
-    offers = offered(protocol, source, None) - (frozenset({"aux", "annotators"}) if source == "real" else frozenset())
+    real = protocol.offers | offered_by_labels(protocol, "real")  # whether files of more labels are there is not known
+    offers = real if source == "real" else offered(protocol, source, None)
     recorded = {record.method for record in records}
     reasons = {
         method: lacking(outline(target).needs, protocol, offers)

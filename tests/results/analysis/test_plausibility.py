@@ -29,13 +29,16 @@ ABOVE = math.hypot(0.75 * (bound(0.8, 500, 1) - 0.8), 0.25 * (bound(0.5, 500, 1)
 ALLOWED = 0.725 + ABOVE
 
 
-def trial(kind: str = "single", confusion: Any = CONFUSION, **audit: int) -> Record:
+def trial(
+    kind: str = "single", confusion: Any = CONFUSION, oracle_knowledge: tuple[str, ...] = (), **audit: int
+) -> Record:
     counts = {"entries": 1000, "wrong": 200, **audit}
     together = {"changed": 150, "damaged": 0}
     counts |= together if "targets" in audit else {}
     by_class = {"entries": [500, 500], "wrong": WRONG}
     names = ("neutral", "happiness") if kind == "single" else ("AU1", "AU2")
-    return record_of(Trial(kind=kind), {}, names, test={"confusion": confusion}, audit=counts, audit_by_class=by_class)
+    told = Trial(kind=kind, oracle_knowledge=oracle_knowledge)
+    return record_of(told, {}, names, test={"confusion": confusion}, audit=counts, audit_by_class=by_class)
 
 
 def test_the_excess_is_what_recall_and_chance_do_not_explain() -> None:
@@ -56,6 +59,12 @@ def test_only_far_more_than_the_test_rows_allow_is_told(recovered: int, flagged:
     for (table,) in (audit_table([record]), long_table([record])):
         noted = [note for note in table.notes if "may know labels that it was not given" in note]
         assert bool(noted) == flagged
+
+
+def test_who_sees_several_labels_of_a_training_face_may_know_better() -> None:
+    counts = {"predicted": 1000, "predicted_wrong": 200, "memorised": 0, "recovered": 199}
+    assert implausible(trial(oracle_knowledge=("noise_rate",), **counts))
+    assert not implausible(trial(oracle_knowledge=("noise_rate", "votes"), **counts))
 
 
 @pytest.mark.parametrize("wrong", [1, 5, 15])
