@@ -22,6 +22,7 @@ from .doctor import doctor
 from .evidence.claims import claims
 from .evidence.meta import meta
 from .figure import figure
+from .label_errors import label_errors
 from .models import export, predict
 from .options.output import spell_out_what_cannot_be_encoded
 from .options.waiting import Waiting
@@ -110,7 +111,7 @@ def main() -> None:
 
 
 for command in (
-    *(run, plan, status, list_everything, show, table, figure, claims, meta, report, diff, runs),
+    *(run, plan, status, list_everything, show, table, label_errors, figure, claims, meta, report, diff, runs),
     *(predict, export, check, conformance, data, doctor),
 ):
     main.add_command(command)
