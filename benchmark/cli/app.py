@@ -20,6 +20,7 @@ from .data import data
 from .diff import diff
 from .doctor import doctor
 from .evidence.claims import claims
+from .evidence.label_errors import label_errors
 from .evidence.meta import meta
 from .figure import figure
 from .models import export, predict
@@ -110,7 +111,7 @@ def main() -> None:
 
 
 for command in (
-    *(run, plan, status, list_everything, show, table, figure, claims, meta, report, diff, runs),
+    *(run, plan, status, list_everything, show, table, label_errors, figure, claims, meta, report, diff, runs),
     *(predict, export, check, conformance, data, doctor),
 ):
     main.add_command(command)

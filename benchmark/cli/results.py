@@ -273,7 +273,7 @@ def _of_kind(
     """A protocol's tables of one kind of `table`'s options, "" for none; `others`: for rank correlations."""
     from ...results.tables.against_table import against_table
     from ...results.tables.audit_tables import audit_page
-    from ...results.tables.calibration_table import calibration_table
+    from ...results.tables.probabilities.calibration_table import calibration_table
     from ...results.tables.protocol_tables import long_table, protocol_table
     from ...results.tables.rank_tables import rank_tables
 

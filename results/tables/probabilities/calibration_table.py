@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from ...analysis.grouping import Entry
+from ...analysis.view import Expected, View, views_of
 from ...protocols.errors import BadInput, unknown
-from ..analysis.grouping import Entry
-from ..analysis.view import Expected, View, views_of
-from ..records.record import RULES, Record
-from .cell import Cell, Table, number_cell, percent_cell
-from .parts import leading_cells, leading_columns, notes_of, title_of
-from .protocol_tables import RULE_WORDS
+from ...records.record import RULES, Record
+from ..cell import Cell, Table, number_cell, percent_cell
+from ..parts import leading_cells, leading_columns, notes_of, title_of
+from ..protocol_tables import RULE_WORDS
 
 _TO_LABELS, _TO_VOTES = ("nll", "brier", "ece"), ("kl", "nll", "brier", "ece")
 _WORDS = {"nll": "NLL", "brier": "Brier", "ece": "ECE", "kl": "KL"}

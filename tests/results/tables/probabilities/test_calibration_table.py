@@ -21,9 +21,9 @@ from fernoise_bench.results.records.encoded import decode_record, encode_record
 from fernoise_bench.results.records.record import Record, Score, load_records
 from fernoise_bench.results.records.schema import EpochLine
 from fernoise_bench.results.records.summaries import read_summary, write_summary
-from fernoise_bench.results.tables.calibration_table import calibration_table
+from fernoise_bench.results.tables.probabilities.calibration_table import calibration_table
 
-from ..fabricate import Trial, epoch_line, fabricate, record_of
+from ...fabricate import Trial, epoch_line, fabricate, record_of
 
 LABELS = {"nll": 1.25, "brier": 0.5, "ece": 0.1}
 VOTES = {"nll": 1.5, "brier": 0.25, "ece": 0.05, "kl": 0.75}

@@ -1,0 +1,131 @@
+"""`label-errors`: prints how well the scores of trials find the wrong labels of their training rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ....protocols.errors import BadInput
+from ..options.common import DATA_ROOT, JSON, METHODS_SHOWN, PROFILES, format_option
+from ..options.records import RECIPE, SEVERAL_RUNS, Chosen, named_protocol, of_methods, records_of_protocol
+from ..options.terminal import print_tables
+
+if TYPE_CHECKING:
+    from ....protocols.base import Protocol
+    from ....protocols.loading import Data
+    from ....protocols.rows import Array
+    from ....results.analysis.label_findings import Finding
+    from ....results.records.record import Record
+    from ....results.records.training_scores import TrainingScores
+
+
+@click.command("label-errors")
+@click.argument("name", metavar="PROTOCOL")
+@SEVERAL_RUNS
+@METHODS_SHOWN
+@click.option("--profile", type=PROFILES, help="Use only trials of this profile.")
+@click.option("--synthetic/--real", "synthetic", default=None, help="Use only trials on generated, or real, faces.")
+@RECIPE
+@DATA_ROOT
+@click.option("--by-class", is_flag=True, help="Print tables by given class, or by AU, as well.")
+@click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
+@format_option("github", "latex", "csv", "json", "html")
+@JSON
+def label_errors(
+    name: str,
+    runs: tuple[Path, ...],
+    methods: tuple[str, ...],
+    profile: str | None,
+    synthetic: bool | None,
+    recipe: str | None,
+    data_root: Path,
+    by_class: bool,
+    allow_mixed: bool,
+    form: str,
+    as_json: bool,
+) -> None:
+    """Print how well each method finds the wrong labels it was trained on.
+
+    Scores are from the predictions in training, which each trial keeps; the reference labels are read from the data of
+    the protocol.
+
+    \b
+    fernoise-bench label-errors ferplus-sym --runs my-runs
+    fernoise-bench label-errors ferplus-sym --method elr,supervised --by-class
+    """
+    from ....results.analysis.view import Expected
+    from ....results.tables.probabilities.label_error_tables import label_error_tables
+
+    chosen = Chosen(runs, profile=profile, synthetic=synthetic, recipe=recipe)
+    name, protocol = named_protocol(name, chosen, what="protocol")
+    if protocol is None:
+        raise BadInput(f"{name} is known from trials alone: its reference labels cannot be read")
+    mine = records_of_protocol(chosen.records(), name, chosen, protocol)
+    records, _ = of_methods(mine, methods, f"the trials of {name}")
+    found = _found(protocol, records, runs, data_root)
+    if not found:
+        raise BadInput(
+            f"no trial of {name} has scores of its training rows: those that ship and those of earlier versions have "
+            "none, and only finished trials do; run them again into another folder"
+        )
+    if without := Counter(record.method for record in records if record.done and record.folder not in found):
+        told = ", ".join(f"{method} ({count})" for method, count in sorted(without.items()))
+        click.echo(f"left out, trials without scores of their training rows: {told}", err=True)
+    shown = [record for record in records if record.folder in found]
+    expected = Expected(folds=protocol.folds)
+    tables = label_error_tables(shown, found, expected, by_class=by_class, allow_mixed=allow_mixed)
+    print_tables(tables, "json" if as_json else form)
+
+
+def _found(
+    protocol: Protocol, records: Sequence[Record], runs: Sequence[Path], data_root: Path
+) -> dict[str, Mapping[str, Finding]]:
+    """By folder, what the scores of each trial find that is done and has some."""
+    from ....protocols.loading import open_data
+    from ....results.analysis.label_findings import findings
+
+    found: dict[str, Mapping[str, Finding]] = {}
+    opened: Data | None = None
+    for record in sorted(records, key=lambda each: (each.identity.source, each.identity.profile, each.folder)):
+        scores = _scores(record, runs)
+        if scores is None:
+            continue
+        identity = record.identity
+        if opened is None or not opened.serves(protocol, identity.profile, identity.source):
+            opened = open_data(protocol, identity.profile, identity.source, data_root, partial=identity.partial)
+        found[record.folder] = findings(scores, _references(record, scores, opened), len(protocol.names))
+    return found
+
+
+def _scores(record: Record, runs: Sequence[Path]) -> TrainingScores | None:
+    from ....results.records.training_scores import read_training_scores
+
+    for folder in runs if record.done else ():
+        if (scores := read_training_scores(folder / record.folder)) is not None:
+            return scores
+    return None
+
+
+def _references(record: Record, scores: TrainingScores, data: Data) -> Array:
+    """The reference labels of a trial's training rows.
+
+    Raises:
+        BadInput: the data are not those that it was trained on.
+    """
+    import numpy as np
+
+    identity = record.identity
+    train = data.cell(record.fold, record.level, identity.draw, identity.noise_salt).train
+    told = slice(None) if not data.protocol.noisy_labels_from else train.verified  # the others' are a teacher's
+    if not np.array_equal(train.sample_id, scores.sample_id) or not np.array_equal(
+        train.given[told], scores.given[told]
+    ):
+        raise BadInput(
+            f"{record.folder}: the protocol's data are not those that this trial was trained on; name their folder "
+            "with --data-root, or leave the trial out with --method, --profile or --runs"
+        )
+    return train.reference

@@ -1,0 +1,126 @@
+"""`label-errors` reads what trials keep of their training rows and the reference labels of their protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from fernoise_bench.benchmark.cli import main
+from fernoise_bench.protocols.catalog import find
+from fernoise_bench.protocols.loading import open_data
+from fernoise_bench.protocols.rows import Rows
+from fernoise_bench.results import label_errors as le
+from fernoise_bench.results.records.training_scores import SUSPICIONS, TrainingScores, write_training_scores
+
+from ....results.fabricate import Trial, fabricate
+
+PROTOCOL, LEVEL = "ferplus-sym", 0.4
+RUNS = Path("runs")
+
+
+def ran(*more: str) -> Result:
+    return CliRunner().invoke(main, ["label-errors", PROTOCOL, "--runs", str(RUNS), *more])
+
+
+def tables_of(done: Result) -> list[dict[str, Any]]:
+    """The tables printed as JSON, their rows by column: the text of what names a row, else the number."""
+    found = json.loads(done.stdout)
+    for table in found:
+        table["rows"] = [
+            {
+                name: cell["text"] if cell["value"] is None else cell["value"]
+                for name, cell in zip(table["columns"], row, strict=True)
+            }
+            for row in table["rows"]
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def cells() -> Mapping[int, Rows]:
+    """The training rows of two seeds, generated faces at the smoke profile."""
+    data = open_data(find(PROTOCOL), "smoke", "generated", Path("nowhere"))
+    return {seed: data.cell(None, LEVEL, seed).train for seed in (0, 1)}
+
+
+def scores_of(rows: Rows, skill: float, *, weights: bool = False) -> TrainingScores:
+    """Suspicions that are higher for wrong labels by a skill."""
+    generator = np.random.default_rng(0)
+    wrong = rows.given != rows.reference
+    suspicions = {name: generator.random(len(rows)) + skill * wrong for name in SUSPICIONS}
+    seen = np.ones(len(rows), np.int64)
+    weight = (generator.random((1, len(rows))) > 0.5) * 1.0 if weights else None
+    return TrainingScores(rows.sample_id, rows.given, rows.verified, seen, suspicions, rows.given, weight)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: Mapping[int, Rows]) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for method, skill in (("elr", 0.8), ("supervised", 0.3), ("gce", 0.0)):
+        for seed in (0, 1):
+            trial = Trial(method=method, level=LEVEL, seed=seed, profile="smoke", source="generated")
+            folder = fabricate(RUNS, trial)
+            if method != "gce":
+                write_training_scores(folder, scores_of(cells[seed], skill, weights=method == "elr"))
+    return RUNS
+
+
+def test_a_row_for_each_method_and_score_with_the_floor_first(runs: Path, cells: Mapping[int, Rows]) -> None:
+    done = ran("--json")
+    assert done.exit_code == 0, done.output
+    assert "left out, trials without scores of their training rows: gce (2)" in done.stderr
+    (table,) = tables_of(done)
+    names = [(row["method"], row["score"]) for row in table["rows"]]
+    assert names[0] == ("supervised", "loss (floor)")
+    assert len(names) == 5 + 6
+    assert ("elr", "left out") in names
+    row = next(row for row in table["rows"] if (row["method"], row["score"]) == ("elr", "aum"))
+    expected = []
+    for rows in cells.values():
+        suspicion = scores_of(rows, 0.8, weights=True).suspicions["aum"].astype(np.float32)
+        wrong = rows.given != rows.reference
+        budget = le.budget_of(wrong.mean(), len(wrong))
+        expected.append([le.auroc(suspicion, wrong), le.average_precision(suspicion, wrong),
+                         *np.array(le.at_budget(suspicion, wrong, budget))[[0, 2]], wrong.mean(), 1.0])  # fmt: skip
+    columns = ("AUROC", "AUPRC", "precision †", "missed †", "error rate", "ranked")
+    assert [row[name] for name in columns] == pytest.approx(100 * np.mean(expected, axis=0))
+
+
+def test_tables_by_class(runs: Path, cells: Mapping[int, Rows]) -> None:
+    done = ran("--method", "elr", "--by-class", "--format", "json")
+    assert done.exit_code == 0, done.output
+    first, *apart = tables_of(done)
+    assert "supervised, whose loss is the floor" in " ".join(first["notes"])
+    assert [table["title"].split(", ")[1] for table in apart] == [
+        f"{name} by given class" for name in ("AUROC", "AUPRC", "missed", "error rate")
+    ]
+    suspicion = [scores_of(rows, 0.8, weights=True).suspicions["last"].astype(np.float32) for rows in cells.values()]
+    row = next(row for row in apart[0]["rows"] if row["score"] == "last")
+    found = [
+        le.auroc(mine[rows.given == 0], (rows.given != rows.reference)[rows.given == 0])
+        for mine, rows in zip(suspicion, cells.values(), strict=True)
+    ]
+    first_class = apart[0]["columns"][3]
+    assert row[first_class] == pytest.approx(100 * np.mean(found))
+
+
+def test_trials_of_other_data_are_refused(runs: Path, cells: Mapping[int, Rows]) -> None:
+    trial = Trial(method="elr", level=LEVEL, seed=0, profile="smoke", source="generated")
+    other = replace(scores_of(cells[0], 0.5), given=np.roll(cells[0].given, 1))
+    write_training_scores(fabricate(RUNS, trial), other)
+    done = ran("--method", "elr")
+    assert done.exit_code == 2
+    assert "the protocol's data are not those that this trial was trained on" in done.stderr
+
+
+def test_nothing_to_show_is_one_line(runs: Path) -> None:
+    done = ran("--method", "gce")
+    assert done.exit_code == 2
+    assert "no trial of ferplus-sym has scores of its training rows" in done.stderr
