@@ -1,1 +1,1 @@
-"""Tables of probabilities: how well those of test faces fit labels and votes, how those of training rows find wrong labels."""
+"""Tables of probabilities: how well they fit test labels and votes, and how well they find wrong labels."""
