@@ -28,6 +28,7 @@ from .cost_cells import (
     wall_devices_of,
 )
 from .parts import label_cell, leading_cells, leading_columns, level_words, notes_of, title_of, unstated_cell
+from .transition_tables import error_cell, error_columns, error_notes
 
 __all__ = ["Cell", "Expected", "Table", "audit_table", "long_table", "protocol_table"]
 
@@ -120,10 +121,11 @@ def _long_table(view: View) -> Table:
     families = {level: against_supervised(view, level) for level in view.levels}
     others = {level: against_supervised(view, level, apart=True) for level in view.levels}
     by_subject = any(each.by_subject is not None for family in families.values() for each in family.values())
+    errors = error_columns(view)
     columns = (
         *leading_columns(view),
         *("last", "last five", "validation", "oracle", "oracle gap", "selection leak", "mean-class accuracy"),
-        *("without copies", "− supervised", *columns_of_test(by_subject)),
+        *("without copies", *errors, "− supervised", *columns_of_test(by_subject)),
         *(f"seconds a trial ({device})" for device in devices),
         *(f"wall seconds ({device})" for device in wall_devices_of(view)),
         *("forwards per training sample", "networks", "oracle knowledge", "unstated", "trials"),
@@ -136,6 +138,7 @@ def _long_table(view: View) -> Table:
         return (
             *leading_cells(view, entry, level),
             *_rule_cells(view, entry, level),
+            *(error_cell(view, entry, level) for _ in errors),
             *_comparison_cells(compared, by_subject),
             *_cost_cells(view, entry, level, devices),
         )
@@ -152,6 +155,7 @@ def _long_table(view: View) -> Table:
         "Forwards: passes of one image through one encoder. Unstated: hyper-parameters whose value neither the paper "
         "nor its authors' code states.",
         *_comparison_notes(view, families, apart=any(others.values())),
+        *(error_notes(view) if errors else ()),
     ]
     notes += notes_on_seconds(view)
     title = title_of(view, f"{view.metric_words} in %, all selection rules")

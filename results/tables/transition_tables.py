@@ -14,6 +14,7 @@ from ..records.schema import FlipRates
 from .cell import Cell, Table, number_cell, percent_cell
 from .parts import leading_cells, leading_columns, notes_of, title_of
 
+_ERROR = "transition error"
 _ERROR_NOTES = {
     "accuracy": (
         "Transition error: of the estimated shares of given labels for each reference label, the sum of absolute "
@@ -21,11 +22,12 @@ _ERROR_NOTES = {
     ),
     "f1": (
         "Transition error: the sum of the absolute errors of an AU's two flip rates, mean over the AUs with an "
-        "estimate; 0 is exact, 2 the most. One rate for all AUs: the error of the true rates' mean over the AUs as "
-        "everybody's estimate."
+        "estimate; 0 is exact, 2 the most. The truth is counted over the training rows."
     ),
 }
 _BESIDE = "A good score is no evidence of a good estimate: a flat matrix, too, keeps a network from memorising."
+_ONE_RATE = "one rate for all AUs"
+_ONE_RATE_NOTE = "One rate for all AUs: the error of the mean of the true rates over the AUs as every AU's estimate."
 _RATES = {
     "ρ⁺ estimated": "positive",
     "ρ⁺ true": "true_positive",
@@ -40,15 +42,45 @@ _RATES_NOTE = (
 
 def transition_tables(view: View) -> Iterator[Table]:
     """The error of each estimate beside the method's score, and for AUs its rates, after the last epoch."""
-    estimates = {entry.label for entry in view.rows if any(_error(record) is not None for record in _done(entry))}
-    if estimates:
-        yield _error_table(view, estimates)
-    if any(_rates(record) for entry in view.rows for record in _done(entry)):
-        yield _rates_table(view, estimates)
+    entries = [entry for entry in view.rows if _estimates(entry)]
+    if not entries:
+        return
+    multi = view.metric == "f1"
+    rows = []
+    for entry, level in _places(view, entries):
+        score = percent_cell(view.summary(entry, level, Record.headline), view.decimals)
+        guess = [number_cell(view.summary(entry, level, _error_of_one_rate), 3)] * multi
+        rows.append((*leading_cells(view, entry, level), score, error_cell(view, entry, level), *guess))
+    words = view.metric_words[0].upper() + view.metric_words[1:]
+    notes = [f"{words} in %.", *error_notes(view), *[_ONE_RATE_NOTE] * multi]
+    columns = (*leading_columns(view), view.metric_words, _ERROR, *[_ONE_RATE] * multi)
+    yield _table(view, "estimated label noise, last epoch", columns, rows, notes, entries)
+    if multi:
+        yield _rates_table(view, entries)
 
 
-def _done(entry: Entry) -> list[Record]:
-    return [record for record in entry.records if record.done]
+def error_columns(view: View) -> tuple[str, ...]:
+    """The heading of the errors of estimates, where a method makes one."""
+    return (_ERROR,) * any(map(_estimates, view.rows))
+
+
+def error_cell(view: View, entry: Entry, level: float | None) -> Cell:
+    """The error of a method's estimate after the last epoch."""
+    return number_cell(view.summary(entry, level, _error), 3)
+
+
+def error_notes(view: View) -> tuple[str, ...]:
+    """What that error is."""
+    return _ERROR_NOTES[view.metric], _BESIDE
+
+
+def _estimates(entry: Entry) -> bool:
+    """Whether a method estimates the noise: in any of its finished trials."""
+    return any(record.done and _error(record) is not None for record in entry.records)
+
+
+def _places(view: View, entries: Sequence[Entry]) -> Iterator[tuple[Entry, float | None]]:
+    yield from ((entry, level) for level in view.levels for entry in entries)
 
 
 def _error(record: Record) -> float | None:
@@ -57,26 +89,6 @@ def _error(record: Record) -> float | None:
 
 def _rates(record: Record) -> FlipRates | None:
     return flip_rates_of(record.epochs[-1])
-
-
-def _listed(view: View, estimates: set[str]) -> Iterator[tuple[Entry, float | None]]:
-    yield from ((entry, level) for level in view.levels for entry in view.rows if entry.label in estimates)
-
-
-def _error_table(view: View, estimates: set[str]) -> Table:
-    multi = view.metric == "f1"
-    rows = []
-    for entry, level in _listed(view, estimates):
-        cells = [
-            percent_cell(view.summary(entry, level, Record.headline), view.decimals),
-            number_cell(view.summary(entry, level, _error), 3),
-        ]
-        if multi:
-            cells.append(number_cell(view.summary(entry, level, _error_of_one_rate), 3))
-        rows.append((*leading_cells(view, entry, level), *cells))
-    columns = (*leading_columns(view), view.metric_words, "transition error", *["one rate for all AUs"] * multi)
-    notes = [f"{view.metric_words[0].upper()}{view.metric_words[1:]} in %.", _ERROR_NOTES[view.metric], _BESIDE]
-    return _table(view, "estimated label noise, last epoch", columns, rows, notes, estimates)
 
 
 def _error_of_one_rate(record: Record) -> float | None:
@@ -92,9 +104,9 @@ def _error_of_one_rate(record: Record) -> float | None:
     return math.fsum(abs(rate - mean) for pair in known for rate, mean in zip(pair, means, strict=True)) / len(known)
 
 
-def _rates_table(view: View, estimates: set[str]) -> Table:
+def _rates_table(view: View, entries: Sequence[Entry]) -> Table:
     rows = []
-    for entry, level in _listed(view, estimates):
+    for entry, level in _places(view, entries):
         for place, (words, name) in enumerate(_RATES.items()):
             leading = leading_cells(view, entry, level)
             if place:
@@ -103,8 +115,8 @@ def _rates_table(view: View, estimates: set[str]) -> Table:
             cells = [percent_cell(view.summary(entry, level, number), 1, brief=True) for number in numbers]
             rows.append((*leading, Cell(words), *cells))
     columns = (*leading_columns(view), "rate", *view.names)
-    headers = len(leading_columns(view)) + 1
-    return _table(view, "flip rates by AU, last epoch", columns, rows, [_RATES_NOTE], estimates, headers)
+    table = _table(view, "flip rates by AU, last epoch", columns, rows, [_RATES_NOTE], entries)
+    return replace(table, headers=len(leading_columns(view)) + 1)
 
 
 def _rate(record: Record, name: str, au: int) -> float | None:
@@ -119,8 +131,7 @@ def _table(
     columns: tuple[str, ...],
     rows: Sequence[tuple[Cell, ...]],
     notes: Sequence[str],
-    estimates: set[str],
-    headers: int = 1,
+    entries: Sequence[Entry],
 ) -> Table:
-    others = [entry.label for entry in view.rows if entry.label not in estimates]
-    return Table(title_of(view, what), columns, tuple(rows), notes_of(view, notes, rows, unlisted=others), headers)
+    others = [entry.label for entry in view.rows if entry not in entries]
+    return Table(title_of(view, what), columns, tuple(rows), notes_of(view, notes, rows, unlisted=others))

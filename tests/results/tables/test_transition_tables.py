@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fernoise_bench.results.tables.audit_tables import audit_page
+from fernoise_bench.results.tables.protocol_tables import long_table
 from fernoise_bench.results.tables.render import render
 
 from ..fabricate import NAMES, Trial, epoch_line
@@ -54,6 +55,17 @@ def test_the_error_stands_beside_the_score():
     assert table.rows[1][3].value == 0.375
     assert any("number of classes" in note for note in table.notes)
     assert any("flat matrix" in note for note in table.notes)
+
+
+def test_the_error_is_in_the_long_table_where_a_method_estimates():
+    records = [estimating(Trial(method="volminnet"), 0.25), plain(Trial())]
+    (table,) = long_table(records)
+    errors = column(table, "transition error")
+    assert [cell.text for cell in errors] == ["–", "0.250"]
+    assert any("flat matrix" in note for note in table.notes)
+    (without,) = long_table([plain(Trial()), plain(Trial(method="a"))])
+    assert "transition error" not in without.columns
+    assert set(table.columns) - set(without.columns) == {"transition error"}
 
 
 def test_a_method_that_estimates_in_some_trials_has_no_mean():
