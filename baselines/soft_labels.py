@@ -185,7 +185,8 @@ class SoftLabels(Method):
     Reference: Barsoum, Zhang, Canton Ferrer & Zhang, "Training deep networks for facial expression recognition with
     crowd-sourced label distribution", ICMI 2016; code microsoft/FERPlus. It sees more than other methods do, some ten
     labels of a face, and so stands apart from them. It trains on the protocol's faces whatever the mode; those that the
-    authors leave out get no weight. The variant "drawn" draws a class anew at every visit.
+    authors leave out get no weight. The variant "drawn" draws a class anew at every visit. Targets are not the shares
+    of votes that test probabilities are judged by, of which single votes are a part.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"single", "votes"})
