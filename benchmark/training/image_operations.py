@@ -23,7 +23,6 @@ OPERATIONS = (
     *("solarize", "posterize"),
 )
 IDENTITY = 0
-_BLENDS = (OPERATIONS.index("colour"), OPERATIONS.index("sharpness"))
 DIRECTED = (OPERATIONS.index("rotate"), OPERATIONS.index("translate-y"))  # first and last
 
 
@@ -124,11 +123,14 @@ def _matrices(code: Tensor, magnitude: Tensor, height: int, width: int) -> Tenso
     return torch.stack([torch.stack(across, dim=-1), torch.stack(down, dim=-1)], dim=-2)
 
 
+# What is chosen by a mask is multiplied by 1 and 0 here: exact, and on the CPU several times as fast as torch.where.
+
+
 def _autocontrast(images: Tensor, found: Operations, fill: float) -> Tensor:
     """Each channel stretched to 0…1; unchanged where it is flat."""
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
     span = high - low
-    return torch.where(span > 0, (images - low) / torch.where(span > 0, span, 1), images)
+    return (images - low * (span > 0)) / torch.where(span > 0, span, 1)
 
 
 def _equalize(images: Tensor, found: Operations, fill: float) -> Tensor:
@@ -139,16 +141,24 @@ def _equalize(images: Tensor, found: Operations, fill: float) -> Tensor:
     last = counts.gather(2, levels.amax(dim=2, keepdim=True))
     step = (levels.shape[2] - last) // 255
     below = counts.cumsum(2) - counts
-    spread = ((step // 2 + below) // step.clamp(min=1)).clamp(max=255).gather(2, levels)
-    return torch.where((step > 0)[..., None], spread.to(images.dtype).reshape(images.shape) / 255, images)
+    spread = ((step // 2 + below) // step.clamp(min=1)).clamp(max=255).to(images.dtype) / 255
+    changed = (step > 0).to(images.dtype)[..., None]
+    return spread.gather(2, levels).reshape(images.shape) * changed + images * (1 - changed)
 
 
 def _blend(images: Tensor, found: Operations, fill: float) -> Tensor:
-    """Images drawn to or from what they lack: their grey, its mean, black, or themselves smoothed."""
+    """Images drawn to or from what they lack: their grey, its mean, or black."""
     grey, code = luma(images), found.code[:, None, None, None]
-    base = torch.where(code == OPERATIONS.index("colour"), grey, grey.mean(dim=(2, 3), keepdim=True))
-    base = base.masked_fill(code == OPERATIONS.index("brightness"), 0)
-    base = torch.where(code == OPERATIONS.index("sharpness"), _smoothed(images), base)
+    mean = grey.mean(dim=(2, 3), keepdim=True) * (code == OPERATIONS.index("contrast"))
+    return _blended(images, grey * (code == OPERATIONS.index("colour")) + mean, found)
+
+
+def _sharpen(images: Tensor, found: Operations, fill: float) -> Tensor:
+    """Images drawn to or from themselves smoothed."""
+    return _blended(images, _smoothed(images), found)
+
+
+def _blended(images: Tensor, base: Tensor, found: Operations) -> Tensor:
     return (base + found.value.to(images.dtype)[:, None, None, None] * (images - base)).clamp(0, 1)
 
 
@@ -171,12 +181,17 @@ def _move(images: Tensor, found: Operations, fill: float) -> Tensor:
     return (moved + level).clamp(0, 1)
 
 
-def _quantize(images: Tensor, found: Operations, fill: float) -> Tensor:
-    """Levels from a threshold on inverted, or rounded down to multiples of a step."""
-    levels, value = _levels(images), found.value.to(images.dtype)[:, None, None, None]
-    inverted = torch.where(levels >= value, (255 - levels) / 255, images)
-    kept = (levels - levels % value) / 255
-    return torch.where(found.code[:, None, None, None] == OPERATIONS.index("solarize"), inverted, kept)
+def _solarize(images: Tensor, found: Operations, fill: float) -> Tensor:
+    """Levels from a threshold on inverted."""
+    levels = _levels(images)
+    high = (levels >= found.value.to(images.dtype)[:, None, None, None]).to(images.dtype)
+    return (255 - levels) / 255 * high + images * (1 - high)
+
+
+def _posterize(images: Tensor, found: Operations, fill: float) -> Tensor:
+    """Levels rounded down to multiples of a step."""
+    step = found.value.to(images.dtype)[:, None, None, None]
+    return (_levels(images) / step).floor() * step / 255
 
 
 def _levels(images: Tensor) -> Tensor:
@@ -184,11 +199,17 @@ def _levels(images: Tensor) -> Tensor:
     return (images * 255).round()
 
 
-# with the first and last of the operations
-GROUPS: tuple[tuple[Group, int, int], ...] = (
-    (_autocontrast, 1, 1),
-    (_equalize, 2, 2),
-    (_blend, *_BLENDS),
-    (_move, *DIRECTED),
-    (_quantize, OPERATIONS.index("solarize"), OPERATIONS.index("posterize")),
+def _group(group: Group, first: str, last: str = "") -> tuple[Group, int, int]:
+    return group, OPERATIONS.index(first), OPERATIONS.index(last or first)
+
+
+# with the first and the last of the operations
+GROUPS = (
+    _group(_autocontrast, "autocontrast"),
+    _group(_equalize, "equalize"),
+    _group(_blend, "colour", "brightness"),
+    _group(_sharpen, "sharpness"),
+    _group(_move, "rotate", "translate-y"),
+    _group(_solarize, "solarize"),
+    _group(_posterize, "posterize"),
 )
