@@ -63,6 +63,7 @@ def pseudo_labels(probabilities: Tensor, thresholds: Tensor, argmax: bool = True
     Source: USB @1ef4cbe, algorithms/hooks/masking.py:46-58 and core/criterions/consistency.py:33-43, for two classes.
     """
     p = full_precision(probabilities)
+    thresholds = thresholds.to(p.dtype)  # so that 0.95 reaches 0.95 whatever their dtypes
     positive, negative = p >= thresholds[0], 1 - p >= thresholds[1]
     if argmax:
         positive, negative = positive & (p > 0.5), negative & (p <= 0.5)
@@ -299,8 +300,8 @@ class FixMatchMulti(Method):
         kept = (1.0 - 1.0 / (self.updates.double() + 1)).clamp(max=self.params.decay)
         for average, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
             average.mul_(kept).add_(current * (1.0 - kept))
-        for average, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            average.copy_(current)
+        for statistic, current_statistic in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            statistic.copy_(current_statistic)
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, L] of the moving average, or of the network without one."""

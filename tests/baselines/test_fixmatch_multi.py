@@ -55,6 +55,13 @@ def test_pseudo_labels_by_hand(p: float, positive: float, negative: float, by_ar
     assert pseudo_labels(probabilities, thresholds, argmax=False).tolist() == [[otherwise]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("other", [torch.float32, torch.float64])
+def test_an_equal_probability_reaches_the_threshold_in_any_precision(dtype: torch.dtype, other: torch.dtype) -> None:
+    p, thresholds = torch.tensor([[0.95, 0.05]], dtype=dtype), torch.full((2, 2), 0.95, dtype=other)
+    assert pseudo_labels(p, thresholds).tolist() == [[1, -1]]
+
+
 def test_pseudo_labels_have_a_threshold_for_each_au_and_sign() -> None:
     p = random_logits(0, 9, 3).sigmoid().requires_grad_()
     thresholds = torch.tensor([[0.6, 0.7, 0.9], [0.8, 0.55, 0.6]], dtype=torch.float64)
