@@ -16,13 +16,21 @@ from fernoise_bench.protocols.datasets.catalog import NAMES, listing_of
 
 from ...protocols.miniatures import affectnet as miniature_affectnet
 from ...protocols.miniatures import bp4d as miniature_bp4d
+from ...protocols.miniatures import cremad as miniature_cremad
 from ...protocols.miniatures import disfa as miniature_disfa
 from ...protocols.miniatures import emotionet as miniature_emotionet
 from ...protocols.miniatures import ferplus as miniature_ferplus
 from ...protocols.miniatures import openface as miniature_openface
 from ...protocols.miniatures import rafdb as miniature_rafdb
+from ...weekly import often
 
 SIDES = {(name, p.option("side")) for p in PROTOCOLS.values() for name in p.data if p.option("side")}
+
+# One protocol of each data set, design and kind of noise; the variants of these are run once a week.
+FIRST = (
+    *(name for name in PROTOCOLS if ":" not in name),
+    *("bp4d-3fold-plain:flip", "rafdb-sym:list-0.1", "ferplus-votes:1", "ferplus-sym:instance", "cremad-face:1"),
+)
 
 
 def call(*words: str) -> Result:
@@ -32,6 +40,7 @@ def call(*words: str) -> Result:
 def write(root: Path) -> Path:
     """A miniature of every data set, and OpenFace's output for one of them."""
     miniature_bp4d.write_au_occ(root / "bp4d")
+    miniature_cremad.write_with_responses(root / "cremad")
     miniature_disfa.write_img(root / "disfa")
     miniature_emotionet.write_both(root / "emotionet")
     codes = miniature_affectnet.codes
@@ -79,7 +88,7 @@ def test_a_miniature_is_partial(name: str, root: Path) -> None:
     assert "partial: it differs from what was published" in result.output
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", often([*FIRST, *(name for name in PROTOCOLS if name not in FIRST)], len(FIRST)))
 def test_a_protocol_runs_from_the_published_layout_to_a_table(name: str, root: Path, tmp_path: Path) -> None:
     protocol = find(name)
     words = words_for(protocol, root, tmp_path / "runs")
