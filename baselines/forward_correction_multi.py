@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, TrainView, Variant, sourced
 from ..methods.flip_rate_estimation import (
-    EstimationParams,
     EstimationSchedule,
     below_one,
     estimate_flip_rates,
@@ -38,8 +37,8 @@ QUANTILE = 97 / 100  # authors' code of Li et al. (NeurIPS 2022), tools.py:13-28
 
 
 @dataclass(frozen=True)
-class ForwardCorrectionMultiParams(EstimationParams):
-    """Hyper-parameters of forward correction; those of the estimate from label correlations are read by its variant."""
+class ForwardCorrectionMultiParams:
+    """Hyper-parameters of forward correction; those from `warm_up` on are of rates from label correlations."""
 
     rates: Literal["anchor", "true", "correlation"] = sourced("anchor", "Patrini et al. §4.2: estimated by anchors")
     filter_outliers: bool = sourced(
@@ -47,6 +46,13 @@ class ForwardCorrectionMultiParams(EstimationParams):
     )
     anchor_epoch: int = sourced(10, "unstated: ours; the authors train a network, estimate, and train anew")
     anchor_stated_for: int = sourced(30, "unstated: ours; the anchors' warm-up is a third of the training")
+    warm_up: int = sourced(20, "Li et al. (NeurIPS 2022), code, script/*.sh: then 20 epochs of reweighting")
+    sample_epoch: int = sourced(10, "Li et al., code, script/*.sh: half of the warm-up")
+    warm_up_stated_for: int = sourced(40, "Li et al., code, script/*.sh: warm-up and reweighting on VOC")
+    window: int = sourced(5, "Li et al., code, noise_rate_estimation_ours.py:127")
+    threshold: float = sourced(0.5, "Li et al., code, main_reweight.py:25: sample_th")
+    minimum: int = sourced(50, "Li et al., code, noise_rate_estimation_ours.py:167: selected rows of each sign")
+    slack: float = sourced(0.3, "Li et al., code, noise_rate_estimation_ours.py:198: divided by the number of AUs")
 
 
 def noisy_probabilities(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -154,7 +160,8 @@ class ForwardCorrectionMulti(Method):
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: ForwardCorrectionMultiParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
-        self.schedule = EstimationSchedule.of(task, params)
+        epochs = params.warm_up, params.sample_epoch, params.warm_up_stated_for
+        self.schedule = EstimationSchedule.of(task, *epochs, params.window)
         anchors = max(1, task.scaled_epochs(params.anchor_epoch, params.anchor_stated_for))
         self.start = {"true": 0, "anchor": anchors, "correlation": self.schedule.warm_up}[params.rates]
         unknown = torch.full((task.num_classes, 2, 2), torch.nan, dtype=torch.float64)

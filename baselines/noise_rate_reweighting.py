@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ..methods.base import Batch, MakeEncoder, Method, Network, Step, Task, TrainView, Variant, sourced
 from ..methods.flip_rate_estimation import (
-    EstimationParams,
     EstimationSchedule,
     below_one,
     best_pairs,
@@ -39,7 +38,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class NoiseRateReweightingParams(EstimationParams):
+class NoiseRateReweightingParams:
     """Hyper-parameters of reweighting by estimated flip rates."""
 
     rates: Literal["correlation", "dual-t", "true"] = sourced("correlation", "paper §3: from label correlations")
@@ -47,6 +46,15 @@ class NoiseRateReweightingParams(EstimationParams):
         "none", "ours; authors' code, noise_rate_estimation_ours.py:150, reads which true flip rates are 0"
     )
     reweight: bool = sourced(True, "authors' code, main_reweight.py:116-160")
+    warm_up: int = sourced(
+        20, "authors' code, script/*.sh: 20 epochs on VOC, then 20 of reweighting; on COCO 30 and 30"
+    )
+    sample_epoch: int = sourced(10, "authors' code, script/*.sh: half of the warm-up")
+    warm_up_stated_for: int = sourced(40, "authors' code, script/*.sh: warm-up and reweighting on VOC")
+    window: int = sourced(5, "authors' code, noise_rate_estimation_ours.py:127: epochs whose losses are averaged")
+    threshold: float = sourced(0.5, "authors' code, main_reweight.py:25: sample_th")
+    minimum: int = sourced(50, "authors' code, noise_rate_estimation_ours.py:167: selected rows of each sign")
+    slack: float = sourced(0.3, "authors' code, noise_rate_estimation_ours.py:198: divided by the number of AUs")
 
 
 @torch.no_grad()
@@ -131,7 +139,8 @@ class NoiseRateReweighting(Method):
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: NoiseRateReweightingParams) -> None:
         super().__init__(task, make_encoder, params)
         self.network = Network(make_encoder, task.num_classes)
-        self.schedule = EstimationSchedule.of(task, params)
+        epochs = params.warm_up, params.sample_epoch, params.warm_up_stated_for
+        self.schedule = EstimationSchedule.of(task, *epochs, params.window)
         shape = self.schedule.window, task.train_size, task.num_classes
         unknown = torch.full((task.num_classes, 2, 2), torch.nan, dtype=torch.float64)
         self.register_buffer("losses", torch.zeros(shape))

@@ -107,7 +107,9 @@ class Plan:
 
 
 def make_plan(suite: str, methods: Sequence[str]) -> Plan:
-    """The plan of a suite, with the methods named or all of the registry.
+    """The plan of a suite, with the methods named or all of the registry to which a check is applicable.
+
+    Those that learn from votes or from single annotators have none, since the checks' faces have one label each.
 
     Raises:
         BadInput: a method that does not exist, or is applicable to none of the protocols.
@@ -115,7 +117,7 @@ def make_plan(suite: str, methods: Sequence[str]) -> Plan:
     chosen = tuple(map(registry.find, methods)) or tuple(registry.all_base())
     plan = Plan(SUITES[suite], chosen, some_methods=bool(methods))
     applicable = {method for _, method in plan.pairs}
-    for method in chosen:
+    for method in chosen if methods else ():
         if method.name not in applicable:
             reasons = {f"{name}: it {method.missing(protocol)}" for name, protocol in CHECK_PROTOCOLS.items()}
             raise BadInput(f"--method {method.name} is applicable to no check ({'; '.join(sorted(reasons))})")

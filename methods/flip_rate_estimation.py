@@ -18,27 +18,12 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from .base import Task, TrainView, sourced
+from .base import Task, TrainView
 from .losses import full_precision
 from .mixture import ITERATIONS, REGULARISATION, TOLERANCE
 
 TINY = 1e-30  # authors' code: keeps the scaling of equal losses finite
 HIGHEST_SUM = 0.99
-
-
-@dataclass(frozen=True)
-class EstimationParams:
-    """When the flip rates are estimated, and from which rows and pairs of AUs."""
-
-    warm_up: int = sourced(
-        20, "authors' code, script/*.sh: 20 epochs on VOC, then 20 of reweighting; on COCO 30 and 30"
-    )
-    sample_epoch: int = sourced(10, "authors' code, script/*.sh: half of the warm-up")
-    warm_up_stated_for: int = sourced(40, "authors' code, script/*.sh: warm-up and reweighting on VOC")
-    window: int = sourced(5, "authors' code, noise_rate_estimation_ours.py:127: epochs whose losses are averaged")
-    threshold: float = sourced(0.5, "authors' code, main_reweight.py:25: sample_th")
-    minimum: int = sourced(50, "authors' code, noise_rate_estimation_ours.py:167: selected rows of each sign")
-    slack: float = sourced(0.3, "authors' code, noise_rate_estimation_ours.py:198: divided by the number of AUs")
 
 
 @dataclass(frozen=True)
@@ -53,11 +38,10 @@ class EstimationSchedule:
     window: int
 
     @classmethod
-    def of(cls, task: Task, params: EstimationParams) -> EstimationSchedule:
-        """The schedule for the length of a task's training."""
-        warm_up = max(2, task.scaled_epochs(params.warm_up, params.warm_up_stated_for))
-        sample = max(1, task.scaled_epochs(params.sample_epoch, params.warm_up_stated_for))
-        return cls(warm_up, sample, min(params.window, sample))
+    def of(cls, task: Task, warm_up: int, sample: int, stated_for: int, window: int) -> EstimationSchedule:
+        """The schedule of a task, from epochs that are stated for a training of `stated_for`."""
+        sample = max(1, task.scaled_epochs(sample, stated_for))
+        return cls(max(2, task.scaled_epochs(warm_up, stated_for)), sample, min(window, sample))
 
     def slot(self, epoch: int) -> int | None:
         """The place among the window's losses of those at the start of an epoch (0-based); None: none are taken."""

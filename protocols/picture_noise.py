@@ -145,7 +145,8 @@ def _drawn(weights: NDArray[np.float64], place: NDArray[np.float64]) -> Labels:
     """A class for each row in proportion to its weights, int64 [N]; classes of weight 0 are not drawn."""
     steps = weights.cumsum(1)
     at = np.minimum(place * steps[:, -1], np.nextafter(steps[:, -1], 0))
-    return np.minimum((at[:, None] >= steps).sum(1), weights.shape[1] - 1)
+    found: Labels = np.minimum((at[:, None] >= steps).sum(1), weights.shape[1] - 1)
+    return found
 
 
 def _check(pictures: Thumbnails, labels: Labels, rate: float, num_classes: int, seed: int) -> None:

@@ -46,7 +46,7 @@ def drawn_majority(votes: NDArray[Any], count: int | None, seed: int) -> Labels:
     counts = _check_votes(votes)
     if count is not None and count < 1:
         raise BadInput(f"{count} votes drawn: at least 1 is needed")
-    drawn = counts if count is None else sum(_one_vote(counts, seed, number) for number in range(count))
+    drawn = counts if count is None else np.sum([_one_vote(counts, seed, number) for number in range(count)], axis=0)
     by_lot = _uniforms(seed, _TIES, counts.shape)
     # among the classes of the largest count the one with the largest lot
     winner = np.where(drawn == drawn.max(1, keepdims=True), by_lot, -1.0).argmax(1)
@@ -151,7 +151,8 @@ def _one_vote(counts: NDArray[np.float64], seed: int, number: int) -> NDArray[np
     # The product may round up to the total, which would select a class after the last one.
     place = np.minimum(_uniforms(seed, number, total.shape) * total, np.nextafter(total, 0))
     label = (place[:, None] >= steps).sum(1)
-    return (np.arange(counts.shape[1]) == label[:, None]).astype(np.float64)
+    found: NDArray[np.float64] = (np.arange(counts.shape[1]) == label[:, None]).astype(np.float64)
+    return found
 
 
 def _systematic(share: NDArray[np.float64], count: int, start: float) -> NDArray[np.int64]:

@@ -203,7 +203,7 @@ def _own_groups(method: Method, recipe: Recipe) -> list[dict[str, Any]]:
     names = {id(parameter): name for name, parameter in method.named_parameters()}
     seen: set[int] = set()
     found = []
-    for group in method.parameter_groups():
+    for group in method.parameter_groups() if isinstance(method, Method) else ():
         for parameter in group.parameters:
             if id(parameter) not in names:
                 shape = list(parameter.shape)

@@ -195,8 +195,7 @@ def test_training_follows_a_linear_run_in_numpy(divide: bool) -> None:
             slope = slope_of(value, weight)
             method.zero_grad()
             step.loss.backward()  # type: ignore[no-untyped-call]
-            gradient = method.network.head.weight.grad
-            assert gradient is not None
+            assert (gradient := method.network.head.weight.grad) is not None
             np.testing.assert_allclose(gradient.numpy(), slope, rtol=1e-4, atol=1e-6)
             with torch.no_grad():
                 method.network.head.weight -= 0.02 * gradient

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from fernoise_bench.methods.flip_rate_estimation import (
-    EstimationParams,
     EstimationSchedule,
     below_one,
     best_pairs,
@@ -246,7 +245,7 @@ def test_rates_below_one_and_transitions() -> None:
     [(40, 20, 10, 5), (25, 12, 6, 5), (20, 10, 5, 5), (15, 8, 4, 4), (6, 3, 2, 2), (2, 2, 1, 1), (1, 2, 1, 1)],
 )
 def test_epochs_of_the_estimate(epochs: int, warm_up: int, sample: int, window: int) -> None:
-    schedule = EstimationSchedule.of(make_task("multi", epochs=epochs), EstimationParams())
+    schedule = EstimationSchedule.of(make_task("multi", epochs=epochs), 20, 10, 40, 5)
     assert (schedule.warm_up, schedule.sample, schedule.window) == (warm_up, sample, window)
     taken = {epoch: schedule.slot(epoch) for epoch in range(epochs + 1) if schedule.slot(epoch) is not None}
     # losses after epochs sample-window .. sample-1, so at the start of the epochs after them

@@ -90,7 +90,8 @@ def test_own_files_of_fer2013_give_its_records(
         assert result.exit_code == 0, result.output + result.stderr
     published, own = (record(tmp_path / "runs", name) for name in ("fer2013-real@1", "fer2013-files@1"))
     assert own["predictions"] == published["predictions"]
-    assert own["epochs"] == published["epochs"]
+    # the published faces have votes beside their labels, which these files leave out
+    assert own["epochs"] == [{n: v for n, v in line.items() if n != "fit_to_votes"} for line in published["epochs"]]
     assert len(np.load(next((tmp_path / "runs").rglob("predictions.npz")))["sample_id"]) == 200
     for part, differing in (("identity", {"protocol", "data"}), ("environment", {"noise"})):
         assert {name for name, value in own[part].items() if value != published[part][name]} == differing
