@@ -160,8 +160,7 @@ def test_training_follows_a_linear_run_in_numpy(divide: bool) -> None:
     for epoch in range(10):
         method.begin_epoch(epoch, make_train(COUNTS))
         if epoch > 0:
-            left = np.array([5, 3, 4]) - sieved
-            prior, sieved = left / left.sum(), np.zeros(3)
+            prior, sieved = (np.array([5, 3, 4]) - sieved) / (12 - sieved.sum()), np.zeros(3)
         changed += not np.allclose(prior, np.array([5, 3, 4]) / 12)
         np.testing.assert_allclose(method.prior.numpy(), prior, rtol=1e-12)
         beta, sieve = min(max((epoch - 1) / 2 * 2, 0.0), 2.0), epoch >= 3
@@ -195,7 +194,8 @@ def test_training_follows_a_linear_run_in_numpy(divide: bool) -> None:
             slope = slope_of(value, weight)
             method.zero_grad()
             step.loss.backward()  # type: ignore[no-untyped-call]
-            assert (gradient := method.network.head.weight.grad) is not None
+            gradient = method.network.head.weight.grad
+            assert gradient is not None
             np.testing.assert_allclose(gradient.numpy(), slope, rtol=1e-4, atol=1e-6)
             with torch.no_grad():
                 method.network.head.weight -= 0.02 * gradient
