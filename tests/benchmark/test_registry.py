@@ -111,6 +111,7 @@ def test_the_dict_holds_every_method_file() -> None:
     """A file of methods/ or baselines/ with a class derived from Method is registered under its own name."""
     shared = {
         "__init__",
+        "annotators",
         "base",
         "clean_loss",
         "entry_selection",
