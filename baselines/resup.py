@@ -60,7 +60,7 @@ def label_similarity(logits: Tensor, labels: Tensor) -> Tensor:
     Source: authors' code, utils.py:139,216 (purpleleaves007/FERDenoise @0eb4353).
     """
     p = full_precision(logits).softmax(dim=1)
-    return p.gather(1, labels[:, None]).squeeze(1) / p.norm(dim=1)
+    return p.gather(1, labels[:, None]).squeeze(1) / p.norm(dim=1)  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

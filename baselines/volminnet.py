@@ -50,7 +50,7 @@ def volume(transition: Tensor) -> Tensor:
 
     Source: authors' code, main.py:169-178, by slogdet.
     """
-    return torch.linalg.slogdet(full_precision(transition)).logabsdet
+    return torch.linalg.slogdet(full_precision(transition)).logabsdet  # type: ignore[no-any-return]
 
 
 def volmin_loss(logits: Tensor, labels: Tensor, transition: Tensor, weight: float = 1e-4) -> Tensor:

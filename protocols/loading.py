@@ -19,6 +19,7 @@ from .own_data.parts import parts_of
 from .own_data.pictures import prepared
 from .packs.prepare import Pack
 from .packs.workers import OnProgress
+from .picture_noise import PICTURE_NOISE
 from .readers.cremad import TABLES
 from .readers.rafdb_noise_lists import places_of
 from .rows import GENERATED, Array, CellData, Origin, Source
@@ -88,7 +89,7 @@ def _digest(*labels: Array) -> str:
 def draws_noise(protocol: Protocol, source: Source) -> bool:
     """Whether a protocol's noise is drawn from a seed, and does not come with its data."""
     drawn = (
-        any(protocol.noise in kinds for kinds in (splits.DRAWN, splits.VOTED, splits.PICTURE_NOISE))
+        any(protocol.noise in kinds for kinds in (splits.DRAWN, splits.VOTED, PICTURE_NOISE))
         or "flip" in protocol.noise
     )
     return drawn or (source == "generated" and not protocol.noisy_labels_from)

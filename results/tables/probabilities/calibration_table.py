@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from ....protocols.errors import BadInput, unknown
 from ...analysis.grouping import Entry
 from ...analysis.view import Expected, View, views_of
-from ...protocols.errors import BadInput, unknown
 from ...records.record import RULES, Record
 from ..cell import Cell, Table, number_cell, percent_cell
 from ..parts import leading_cells, leading_columns, notes_of, title_of
