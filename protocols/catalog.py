@@ -10,6 +10,7 @@ from .base import Protocol
 from .definitions.action_units import AU_PROTOCOLS
 from .definitions.expressions import EXPRESSION_PROTOCOLS
 from .errors import BadInput, unknown
+from .held_out import held_out, split_name
 from .own_data.definition import protocol_of_toml
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (*AU_PROTOCOLS, *EXPRESSION_PROTOCOLS)}
@@ -26,6 +27,8 @@ def find(name: str) -> Protocol:
     """
     if name.endswith(SUFFIX):
         return protocol_of_file(Path(name))
+    if derived := split_name(name):
+        return held_out(find(derived[0]), derived[1])
     found = known(name)
     if found is None and Path(file := f"{name}{SUFFIX}").is_file():
         raise BadInput(f"'{name}' is not a protocol here; name its TOML file: {file}")
@@ -36,6 +39,9 @@ def find(name: str) -> Protocol:
 
 def known(name: str) -> Protocol | None:
     """The protocol of NAME or, as in titles, NAME@VERSION; None for one that is not known, BadInput as `find`."""
+    if derived := split_name(name):
+        base = find(derived[0]) if derived[0].endswith(SUFFIX) else known(derived[0])
+        return None if base is None else held_out(base, derived[1])
     others = _others()
     if name in PROTOCOLS or name in others:
         return PROTOCOLS[name] if name in PROTOCOLS else _loaded(others[name])

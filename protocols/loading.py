@@ -12,6 +12,7 @@ from .activity import doing
 from .base import Protocol
 from .designs import action_units, cremad, ferplus, own, packed_expressions, regression, splits
 from .errors import BadInput
+from .held_out import base_of, judged_by_given, without_part
 from .noise import salted
 from .offers import offered_by_labels
 from .own_data.labelled import read_labelled
@@ -61,12 +62,19 @@ class Data:
     def identity(self) -> DataIdentity:
         """The origin of the images, and digests of the auxiliary labels and of the annotators' labels of all rows."""
         whole = self.loaded
+        origin = judged_by_given(self.protocol, whole.origin)
         annotators = _digest(whole.everything.annotators) if isinstance(whole, cremad.Loaded) else ""
         if not getattr(whole, "aux_names", ()):
-            return DataIdentity(whole.origin, "", annotators)
+            return DataIdentity(origin, "", annotators)
         one = isinstance(whole, own.Loaded | cremad.Loaded)
         parts = (whole.everything,) if one else (whole.train, whole.validation, whole.test)
-        return DataIdentity(whole.origin, _digest(*(part.aux for part in parts)), annotators)
+        return DataIdentity(origin, _digest(*(part.aux for part in parts)), annotators)
+
+    def picture_names(self, sample_id: Array) -> list[str]:
+        """What pictures are called: a path below the folder of pictures of a user's own data, else the row's number."""
+        if isinstance(self.loaded, own.Loaded):
+            return [str(path) for path in self.loaded.path[sample_id].tolist()]
+        return [str(row) for row in sample_id.tolist()]
 
     def serves(self, protocol: Protocol, profile: str, source: Source) -> bool:
         """Whether these are the data of the given protocol, profile and source."""
@@ -76,8 +84,10 @@ class Data:
         """The rows of one cell, with noise keyed by a salt if there is one; the same arguments give the same rows."""
         design, profile = DESIGNS[self.protocol.design], self.protocol.profile(self.profile)
         number = salted(draw, salt)
-        cell: CellData = design.cell(self.protocol, profile, self.source, self.loaded, fold, level, number)
-        return cell
+        base = base_of(self.protocol)
+        base_fold = fold if base.folds else None
+        cell: CellData = design.cell(base, profile, self.source, self.loaded, base_fold, level, number)
+        return without_part(self.protocol, cell, fold, level)
 
 
 def _digest(*labels: Array) -> str:
@@ -137,6 +147,7 @@ def prepare_own(protocol: Protocol, data_root: Path, *, workers: int, report: On
     """
     if protocol.own is None:
         raise BadInput(f"{protocol.name} is no protocol of your own data; see data prepare")
+    protocol = base_of(protocol)
     rows = read_labelled(protocol)
     parts_of(protocol, rows)  # refuses what cannot be trained on before pictures are decoded
     return prepared(protocol, rows, data_root, workers=workers, report=report)
@@ -151,7 +162,7 @@ def digest_if_prepared(protocol: Protocol, data_root: Path) -> str:
     Raises:
         BadInput: a table that cannot be used, or a picture that is missing.
     """
-    return own.digest_if_prepared(protocol, data_root)
+    return own.digest_if_prepared(base_of(protocol), data_root)
 
 
 def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path, *, partial: bool = False) -> Data:
@@ -164,5 +175,5 @@ def open_data(protocol: Protocol, profile: str, source: Source, data_root: Path,
     design = DESIGNS[protocol.design]
     what = "generating faces" if source == "generated" else f"reading {', '.join(protocol.data)}"
     with doing(what):
-        loaded = design.load(protocol, protocol.profile(profile), source, data_root, partial=partial)
+        loaded = design.load(base_of(protocol), protocol.profile(profile), source, data_root, partial=partial)
     return Data(protocol, profile, source, loaded)

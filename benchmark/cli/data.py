@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...protocols.errors import BadInput, printable
+from .data_apply import data_apply
 from .options.common import DATA_ROOT, JSON, WORKERS, print_json
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def data_status(data_root: Path, as_json: bool) -> None:
     click.echo(tabulate([(line["data set"], line["found"], line["remark"]) for line in lines], tablefmt="plain"))
 
 
+data.add_command(data_apply)
 # The name `data status` had before.
 data.add_command(
     click.Command(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..planning.grid import Grid, RunRequest
     from ..trial import Trial
 
+GRACE = 10.0  # seconds
+
 
 def _run_request(options: dict[str, Any]) -> RunRequest:
     from ..planning.grid import RunRequest, numbers
@@ -60,7 +62,7 @@ def _grids(table: str | None, options: dict[str, Any]) -> tuple[Grid, ...]:
 @engine_options
 @click.option("--fresh", is_flag=True, help="Delete the finished trials and train them again.")
 @click.option(
-    "--grace", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+    "--grace", type=click.FloatRange(min=0), default=GRACE, show_default=True, metavar="SECONDS",
     help="How long the running epoch may still take after SIGTERM.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
@@ -90,7 +92,7 @@ def run(table: str | None, fresh: bool, grace: float, as_json: bool, **options: 
         records, damaged = load_cached(out)
     to_run = [list(grid.trials) if fresh else unfinished(grid.trials, records) for grid in grids]
     for grid, trials in zip(grids, to_run, strict=True):
-        _run_grid(grid, trials, engine, fresh=fresh, grace=grace)
+        run_grid(grid, trials, engine, fresh=fresh, grace=grace)
     if any(to_run):
         records, damaged = load_cached(out)
     warn_of_damage(damaged)
@@ -121,7 +123,9 @@ def _name_conformance(trained: Sequence[Trial]) -> None:
         click.echo(f"does it keep the rules? fernoise-bench conformance --method {shlex.quote(shown)}", err=True)
 
 
-def _run_grid(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, *, fresh: bool, grace: float) -> None:
+def run_grid(
+    grid: Grid, trials: Sequence[Trial], engine: EngineOptions, *, fresh: bool = False, grace: float = GRACE
+) -> None:
     """Runs some trials of a grid; with fresh, deletes what is on disk of all its trials first."""
     from ..planning.grid import check_initial_weights
 

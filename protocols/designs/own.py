@@ -30,6 +30,7 @@ class Loaded:
 
     Attributes:
         everything: given labels before noise is added.
+        path: unicode [N], of each picture below the folder of pictures.
         pixels: uint64 [N], a digest of each picture, by which copies are found.
         parts: fold -> its rows.
         origin: of the pictures and labels.
@@ -38,6 +39,7 @@ class Loaded:
     """
 
     everything: Rows
+    path: Array
     pixels: Array
     parts: Mapping[str | None, Parts]
     origin: Origin
@@ -61,6 +63,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     aux = _auxiliary(protocol, rows, data_root)
     return Loaded(
         everything=_everything(protocol, profile, rows, pack, aux.labels),
+        path=rows.path,
         pixels=row_digests(pack),
         parts=parts_of(protocol, rows),
         origin=Origin(pack.origin.layout, digest, judged_by),

@@ -19,7 +19,7 @@ from ..readers.text_lines import shown
 from .class_folders import read_folders
 from .tables import Table, read_table
 
-_TRUE, _FALSE = ("1", "true", "yes", "y"), ("", "0", "false", "no", "n")
+TRUE, _FALSE = ("1", "true", "yes", "y"), ("", "0", "false", "no", "n")
 _MOST_VOTES = 1_000_000
 _ONE_A_PICTURE = ("reference", "verified", "subject", "split", "fold", *BOX)
 
@@ -97,7 +97,7 @@ def read_labelled(protocol: Protocol) -> Labelled:
     """
     own = _own(protocol)
     table = _table(protocol, own)
-    paths = _paths(own, table)
+    paths = picture_paths(own, table)
     keep = _not_ignored(own, table)
     if not own.column("annotator"):
         _refuse_twice(table, paths, keep)
@@ -162,7 +162,7 @@ def _cells(own: OwnFiles, table: Table, rows: Array, what: str) -> list[str]:
     return [""] * len(rows) if cells is None else [cells[row] for row in rows.tolist()]
 
 
-def _paths(own: OwnFiles, table: Table) -> list[str]:
+def picture_paths(own: OwnFiles, table: Table) -> list[str]:
     """The path of each row relative to the folder of pictures; BadInput for one that leaves it."""
     root = f"{os.path.abspath(own.root)}/"
     found = []
@@ -295,11 +295,11 @@ def _sign(text: str, own: OwnFiles, where: str) -> int:
 def _verified(own: OwnFiles, table: Table, rows: Array) -> Array:
     """The rows declared clean: bool [N]."""
     cells = [text.lower() for text in _cells(own, table, rows, "verified")]
-    if wrong := set(cells) - {*_TRUE, *_FALSE}:
+    if wrong := set(cells) - {*TRUE, *_FALSE}:
         at = next(at for at, text in enumerate(cells) if text in wrong)
         what = f"verified is {shown(cells[at])}; write 1 or 0, true or false, yes or no"
         raise BadInput(f"{table.place(int(rows[at]))}: {what}")
-    return np.isin(np.array(cells, str), _TRUE)
+    return np.isin(np.array(cells, str), TRUE)
 
 
 def _boxes(own: OwnFiles, table: Table, rows: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,17 +61,26 @@ def assigned(protocol: Protocol, rows: Labelled) -> Array:
     if len(groups) < len(protocol.folds):
         what = f"{len(groups):,} {'subjects' if rows.has_subjects else 'rows'} for {len(protocol.folds)} folds"
         raise BadInput(f"{_file(protocol)}: {what}; ask for fewer in split.folds")
-    folds: Array = np.array(protocol.folds, str)[_balanced(protocol, groups, member)[member]]
+    seed = [FOLD_SEED, int(protocol.option("split seed"))]
+    folds: Array = np.array(protocol.folds, str)[balanced(np.bincount(member), len(protocol.folds), seed)[member]]
     return folds
 
 
-def _balanced(protocol: Protocol, groups: Array, member: Array) -> Array:
-    """The fold number of each group: drawn by the seed, the largest groups first, each to the smallest fold so far."""
-    sizes = np.bincount(member, minlength=len(groups))
-    drawn = np.random.default_rng([FOLD_SEED, int(protocol.option("split seed"))]).permutation(len(groups))
+def balanced(sizes: Array, count: int, seed: Sequence[int]) -> Array:
+    """The fold of each group: the largest first, those of one size in drawn order, each to the smallest fold so far.
+
+    Args:
+        sizes: int64 [G], rows of each group.
+        count: number of folds.
+        seed: of the order in which groups of one size are taken.
+
+    Returns:
+        int64 [G], the fold of each group, 0 to count - 1.
+    """
+    drawn = np.random.default_rng(seed).permutation(len(sizes))
     order = drawn[np.argsort(-sizes[drawn], kind="stable")]
-    totals = np.zeros(len(protocol.folds), np.int64)
-    fold_of = np.empty(len(groups), np.int64)
+    totals = np.zeros(count, np.int64)
+    fold_of = np.empty(len(sizes), np.int64)
     for group in order.tolist():
         smallest = int(totals.argmin())
         fold_of[group] = smallest

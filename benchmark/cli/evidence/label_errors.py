@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from ....protocols.errors import BadInput
 from ..options.common import DATA_ROOT, JSON, METHODS_SHOWN, PROFILES, format_option
 from ..options.records import RECIPE, SEVERAL_RUNS, Chosen, named_protocol, of_methods, records_of_protocol
 from ..options.terminal import print_tables
+from .suspects import Search, search, search_options
 
 if TYPE_CHECKING:
     from ....protocols.base import Protocol
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 
 @click.command("label-errors")
-@click.argument("name", metavar="PROTOCOL")
+@click.argument("name", metavar="PROTOCOL", required=False)
+@click.option("--protocol", metavar="NAME|FILE.toml", help="The protocol, as for run: the same as naming it alone.")
 @SEVERAL_RUNS
 @METHODS_SHOWN
 @click.option("--profile", type=PROFILES, help="Use only trials of this profile.")
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
 @click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
 @format_option("github", "latex", "csv", "json", "html")
 @JSON
+@search_options
 def label_errors(
-    name: str,
+    name: str | None,
+    protocol: str | None,
     runs: tuple[Path, ...],
     methods: tuple[str, ...],
     profile: str | None,
@@ -47,36 +51,45 @@ def label_errors(
     allow_mixed: bool,
     form: str,
     as_json: bool,
+    **how: Any,
 ) -> None:
-    """Print how well each method finds the wrong labels it was trained on.
+    """Look for wrong labels, or print how well each method finds them.
 
-    Scores are from the predictions in training, which each trial keeps; the reference labels are read from the data of
-    the protocol.
+    With --out or --page: trains models on your data, and writes which training labels they doubt, with the label that
+    they would give instead; no reference label is needed. Without: prints how well each method's trials find the wrong
+    labels they were trained on. Scores are from the predictions in training, which each trial keeps; the reference
+    labels are read from the data of the protocol.
 
     \b
+    fernoise-bench label-errors --protocol mine.toml --method elr --out suspects.csv --page suspects.html
     fernoise-bench label-errors ferplus-sym --runs my-runs
     fernoise-bench label-errors ferplus-sym --method elr,supervised --by-class
     """
+    if not (named := protocol or name) or (protocol and name and protocol != name):
+        raise BadInput("name one protocol: label-errors NAME, or label-errors --protocol FILE.toml")
+    if (asked := Search(**how)).asked:
+        search(named, methods, runs[0], profile, bool(synthetic), data_root, asked)
+        return
     from ....results.analysis.view import Expected
     from ....results.tables.probabilities.label_error_tables import label_error_tables
 
     chosen = Chosen(runs, profile=profile, synthetic=synthetic, recipe=recipe)
-    name, protocol = named_protocol(name, chosen, what="protocol")
-    if protocol is None:
-        raise BadInput(f"{name} is known from trials alone: its reference labels cannot be read")
-    mine = records_of_protocol(chosen.records(), name, chosen, protocol)
-    records, _ = of_methods(mine, methods, f"the trials of {name}")
-    found = _found(protocol, records, runs, data_root)
+    key, known = named_protocol(named, chosen, what="protocol")
+    if known is None:
+        raise BadInput(f"{key} is known from trials alone: its reference labels cannot be read")
+    mine = records_of_protocol(chosen.records(), key, chosen, known)
+    records, _ = of_methods(mine, methods, f"the trials of {key}")
+    found = _found(known, records, runs, data_root)
     if not found:
         raise BadInput(
-            f"no trial of {name} has scores of its training rows: those that ship and those of earlier versions have "
+            f"no trial of {key} has scores of its training rows: those that ship and those of earlier versions have "
             "none, and only finished trials do; run them again into another folder"
         )
     if without := Counter(record.method for record in records if record.done and record.folder not in found):
         told = ", ".join(f"{method} ({count})" for method, count in sorted(without.items()))
         click.echo(f"left out, trials without scores of their training rows: {told}", err=True)
     shown = [record for record in records if record.folder in found]
-    expected = Expected(folds=protocol.folds)
+    expected = Expected(folds=known.folds)
     tables = label_error_tables(shown, found, expected, by_class=by_class, allow_mixed=allow_mixed)
     print_tables(tables, "json" if as_json else form)
 

@@ -1,0 +1,154 @@
+"""The training labels that trained models doubt, from their trials to lines of a table and pictures to look at."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..protocols.errors import BadInput
+from ..protocols.files import Array, read_arrays
+from ..protocols.loading import Data, draws_noise, open_data
+from ..protocols.rows import Rows
+from ..results.analysis.suspects import (
+    IN_TRAINING,
+    OUT_OF_SAMPLE,
+    Judged,
+    Suspects,
+    judged_in_training,
+    judged_out_of_sample,
+    suspects,
+)
+from ..results.contact_sheet.sheet import Candidate, thumbnail
+from ..results.records.training_scores import read_training_scores
+from .planning.grid import Grid
+from .trial import Trial
+from .trial_state import state_of
+
+COLUMNS = ("path", "unit", "given", "suggested", "suspicion", "agreement", "models")
+SIGNS = {1: "present", -1: "absent"}
+
+
+def check_grid(grid: Grid) -> None:
+    """Raises BadInput where the models of a grid would judge different labels of one row."""
+    protocol = grid.job.protocol
+    if protocol.noisy_labels_from:
+        whose = f"the labels of {protocol.name} are those of {protocol.noisy_labels_from}'s model"
+        raise BadInput(f"{whose}: there is nothing to look for in them")
+    if levels := sorted({trial.level for trial in grid.trials if trial.level is not None})[1:]:
+        raise BadInput(f"{protocol.name} has several noise levels: name one of them, as in --noise {levels[0]:g}")
+    if draws_noise(protocol, grid.job.source) and len({trial.seed for trial in grid.trials}) > 1:
+        what = f"the label noise of {protocol.name} is drawn anew for each seed"
+        raise BadInput(f"{what}, so that the models would judge different labels: use --seeds 1")
+
+
+def find_suspects(grid: Grid, *, out_of_sample: bool, by: str) -> tuple[Suspects, Data]:
+    """The labels that the finished trials of a grid judge, most suspicious first, and the data they are of.
+
+    Args:
+        grid: of one or more methods and seeds; see `check_grid`.
+        out_of_sample: each label by the models of folds that did not train on it, not by those that did.
+        by: the score to order by.
+
+    Raises:
+        BadInput: no finished trial, or one without the scores of its training rows, as those of earlier versions.
+    """
+    done = [trial for trial in grid.trials if state_of(trial) == "done"]
+    if not done:
+        raise BadInput(f"no trial of {grid.job.protocol.name} was finished: there are no models to judge its labels")
+    job = grid.job
+    data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    judge = _out_of_sample if out_of_sample else _in_training
+    return suspects([judge(trial, data) for trial in done], by), data
+
+
+def scores_of(out_of_sample: bool) -> tuple[str, ...]:
+    """The scores that labels can be ordered by."""
+    return OUT_OF_SAMPLE if out_of_sample else IN_TRAINING
+
+
+def _in_training(trial: Trial, data: Data) -> Judged:
+    scores = read_training_scores(trial.folder)
+    old = scores is not None and scores.given.ndim == 1 and scores.alternative is None
+    if scores is None or old or np.isnan(scores.suspicions["mean"]).all():
+        what = "has no scores of its training rows: it is of an earlier version, or its method reports no predictions"
+        raise BadInput(f"{trial.folder}: {what}; remove it and run again, or name another --method")
+    return judged_in_training(scores)
+
+
+def _out_of_sample(trial: Trial, data: Data) -> Judged:
+    tested = data.cell(trial.fold, trial.level, trial.draw, trial.job.noise_salt).test
+    found = read_arrays(trial.folder / "predictions.npz")
+    place = {row: at for at, row in enumerate(tested.sample_id.tolist())}
+    at = np.array([place.get(row, -1) for row in found["sample_id"].tolist()], np.int64)
+    if len(at) != len(tested) or (at < 0).any():
+        raise BadInput(f"{trial.folder}: its test rows are not those of the data; remove it and run again")
+    return judged_out_of_sample(
+        found["sample_id"], tested.given[at].astype(np.int64), tested.verified[at], found["last"]
+    )
+
+
+def as_csv(found: Suspects, data: Data) -> bytes:
+    """A table with a line for each label, most suspicious first."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*COLUMNS, *found.scores])
+    paths = data.picture_names(found.sample_id)
+    for at in range(len(found)):
+        numbers = [found.suspicion[at], found.agreement[at]]
+        scores = [_number(values[at]) for values in found.scores.values()]
+        table.writerow([paths[at], *_labels(found, data, at), *map(_number, numbers), found.models[at], *scores])
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def candidates(found: Suspects, data: Data, grid: Grid, *, most: int) -> list[Candidate]:
+    """The most suspicious labels with a thumbnail of each picture, for a contact sheet."""
+    pictures = _thumbnails(found.sample_id[:most], _rows(data, grid))
+    paths = data.picture_names(found.sample_id[:most])
+    return [
+        Candidate(
+            paths[at],
+            *_labels(found, data, at),
+            suspicion=float(found.suspicion[at]),
+            agreement=float(found.agreement[at]),
+            scores=tuple(
+                (name, float(values[at])) for name, values in found.scores.items() if not np.isnan(values[at])
+            ),
+            thumbnail=pictures[int(found.sample_id[at])],
+        )
+        for at in range(min(most, len(found)))
+    ]
+
+
+def _labels(found: Suspects, data: Data, at: int) -> tuple[str, str, str]:
+    """The AU, the given and the suggested label of an entry; no AU for expressions."""
+    given, suggested, unit = int(found.given[at]), int(found.suggested[at]), int(found.unit[at])
+    names = data.protocol.names
+    return ("", names[given], names[suggested]) if unit < 0 else (names[unit], SIGNS[given], SIGNS[suggested])
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"
+
+
+def _rows(data: Data, grid: Grid) -> Iterable[Rows]:
+    """The training and test rows of every fold, which have every picture that was judged."""
+    for fold, level in dict.fromkeys((trial.fold, trial.level) for trial in grid.trials):
+        cell = data.cell(fold, level, 0, grid.job.noise_salt)
+        yield cell.train
+        yield cell.test
+
+
+def _thumbnails(wanted: Array, parts: Iterable[Rows]) -> dict[int, bytes]:
+    """A thumbnail of each row."""
+    missing, found = set(wanted.tolist()), dict[int, bytes]()
+    for rows in parts:
+        here = np.flatnonzero(np.isin(rows.sample_id, sorted(missing)))
+        for row, image in zip(rows.sample_id[here].tolist(), rows.images.read(here), strict=True):
+            found[row] = thumbnail(image)
+        missing -= found.keys()
+        if not missing:
+            break
+    return found

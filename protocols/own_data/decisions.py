@@ -1,0 +1,208 @@
+"""What a person decided on doubtful labels, applied to a user's own table: a new table, the old one stays.
+
+The table of decisions has a line for each label looked at, with the columns path, given, decision and label, and unit
+for action units; others are not read. Lines belong to pictures by path.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ..base import Protocol
+from ..errors import BadInput, unknown
+from ..own_files import OwnFiles
+from ..readers.text_lines import shown
+from .class_folders import read_folders
+from .labelled import TRUE, Labelled, picture_paths, read_labelled
+from .tables import Table, header_of, metadata_files, read_table
+
+KEEP, FIX, UNSURE = "keep", "fix", "unsure"
+SIGNS: Mapping[str, int] = MappingProxyType({"present": 1, "absent": -1})
+_NEEDED = ("path", "given", "decision", "label")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A line of a table of decisions.
+
+    Attributes:
+        path: of the picture.
+        unit: the action unit; "" for expressions.
+        given: the label it had.
+        decision: "keep", "fix", "unsure", or "" for one that was not decided.
+        label: the label that it gets by "fix".
+        place: where the line stands.
+    """
+
+    path: str
+    unit: str
+    given: str
+    decision: str
+    label: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A table with corrected labels.
+
+    Attributes:
+        content: the new table as CSV, in UTF-8; each row and column of the old one.
+        counts: "keep", "fix", "unsure" -> number of labels.
+        verified: how many rows are newly marked as right.
+        added: columns that the old table did not have, as they stand in [data.columns].
+    """
+
+    content: bytes
+    counts: Mapping[str, int]
+    verified: int
+    added: Mapping[str, str]
+
+
+def read_decisions(file: Path) -> list[Decision]:
+    """The lines of a table of decisions.
+
+    Raises:
+        BadInput: a file that is missing or no table, a column that is missing, a word that is no decision, two lines
+            for one label.
+    """
+    header = header_of(file)
+    columns = [*_NEEDED, *(["unit"] if "unit" in header else [])]
+    table = read_table(file, columns)
+    found = []
+    first: dict[tuple[str, str], str] = {}
+    for row in range(len(table)):
+        cell = {name: table.columns[name][row] for name in columns}
+        decision, place = cell["decision"].lower(), table.place(row)
+        if decision not in (KEEP, FIX, UNSURE, ""):
+            raise BadInput(f"{place}: decision {shown(cell['decision'])}; write {KEEP}, {FIX} or {UNSURE}")
+        key = cell["path"], cell.get("unit", "")
+        if (earlier := first.setdefault(key, place)) != place:
+            raise BadInput(f"{place}: {shown(cell['path'])} is decided in {earlier} already; leave one of the lines")
+        found.append(Decision(*key, cell["given"], decision, cell["label"], place))
+    return found
+
+
+def corrected(protocol: Protocol, decisions: Sequence[Decision]) -> Corrected:
+    """The table of a protocol's own data with the decided labels; nothing is written.
+
+    A label that is fixed becomes the one decided. Where the protocol has a column of verified rows, a picture is marked
+    there whose label was kept or fixed; of action units one with a decision on each unit that is known.
+
+    Raises:
+        BadInput: labels of single annotators, or a decision that does not fit the table: a picture or label that is not
+            there, or a given label that the table no longer has. Nothing is applied then.
+    """
+    own = protocol.own
+    assert own is not None  # the caller has refused published data
+    if own.column("annotator"):
+        raise BadInput(f"{own.file}: the table has a row for each annotator, whose labels are theirs: nothing to apply")
+    rows, table = read_labelled(protocol), _whole(own, protocol.names)
+    number = {path: row for row, path in enumerate(rows.path.tolist())}
+    line = {path: row for row, path in enumerate(picture_paths(own, table))}
+    added = _add_given(protocol, rows, table, line)
+    decided: dict[str, set[str]] = {}
+    for decision in decisions:
+        _check(protocol, rows, number.get(decision.path), decision)
+        if decision.decision == FIX:
+            column = added.get("given") or own.column(f"given {decision.unit}".strip())
+            cells = table.columns[column]
+            cells[line[decision.path]] = _text(protocol, cells, decision)
+        if decision.decision in (KEEP, FIX):
+            decided.setdefault(decision.path, set()).add(decision.unit)
+    whole = [path for path, units in decided.items() if units >= _known_units(protocol, rows, number[path])]
+    verified = _verify(own, table, [line[path] for path in whole])
+    counts = Counter(each.decision for each in decisions)
+    return Corrected(_csv(table), {word: counts[word] for word in (KEEP, FIX, UNSURE)}, verified, added)
+
+
+def _whole(own: OwnFiles, names: Sequence[str]) -> Table:
+    """Every column of the table, or the pictures of class folders with their labels and parts."""
+    if not own.table:
+        known = {**{name: name for name in names}, **dict(own.values)}
+        return read_folders(own.root, [text for text, _ in own.parts], known, own.ignore)
+    path = own.table_path
+    files = metadata_files(path) if path.is_dir() else (path,)
+    columns = dict.fromkeys(name for file in files for name in header_of(file))
+    split = own.column("split")
+    return read_table(path, list(columns), path_column=own.column("path"), split_column=split)
+
+
+def _add_given(protocol: Protocol, rows: Labelled, table: Table, line: Mapping[str, int]) -> dict[str, str]:
+    """Adds a column of given labels where they come from class folders or votes; what the protocol must name then."""
+    own = protocol.own
+    assert own is not None
+    if not own.table:
+        if not any(table.columns["split"]):
+            del table.columns["split"]
+        return {name: name for name in table.columns}
+    if protocol.kind == "multi" or own.column("given"):
+        return {}
+    name = next(name for name in ("given", "given label", "corrected label") if name not in table.columns)
+    cells = table.columns[name] = [""] * len(table)
+    for path, label in zip(rows.path.tolist(), rows.given.tolist(), strict=True):
+        cells[line[path]] = protocol.names[label] if label >= 0 else ""
+    return {"given": name}
+
+
+def _check(protocol: Protocol, rows: Labelled, row: int | None, decision: Decision) -> None:
+    """Raises BadInput for a decision that does not fit the table."""
+    if row is None:
+        raise BadInput(f"{decision.place}: {shown(decision.path)} is no picture of {protocol.name}")
+    if protocol.kind == "single":
+        allowed, given = protocol.names, int(rows.given[row])
+        now = protocol.names[given] if given >= 0 else ""
+    else:
+        if decision.unit not in protocol.names:
+            raise BadInput(f"{decision.place}: {unknown('action unit', decision.unit, protocol.names)}")
+        sign = int(rows.given[row, protocol.names.index(decision.unit)])
+        allowed, now = tuple(SIGNS), next((word for word, value in SIGNS.items() if value == sign), "")
+    if decision.given != now:
+        what = f"{shown(decision.path)} is given {shown(now)} now, not {shown(decision.given)}"
+        raise BadInput(f"{decision.place}: {what}: the decision is about another label; take the line out")
+    if decision.decision == FIX and decision.label not in allowed:
+        raise BadInput(f"{decision.place}: {unknown('label', decision.label, allowed)}")
+
+
+def _text(protocol: Protocol, cells: Sequence[str], decision: Decision) -> str:
+    """How the table writes a label: as it does elsewhere in the column, if it does."""
+    own = protocol.own
+    assert own is not None
+    if protocol.kind == "single":
+        texts = [text for text, label in own.values if label == decision.label]
+        return next((text for text in texts if text in cells), (*texts, decision.label)[0])
+    if decision.label == "absent":
+        return "0"
+    return "1" if own.present_from <= 1 else f"{own.present_from:g}"
+
+
+def _known_units(protocol: Protocol, rows: Labelled, row: int) -> set[str]:
+    """What has a label in a row: the action units that are known, or "" for an expression."""
+    if protocol.kind == "single":
+        return {""}
+    return {name for name, sign in zip(protocol.names, rows.given[row].tolist(), strict=True) if sign}
+
+
+def _verify(own: OwnFiles, table: Table, lines: Sequence[int]) -> int:
+    """Marks rows as right, where the table has a column for that; counts those that were not."""
+    cells = table.columns.get(own.column("verified"))
+    if cells is None:
+        return 0
+    new = [row for row in lines if cells[row].lower() not in TRUE]
+    for row in new:
+        cells[row] = "1"
+    return len(new)
+
+
+def _csv(table: Table) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*table.columns.values(), strict=True))
+    return text.getvalue().encode("utf-8", "surrogateescape")

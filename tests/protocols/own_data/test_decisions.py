@@ -1,0 +1,137 @@
+"""Decisions change the labels they are about and nothing else, or are refused as a whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from fernoise_bench.protocols.catalog import protocol_of_file
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.own_data.decisions import Corrected, corrected, read_decisions
+from fernoise_bench.protocols.own_data.labelled import read_labelled
+
+from ..miniatures.own import changed, rows, write, write_pictures, write_table
+
+HEAD = "path,unit,given,suggested,decision,label,suspicion\n"
+VERIFIED = changed(('given = "given"', 'given = "given"\nverified = "verified"'))
+
+
+def applied(file: Path, lines: str) -> Corrected:
+    decisions = file.parent / "decisions.csv"
+    decisions.write_text(HEAD + lines, encoding="utf-8")
+    return corrected(protocol_of_file(file), read_decisions(decisions))
+
+
+def table(found: Corrected) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(found.content.decode())))
+
+
+def test_fixed_labels_change_and_nothing_else_does(tmp_path: Path) -> None:
+    file = write(tmp_path, VERIFIED)
+    found = applied(
+        file, "004.png,,calm,sad,fix,sad,0.9\n003.png,,happy,sad,keep,happy,0.8\n002.png,,calm,sad,unsure,,1\n"
+    )
+    expected = rows()
+    expected[4] |= {"given": "sad"}  # row 4 was verified already
+    expected[3] |= {"verified": "1"}
+    assert table(found) == expected
+    assert (found.counts, found.verified, found.added) == ({"keep": 1, "fix": 1, "unsure": 1}, 1, {})
+    (tmp_path / "labels.csv").write_bytes(found.content)
+    again = read_labelled(protocol_of_file(file))
+    assert again.given[4] == 1
+    assert again.verified[3]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nothere.png,,calm,sad,fix,sad,1", "line 3: 'nothere.png' is no picture of mine"),
+        ("004.png,,sad,happy,fix,happy,1", "'004.png' is given 'calm' now, not 'sad'"),
+        ("004.png,,calm,sad,fix,sadd,1", "unknown label 'sadd'"),
+        ("004.png,,calm,sad,fixed,sad,1", "decision 'fixed'; write keep, fix or unsure"),
+        ("003.png,,happy,sad,fix,sad,1", "is decided in .* line 2 already"),
+    ],
+)
+def test_one_decision_that_does_not_fit_refuses_all(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        applied(write(tmp_path), f"003.png,,happy,sad,keep,happy,0.8\n{line}\n")
+
+
+def test_labels_are_written_as_the_table_writes_them(tmp_path: Path) -> None:
+    listed = rows()
+    for row in listed:
+        row["given"] = {"happy": "3", "sad": "4", "calm": "6"}[row["given"]]
+    toml = changed(("[split]", '[data.values]\n3 = "happy"\n33 = "happy"\n4 = "sad"\n6 = "calm"\n[split]'))
+    found = applied(write(tmp_path, toml, listed), "004.png,,calm,happy,fix,happy,0.9\n")
+    assert table(found)[4]["given"] == "3"
+
+
+UNITS = """
+[protocol]
+name = "units"
+kind = "action units"
+labels = ["AU1", "AU12"]
+[data]
+table = "labels.csv"
+pictures = "faces"
+present_from = 2
+[data.columns]
+verified = "checked"
+[data.columns.given]
+AU1 = "one"
+AU12 = "twelve"
+[split]
+folds = 2
+"""
+
+
+def test_action_units_change_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(UNITS)
+    (tmp_path / "labels.csv").write_text(
+        "path,one,twelve,checked\na.png,0,3,0\nb.png,5,9,0\nc.png,1,0,0\nd.png,4,4,0\n"
+    )
+    write_pictures(tmp_path / "faces", ["a.png", "b.png", "c.png", "d.png"])
+    found = applied(
+        tmp_path / "mine.toml",
+        "a.png,AU1,absent,present,fix,present,1\nb.png,AU1,present,absent,fix,absent,1\n"
+        "c.png,AU1,absent,present,keep,absent,1\nc.png,AU12,absent,present,keep,absent,1\n",
+    )
+    lines = found.content.decode().splitlines()
+    # b has one known unit, which was decided; of a only one of two was
+    assert lines == ["path,one,twelve,checked", "a.png,2,3,0", "b.png,0,9,1", "c.png,1,0,1", "d.png,4,4,0"]
+    with pytest.raises(BadInput, match=r"b\.png' is given '' now, not 'absent'"):
+        applied(tmp_path / "mine.toml", "b.png,AU12,absent,present,keep,absent,1\n")
+    with pytest.raises(BadInput, match="unknown action unit 'AU2'"):
+        applied(tmp_path / "mine.toml", "b.png,AU2,absent,present,keep,absent,1\n")
+
+
+def test_class_folders_become_a_table(tmp_path: Path) -> None:
+    names = [f"{part}/{label}/{n}.png" for part in ("train", "test") for label in ("happy", "sad") for n in (1, 2)]
+    write_pictures(tmp_path / "faces", names)
+    (tmp_path / "mine.toml").write_text(
+        '[protocol]\nname = "mine"\nkind = "expressions"\nlabels = ["happy", "sad"]\n[data]\npictures = "faces"\n'
+        '[split]\ntrain = ["train"]\ntest = ["test"]\n[pictures]\nside = 8\n'
+    )
+    found = applied(tmp_path / "mine.toml", "train/happy/2.png,,happy,sad,fix,sad,1\n")
+    assert found.added == {"path": "path", "given": "given", "split": "split"}
+    new = table(found)
+    assert {row["path"] for row in new} == set(names)
+    assert [row for row in new if row["path"].split("/")[1] != row["given"]] == [
+        {"path": "train/happy/2.png", "given": "sad", "split": "train"}
+    ]
+
+
+def test_votes_get_a_column_of_labels_and_annotators_are_refused(tmp_path: Path) -> None:
+    toml = changed(('given = "given"', 'votes = "v_"'))
+    file = write(tmp_path, toml)
+    listed = [{**row, "v_happy": "1", "v_sad": str(number % 3), "v_calm": "0"} for number, row in enumerate(rows())]
+    write_table(tmp_path / "labels.csv", listed, list(listed[0]))
+    found = applied(file, "002.png,,sad,happy,fix,happy,1\n")
+    assert found.added == {"given": "given label"}  # the table has a column called given
+    assert [row["given label"] for row in table(found)[:3]] == ["happy", "", "happy"]
+    file.write_text(changed(('given = "given"', 'given = "given"\nannotator = "fold"')))
+    with pytest.raises(BadInput, match="a row for each annotator"):
+        applied(file, "002.png,,calm,happy,fix,happy,1\n")
