@@ -41,6 +41,10 @@ class TrainingScores:
         weight: of the row or entry in the loss of each of K networks when it was last drawn, [K, N] or
             [K, N, L], NaN where it never was; None where the method reports none.
         target: the label that each network trained on then, integers; None where the method reports none.
+        probabilities: of single labels the probability of each class in the last epoch in which the row was seen,
+            [N, C] of half precision, NaN where it never was; else None, as where the method reports no predictions.
+        alternative: of single labels the class other than the given one that was the most probable on average over
+            the epochs, the first of equals, integers [N], -1 where the row was never seen; else None as above.
     """
 
     sample_id: Array
@@ -51,6 +55,25 @@ class TrainingScores:
     preferred: Array
     weight: Array | None = None
     target: Array | None = None
+    probabilities: Array | None = None
+    alternative: Array | None = None
+
+    @property
+    def last_probabilities(self) -> Array | None:
+        """Of the last epoch in which a row was seen: those of classes, float64 [N, C], or of presence of AUs, [N, L].
+
+        The given label's has the precision of `last`. NaN where never seen, or where the label of an AU is unknown;
+        None of single labels where none are kept.
+        """
+        own = 1 - self.suspicions["last"]
+        if self.given.ndim == 2:
+            return np.asarray(np.where(self.given > 0, own, 1 - own))
+        if self.probabilities is None:
+            return None
+        found = self.probabilities.astype(np.float64)
+        labelled = np.flatnonzero(self.given >= 0)
+        found[labelled, self.given[labelled]] = own[labelled]
+        return found
 
     @property
     def kept(self) -> Array | None:
@@ -88,6 +111,10 @@ def write_training_scores(folder: Path, scores: TrainingScores) -> None:
         arrays["weight"] = scores.weight.astype(np.float16)
     if scores.target is not None:
         arrays["target"] = _narrow(scores.target)
+    if scores.probabilities is not None:
+        arrays["probabilities"] = scores.probabilities.astype(np.float16)
+    if scores.alternative is not None:
+        arrays["alternative"] = _narrow(scores.alternative)
     write_arrays(folder / TRAINING_SCORES, arrays)
 
 
@@ -107,6 +134,7 @@ def read_training_scores(folder: Path) -> TrainingScores | None:
     known = (given >= 0) & (epochs > 0) if given.ndim == 1 else (given != 0) & (epochs > 0)[:, None]
     suspicions = {name: np.where(known, found[name].astype(np.float64), np.nan) for name in SUSPICIONS}
     weight, target = found.get("weight"), found.get("target")
+    probabilities, alternative = found.get("probabilities"), found.get("alternative")
     return TrainingScores(
         sample_id=found["sample_id"],
         given=given,
@@ -116,6 +144,8 @@ def read_training_scores(folder: Path) -> TrainingScores | None:
         preferred=found["preferred"].astype(np.int64),
         weight=None if weight is None else weight.astype(np.float64),
         target=None if target is None else target.astype(np.int64),
+        probabilities=None if probabilities is None else probabilities.astype(np.float64),
+        alternative=None if alternative is None else alternative.astype(np.int64),
     )
 
 
@@ -130,8 +160,8 @@ def _narrow(values: Array) -> Array:
 
 def _wrong(found: Mapping[str, Array]) -> str:
     """What is wrong with the arrays of a file; "" if nothing is."""
-    rows, entries = ("sample_id", "verified", "epochs"), ("preferred", *SUSPICIONS)
-    for name in ("given", *rows, *entries):
+    rows, entries = ("sample_id", "verified", "epochs", "alternative"), ("preferred", *SUSPICIONS)
+    for name in ("given", *rows[:-1], *entries):
         if name not in found:
             return f"{name} is missing"
     given = found["given"]
@@ -139,14 +169,30 @@ def _wrong(found: Mapping[str, Array]) -> str:
         return "given labels are neither [N] nor [N, L]"
     for name, array in found.items():
         networks = array.shape[:1] if name in ("weight", "target") else ()
+        classes = array.shape[-1:] if name == "probabilities" else ()
         shape = given.shape[:1] if name in rows else given.shape
-        if array.shape != (*networks, *shape) or networks == (0,):
+        if array.shape != (*networks, *shape, *classes) or networks == (0,):
             return f"{name} is {list(array.shape)}, for given labels {list(given.shape)}"
     if len({len(found[name]) for name in ("weight", "target") if name in found} - {1}) > 1:
         return "weights and targets are of different numbers of networks"
     kinds = {**dict.fromkeys(found, "iu"), **dict.fromkeys(SUSPICIONS, "f"), "verified": "b", "weight": "f"}
-    kinds |= {"forgetting": "iu"}
+    kinds |= {"forgetting": "iu", "probabilities": "f"}
     for name, array in found.items():
         if array.dtype.kind not in kinds[name]:
             return f"{name} holds {array.dtype}"
+    return _wrong_values(found)
+
+
+def _wrong_values(found: Mapping[str, Array]) -> str:
+    """What is wrong with values on which scores are computed; "" if nothing is."""
+    given, probabilities = found["given"], found.get("probabilities")
+    if np.isinf(found["loss"]).any():
+        return "a loss is infinite"
+    if probabilities is not None:
+        if given.ndim == 2:
+            return "probabilities are of classes, given labels of AUs"
+        if (classes := probabilities.shape[1]) < 2 or given.max(initial=0) >= classes:
+            return f"probabilities are of {classes} classes, given labels of {given.max(initial=0) + 1}"
+        if ((probabilities < 0) | (probabilities > 1)).any():
+            return "a probability lies outside [0, 1]"
     return ""

@@ -79,7 +79,7 @@ class Auditor:
         self._reference = reference.to(torch.int16)
         self._kind = kind
         self._num_classes = num_classes
-        self.dynamics: Dynamics | None = Dynamics(given, kind)
+        self.dynamics: Dynamics | None = Dynamics(given, kind, num_classes)
         self._held: list[_Reports] = []
         self._sums: dict[tuple[str, ...], Tensor] = {}  # counts [names, classes or AUs]
 

@@ -31,13 +31,16 @@ class Dynamics:
     Args:
         given: given labels of the training rows, [N] or [N, L]; copied.
         kind: of the labels.
+        num_classes: number of classes, or of AUs.
     """
 
-    def __init__(self, given: Tensor, kind: Kind) -> None:
+    def __init__(self, given: Tensor, kind: Kind, num_classes: int) -> None:
         self._given = given.to(torch.int16, copy=True)
         self._kind = kind
         self._draws = self._zeros(torch.int32, rows=True)  # of this epoch
-        self._sums = self._zeros(torch.int64).unsqueeze(-1).repeat_interleave(2, dim=-1)  # of given and margin
+        # of the probabilities of the classes, or of the given sign of an AU; and of the margin
+        values = num_classes + 1 if kind == "single" else 2
+        self._sums = self._zeros(torch.int64).unsqueeze(-1).repeat_interleave(values, dim=-1)
         self._predicted = self._zeros(torch.int16)
         self._number = self._zeros(torch.int64, rows=True)  # of a row's last draw, among all
         self._count = 0
@@ -50,6 +53,9 @@ class Dynamics:
             "preferred": self._zeros(torch.int16),
             "drawn": self._zeros(torch.bool, rows=True),
         }
+        if kind == "single":  # of an AU the probability of the given sign says all
+            self._state["classes"] = self._sums[:, :-1].double()
+            self._state["probabilities"] = self._sums[:, :-1].half()
 
     def _zeros(self, dtype: torch.dtype, *, rows: bool = False) -> Tensor:
         shape = self._given.shape[:1] if rows else self._given.shape
@@ -81,16 +87,18 @@ class Dynamics:
             own = p.gather(1, place).squeeze(1)
             other = p.scatter(1, place, -torch.inf).amax(dim=1)
             predicted = p.argmax(dim=1)
+            kept = p
         else:
             present = given > 0
             own, other = torch.where(present, p, 1 - p), torch.where(present, 1 - p, p)
             predicted = torch.where(p >= 0.5, 1, -1)
+            kept = own.unsqueeze(-1)
         margin = own.clamp(SMALLEST, 1).log() - other.clamp(SMALLEST, 1).log()
         seen = p.isfinite().all(dim=1)
-        both = torch.stack([own, margin], dim=-1)
-        both = torch.where(seen.view(-1, *[1] * (both.dim() - 1)), both, 0.0)
+        values = torch.cat([kept, margin.unsqueeze(-1)], dim=-1)
+        values = torch.where(seen.view(-1, *[1] * (values.dim() - 1)), values, 0.0)
         self._draws.index_add_(0, rows, seen.int())
-        self._sums.index_add_(0, rows, (both * FIXED).round().long())
+        self._sums.index_add_(0, rows, (values * FIXED).round().long())
         self._predicted[rows] = predicted[latest].to(torch.int16)  # the same value for all draws of a row
 
     def _decide(self, name: str, rows: Tensor, latest: Tensor, decided: Tensor | None) -> None:
@@ -119,7 +127,14 @@ class Dynamics:
         shape = (-1, *[1] * (self._given.dim() - 1))
         draws = self._draws.view(shape)
         seen, before = draws > 0, state["epochs"].view(shape) > 0
-        own, margin = self._sums.double().div_(FIXED).div_(draws.clamp(min=1).unsqueeze(-1)).unbind(-1)
+        means = self._sums.double().div_(FIXED).div_(draws.clamp(min=1).unsqueeze(-1))
+        kept, margin = means[..., :-1], means[..., -1]
+        if self._kind == "single":
+            own = kept.gather(1, self._given.long().clamp(min=0).unsqueeze(-1)).squeeze(1)
+            state["classes"] += kept
+            state["probabilities"] = torch.where(seen.unsqueeze(-1), kept.half(), state["probabilities"])
+        else:
+            own = kept.squeeze(-1)
         right = self._predicted == self._given
         was_right = before & (state["preferred"] == self._given)
         state["given"] += own
@@ -156,6 +171,7 @@ class Dynamics:
         epochs, drawn = (found[name] if given.ndim == 1 else found[name][:, None] for name in ("epochs", "drawn"))
         count = np.where((given != none) & (epochs > 0), epochs, np.nan)  # so that what is unknown is NaN
         weight, target = found.get("weight"), found.get("target")
+        probabilities, alternative = _of_classes(found, given)
         return TrainingScores(
             sample_id=sample_id,
             given=given,
@@ -171,6 +187,8 @@ class Dynamics:
             preferred=np.where(epochs > 0, found["preferred"], none),
             weight=None if weight is None else np.where(drawn, weight, np.nan),
             target=None if target is None else np.where(drawn, target, none),
+            probabilities=probabilities,
+            alternative=alternative,
         )
 
 
@@ -178,3 +196,18 @@ def _as_half(weight: Tensor) -> Tensor:
     """Weights in half precision: positive ones stay positive and finite."""
     bounded = weight.float().clamp(-LARGEST_HALF, LARGEST_HALF)
     return torch.where(bounded > 0, bounded.clamp(min=SMALLEST_HALF), bounded).half()
+
+
+def _of_classes(found: Mapping[str, Array], given: Array) -> tuple[Array | None, Array | None]:
+    """Of single labels the last probabilities, and the class that was the most probable beside the given one.
+
+    None where the labels are of AUs, or no prediction was ever seen.
+    """
+    seen = found["epochs"] > 0
+    if given.ndim == 2 or not seen.any():
+        return None, None
+    others = found["classes"].copy()
+    labelled = np.flatnonzero(given >= 0)
+    others[labelled, given[labelled]] = -np.inf
+    probabilities = np.where(seen[:, None], found["probabilities"], np.float16(np.nan))
+    return probabilities, np.where(seen, others.argmax(axis=1), -1)

@@ -70,7 +70,7 @@ def added(kind: Kind, dynamics: Dynamics, epochs: Sequence[int], block: int = 1)
 
 
 def new(kind: Kind) -> Dynamics:
-    return Dynamics(torch.from_numpy(labels_of(kind)), kind)
+    return Dynamics(torch.from_numpy(labels_of(kind)), kind, CLASSES if kind == "single" else AUS)
 
 
 def told(dynamics: Dynamics) -> TrainingScores:
@@ -146,7 +146,7 @@ def test_the_class_preferred_is_that_of_the_last_draw(kind: Kind) -> None:
 
 
 def test_a_prediction_that_is_not_finite_is_not_seen() -> None:
-    dynamics = Dynamics(torch.tensor([0, 1]), "single")
+    dynamics = Dynamics(torch.tensor([0, 1]), "single", 2)
     dynamics.add(torch.tensor([0, 1]), torch.tensor([[torch.nan, 0.5], [0.2, 0.8]]), None, None)
     dynamics.close_epoch()
     found = dynamics.scores(np.arange(2), np.zeros(2, dtype=np.bool_))
@@ -231,6 +231,7 @@ def test_a_small_weight_stays_above_zero_and_a_large_one_finite() -> None:
 def test_a_method_that_reports_nothing_has_no_scores() -> None:
     found = watched("single", [Drawn(torch.arange(BATCH), None)])
     assert found.weight is found.target is found.kept is None
+    assert found.probabilities is found.alternative is found.last_probabilities is None
     assert not found.epochs.any()
     assert all(np.isnan(values).all() for values in found.suspicions.values())
 
@@ -260,7 +261,8 @@ def test_a_trial_writes_its_scores_without_a_reference_label(name: str, kind: Ki
     assert found.verified.tolist() == cell.train.verified.tolist()
     assert found.epochs.max() == 2
     arrays = read_arrays(trial.folder / "training_scores.npz")
-    assert sum(array.nbytes for array in arrays.values()) <= 40 * found.given.size
+    of_classes = 2 * (1 + int(cell.train.given.max())) + 1 if kind == "single" else 0
+    assert sum(array.nbytes for array in arrays.values()) <= (40 + of_classes) * found.given.size
 
 
 def test_a_trial_that_an_earlier_version_began_has_no_scores(tmp_path: Path) -> None:
@@ -291,7 +293,7 @@ EPOCH_LINE = {
 
 def test_a_checkpoint_of_other_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="no given of these rows"):
-        new("single").load(Dynamics(torch.zeros(3, dtype=torch.int64), "single").state())
+        new("single").load(Dynamics(torch.zeros(3, dtype=torch.int64), "single", CLASSES).state())
     state = new("single").state()
     del state["ever"]
     with pytest.raises(ValueError, match="no ever of these rows"):
