@@ -39,9 +39,11 @@ def check_grid(grid: Grid) -> None:
         raise BadInput(f"{whose}: there is nothing to look for in them")
     if levels := sorted({trial.level for trial in grid.trials if trial.level is not None})[1:]:
         raise BadInput(f"{protocol.name} has several noise levels: name one of them, as in --noise {levels[0]:g}")
-    if draws_noise(protocol, grid.job.source) and len({trial.seed for trial in grid.trials}) > 1:
-        what = f"the label noise of {protocol.name} is drawn anew for each seed"
-        raise BadInput(f"{what}, so that the models would judge different labels: use --seeds 1")
+    cells = {(trial.fold, trial.seed) for trial in grid.trials}
+    if draws_noise(protocol, grid.job.source) and len(cells) > 1:
+        fold = f" --fold {protocol.folds[0]}" if protocol.folds else ""
+        what = f"the label noise of {protocol.name} is drawn anew for each seed{' and fold' if fold else ''}"
+        raise BadInput(f"{what}, so that the models would judge different labels: use --seeds 1{fold}")
 
 
 def find_suspects(grid: Grid, *, out_of_sample: bool, by: str) -> tuple[Suspects, Data]:

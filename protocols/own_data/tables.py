@@ -87,7 +87,7 @@ def read_table(path: Path, wanted: Sequence[str], *, path_column: str = "path", 
         if by_folder:
             columns[split_column] += [folder] * len(found)
     if not lines:
-        raise BadInput(f"{path}: no rows below the header; a protocol needs pictures")
+        raise BadInput(f"{path}: no rows below the header; add some")
     return Table(files, columns, lines, tuple(starts))
 
 

@@ -37,6 +37,7 @@ search_options = add_options(
     click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
                  help="Models of each method, which differ in their seed."),
     click.option("--noise", type=float, metavar="RATE", help="Noise level, of a protocol that has several."),
+    click.option("--fold", metavar="NAME", help="Judge the labels of one fold. Default: of every fold."),
     click.option("--out-of-sample", is_flag=True,
                  help="Judge each label by models that did not train on it: of a protocol's folds, or with --parts of "
                  "the training rows held out in turn."),
@@ -60,6 +61,7 @@ class Search:
         out, page: the files to write, at least one.
         parts: of the training rows, held out in turn.
         noise: the noise level.
+        fold: the only fold.
         Else as the options.
     """
 
@@ -68,6 +70,7 @@ class Search:
     top: int
     seeds: int
     noise: float | None
+    fold: str | None
     out_of_sample: bool
     parts: int | None
     score: str | None
@@ -106,7 +109,8 @@ def search(
 
 def _placed(request: RunRequest, runs: Path, data_root: Path, how: Search) -> RunRequest:
     levels = () if how.noise is None else (how.noise,)
-    return replace(request, levels=levels, out=runs, data_root=data_root, device=how.device, weights=how.weights)
+    request = replace(request, levels=levels, folds=() if how.fold is None else (how.fold,))
+    return replace(request, out=runs, data_root=data_root, device=how.device, weights=how.weights)
 
 
 def _search(request: RunRequest, how: Search) -> None:
