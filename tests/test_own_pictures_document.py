@@ -15,19 +15,27 @@ from fernoise_bench.protocols.own_data.definition import KEYS
 from .test_documents import CODE, COMMAND, FENCE, ROOT, rows_of, section
 
 
+def shell_blocks(heading: str) -> list[list[str]]:
+    """The lines of each block of shell of a section."""
+    blocks = FENCE.findall(section("docs/your-data.md", heading))
+    return [block.splitlines() for language, block in blocks if language == "sh"]
+
+
 @pytest.mark.slow
 @pytest.mark.weekly
 def test_the_walk_through_of_own_pictures_runs(tmp_path: Path) -> None:
     """In an empty folder, beside which the documents lie; every line, in order."""
     (tmp_path / "docs").symlink_to(ROOT / "docs")
-    blocks = FENCE.findall(section("docs/your-data.md", "Your own pictures"))
-    (lines,) = (block.splitlines() for language, block in blocks if language == "sh")
-    for line in lines:
+    (lines,) = shell_blocks("Your own pictures")
+    (more,) = shell_blocks("Which labels are wrong")
+    for line in lines + more:
         program, *words = shlex.split(line, comments=True)
         command = [sys.executable, *words] if program == "python" else [sys.executable, "-c", COMMAND, *words]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
-    assert "mine@1" in result.stdout
+        if line == lines[-1]:
+            assert "mine@1" in result.stdout
+    assert (tmp_path / "suspects.html").is_file()
 
 
 def test_the_keys_of_a_protocol_file_are_those_that_are_read(tmp_path: Path) -> None:
