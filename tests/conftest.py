@@ -1,8 +1,9 @@
-"""Shared by all tests: one thread, so that results do not depend on the machine, and where the real faces are."""
+"""Shared by all tests: one thread, so that results do not depend on the machine, real faces, a browser."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,17 @@ def data_root() -> Path:
     if "FERNOISE_DATA" not in os.environ or not (root / "ferplus").is_dir():
         pytest.skip("the real FER2013 and FER+ files are not under FERNOISE_DATA")
     return root
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+    if path is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -86,10 +86,15 @@ def _plural(count: int, word: str) -> str:
 
 def _policy(script: str, style: str) -> str:
     """The content security policy: nothing is fetched, and only the page's own script runs."""
-    return f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
+    return f"default-src 'none'; script-src '{source_hash(script)}'; style-src '{source_hash(style)}'; base-uri 'none'"
 
 
-def _hash(text: str) -> str:
+def source_hash(text: str) -> str:
+    """How a content security policy names a script or a style that stands in the page.
+
+    Args:
+        text: all that is between the tags.
+    """
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
