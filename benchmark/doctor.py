@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "figures": ("matplotlib",),
     "video": ("av",),
     "align": ("dlib", "face_recognition_models"),
+    "cleanlab": ("cleanlab",),
     "ray": ("ray",),
     "slurm": ("submitit",),
 }

@@ -69,7 +69,7 @@ def confident_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> Floats:
 
     It is 2, which no probability reaches, for a class that no row is given. Errors as above.
     """
-    found = [_thresholds(*problem) for problem, _ in _problems(probabilities, labels)]
+    found = [_thresholds(*problem) for problem, _ in problems(probabilities, labels)]
     return _stacked(found, labels, (2,))
 
 
@@ -79,7 +79,7 @@ def confident_joint(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.i
     A row counts where a probability reaches its class's threshold; its guess is that class, and of several the most
     probable class of all. The diagonal is at least 1. Counts are not calibrated. Errors as above.
     """
-    found = [_joint(*problem) for problem, _ in _problems(probabilities, labels)]
+    found = [_joint(*problem) for problem, _ in problems(probabilities, labels)]
     return _stacked(found, labels, (2, 2)).astype(np.int64)
 
 
@@ -89,7 +89,7 @@ def confident_errors(probabilities: ArrayLike, labels: ArrayLike) -> Mask:
     Not those whose most probable class is the given one, a difference of 1e-6 aside. Errors as above.
     """
     found = []
-    for (scores, given), rows in _problems(probabilities, labels):
+    for (scores, given), rows in problems(probabilities, labels):
         guess = _guesses(scores, given)
         favoured = scores.copy()
         favoured[np.arange(len(given)), given] += NEGLIGIBLE
@@ -107,7 +107,7 @@ def estimated_error_rate(probabilities: ArrayLike, labels: ArrayLike) -> float |
     NaN without a known label. An estimate that leans on calibrated probabilities, no measurement. Errors as above.
     """
     rates = []
-    for (scores, given), _ in _problems(probabilities, labels):
+    for (scores, given), _ in problems(probabilities, labels):
         joint = _joint(scores, given)
         counts = np.bincount(given, minlength=len(joint))
         right = (counts * np.diagonal(joint) / joint.sum(axis=1)).sum()
@@ -159,15 +159,11 @@ def aggregate_quality(
     return np.asarray((np.where(there, falling, 0.0) * weights).sum(axis=1) / total)
 
 
-def _of_rows(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Labels]:
-    scores, given = checked(probabilities, labels)
-    if scores.ndim != 2:
-        raise ValueError(f"probabilities must be two-dimensional, not {scores.shape}")
-    return scores, given
+def problems(probabilities: ArrayLike, labels: ArrayLike) -> Iterator[tuple[tuple[Floats, Labels], Mask]]:
+    """Problems of single labels: probabilities [n, C] and labels [n] of known rows, and which rows [N] they are.
 
-
-def _problems(probabilities: ArrayLike, labels: ArrayLike) -> Iterator[tuple[tuple[Floats, Labels], Mask]]:
-    """Problems of single labels: probabilities [n, C] and labels [n] of known rows, and which rows [N] they are."""
+    One for labels [N], one for each AU of [N, L], with the classes absent and present. Errors as above.
+    """
     scores, given = _of_rows(probabilities, labels)
     if given.ndim == 1:
         rows = known(given) & ~np.isnan(scores).any(axis=1)
@@ -177,6 +173,13 @@ def _problems(probabilities: ArrayLike, labels: ArrayLike) -> Iterator[tuple[tup
         rows = (sign != 0) & ~np.isnan(score)
         present = score[rows]
         yield (np.stack([1 - present, present], axis=1), (sign[rows] > 0).astype(np.int64)), rows
+
+
+def _of_rows(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Labels]:
+    scores, given = checked(probabilities, labels)
+    if scores.ndim != 2:
+        raise ValueError(f"probabilities must be two-dimensional, not {scores.shape}")
+    return scores, given
 
 
 def _stacked(found: list[Floats], labels: ArrayLike, shape: tuple[int, ...]) -> Floats:

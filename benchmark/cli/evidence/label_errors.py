@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from ....protocols.base import Protocol
     from ....protocols.loading import Data
     from ....protocols.rows import Array
+    from ....results.analysis.label_estimates import Estimate
     from ....results.analysis.label_findings import Finding
     from ....results.records.record import Record
     from ....results.records.training_scores import TrainingScores
+    from ....results.tables.cell import Table
 
 
 @click.command("label-errors")
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 @RECIPE
 @DATA_ROOT
 @click.option("--by-class", is_flag=True, help="Print tables by given class, or by AU, as well.")
+@click.option("--lift", is_flag=True, help="Print a table of the lift at 1, 5 and 10 % of the labels as well.")
+@click.option("--cleanlab", is_flag=True, help="Add the scores and the count of the package cleanlab, if installed.")
 @click.option("--allow-mixed", is_flag=True, help="Print a block for each setting where the trials have several.")
 @format_option("github", "latex", "csv", "json", "html")
 @JSON
@@ -48,6 +53,8 @@ def label_errors(
     recipe: str | None,
     data_root: Path,
     by_class: bool,
+    lift: bool,
+    cleanlab: bool,
     allow_mixed: bool,
     form: str,
     as_json: bool,
@@ -64,44 +71,74 @@ def label_errors(
     fernoise-bench label-errors --protocol mine.toml --method elr --out suspects.csv --page suspects.html
     fernoise-bench label-errors ferplus-sym --runs my-runs
     fernoise-bench label-errors ferplus-sym --method elr,supervised --by-class
+    fernoise-bench label-errors ferplus-sym --lift --cleanlab
     """
     if not (named := protocol or name) or (protocol and name and protocol != name):
         raise BadInput("name one protocol: label-errors NAME, or label-errors --protocol FILE.toml")
     if (asked := Search(**how)).asked:
         search(named, methods, runs[0], profile, bool(synthetic), data_root, asked)
         return
+    chosen = Chosen(runs, profile=profile, synthetic=synthetic, recipe=recipe)
+    shown = Shown(by_class, lift, allow_mixed, cleanlab)
+    print_tables(_tables(named, chosen, methods, data_root, shown), "json" if as_json else form)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is printed, as the options say."""
+
+    by_class: bool
+    lift: bool
+    allow_mixed: bool
+    cleanlab: bool
+
+
+def _tables(named: str, chosen: Chosen, methods: tuple[str, ...], data_root: Path, shown: Shown) -> tuple[Table, ...]:
+    """How well the trials of a protocol find their wrong labels."""
     from ....results.analysis.view import Expected
+    from ....results.label_errors.cleanlab_scores import cleanlab_version
     from ....results.tables.probabilities.label_error_tables import label_error_tables
 
-    chosen = Chosen(runs, profile=profile, synthetic=synthetic, recipe=recipe)
-    key, known = named_protocol(named, chosen, what="protocol")
-    if known is None:
-        raise BadInput(f"{key} is known from trials alone: its reference labels cannot be read")
-    mine = records_of_protocol(chosen.records(), key, chosen, known)
-    records, _ = of_methods(mine, methods, f"the trials of {key}")
-    found = _found(known, records, runs, data_root)
+    version = cleanlab_version() if shown.cleanlab else ""
+    name, protocol = named_protocol(named, chosen, what="protocol")
+    if protocol is None:
+        raise BadInput(f"{name} is known from trials alone: its reference labels cannot be read")
+    mine = records_of_protocol(chosen.records(), name, chosen, protocol)
+    records, _ = of_methods(mine, methods, f"the trials of {name}")
+    found, estimated = _found(protocol, records, chosen.runs, data_root, cleanlab=shown.cleanlab)
     if not found:
         raise BadInput(
-            f"no trial of {key} has scores of its training rows: those that ship and those of earlier versions have "
+            f"no trial of {name} has scores of its training rows: those that ship and those of earlier versions have "
             "none, and only finished trials do; run them again into another folder"
         )
+    _name_others(records, found)
+    return label_error_tables(
+        [record for record in records if record.folder in found],
+        found,
+        Expected(folds=protocol.folds),
+        estimated,
+        by_class=shown.by_class,
+        lift=shown.lift,
+        allow_mixed=shown.allow_mixed,
+        cleanlab=version,
+    )
+
+
+def _name_others(records: Sequence[Record], found: Collection[str]) -> None:
     if without := Counter(record.method for record in records if record.done and record.folder not in found):
         told = ", ".join(f"{method} ({count})" for method, count in sorted(without.items()))
         click.echo(f"left out, trials without scores of their training rows: {told}", err=True)
-    shown = [record for record in records if record.folder in found]
-    expected = Expected(folds=known.folds)
-    tables = label_error_tables(shown, found, expected, by_class=by_class, allow_mixed=allow_mixed)
-    print_tables(tables, "json" if as_json else form)
 
 
 def _found(
-    protocol: Protocol, records: Sequence[Record], runs: Sequence[Path], data_root: Path
-) -> dict[str, Mapping[str, Finding]]:
-    """By folder, what the scores of each trial find that is done and has some."""
+    protocol: Protocol, records: Sequence[Record], runs: Sequence[Path], data_root: Path, *, cleanlab: bool
+) -> tuple[dict[str, Mapping[str, Finding]], dict[str, Mapping[str, Estimate]]]:
+    """By folder, what the scores of each trial find that is done and has some, and its estimates."""
     from ....protocols.loading import open_data
-    from ....results.analysis.label_findings import findings
+    from ....results.analysis.label_estimates import label_errors_of
 
     found: dict[str, Mapping[str, Finding]] = {}
+    estimated: dict[str, Mapping[str, Estimate]] = {}
     opened: Data | None = None
     for record in sorted(records, key=lambda each: (each.identity.source, each.identity.profile, each.folder)):
         scores = _scores(record, runs)
@@ -110,8 +147,10 @@ def _found(
         identity = record.identity
         if opened is None or not opened.serves(protocol, identity.profile, identity.source):
             opened = open_data(protocol, identity.profile, identity.source, data_root, partial=identity.partial)
-        found[record.folder] = findings(scores, _references(record, scores, opened), len(protocol.names))
-    return found
+        found[record.folder], estimated[record.folder] = label_errors_of(
+            scores, _references(record, scores, opened), len(protocol.names), cleanlab=cleanlab
+        )
+    return found, estimated
 
 
 def _scores(record: Record, runs: Sequence[Path]) -> TrainingScores | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.rows import Rows
 from fernoise_bench.results import label_errors as le
+from fernoise_bench.results.label_errors import cleanlab_scores
 from fernoise_bench.results.records.training_scores import SUSPICIONS, TrainingScores, write_training_scores
 
 from ....results.fabricate import Trial, fabricate
@@ -57,7 +59,16 @@ def scores_of(rows: Rows, skill: float, *, weights: bool = False) -> TrainingSco
     suspicions = {name: generator.random(len(rows)) + skill * wrong for name in SUSPICIONS}
     seen = np.ones(len(rows), np.int64)
     weight = (generator.random((1, len(rows))) > 0.5) * 1.0 if weights else None
-    return TrainingScores(rows.sample_id, rows.given, rows.verified, seen, suspicions, rows.given, weight)
+    last = suspicions["last"] = suspicions["last"] / suspicions["last"].max()
+    p = generator.dirichlet(np.full(8, 0.1), len(rows)) * last[:, None]
+    p[np.arange(len(rows)), rows.given] = 0
+    p *= (last / p.sum(axis=1))[:, None]
+    p[np.arange(len(rows)), rows.given] = 1 - last
+    return TrainingScores(
+        *(rows.sample_id, rows.given, rows.verified, seen, suspicions, rows.given, weight),
+        probabilities=p,
+        alternative=(rows.given + 1) % 8,
+    )
 
 
 @pytest.fixture
@@ -76,10 +87,15 @@ def test_a_row_for_each_method_and_score_with_the_floor_first(runs: Path, cells:
     done = ran("--json")
     assert done.exit_code == 0, done.output
     assert "left out, trials without scores of their training rows: gce (2)" in done.stderr
-    (table,) = tables_of(done)
+    table, second = tables_of(done)
     names = [(row["method"], row["score"]) for row in table["rows"]]
     assert names[0] == ("supervised", "loss (floor)")
-    assert len(names) == 5 + 6
+    assert len(names) == 9 + 10
+    assert [(row["method"], row["estimate"]) for row in second["rows"]] == [
+        (method, name)
+        for method in ("supervised", "elr")
+        for name in ("confident joint (in-sample)", "confident count (in-sample)", "mixture")
+    ]
     assert ("elr", "left out") in names
     row = next(row for row in table["rows"] if (row["method"], row["score"]) == ("elr", "aum"))
     expected = []
@@ -96,7 +112,7 @@ def test_a_row_for_each_method_and_score_with_the_floor_first(runs: Path, cells:
 def test_tables_by_class(runs: Path, cells: Mapping[int, Rows]) -> None:
     done = ran("--method", "elr", "--by-class", "--format", "json")
     assert done.exit_code == 0, done.output
-    first, *apart = tables_of(done)
+    first, _, *apart = tables_of(done)
     assert "supervised, whose loss is the floor" in " ".join(first["notes"])
     assert [table["title"].split(", ")[1] for table in apart] == [
         f"{name} by given class" for name in ("AUROC", "AUPRC", "missed", "error rate")
@@ -109,6 +125,71 @@ def test_tables_by_class(runs: Path, cells: Mapping[int, Rows]) -> None:
     ]
     first_class = apart[0]["columns"][3]
     assert row[first_class] == pytest.approx(100 * np.mean(found))
+
+
+def stored(rows: Rows, skill: float) -> tuple[Any, Any]:
+    """The probabilities of a trial and its self-confidence, as its file has them."""
+    scores = scores_of(rows, skill)
+    assert scores.probabilities is not None
+    p, last = scores.probabilities.astype(np.float16).astype(float), scores.suspicions["last"].astype(np.float32)
+    p[np.arange(len(rows)), rows.given] = 1 - last.astype(float)
+    return p, last
+
+
+def test_estimates_stand_beside_what_they_find(runs: Path, cells: Mapping[int, Rows]) -> None:
+    done = ran("--method", "supervised", "--json")
+    assert done.exit_code == 0, done.output
+    _, table = tables_of(done)
+    expected: dict[str, list[list[float]]] = {"joint": [], "count": [], "mixture": []}
+    for rows in cells.values():
+        p, last = stored(rows, 0.3)
+        wrong = rows.given != rows.reference
+        mixture = le.mixture_suspicion(scores_of(rows, 0.3).suspicions["loss"].astype(np.float32))
+        for name, rate, score in (
+            ("joint", le.estimated_error_rate(p, rows.given), last),
+            ("count", le.confident_errors(p, rows.given).mean(), last),
+            ("mixture", mixture.mean(), mixture),
+        ):
+            budget = le.budget_of(float(rate), len(wrong))
+            precision, _, missed = le.at_budget(score, wrong, budget)
+            expected[name].append([100 * rate, 100 * wrong.mean(), budget, 100 * precision, 100 * missed])
+    columns = ("estimated rate", "error rate", "budget", "precision", "missed")
+    for row, values in zip(table["rows"], expected.values(), strict=True):
+        assert min(value[2] for value in values) > 0
+        assert [row[name] for name in columns] == pytest.approx(np.mean(values, axis=0))
+
+
+def test_a_table_of_lifts(runs: Path, cells: Mapping[int, Rows]) -> None:
+    done = ran("--method", "elr", "--lift", "--json")
+    assert done.exit_code == 0, done.output
+    *_, table = tables_of(done)
+    row = next(row for row in table["rows"] if row["score"] == "mean")
+    for name, share in (("lift at 1 %", 0.01), ("lift at 5 %", 0.05), ("lift at 10 %", 0.1)):
+        kept = [scores_of(rows, 0.8).suspicions["mean"].astype(np.float32) for rows in cells.values()]
+        wrong = [rows.given != rows.reference for rows in cells.values()]
+        found = [le.lift_at(*both, share) for both in zip(kept, wrong, strict=True)]
+        assert row[name] == pytest.approx(np.mean(found))
+
+
+def test_cleanlab_s_own_scores_stand_beside_ours(runs: Path) -> None:
+    pytest.importorskip("cleanlab", reason="cleanlab is not installed: pip install '.[cleanlab]'")
+    done = ran("--method", "elr", "--cleanlab", "--json")
+    assert done.exit_code == 0, done.output
+    first, second = tables_of(done)
+    rows = {row["score"]: row for row in first["rows"]}
+    for theirs, ours in (("self_confidence", "self-confidence"), ("normalized_margin", "normalized margin")):
+        mine = rows[f"cleanlab {theirs} (in-sample)"]
+        assert mine["AUROC"] == pytest.approx(rows[f"{ours} (in-sample)"]["AUROC"])
+    assert "cleanlab confidence_weighted_entropy (in-sample)" in rows
+    assert second["rows"][-1]["estimate"] == "cleanlab find_label_issues (in-sample)"
+    assert f"cleanlab {metadata.version('cleanlab')} itself" in " ".join(first["notes"])
+
+
+def test_cleanlab_has_to_be_installed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanlab_scores.importlib.util, "find_spec", lambda name: None)
+    done = ran("--cleanlab")
+    assert done.exit_code == 2
+    assert "--cleanlab needs cleanlab, which is not installed: pip install 'fernoise-bench[cleanlab]'" in done.stderr
 
 
 def test_trials_of_other_data_are_refused(runs: Path, cells: Mapping[int, Rows]) -> None:

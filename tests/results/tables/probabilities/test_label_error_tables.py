@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.analysis.label_estimates import Estimate
 from fernoise_bench.results.analysis.label_findings import Finding, Found
 from fernoise_bench.results.tables.probabilities.label_error_tables import label_error_tables
 
@@ -13,12 +14,12 @@ from ...fabricate import Trial
 from ..test_protocol_tables import column, made, texts
 
 AU = Trial(kind="multi", protocol="bp4d-3fold", level=None, copies=0, audit=False)
-NOTHING = Found(*[math.nan] * 6)
+NOTHING = Found(*[math.nan] * 9)
 
 
 def found(auroc, classes=4):
     """A finding whose numbers follow from its AUROC; the last class has none."""
-    whole = Found(auroc, auroc / 2, auroc / 4, 1 - auroc / 4, 0.2, 1.0)
+    whole = Found(auroc, auroc / 2, auroc / 4, 1 - auroc / 4, 0.2, 1.0, 3.0, 2.0, auroc)
     return Finding(whole, (*(replace(whole, auroc=auroc - at / 10) for at in range(classes - 1)), NOTHING))
 
 
@@ -63,6 +64,31 @@ def test_action_units_by_fold_and_by_au():
     ]
     assert apart[0].columns == ("method", "score", "AU1", "AU2", "AU12")
     assert texts(apart[0]) == [["rhls", "aum", "65.0", "55.0", "–"]]
+
+
+def test_estimates_stand_beside_the_true_rate_and_lifts_in_a_table_of_their_own():
+    records = records_of([Trial(method=method) for method in ("elr", "supervised")])
+    names = ("last", "self-confidence", "cleanlab self_confidence", "left out")
+    shown = {record.folder: dict.fromkeys(names, found(0.6)) for record in records}
+    one, none = Estimate(0.25, 0.2, 10, 0.5, 0.75), Estimate(*[math.nan] * 5)
+    estimated = {record.folder: {"confident joint": one, "mixture": none} for record in records}
+    first, second, third = label_error_tables(records, shown, estimated=estimated, lift=True, cleanlab="2.9.0")
+    assert [row[2] for row in texts(first)[:4]] == [
+        *("last", "self-confidence (in-sample)", "left out", "cleanlab self_confidence (in-sample)"),
+    ]
+    assert second.title.split(", ")[0].endswith("estimated number of wrong labels")
+    assert second.columns == (
+        *("method", "noise", "estimate", "estimated rate", "error rate", "budget", "precision", "missed"),
+    )
+    assert texts(second)[:2] == [
+        ["supervised", "0.2", "confident joint (in-sample)", "25.0", "20.0", "10.0", "50.0", "75.0"],
+        ["supervised", "0.2", "mixture", *["–"] * 5],
+    ]
+    assert [row[0] for row in texts(second)] == ["supervised"] * 2 + ["elr"] * 2
+    for table in (first, second):
+        assert sum("cleanlab 2.9.0 itself" in note for note in table.notes) == 1
+    assert third.columns[3:] == ("lift at 1 %", "lift at 5 %", "lift at 10 %")
+    assert texts(third)[0] == ["supervised", "0.2", "last", "3.0", "2.0", "0.6"]
 
 
 def test_a_pair_without_the_number_has_no_mean():
