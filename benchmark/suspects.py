@@ -113,7 +113,7 @@ def candidates(found: Suspects, data: Data, grid: Grid, *, most: int) -> list[Ca
         Candidate(
             paths[at],
             *_labels(found, data, at),
-            suspicion=float(found.suspicion[at]),
+            suspicion=min(max(float(found.suspicion[at]), 0.0), 1.0),  # of rounded probabilities
             agreement=float(found.agreement[at]),
             scores=tuple(
                 (name, float(values[at])) for name, values in found.scores.items() if not np.isnan(values[at])

@@ -43,12 +43,13 @@ def report(
     fernoise-bench report --out site
     fernoise-bench report --out site --with-reference --label mine.MyMethod=Ours
     """
+    from ...results.analysis.stored_findings import read_findings
     from ...results.analysis.view import Rows
     from ...results.claims.verdicts import verdicts
     from ...results.page.data import Context, page_data
     from ...results.page.html import write_report
     from ...results.records.cache import uncollected
-    from ...results.records.reference_leaderboard import statement
+    from ...results.records.reference_leaderboard import FOLDER, statement
 
     with uncollected():
         found = Chosen(runs, with_reference, profile, synthetic).read()
@@ -64,8 +65,11 @@ def report(
             tested = verdicts(found.records)
         claims = [each for each in tested if not names or set(names).intersection(each.claim.methods)]
         about = statement(records) if found.reference_alone else []
+        known = read_findings([FOLDER, *runs])
         context = Context(
-            *(_cards(records), claims, _not_applicable(records), about, remarks, rows), methods=_methods(records)
+            *(_cards(records), claims, _not_applicable(records), about, remarks, rows),
+            methods=_methods(records),
+            findings=known,
         )
         with doing("writing the page"):
             path = write_report(page_data(records, context), out)

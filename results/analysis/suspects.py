@@ -16,7 +16,7 @@ from ..label_errors import confidence_weighted_entropy, normalized_margin, self_
 from ..records.training_scores import TrainingScores
 
 IN_TRAINING = ("mean", "aum", "loss", "forgetting", "last")
-OUT_OF_SAMPLE = ("self-confidence", "normalized margin", "weighted entropy")
+OUT_OF_SAMPLE = ("self-confidence", "normalized margin", "entropy-weighted")
 
 Array = NDArray[Any]
 

@@ -18,6 +18,7 @@ from ...protocols.errors import BadInput
 from ...protocols.own_files import LAYOUT as OWN_LAYOUT
 from ..analysis.comparisons import LEAST_PAIRS
 from ..analysis.grouping import Entry, Paired, grouped, unique
+from ..analysis.stored_findings import LabelFindings
 from ..analysis.view import Expected, Rows, View, at_level, known_folds, oracle_knowledge, views_of
 from ..claims.verdicts import Verdict
 from ..plots.curves import view_curves
@@ -26,6 +27,7 @@ from ..records.schema import Environment, Identity, comparability_key
 from ..tables.audit_tables import audit_page
 from ..tables.cell import Cell, Table, percent_cell
 from ..tables.parts import level_words, notes_of, title_of
+from ..tables.probabilities.label_error_tables import label_error_tables
 from ..tables.protocol_tables import RULE_WORDS, long_table
 from ..tables.rank_tables import Agreement
 from .block_names import setting_words
@@ -65,6 +67,7 @@ class Context:
         remarks: sentences about the records as a whole (damaged trials).
         rows: what rows are called.
         methods: by method without variant, what is known of it.
+        findings: what the scores of trials find of their wrong labels.
     """
 
     cards: Mapping[tuple[str, str], Card] = field(default_factory=lambda: MappingProxyType({}))
@@ -74,6 +77,7 @@ class Context:
     remarks: Sequence[str] = ()
     rows: Rows = Rows()
     methods: Mapping[str, MethodCard] = field(default_factory=lambda: MappingProxyType({}))
+    findings: LabelFindings = field(default_factory=LabelFindings)
 
 
 def page_data(records: Sequence[Record], context: Context | None = None) -> Json:
@@ -191,9 +195,18 @@ def _block(view: View, words: str, across: Sequence[Agreement], context: Context
         "ranks": [_table(table) for table in ranks],
         "diagrams": [each for table in ranks for each in diagrams(table, view)],
         "audit": [_table(table) for table in audit],
+        "wrong_labels": [_table(table) for table in _wrong_labels(view, own, context.findings)],
         "compute": _table(seconds_first(compute)),
         "card": None if card is None else asdict(card),
     }
+
+
+def _wrong_labels(view: View, expected: Expected, findings: LabelFindings) -> Sequence[Table]:
+    """The tables of how well scores find wrong labels; none where no trial has findings."""
+    records = [record for record in view.block.records if record.folder in findings.found]
+    if not records:
+        return ()
+    return label_error_tables(records, findings.found, expected, findings.estimated)
 
 
 def _level(view: View, level: float | None) -> Json:

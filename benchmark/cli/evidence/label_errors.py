@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from ....protocols.base import Protocol
     from ....protocols.loading import Data
     from ....protocols.rows import Array
-    from ....results.analysis.label_estimates import Estimate
-    from ....results.analysis.label_findings import Finding
+    from ....results.analysis.stored_findings import LabelFindings
     from ....results.records.record import Record
     from ....results.records.training_scores import TrainingScores
     from ....results.tables.cell import Table
@@ -105,11 +105,12 @@ def _tables(named: str, chosen: Chosen, methods: tuple[str, ...], data_root: Pat
         raise BadInput(f"{name} is known from trials alone: its reference labels cannot be read")
     mine = records_of_protocol(chosen.records(), name, chosen, protocol)
     records, _ = of_methods(mine, methods, f"the trials of {name}")
-    found, estimated = _found(protocol, records, chosen.runs, data_root, cleanlab=shown.cleanlab)
+    known = _known(protocol, records, chosen.runs, data_root, cleanlab=shown.cleanlab)
+    found, estimated = known.found, known.estimated
     if not found:
         raise BadInput(
-            f"no trial of {name} has scores of its training rows: those that ship and those of earlier versions have "
-            "none, and only finished trials do; run them again into another folder"
+            f"no trial of {name} has scores of its training rows: those of earlier versions have none, nor most that "
+            "ship, and only finished trials do; run them again into another folder"
         )
     _name_others(records, found)
     return label_error_tables(
@@ -130,36 +131,50 @@ def _name_others(records: Sequence[Record], found: Collection[str]) -> None:
         click.echo(f"left out, trials without scores of their training rows: {told}", err=True)
 
 
-def _found(
+def _known(
     protocol: Protocol, records: Sequence[Record], runs: Sequence[Path], data_root: Path, *, cleanlab: bool
-) -> tuple[dict[str, Mapping[str, Finding]], dict[str, Mapping[str, Estimate]]]:
-    """By folder, what the scores of each trial find that is done and has some, and its estimates."""
+) -> LabelFindings:
+    """What the scores of each trial find that is done and has some, and its estimates; of trials that ship, as they do.
+
+    What was found is kept in the folders of the trials, for the page.
+    """
     from ....protocols.loading import open_data
     from ....results.analysis.label_estimates import label_errors_of
+    from ....results.analysis.stored_findings import LabelFindings, read_findings, write_findings
+    from ....results.records import reference_leaderboard as shipped
 
-    found: dict[str, Mapping[str, Finding]] = {}
-    estimated: dict[str, Mapping[str, Estimate]] = {}
+    new: dict[Path, LabelFindings] = {}
     opened: Data | None = None
     for record in sorted(records, key=lambda each: (each.identity.source, each.identity.profile, each.folder)):
-        scores = _scores(record, runs)
+        folder, scores = _scores(record, runs)
         if scores is None:
             continue
         identity = record.identity
         if opened is None or not opened.serves(protocol, identity.profile, identity.source):
             opened = open_data(protocol, identity.profile, identity.source, data_root, partial=identity.partial)
-        found[record.folder], estimated[record.folder] = label_errors_of(
-            scores, _references(record, scores, opened), len(protocol.names), cleanlab=cleanlab
-        )
-    return found, estimated
+        reference = _references(record, scores, opened)
+        found = label_errors_of(scores, reference, len(protocol.names), cleanlab=cleanlab)
+        mine = new.setdefault(folder, LabelFindings())
+        mine.found[record.folder], mine.estimated[record.folder] = found
+    whole = read_findings([shipped.FOLDER])
+    for folder, mine in new.items():
+        if not cleanlab and os.access(folder, os.W_OK):
+            write_findings(folder, mine)
+        whole = whole.joined(mine)
+    here = {record.folder for record in records if record.done}
+    return LabelFindings(
+        *({trial: each[trial] for trial in each if trial in here} for each in (whole.found, whole.estimated))
+    )
 
 
-def _scores(record: Record, runs: Sequence[Path]) -> TrainingScores | None:
+def _scores(record: Record, runs: Sequence[Path]) -> tuple[Path, TrainingScores | None]:
+    """The folder that has the training scores of a record, and these; None where there are none."""
     from ....results.records.training_scores import read_training_scores
 
     for folder in runs if record.done else ():
         if (scores := read_training_scores(folder / record.folder)) is not None:
-            return scores
-    return None
+            return folder, scores
+    return Path(), None
 
 
 def _references(record: Record, scores: TrainingScores, data: Data) -> Array:

@@ -45,7 +45,7 @@ search_options = add_options(
                  help="Parts of --out-of-sample for a protocol without folds. Default: 4."),
     click.option("--score", metavar="NAME",
                  help="Order by this score: mean, aum, loss, forgetting, last; with --out-of-sample self-confidence, "
-                 "'normalized margin', 'weighted entropy'. Default: the first of these."),
+                 "'normalized margin', entropy-weighted. Default: the first of these."),
     click.option("--workers", type=click.IntRange(min=1), metavar="N",
                  help="Worker processes that train. Default: one for each CPU core, or for each GPU."),
     click.option("--weights", metavar="WORD|FILE", help="Initial weights, as for run. Default: the recipe's."),
@@ -157,7 +157,7 @@ def _write_page(path: Path, ranked: Suspects, data: Data, grid: Grid, how: Searc
     with doing("drawing the page"):
         chosen = candidates(ranked, data, grid, most=how.top)
         title, subtitle = f"{base_name(protocol)}: labels to look at", _judges(grid, how)
-        names = protocol.names if protocol.kind == "single" else ("present", "absent")
+        names = protocol.names if protocol.kind == "single" else ()
         try:
             write_sheet(
                 path, chosen, title=title, subtitle=subtitle, names=names, decisions=f"{path.stem}-decisions.csv"

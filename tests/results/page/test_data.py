@@ -6,6 +6,8 @@ import shlex
 import pytest
 
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.results.analysis.label_findings import Finding, Found
+from fernoise_bench.results.analysis.stored_findings import LabelFindings
 from fernoise_bench.results.claims.verdicts import verdicts
 from fernoise_bench.results.page.data import Card, Context, command, page_data
 from fernoise_bench.results.records.record import load_records
@@ -253,3 +255,17 @@ def test_settings_spelt_alike_are_told_apart_still(tmp_path):
     fabricate_all(tmp_path, [Trial(settings={"steps": 1}), Trial(settings={"steps": "1"})])
     first, second = (block["words"] for block in page_data(load_records(tmp_path)[0])["protocols"][0]["blocks"])
     assert first != second
+
+
+def test_wrong_labels_are_shown_where_trials_have_findings(records):
+    found = Finding(Found(0.75, 0.5, 0.4, 0.6, 0.3, 1.0, 2.0, 1.5, 1.2), ())
+    mine = [each for each in records if each.done and each.protocol == "ferplus-sym"][:1]
+    findings = LabelFindings({each.folder: {"mean": found} for each in mine})
+    page = page_data(records, Context(findings=findings))
+    tables = {block["title"]: block["wrong_labels"] for each in page["protocols"] for block in each["blocks"]}
+    (mine_alone,) = filter(None, tables.values())
+    shown = mine_alone[0]
+    (row,) = shown["rows"]
+    assert mine[0].method in row[0]["text"]
+    assert row[shown["columns"].index("AUROC")]["text"].startswith("75.0")
+    assert not any(block["wrong_labels"] for each in page_data(records)["protocols"] for block in each["blocks"])

@@ -1,4 +1,4 @@
-// The views of one block: results, labels, noise levels, training, selection rules, ranks, audit, compute, card.
+// The views of one block: results, labels, noise levels, training, selection rules, ranks, audit, wrong labels found, compute, card.
 
 const VIEWS = [
   { id: "results", words: "Results", draw: drawResults, rule: true, rival: true },
@@ -8,6 +8,7 @@ const VIEWS = [
   { id: "rules", words: "Selection rules", draw: drawRules },
   { id: "ranks", words: "Ranks", draw: drawRanks },
   { id: "audit", words: "Audit", draw: drawAudit },
+  { id: "wrong", words: "Wrong labels", draw: drawWrongLabels, needs: (block) => block.wrong_labels.length > 0 },
   { id: "compute", words: "Compute", draw: drawCompute },
   { id: "card", words: "Protocol card", draw: drawCard },
 ];
@@ -176,6 +177,14 @@ function drawAudit(context) {
   const levels = context.block.levels.filter((each) => level === null || each.level === level);
   const blank = [...new Set(levels.map((each) => each.unmemorised))].filter(Boolean).join(" ") || "No label audit was recorded for these trials.";
   return ownTables(context.block, context.block.audit, { keep, without: about && "noise", about, blank });
+}
+
+// How well the scores of training find the wrong labels, at the noise level chosen for the audit.
+function drawWrongLabels(context) {
+  const level = context.auditLevel();
+  const keep = (row, table) => level === null || !table.columns.includes("noise") || row[table.columns.indexOf("noise")].value === level;
+  const about = level === null || context.block.levels.length < 2 ? "" : `noise ${level}`;
+  return ownTables(context.block, context.block.wrong_labels, { keep, without: about && "noise", about, blank: "No trial kept the scores of its training labels." });
 }
 
 // Tables one below the other, filtered and downloaded together; repeated notes are shown once.

@@ -18,6 +18,7 @@ from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.rows import Rows
 from fernoise_bench.results import label_errors as le
+from fernoise_bench.results.analysis.stored_findings import read_findings
 from fernoise_bench.results.label_errors import cleanlab_scores
 from fernoise_bench.results.records.training_scores import SUSPICIONS, TrainingScores, write_training_scores
 
@@ -205,3 +206,16 @@ def test_nothing_to_show_is_one_line(runs: Path) -> None:
     done = ran("--method", "gce")
     assert done.exit_code == 2
     assert "no trial of ferplus-sym has scores of its training rows" in done.stderr
+
+
+def test_what_was_found_is_kept_for_the_page_which_shows_it(runs: Path) -> None:
+    before = ran("--json")
+    assert set(read_findings([runs]).found) == {
+        path.parent.relative_to(runs).as_posix() for path in runs.rglob("training_scores.npz")
+    }
+    done = CliRunner().invoke(main, ["report", "--runs", str(runs), "--out", "site"])
+    assert done.exit_code == 0, done.output
+    page = Path("site/index.html").read_text()
+    assert page.count('"wrong_labels":[{') == 1
+    assert "wrong labels found" in page
+    assert ran("--json").stdout == before.stdout

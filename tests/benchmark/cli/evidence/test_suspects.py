@@ -79,14 +79,14 @@ def test_from_pictures_to_corrected_labels() -> None:
 def test_out_of_sample_every_row_is_judged_once_a_seed() -> None:
     write(Path("lab"), listed=rows(24, train=18))
     done = searched(
-        "--seeds", "1", "--out", "suspects.csv", "--out-of-sample", "--parts", "2", "--score", "weighted entropy"
+        "--seeds", "1", "--out", "suspects.csv", "--out-of-sample", "--parts", "2", "--score", "entropy-weighted"
     )
     assert done.exit_code == 0, done.output
     assert "2 trials (1 method, 2 cells)" in done.stderr
     found = lines("suspects.csv")
     assert len(found) == 18
     assert {line["models"] for line in found} == {"1"}
-    scores = [float(line["weighted entropy"]) for line in found]
+    scores = [float(line["entropy-weighted"]) for line in found]
     assert scores == sorted(scores, reverse=True)
 
 
