@@ -6,6 +6,7 @@ oracle gap                  best on test − last epoch
 AU12                        F1 of that AU at the last epoch
 memorised                   last epoch: share of wrong training labels predicted as given
 clean kept                  last epoch: share of correct training labels that were trained on
+noise left                  last epoch: share of wrong labels among those that were trained on, kept or changed
 highest recall of A, B      among these classes, at the last epoch; also lowest; also "except" for all others
 fear taken for surprise     share of a class's test rows predicted as another; also "except" for the most frequent other
 """
@@ -18,13 +19,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...protocols.errors import unknown
-from ..records.record import Record
+from ..records.record import Record, audit_of
 from ..records.schema import Counts
+from ..tables.audit_tables import noise_left
 
 SCORE = "score"
 
 _AUDIT = {"memorised": ("memorised", "predicted_wrong"), "clean kept": ("kept_right", "right")}
-_GAP = "oracle gap"
+_GAP, _NOISE_LEFT = "oracle gap", "noise left"
 _PLAIN = {SCORE: "last", "last five": "last_five"}
 _RECALL = re.compile(r"(highest|lowest) recall (of|except) (.+)")
 _TAKEN = re.compile(r"(\w+) taken for (except )?(\w+)")
@@ -34,7 +36,7 @@ _AU = re.compile(r"AU\d+")
 def is_known(measure: str) -> bool:
     """Whether a measure is one of those above."""
     patterns = (_RECALL, _TAKEN, _AU)
-    return measure in (*_PLAIN, _GAP, *_AUDIT) or any(pattern.fullmatch(measure) for pattern in patterns)
+    return measure in (*_PLAIN, _GAP, _NOISE_LEFT, *_AUDIT) or any(pattern.fullmatch(measure) for pattern in patterns)
 
 
 def by_subject(measure: str) -> bool:
@@ -60,6 +62,8 @@ def number(record: Record, measure: str) -> float | None:
         return None if best is None or last is None else best - last
     if measure in _AUDIT:
         return record.audit_share(*_AUDIT[measure])
+    if measure == _NOISE_LEFT:
+        return noise_left(audit_of(record.epochs[-1]))
     names = record.environment.task.names
     if found := _RECALL.fullmatch(measure):
         return _recall(record, names, found)
@@ -67,7 +71,7 @@ def number(record: Record, measure: str) -> float | None:
         return _taken(record.epochs[-1].test.confusion, names, found)
     if _AU.fullmatch(measure):
         return record.label_score(names.index(measure)) if measure in names else None
-    raise unknown("measure", measure, [*_PLAIN, _GAP, *_AUDIT])
+    raise unknown("measure", measure, [*_PLAIN, _GAP, _NOISE_LEFT, *_AUDIT])
 
 
 def _recall(record: Record, names: Sequence[str], found: re.Match[str]) -> float | None:
