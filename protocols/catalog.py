@@ -9,8 +9,8 @@ from pathlib import Path
 from .base import Protocol
 from .definitions.action_units import AU_PROTOCOLS
 from .definitions.expressions import EXPRESSION_PROTOCOLS
+from .designs.held_out import held_out, split_name
 from .errors import BadInput, unknown
-from .held_out import held_out, split_name
 from .own_data.definition import protocol_of_toml
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (*AU_PROTOCOLS, *EXPRESSION_PROTOCOLS)}

@@ -11,8 +11,8 @@ from typing import Any
 from .activity import doing
 from .base import Protocol
 from .designs import action_units, cremad, ferplus, own, packed_expressions, regression, splits
+from .designs.held_out import base_of, judged_by_given, without_part
 from .errors import BadInput
-from .held_out import base_of, judged_by_given, without_part
 from .noise import salted
 from .offers import offered_by_labels
 from .own_data.labelled import read_labelled

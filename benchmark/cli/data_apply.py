@@ -28,7 +28,8 @@ def data_apply(decisions: Path, protocol: str, out: Path, as_json: bool) -> None
     refused, and nothing is written then.
 
     \b
-    fernoise-bench data apply suspects-decisions.csv --protocol mine.toml --out corrected.csv
+    fernoise-bench data apply decisions.csv --protocol mine.toml --out new.csv
+    fernoise-bench data apply done.csv --protocol mine.toml --out new.csv --json
     """
     from ...protocols import catalog
     from ...protocols.files import write_atomic

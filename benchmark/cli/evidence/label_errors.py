@@ -68,8 +68,8 @@ def label_errors(
     labels are read from the data of the protocol.
 
     \b
-    fernoise-bench label-errors --protocol mine.toml --method elr --out suspects.csv --page suspects.html
-    fernoise-bench label-errors ferplus-sym --runs my-runs
+    fernoise-bench label-errors --protocol mine.toml --method elr --out found.csv
+    fernoise-bench label-errors mine.toml --page found.html --out-of-sample
     fernoise-bench label-errors ferplus-sym --method elr,supervised --by-class
     fernoise-bench label-errors ferplus-sym --lift --cleanlab
     """

@@ -89,7 +89,7 @@ def search(
 ) -> None:
     """Trains the models that are missing, and writes which training labels they doubt."""
     from ....protocols import catalog
-    from ....protocols.held_out import held_out
+    from ....protocols.designs.held_out import held_out
     from ...planning.grid import RunRequest
 
     protocol = catalog.find(name)
@@ -115,22 +115,23 @@ def _placed(request: RunRequest, runs: Path, data_root: Path, how: Search) -> Ru
 
 def _search(request: RunRequest, how: Search) -> None:
     from ....results.records.cache import load_cached
+    from ...models.suspects import as_csv, check_trials, find_suspects, scores_of
     from ...planning.grid import check_writable, make_grid
-    from ...suspects import as_csv, check_grid, find_suspects, scores_of
     from ...trial_state import outcome, unfinished
 
     scores = scores_of(how.out_of_sample)
     if how.score and how.score not in scores:
         raise BadInput(f"--score {how.score}: one of {', '.join(scores)}")
     grid = make_grid(request)
-    check_grid(grid)
+    check_trials(grid.trials)
     check_writable(request.out)
     run_grid(grid, unfinished(grid.trials, load_cached(request.out)[0]), EngineOptions(workers=how.workers))
     for trial in grid.trials:
         if (found := outcome(trial))["state"] != "done":
             click.echo(f"not used: {trial.label}: {found['state']}: {found['reason']}", err=True)
     with doing("ranking labels"):
-        ranked, data = find_suspects(grid, out_of_sample=how.out_of_sample, by=how.score or scores[0])
+        data = grid.data or _open(grid)
+        ranked = find_suspects(grid.trials, data, out_of_sample=how.out_of_sample, by=how.score or scores[0])
         content = as_csv(ranked, data)
     if how.out:
         _write(how.out, content)
@@ -138,6 +139,13 @@ def _search(request: RunRequest, how: Search) -> None:
     if how.page:
         _write_page(how.page, ranked, data, grid, how)
     _tell(ranked, grid, how)
+
+
+def _open(grid: Grid) -> Data:
+    from ....protocols.loading import open_data
+
+    job = grid.job
+    return open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -151,11 +159,11 @@ def _write(path: Path, content: bytes) -> None:
 
 def _write_page(path: Path, ranked: Suspects, data: Data, grid: Grid, how: Search) -> None:
     from ....results.contact_sheet.sheet import write_sheet
-    from ...suspects import candidates
+    from ...models.suspects import candidates
 
     protocol = grid.job.protocol
     with doing("drawing the page"):
-        chosen = candidates(ranked, data, grid, most=how.top)
+        chosen = candidates(ranked, data, grid.trials, most=how.top)
         title, subtitle = f"{base_name(protocol)}: labels to look at", _judges(grid, how)
         names = protocol.names if protocol.kind == "single" else ()
         try:
@@ -171,7 +179,7 @@ def _write_page(path: Path, ranked: Suspects, data: Data, grid: Grid, how: Searc
 
 def base_name(protocol: Protocol) -> str:
     """The name of a protocol, without the parts that are held out."""
-    from ....protocols.held_out import base_of
+    from ....protocols.designs.held_out import base_of
 
     return base_of(protocol).name
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .base import Protocol
-from .errors import BadInput
-from .own_data.parts import balanced
-from .rows import CellData, Origin, describe_noise
+from ..base import Protocol
+from ..errors import BadInput
+from ..own_data.parts import balanced
+from ..rows import CellData, Origin, describe_noise
 
 WORD, PARTS, MOST_PARTS = "held-out", 4, 20
 OPTION = "held out"

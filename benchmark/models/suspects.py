@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..protocols.errors import BadInput
-from ..protocols.files import Array, read_arrays
-from ..protocols.loading import Data, draws_noise, open_data
-from ..protocols.rows import Rows
-from ..results.analysis.suspects import (
+from ...protocols.errors import BadInput
+from ...protocols.files import Array, read_arrays
+from ...protocols.loading import Data, draws_noise
+from ...protocols.rows import Rows
+from ...results.analysis.suspects import (
     IN_TRAINING,
     OUT_OF_SAMPLE,
     Judged,
@@ -21,49 +21,48 @@ from ..results.analysis.suspects import (
     judged_out_of_sample,
     suspects,
 )
-from ..results.contact_sheet.sheet import Candidate, thumbnail
-from ..results.records.training_scores import read_training_scores
-from .planning.grid import Grid
-from .trial import Trial
-from .trial_state import state_of
+from ...results.contact_sheet.sheet import Candidate, thumbnail
+from ...results.records.training_scores import read_training_scores
+from ..trial import Trial
+from ..trial_state import state_of
 
 COLUMNS = ("path", "unit", "given", "suggested", "suspicion", "agreement", "models")
 SIGNS = {1: "present", -1: "absent"}
 
 
-def check_grid(grid: Grid) -> None:
-    """Raises BadInput where the models of a grid would judge different labels of one row."""
-    protocol = grid.job.protocol
+def check_trials(trials: Sequence[Trial]) -> None:
+    """Raises BadInput where the models of some trials, at least one, would judge different labels of one row."""
+    job = trials[0].job
+    protocol = job.protocol
     if protocol.noisy_labels_from:
         whose = f"the labels of {protocol.name} are those of {protocol.noisy_labels_from}'s model"
         raise BadInput(f"{whose}: there is nothing to look for in them")
-    if levels := sorted({trial.level for trial in grid.trials if trial.level is not None})[1:]:
+    if levels := sorted({trial.level for trial in trials if trial.level is not None})[1:]:
         raise BadInput(f"{protocol.name} has several noise levels: name one of them, as in --noise {levels[0]:g}")
-    cells = {(trial.fold, trial.seed) for trial in grid.trials}
-    if draws_noise(protocol, grid.job.source) and len(cells) > 1:
+    cells = {(trial.fold, trial.seed) for trial in trials}
+    if draws_noise(protocol, job.source) and len(cells) > 1:
         fold = f" --fold {protocol.folds[0]}" if protocol.folds else ""
         what = f"the label noise of {protocol.name} is drawn anew for each seed{' and fold' if fold else ''}"
         raise BadInput(f"{what}, so that the models would judge different labels: use --seeds 1{fold}")
 
 
-def find_suspects(grid: Grid, *, out_of_sample: bool, by: str) -> tuple[Suspects, Data]:
-    """The labels that the finished trials of a grid judge, most suspicious first, and the data they are of.
+def find_suspects(trials: Sequence[Trial], data: Data, *, out_of_sample: bool, by: str) -> Suspects:
+    """The labels that finished trials judge, most suspicious first.
 
     Args:
-        grid: of one or more methods and seeds; see `check_grid`.
+        trials: of one or more methods and seeds on one protocol; see `check_trials`.
+        data: that they were trained on.
         out_of_sample: each label by the models of folds that did not train on it, not by those that did.
         by: the score to order by.
 
     Raises:
         BadInput: no finished trial, or one without the scores of its training rows, as those of earlier versions.
     """
-    done = [trial for trial in grid.trials if state_of(trial) == "done"]
+    done = [trial for trial in trials if state_of(trial) == "done"]
     if not done:
-        raise BadInput(f"no trial of {grid.job.protocol.name} was finished: there are no models to judge its labels")
-    job = grid.job
-    data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+        raise BadInput(f"no trial of {data.protocol.name} was finished: there are no models to judge its labels")
     judge = _out_of_sample if out_of_sample else _in_training
-    return suspects([judge(trial, data) for trial in done], by), data
+    return suspects([judge(trial, data) for trial in done], by)
 
 
 def scores_of(out_of_sample: bool) -> tuple[str, ...]:
@@ -105,9 +104,9 @@ def as_csv(found: Suspects, data: Data) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def candidates(found: Suspects, data: Data, grid: Grid, *, most: int) -> list[Candidate]:
+def candidates(found: Suspects, data: Data, trials: Sequence[Trial], *, most: int) -> list[Candidate]:
     """The most suspicious labels with a thumbnail of each picture, for a contact sheet."""
-    pictures = _thumbnails(found.sample_id[:most], _rows(data, grid))
+    pictures = _thumbnails(found.sample_id[:most], _rows(data, trials))
     paths = data.picture_names(found.sample_id[:most])
     return [
         Candidate(
@@ -135,10 +134,10 @@ def _number(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.6g}"
 
 
-def _rows(data: Data, grid: Grid) -> Iterable[Rows]:
+def _rows(data: Data, trials: Sequence[Trial]) -> Iterable[Rows]:
     """The training and test rows of every fold, which have every picture that was judged."""
-    for fold, level in dict.fromkeys((trial.fold, trial.level) for trial in grid.trials):
-        cell = data.cell(fold, level, 0, grid.job.noise_salt)
+    for fold, level in dict.fromkeys((trial.fold, trial.level) for trial in trials):
+        cell = data.cell(fold, level, 0, trials[0].job.noise_salt)
         yield cell.train
         yield cell.test
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fernoise_bench.protocols.catalog import find, known
+from fernoise_bench.protocols.designs.held_out import base_of, held_out, split_name
 from fernoise_bench.protocols.errors import BadInput
-from fernoise_bench.protocols.held_out import base_of, held_out, split_name
 from fernoise_bench.protocols.loading import Data, open_data
 from fernoise_bench.protocols.own_data.parts import balanced
 
-from .miniatures.own import changed, rows, write
+from ..miniatures.own import changed, rows, write
 
 NOWHERE = Path("nowhere")
 
