@@ -40,8 +40,8 @@ def find(name: str) -> Protocol:
 def known(name: str) -> Protocol | None:
     """The protocol of NAME or, as in titles, NAME@VERSION; None for one that is not known, BadInput as `find`."""
     if derived := split_name(name):
-        base = find(derived[0]) if derived[0].endswith(SUFFIX) else known(derived[0])
-        return None if base is None else held_out(base, derived[1])
+        whole = find(derived[0]) if derived[0].endswith(SUFFIX) else known(derived[0])
+        return None if whole is None else held_out(whole, derived[1])
     others = _others()
     if name in PROTOCOLS or name in others:
         return PROTOCOLS[name] if name in PROTOCOLS else _loaded(others[name])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,11 @@ class LabelFindings:
     def joined(self, other: LabelFindings) -> LabelFindings:
         """Those of both; of a trial that both have, the other's."""
         return LabelFindings(self.found | other.found, self.estimated | other.estimated)
+
+    def only(self, trials: Collection[str]) -> LabelFindings:
+        """Those of some trials."""
+        found = {trial: each for trial, each in self.found.items() if trial in trials}
+        return LabelFindings(found, {trial: each for trial, each in self.estimated.items() if trial in trials})
 
 
 def write_findings(folder: Path, new: LabelFindings) -> None:

@@ -142,8 +142,16 @@ def suspects(judged: Sequence[Judged], by: str) -> Suspects:
     order = np.lexsort((entries, -suspicion, -np.nan_to_num(scores[by], nan=-np.inf)))
     width = 1 if judged[0].given.ndim == 1 else judged[0].given.shape[1]
     unit = entries % width if judged[0].given.ndim == 2 else np.full(len(entries), -1)
-    found = (entries // width, unit, given[first], suggested, suspicion, np.bincount(member, agree) / models, models)
-    return Suspects(*(each[order] for each in found), {name: values[order] for name, values in scores.items()})
+    return Suspects(
+        sample_id=entries[order] // width,
+        unit=unit[order],
+        given=given[first][order],
+        suggested=suggested[order],
+        suspicion=suspicion[order],
+        agreement=(np.bincount(member, agree, len(entries)) / models)[order],
+        models=models[order],
+        scores={name: values[order] for name, values in scores.items()},
+    )
 
 
 def _in_all(flat: Sequence[Mapping[str, Array]], name: str) -> bool:

@@ -161,10 +161,7 @@ def _known(
         if not cleanlab and os.access(folder, os.W_OK):
             write_findings(folder, mine)
         whole = whole.joined(mine)
-    here = {record.folder for record in records if record.done}
-    return LabelFindings(
-        *({trial: each[trial] for trial in each if trial in here} for each in (whole.found, whole.estimated))
-    )
+    return whole.only({record.folder for record in records if record.done})
 
 
 def _scores(record: Record, runs: Sequence[Path]) -> tuple[Path, TrainingScores | None]:
