@@ -244,6 +244,9 @@ def test_only_pictures_near_the_window_are_built(open_page, write):
     press(page, "End")
     assert focused(page) == "faces/2998.png"
     page.wait_for_function("document.activeElement.querySelector('img').naturalWidth === 48")
+    for share in (0, 0.2, 0.4, 0.6, 0.8):
+        page.evaluate("share => scrollTo(0, share * document.documentElement.scrollHeight)", share)
+        page.wait_for_function("document.elementFromPoint(300, 500).closest('.tile')")
     page.wait_for_function("document.querySelectorAll('.tile').length < 600")
     assert page.locator(".tile[tabindex='0']").count() == 1
     page.set_viewport_size({"width": 700, "height": 900})
