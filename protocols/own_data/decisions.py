@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from .tables import Table, header_of, metadata_files, read_table
 KEEP, FIX, UNSURE = "keep", "fix", "unsure"
 SIGNS: Mapping[str, int] = MappingProxyType({"present": 1, "absent": -1})
 _NEEDED = ("path", "given", "decision", "label")
+# the page puts an apostrophe before what a spreadsheet would take for a formula
+_AS_TEXT = re.compile(r"'+[=+\-@\t\r＝＋－＠]")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def read_decisions(file: Path) -> list[Decision]:
     found = []
     first: dict[tuple[str, str], str] = {}
     for row in range(len(table)):
-        cell = {name: table.columns[name][row] for name in columns}
+        cell = {name: _without_mark(table.columns[name][row]) for name in columns}
         decision, place = cell["decision"].lower(), table.place(row)
         if decision not in (KEEP, FIX, UNSURE, ""):
             raise BadInput(f"{place}: decision {shown(cell['decision'])}; write {KEEP}, {FIX} or {UNSURE}")
@@ -87,6 +90,10 @@ def read_decisions(file: Path) -> list[Decision]:
             raise BadInput(f"{place}: {shown(cell['path'])} is decided in {earlier} already; leave one of the lines")
         found.append(Decision(*key, cell["given"], decision, cell["label"], place))
     return found
+
+
+def _without_mark(text: str) -> str:
+    return text[1:] if _AS_TEXT.match(text) else text
 
 
 def corrected(protocol: Protocol, decisions: Sequence[Decision]) -> Corrected:

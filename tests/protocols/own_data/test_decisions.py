@@ -135,3 +135,16 @@ def test_votes_get_a_column_of_labels_and_annotators_are_refused(tmp_path: Path)
     file.write_text(changed(('given = "given"', 'given = "given"\nannotator = "fold"')))
     with pytest.raises(BadInput, match="a row for each annotator"):
         applied(file, "002.png,,calm,happy,fix,happy,1\n")
+
+
+def test_names_that_look_like_formulas_come_back_as_they_were(tmp_path: Path) -> None:
+    """The page puts an apostrophe before them, also before one that has some."""
+    listed = rows()
+    names = ["=a.png", "'=b.png", "'c.png"]
+    for row, name in zip(listed, names, strict=False):
+        row["path"] = name
+    file = write(tmp_path, listed=listed)
+    found = applied(file, "'=a.png,,happy,sad,fix,sad,1\n''=b.png,,sad,happy,fix,happy,1\n'c.png,,calm,sad,fix,sad,1\n")
+    assert [(row["path"], row["given"]) for row in table(found)[:3]] == list(
+        zip(names, ["sad", "happy", "sad"], strict=True)
+    )
