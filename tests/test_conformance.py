@@ -42,6 +42,17 @@ every_method = pytest.mark.parametrize(("name", "kind"), CASES, ids=lambda value
 every_au_method = pytest.mark.parametrize("name", [name for name, kind in CASES if kind == "multi"])
 
 
+def first_kinds(cases: list[tuple[str, Kind]]) -> pytest.MarkDecorator:
+    """Every name with its first kind of labels at every push, with the other one weekly: for slow checks."""
+    first = dict(reversed(cases))
+    marked = [
+        pytest.param(name, kind, marks=[] if first[name] == kind else [pytest.mark.weekly]) for name, kind in cases
+    ]
+    return pytest.mark.parametrize(("name", "kind"), marked, ids=lambda value: str(value))
+
+
+every_method_once = first_kinds(CASES)
+every_variant_once = first_kinds(VARIANTS)
 # the papers' own methods and plain training learn at every push, the others once a week: seven seconds each
 OF_EVERY_PUSH = {OWN, "supervised", "recot", "cocuring", "ulc_ag", "rhls", "mlcr"}
 LEARNING = [pytest.param(*case, marks=[] if case[0] in OF_EVERY_PUSH else [pytest.mark.weekly]) for case in CASES]
@@ -52,7 +63,7 @@ def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> No
     checks.learns_a_separable_set(name, kind, tmp_path)
 
 
-@every_method
+@every_method_once
 def test_same_seed_same_state_other_seed_other_state(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.repeats_itself(name, kind, tmp_path)
 
@@ -62,7 +73,7 @@ def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path
     checks.draws_from_its_generator(name, kind, tmp_path)
 
 
-@every_method
+@every_method_once
 def test_all_state_is_parameters_and_buffers(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.keeps_its_state_in_buffers(name, kind, tmp_path)
 
@@ -95,7 +106,7 @@ def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tm
     checks.reaches_no_reference(name, kind, tmp_path)
 
 
-@every_method
+@every_method_once
 def test_learns_from_what_it_is_handed_alone(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.learns_from_what_it_is_handed(name, kind, tmp_path)
 
@@ -108,7 +119,7 @@ def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path) ->
     checks.opens_nothing(name, kind, tmp_path)
 
 
-@pytest.mark.parametrize(("name", "kind"), VARIANTS, ids=lambda value: str(value))
+@every_variant_once
 def test_every_variant_runs_to_its_end(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.runs_to_its_end(name, kind, tmp_path)
 
