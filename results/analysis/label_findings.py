@@ -106,7 +106,7 @@ def suspicions_of(scores: TrainingScores) -> dict[str, Array]:
 
     They are those that it keeps; the mixture of its mean losses; one less each quality of confident learning on its
     last predictions in training, where these are kept; and `left out`, the share of networks that did not train on the
-    given label, where the method reports that.
+    given label, where the method reports that and left out any.
     """
     labels, probabilities, kept = unverified_labels(scores), scores.last_probabilities, scores.kept
     found = {**scores.suspicions, "mixture": _mixture(scores.suspicions["loss"], labels)}
@@ -115,7 +115,8 @@ def suspicions_of(scores: TrainingScores) -> dict[str, Array]:
         if labels.ndim == 1:  # of AUs it is the self-confidence
             found["normalized margin"] = 1 - normalized_margin(probabilities, labels)
         found["entropy-weighted"] = 1 - confidence_weighted_entropy(probabilities, labels)
-    return found if kept is None else {**found, "left out": 1 - kept}
+    nothing = kept is None or not (kept < 1).any()
+    return found if nothing or kept is None else {**found, "left out": 1 - kept}
 
 
 def unverified_labels(scores: TrainingScores) -> Array:

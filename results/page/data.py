@@ -27,6 +27,7 @@ from ..records.schema import Environment, Identity, comparability_key
 from ..tables.audit_tables import audit_page
 from ..tables.cell import Cell, Table, percent_cell
 from ..tables.parts import level_words, notes_of, title_of
+from ..tables.probabilities.calibration_table import calibration_table
 from ..tables.probabilities.label_error_tables import label_error_tables
 from ..tables.protocol_tables import RULE_WORDS, long_table
 from ..tables.rank_tables import Agreement
@@ -195,10 +196,18 @@ def _block(view: View, words: str, across: Sequence[Agreement], context: Context
         "ranks": [_table(table) for table in ranks],
         "diagrams": [each for table in ranks for each in diagrams(table, view)],
         "audit": [_table(table) for table in audit],
+        "calibration": [_table(table) for table in _calibration(view, own)],
         "wrong_labels": [_table(table) for table in _wrong_labels(view, own, context.findings)],
         "compute": _table(seconds_first(compute)),
         "card": None if card is None else asdict(card),
     }
+
+
+def _calibration(view: View, expected: Expected) -> Sequence[Table]:
+    """How well probabilities fit test labels and votes; none where no trial has recorded it, and of action units."""
+    if view.metric == "f1" or not any(record.fit("nll") is not None for record in view.block.records if record.done):
+        return ()
+    return calibration_table(view.block.records, expected)
 
 
 def _wrong_labels(view: View, expected: Expected, findings: LabelFindings) -> Sequence[Table]:

@@ -69,7 +69,7 @@ function controls(view, context, key) {
   if (view.id === "ranks" && block.diagrams.length > 1) {
     parts.push(selection("Setting", block.diagrams.map((each, at) => ({ value: String(at), words: each.setting })), String(context.setting()), (value) => { state.settings[key] = Number(value); redraw(true); }));
   }
-  if (["audit", "wrong"].includes(view.id) && block.levels.length > 1) {
+  if (["audit", "calibration", "wrong"].includes(view.id) && block.levels.length > 1) {
     const items = [...block.levels.map((level) => ({ value: String(level.level), words: level.words })), { value: "null", words: "all levels" }];
     parts.push(selection("Noise", items, String(context.auditLevel()), (value) => { state.audit[key] = JSON.parse(value); redraw(true); }));
   }

@@ -1,4 +1,4 @@
-// The views of one block: results, labels, noise levels, training, selection rules, ranks, audit, wrong labels found, compute, card.
+// The views of one block: results, labels, noise levels, training, selection rules, ranks, audit, calibration, wrong labels found, compute, card.
 
 const VIEWS = [
   { id: "results", words: "Results", draw: drawResults, rule: true, rival: true },
@@ -8,6 +8,7 @@ const VIEWS = [
   { id: "rules", words: "Selection rules", draw: drawRules },
   { id: "ranks", words: "Ranks", draw: drawRanks },
   { id: "audit", words: "Audit", draw: drawAudit },
+  { id: "calibration", words: "Calibration", draw: drawCalibration, needs: (block) => block.calibration.length > 0 },
   { id: "wrong", words: "Wrong labels", draw: drawWrongLabels, needs: (block) => block.wrong_labels.length > 0 },
   { id: "compute", words: "Compute", draw: drawCompute },
   { id: "card", words: "Protocol card", draw: drawCard },
@@ -179,12 +180,22 @@ function drawAudit(context) {
   return ownTables(context.block, context.block.audit, { keep, without: about && "noise", about, blank });
 }
 
-// How well the scores of training find the wrong labels, at the noise level chosen for the audit.
+// How well probabilities fit the test labels and the annotators' votes.
+function drawCalibration(context) {
+  return tablesAtLevel(context, context.block.calibration, "No trial recorded how well its probabilities fit.");
+}
+
+// How well the scores of training find the wrong labels.
 function drawWrongLabels(context) {
+  return tablesAtLevel(context, context.block.wrong_labels, "No trial kept the scores of its training labels.");
+}
+
+// Tables with a row for each method and noise level, at the level chosen for the audit.
+function tablesAtLevel(context, tables, blank) {
   const level = context.auditLevel();
   const keep = (row, table) => level === null || !table.columns.includes("noise") || row[table.columns.indexOf("noise")].value === level;
   const about = level === null || context.block.levels.length < 2 ? "" : `noise ${level}`;
-  return ownTables(context.block, context.block.wrong_labels, { keep, without: about && "noise", about, blank: "No trial kept the scores of its training labels." });
+  return ownTables(context.block, tables, { keep, without: about && "noise", about, blank });
 }
 
 // Tables one below the other, filtered and downloaded together; repeated notes are shown once.
