@@ -18,9 +18,8 @@ from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import Data, open_data
 from fernoise_bench.protocols.rows import CellData, Rows, fixed_choice, join, rows
 
-from ...weekly import often
+from .twins import NOWHERE, Twins, every_protocol
 
-NOWHERE = Path("nowhere")
 ROOT = Path(os.environ.get("FERNOISE_DATA", ""))
 FOLDS = find("bp4d-3fold").folds
 real = [
@@ -32,26 +31,9 @@ real = [
 ]
 
 
-class Twins(dict[str, Data]):
-    """The smoke-sized twin of every protocol, drawn when it is first asked for."""
-
-    def __missing__(self, name: str) -> Data:
-        self[name] = open_data(PROTOCOLS[name], "smoke", "generated", NOWHERE)
-        return self[name]
-
-
 @pytest.fixture(scope="module")
 def generated() -> Twins:
     return Twins()
-
-
-def _first_of_each_noise() -> tuple[list[str], int]:
-    """One protocol of each design, kind of noise and set of offers, then the others."""
-    first = {(each.design, each.noise, each.offers): name for name, each in reversed(PROTOCOLS.items())}
-    return [*first.values(), *(name for name in PROTOCOLS if name not in first.values())], len(first)
-
-
-every_protocol = pytest.mark.parametrize("name", often(*_first_of_each_noise()))
 
 
 @pytest.fixture(scope="module")
