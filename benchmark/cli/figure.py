@@ -43,6 +43,10 @@ Draw = Callable[[Path], None]
 )  # fmt: skip
 @click.option("--protocol", metavar="NAME", help="Draw a paper's figure from the trials of another protocol.")
 @click.option("--ranks", is_flag=True, help="Draw a protocol's critical-difference diagram instead of its curves.")
+@click.option(
+    "--agreement", is_flag=True,
+    help="Draw whether synthetic and real noise rank the methods alike, instead of a protocol's curves.",
+)  # fmt: skip
 @record_filters
 @RECIPE
 @LABELS
@@ -52,6 +56,7 @@ def figure(
     noise: float | None,
     protocol: str | None,
     ranks: bool,
+    agreement: bool,
     runs: tuple[Path, ...],
     with_reference: bool,
     methods: tuple[str, ...],
@@ -73,6 +78,7 @@ def figure(
     \b
     fernoise-bench figure fer2013-real --method cocuring,elr --out curves.svg
     fernoise-bench figure ferplus-sym --noise 0.4 --ranks
+    fernoise-bench figure ferplus-sym --agreement --out agreement.svg
     fernoise-bench figure cocuring-fig3 --protocol ferplus-sym
     """
     from ...results.papers.figures import DRAWINGS, FIGURES, find_figure, methods_of
@@ -86,13 +92,21 @@ def figure(
     if name not in FIGURES and name not in DRAWINGS:
         if protocol:
             raise BadInput(f"--protocol is for a paper's figure; {name} is a protocol: leave it out")
-        draw = _of_protocol(replace(chosen, recipe=recipe), name, known, noise, methods, labels, ranks=ranks)
+        kind = _kind(ranks=ranks, agreement=agreement)
+        draw = _of_protocol(replace(chosen, recipe=recipe), name, known, noise, methods, labels, kind=kind)
     else:
-        if wrong := "--ranks" if ranks else "--label" if labels else "":
+        if wrong := "--ranks" if ranks else "--agreement" if agreement else "--label" if labels else "":
             raise BadInput(f"{wrong} is for a protocol's figure; {name} is a paper's: leave it out")
         shown = named_methods(methods, methods_of(find_figure(name)), f"those of {name}")
         draw = _of_paper(chosen, name, noise, shown, protocol or "", recipe or "protocol")
     _write(draw, files)
+
+
+def _kind(*, ranks: bool, agreement: bool) -> str:
+    """What to draw of a protocol."""
+    if ranks and agreement:
+        raise BadInput("--ranks and --agreement are two figures: ask for one")
+    return "ranks" if ranks else "agreement" if agreement else "curves"
 
 
 def _write(draw: Draw, files: Sequence[Path]) -> None:
@@ -110,20 +124,27 @@ def _of_protocol(
     methods: Sequence[str],
     labels: Sequence[str],
     *,
-    ranks: bool,
+    kind: str,
 ) -> Draw:
     from ...results.analysis.view import Expected, Rows
+    from ...results.plots.agreement import agreements_of, draw_agreements
     from ...results.plots.curves import draw_curves, epoch_curves
     from ...results.plots.rank_diagram import draw_ranking, ranking_of
 
     if noise is not None and protocol is not None and not 0 <= noise < 1:
         protocol.choose_levels((noise,))  # refuses it
     where = f"the trials of {name}"
-    records, _ = of_methods(records_of_protocol(chosen.records(), name, chosen, protocol), methods, where)
+    everything = chosen.records()
+    records, _ = of_methods(records_of_protocol(everything, name, chosen, protocol), methods, where)
     records, _ = apart(records, "are left out of the figure")
     names = labels_of(labels, {record.method for record in records}, where)
     expected = Expected(folds=protocol.folds if protocol else (), rows=Rows(names))
-    if ranks:
+    if kind == "agreement":
+        if noise is not None:
+            raise BadInput("--noise: an agreement is between all noise levels; leave it out")
+        title, found = agreements_of(records, everything, expected)
+        return lambda file: draw_agreements(title, found, file)
+    if kind == "ranks":
         title, ranking = ranking_of(records, expected, level=noise)
         return lambda file: draw_ranking(title, ranking, file)
     curves = epoch_curves(records, expected, level=noise)

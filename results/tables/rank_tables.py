@@ -144,7 +144,7 @@ def rank_tables(
         if family := predeclared(rest, rule):
             tables.append(_family_table(rest, family, rule))
         rows = Rows() if expected is None else expected.rows
-        if found := agreements(settings_of(rest, rule), _other_settings(rest, others, rows, rule)):
+        if found := agreements_with(rest, others, rule, rows):
             tables.append(_agreement_table(rest, found, rule))
     return tuple(tables)
 
@@ -251,6 +251,18 @@ def _noise_of(view: View, level: float | None) -> tuple[str, str]:
     if known is None or known.noise not in (*_REAL, *VOTE_NOISE):
         return "", ""
     return "real", "real noise" if view.identity.source == "real" else "noise drawn as the real one is"
+
+
+def agreements_with(view: View, others: Sequence[Record], rule: str, rows: Rows | None = None) -> tuple[Agreement, ...]:
+    """How alike a view's settings rank the methods among each other, and as those of other protocols do.
+
+    Args:
+        view: of one protocol.
+        others: records of any protocols; those of the same profile, source, completeness and recipe are compared.
+        rule: the selection rule.
+        rows: what rows are called.
+    """
+    return agreements(settings_of(view, rule), _other_settings(view, others, rows or Rows(), rule))
 
 
 def agreements(own: Sequence[RankSetting], others: Sequence[RankSetting]) -> tuple[Agreement, ...]:

@@ -45,6 +45,8 @@ def test_a_protocols_curves_and_ranks(runs: Path) -> None:
     common = ("figure", "ferplus-sym", "--runs", "runs", "--profile", "small", "--out")
     assert ran(*common, "curves.svg").exit_code == 0
     assert ran(*common, "ranks.svg", "--ranks").exit_code == 0
+    assert ran(*common, "agreement.svg", "--agreement").exit_code == 0
+    assert "cannot tell from one seed" in (runs / "agreement.svg").read_text()
     assert "critical difference" in (runs / "ranks.svg").read_text()
     assert "critical difference" not in (runs / "curves.svg").read_text()
 
@@ -57,6 +59,12 @@ def test_a_protocols_curves_and_ranks(runs: Path) -> None:
         (("rhls-fig3",), "rhls-fig3: there are no finished trials to draw it from; run first: fernoise-bench run"),
         (("cocuring-fig5", "--out", "a.gif"), "a.gif: a figure's name must end in .svg, .png or .pdf"),
         (("cocuring-fig5", "--ranks"), "--ranks is for a protocol's figure"),
+        (("cocuring-fig5", "--agreement"), "--agreement is for a protocol's figure"),
+        (("ferplus-sym", "--agreement", "--ranks"), "--ranks and --agreement are two figures: ask for one"),
+        (
+            ("ferplus-sym", "--profile", "small", "--noise", "0.4", "--agreement"),
+            "--noise: an agreement is between all",
+        ),
         (("ferplus-sym", "--protocol", "rafdb-sym"), "--protocol is for a paper's figure"),
         (("cocuring-fig5", "--protocol", "rafdb"), "unknown protocol 'rafdb': did you mean rafdb-sym"),
         (
