@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -54,5 +55,5 @@ def data_apply(decisions: Path, protocol: str, out: Path, as_json: bool) -> None
     told = ", ".join(f"{count:,} {word}" for word, count in new.counts.items())
     click.echo(f"wrote {out}: {told}" + (f"; {new.verified:,} pictures newly verified" if new.verified else ""))
     columns = "".join(f", [data.columns] {what} = {name!r}" for what, name in new.added.items())
-    place = shlex.quote(found.own.file)
-    click.echo(f"to use it: in {place} set [data] table = '{out}' (relative to that file's folder){columns}")
+    table = os.path.relpath(out, found.own.folder)
+    click.echo(f"to use it: in {shlex.quote(protocol)} set [data] table = {table!r}{columns}")

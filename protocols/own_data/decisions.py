@@ -21,7 +21,7 @@ from ..own_files import OwnFiles
 from ..readers.text_lines import shown
 from .class_folders import read_folders
 from .labelled import TRUE, Labelled, picture_paths, read_labelled
-from .tables import Table, header_of, metadata_files, read_table
+from .tables import TEXTS, Table, header_of, metadata_files, read_table, separator_of
 
 KEEP, FIX, UNSURE = "keep", "fix", "unsure"
 SIGNS: Mapping[str, int] = MappingProxyType({"present": 1, "absent": -1})
@@ -126,7 +126,9 @@ def corrected(protocol: Protocol, decisions: Sequence[Decision]) -> Corrected:
     whole = [path for path, units in decided.items() if units >= _known_units(protocol, rows, number[path])]
     verified = _verify(own, table, [line[path] for path in whole])
     counts = Counter(each.decision for each in decisions)
-    return Corrected(_csv(table), {word: counts[word] for word in (KEEP, FIX, UNSURE)}, verified, added)
+    return Corrected(
+        _csv(table, *_style(table.files[0])), {word: counts[word] for word in (KEEP, FIX, UNSURE)}, verified, added
+    )
 
 
 def _whole(own: OwnFiles, names: Sequence[str]) -> Table:
@@ -207,9 +209,18 @@ def _verify(own: OwnFiles, table: Table, lines: Sequence[int]) -> int:
     return len(new)
 
 
-def _csv(table: Table) -> bytes:
+def _style(file: Path) -> tuple[str, str]:
+    """The separator and the line end of a CSV file, so that the new table differs in what was decided alone."""
+    if file.suffix.lower() not in TEXTS or not file.is_file():
+        return ",", "\n"
+    with file.open("rb") as opened:
+        first = opened.readline(1 << 16)
+    return separator_of(first.decode("utf-8-sig", "replace")), "\r\n" if first.endswith(b"\r\n") else "\n"
+
+
+def _csv(table: Table, separator: str, end: str) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=separator, lineterminator=end)
     writer.writerow(table.columns)
     writer.writerows(zip(*table.columns.values(), strict=True))
     return text.getvalue().encode("utf-8", "surrogateescape")

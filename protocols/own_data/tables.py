@@ -17,7 +17,8 @@ from ..readers.text_lines import shown
 
 LARGEST = 1 << 31  # bytes of a table
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl")
+TEXTS = (".csv", ".tsv", ".txt")
+SUFFIXES = (*TEXTS, ".parquet", ".jsonl")
 INSTALL = "pip install 'fernoise-bench[parquet]', or save the table as CSV"
 _LONGEST = 1 << 16  # characters of a line
 _SEPARATORS = (",", ";", "\t")
@@ -157,12 +158,17 @@ def _rows(file: Path, header: Sequence[str], wanted: Sequence[str]) -> Iterator[
         yield line, [fields[position].strip() for position in positions]
 
 
+def separator_of(header: str) -> str:
+    """What stands between the fields of a line."""
+    return max(_SEPARATORS, key=header.count)
+
+
 def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line that is not empty, with the number of the line at which it ends."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             first = opened.readline(_LONGEST)
-            separator = max(_SEPARATORS, key=first.count)
+            separator = separator_of(first)
             opened.seek(0)
             reader = csv.reader(_lines(opened), delimiter=separator, strict=True)
             for fields in reader:

@@ -148,3 +148,13 @@ def test_names_that_look_like_formulas_come_back_as_they_were(tmp_path: Path) ->
     assert [(row["path"], row["given"]) for row in table(found)[:3]] == list(
         zip(names, ["sad", "happy", "sad"], strict=True)
     )
+
+
+@pytest.mark.parametrize(("separator", "end"), [(";", "\r\n"), ("\t", "\n"), (",", "\r\n")])
+def test_the_new_table_is_written_as_the_old_one_is(tmp_path: Path, separator: str, end: str) -> None:
+    file = write(tmp_path)
+    old = (tmp_path / "labels.csv").read_text().replace(",", separator).replace("\n", end).encode()
+    (tmp_path / "labels.csv").write_bytes(old)
+    found = applied(file, "004.png,,calm,sad,fix,sad,1\n")
+    pairs = list(zip(old.split(b"\n"), found.content.split(b"\n"), strict=True))
+    assert [number for number, (one, other) in enumerate(pairs) if one != other] == [5]  # the header is line 0
