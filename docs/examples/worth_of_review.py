@@ -1,7 +1,8 @@
 """What a label looked at is worth: corrects the most suspicious labels of FER2013, trains again, and writes accuracies.
 
-python worth_of_review.py FOLDER worth.csv [WORKERS]. FER2013 and FER+ lie under FERNOISE_DATA; needs cleanlab. A person
-who looks at a label is played by the majority of FER+'s votes: what it contradicts is fixed, the rest is kept.
+python worth_of_review.py FOLDER worth.csv [WORKERS]. FER2013 and FER+ lie under FERNOISE_DATA; needs the extras
+cleanlab and figures. A person who looks at a label is played by the majority of FER+'s votes: what it contradicts is
+fixed, the rest is kept. Beside the table, a figure: worth.svg.
 """
 
 import csv
@@ -9,6 +10,7 @@ import random
 import shlex
 import sys
 from pathlib import Path
+from statistics import fmean as mean
 
 import numpy as np
 from cleanlab.filter import find_label_issues
@@ -17,6 +19,7 @@ from PIL import Image
 
 import fernoise_bench as fb
 from fernoise_bench.benchmark.cli import main
+from fernoise_bench.results.plots.style import look, save_figure
 
 SHARES = (0.05, 0.1, 0.2)  # of the training labels that are looked at
 SEEDS, PARTS = 3, 4
@@ -146,6 +149,25 @@ def accuracy(folder, table, names, workers):
     ]
 
 
+def draw(table, figure):
+    """The accuracies of a table as curves over the number of labels looked at."""
+
+    def fill(canvas):
+        axes = canvas.subplots()
+        rows = lines(table)
+        values = [[float(row[f"seed {seed}"]) for seed in range(SEEDS)] for row in rows]
+        start = mean(values[0])
+        for number, how in enumerate(dict.fromkeys(row["looked at by"] for row in rows[1:])):
+            mine = [at for at, row in enumerate(rows) if row["looked at by"] == how]
+            looked = [0, *(int(rows[at]["labels looked at"]) for at in mine)]
+            axes.plot(looked, [start, *(mean(values[at]) for at in mine)], marker="o", label=how, **look(number))
+        axes.set_xlabel("training labels looked at")
+        axes.set_ylabel("test accuracy in %")
+        axes.legend(frameon=False)
+
+    save_figure(figure, (7, 4.2), fill)
+
+
 def run(folder, out, workers):
     """Writes the table of accuracies."""
     data = fb.open_protocol("fer2013-real", profile="small")
@@ -162,6 +184,7 @@ def run(folder, out, workers):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["looked at by", "labels looked at", "labels fixed", *(f"seed {seed}" for seed in range(SEEDS))])
         table.writerows([*row[:3], *(f"{value:.2f}" for value in row[3:])] for row in rows)
+    draw(out, out.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
