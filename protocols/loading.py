@@ -87,7 +87,8 @@ class Data:
         base = base_of(self.protocol)
         base_fold = fold if base.folds else None
         cell: CellData = design.cell(base, profile, self.source, self.loaded, base_fold, level, number)
-        return without_part(self.protocol, cell, fold, level)
+        known = self.loaded.pixels[cell.train.sample_id] if isinstance(self.loaded, own.Loaded) else None
+        return without_part(self.protocol, cell, fold, level, known)
 
 
 def _digest(*labels: Array) -> str:

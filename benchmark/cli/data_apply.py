@@ -19,8 +19,12 @@ from .options.common import JSON, print_json
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.csv",
     help="The new table of labels; the old one is never changed.",
 )  # fmt: skip
+@click.option(
+    "--verified", default="", metavar="NAME",
+    help="Add a column of this name, in which pictures whose labels were kept or fixed are marked as verified.",
+)  # fmt: skip
 @JSON
-def data_apply(decisions: Path, protocol: str, out: Path, as_json: bool) -> None:
+def data_apply(decisions: Path, protocol: str, out: Path, verified: str, as_json: bool) -> None:
     """Apply decisions on doubtful labels to your own table.
 
     DECISIONS.csv is what the page of label-errors downloads: the columns path, given, decision (keep, fix, unsure) and
@@ -33,27 +37,45 @@ def data_apply(decisions: Path, protocol: str, out: Path, as_json: bool) -> None
     fernoise-bench data apply done.csv --protocol mine.toml --out new.csv --json
     """
     from ...protocols import catalog
+    from ...protocols.designs.held_out import base_of, suffix_of
     from ...protocols.files import write_atomic
     from ...protocols.own_data.decisions import corrected, read_decisions
 
-    found = catalog.find(protocol)
+    found = base_of(catalog.find(protocol))
     if found.own is None:
-        raise BadInput(
-            f"--protocol {protocol}: labels of published data are their owners'; name a TOML file of your own"
-        )
-    read = [decisions, Path(found.own.file), found.own.table_path]
-    if any(out.exists() and each.exists() and out.samefile(each) for each in read):
-        raise BadInput(f"--out {out}: this file is read, and would be replaced; name another")
-    new = corrected(found, read_decisions(decisions))
+        what = "labels of published data are their owners'"
+        raise BadInput(f"--protocol {protocol}: {what}; name a TOML file of your own")
+    new = corrected(found, read_decisions(decisions), verified)
+    _check_place(out, [decisions, Path(found.own.file)], found.own.table_path, new.content)
     try:
         write_atomic(out, new.content)
     except OSError as error:
         raise BadInput(f"--out {out}: {error.strerror or error}; choose another path") from error
     if as_json:
-        print_json({"file": str(out), **new.counts, "verified": new.verified, "added": dict(new.added)})
+        marked = {"verified": new.verified, "added": dict(new.added), "left_out": list(new.left_out)}
+        print_json({"file": str(out), **new.counts, **marked})
         return
     told = ", ".join(f"{count:,} {word}" for word, count in new.counts.items())
-    click.echo(f"wrote {out}: {told}" + (f"; {new.verified:,} pictures newly verified" if new.verified else ""))
+    marked_too = f"; {new.verified:,} newly marked as verified" if new.verified else ""
+    click.echo(f"wrote {out}: {told}{marked_too}")
+    if new.left_out:
+        click.echo(f"left out, columns that the protocol does not read: {', '.join(new.left_out)}")
+    if new.verified is None and new.counts["keep"]:
+        click.echo("what was kept is not recorded: there is no column of verified rows; --verified NAME adds one")
     columns = "".join(f", [data.columns] {what} = {name!r}" for what, name in new.added.items())
-    table = os.path.relpath(out, found.own.folder)
-    click.echo(f"to use it: in {shlex.quote(protocol)} set [data] table = {table!r}{columns}")
+    typed = shlex.quote(protocol.removesuffix(suffix_of(protocol)))
+    click.echo(f"to use it: in {typed} set [data] table = {os.path.relpath(out, found.own.folder)!r}{columns}")
+
+
+def _check_place(out: Path, read: list[Path], table: Path, content: bytes) -> None:
+    """Raises BadInput where the new table would replace a file that is read, or one that is no such table."""
+    from ...protocols.own_data.tables import TEXTS
+
+    if out.suffix.lower() not in TEXTS:
+        raise BadInput(f"--out {out}: name it with .csv at the end")
+    below = table.is_dir() and out.resolve().is_relative_to(table.resolve())
+    if out.exists() and (below or any(each.exists() and out.samefile(each) for each in [*read, table])):
+        raise BadInput(f"--out {out}: this file is read, and would be replaced; name another")
+    head = content.partition(b"\n")[0]
+    if out.exists() and (not out.is_file() or out.read_bytes()[: len(head)] != head):
+        raise BadInput(f"--out {out}: a file that is no table with these columns is there; remove it or name another")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ...protocols.base import Kind
+from ...protocols.designs.held_out import suffix_of
 from ...protocols.errors import BadInput
 from ...protocols.files import Array, read_arrays
 from ...protocols.loading import Data, draws_noise
+from ...protocols.own_data.tables import csv_bytes
 from ...protocols.rows import Rows
 from ...results.analysis.suspects import (
     IN_TRAINING,
@@ -24,9 +25,10 @@ from ...results.analysis.suspects import (
 from ...results.contact_sheet.sheet import Candidate, thumbnail
 from ...results.records.training_scores import read_training_scores
 from ..trial import Trial
-from ..trial_state import state_of
 
 COLUMNS = ("path", "unit", "given", "suggested", "suspicion", "agreement", "models")
+HEADERS = ((*COLUMNS, *IN_TRAINING), (*COLUMNS, *OUT_OF_SAMPLE))
+COMMON_SCALE = ("mean", "last")
 SIGNS = {1: "present", -1: "absent"}
 
 
@@ -37,11 +39,17 @@ def check_trials(trials: Sequence[Trial]) -> None:
     if protocol.noisy_labels_from:
         whose = f"the labels of {protocol.name} are those of {protocol.noisy_labels_from}'s model"
         raise BadInput(f"{whose}: there is nothing to look for in them")
-    if levels := sorted({trial.level for trial in trials if trial.level is not None})[1:]:
+    levels = sorted({trial.level for trial in trials if trial.level is not None})
+    if len(levels) > 1:
         raise BadInput(f"{protocol.name} has several noise levels: name one of them, as in --noise {levels[0]:g}")
-    cells = {(trial.fold, trial.seed) for trial in trials}
-    if draws_noise(protocol, job.source) and len(cells) > 1:
-        fold = f" --fold {protocol.folds[0]}" if protocol.folds else ""
+    drawn = draws_noise(protocol, job.source) and levels != [0.0]
+    if protocol.own is not None and (drawn or protocol.option("noise on") == "reference"):
+        what = "have noise added" if drawn else "begin at the reference labels"
+        remedy = "look in a copy of the file with noise.kind = 'own' and without noise.on"
+        raise BadInput(f"{protocol.own.file}: the labels trained on {what}, and are not those of the table: {remedy}")
+    held_out = bool(suffix_of(protocol.name))  # parts of the same labels
+    if drawn and len({(None if held_out else trial.fold, trial.seed) for trial in trials}) > 1:
+        fold = f" --fold {protocol.folds[0]}" if protocol.folds and not held_out else ""
         what = f"the label noise of {protocol.name} is drawn anew for each seed{' and fold' if fold else ''}"
         raise BadInput(f"{what}, so that the models would judge different labels: use --seeds 1{fold}")
 
@@ -50,24 +58,23 @@ def find_suspects(trials: Sequence[Trial], data: Data, *, out_of_sample: bool, b
     """The labels that finished trials judge, most suspicious first.
 
     Args:
-        trials: of one or more methods and seeds on one protocol; see `check_trials`.
+        trials: finished ones of one or more methods and seeds on one protocol, at least one; see `check_trials`.
         data: that they were trained on.
         out_of_sample: each label by the models of folds that did not train on it, not by those that did.
         by: the score to order by.
 
     Raises:
-        BadInput: no finished trial, or one without the scores of its training rows, as those of earlier versions.
+        BadInput: a trial without the scores of its training rows, as those of earlier versions.
     """
-    done = [trial for trial in trials if state_of(trial) == "done"]
-    if not done:
-        raise BadInput(f"no trial of {data.protocol.name} was finished: there are no models to judge its labels")
     judge = _out_of_sample if out_of_sample else _in_training
-    return suspects([judge(trial, data) for trial in done], by)
+    return suspects([judge(trial, data) for trial in trials], by)
 
 
-def scores_of(out_of_sample: bool) -> tuple[str, ...]:
-    """The scores that labels can be ordered by."""
-    return OUT_OF_SAMPLE if out_of_sample else IN_TRAINING
+def scores_of(out_of_sample: bool, kind: Kind) -> tuple[str, ...]:
+    """The scores that labels can be ordered by; of AUs those whose scale is the same for every AU."""
+    if out_of_sample:
+        return OUT_OF_SAMPLE
+    return IN_TRAINING if kind == "single" else COMMON_SCALE
 
 
 def _in_training(trial: Trial, data: Data) -> Judged:
@@ -80,28 +87,30 @@ def _in_training(trial: Trial, data: Data) -> Judged:
 
 
 def _out_of_sample(trial: Trial, data: Data) -> Judged:
-    tested = data.cell(trial.fold, trial.level, trial.draw, trial.job.noise_salt).test
+    """Copies of pictures that the model trained on are not judged, nor are labels of a class that it never saw."""
+    cell = data.cell(trial.fold, trial.level, trial.draw, trial.job.noise_salt)
+    tested = cell.test
     found = read_arrays(trial.folder / "predictions.npz")
     place = {row: at for at, row in enumerate(tested.sample_id.tolist())}
     at = np.array([place.get(row, -1) for row in found["sample_id"].tolist()], np.int64)
     if len(at) != len(tested) or (at < 0).any():
         raise BadInput(f"{trial.folder}: its test rows are not those of the data; remove it and run again")
-    return judged_out_of_sample(
-        found["sample_id"], tested.given[at].astype(np.int64), tested.verified[at], found["last"]
-    )
+    given = tested.given[at].astype(np.int64)
+    asked = ~(tested.verified | tested.copy)[at]
+    if given.ndim == 1:
+        asked &= np.isin(given, cell.train.given)
+    return judged_out_of_sample(found["sample_id"], given, asked, found["last"])
 
 
 def as_csv(found: Suspects, data: Data) -> bytes:
     """A table with a line for each label, most suspicious first."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*COLUMNS, *found.scores])
     paths = data.picture_names(found.sample_id)
+    lines: list[Sequence[object]] = [(*COLUMNS, *found.scores)]
     for at in range(len(found)):
         numbers = [found.suspicion[at], found.agreement[at]]
         scores = [_number(values[at]) for values in found.scores.values()]
-        table.writerow([paths[at], *_labels(found, data, at), *map(_number, numbers), found.models[at], *scores])
-    return text.getvalue().encode("utf-8", "surrogateescape")
+        lines.append([paths[at], *_labels(found, data, at), *map(_number, numbers), found.models[at], *scores])
+    return csv_bytes(lines)
 
 
 def candidates(found: Suspects, data: Data, trials: Sequence[Trial], *, most: int) -> list[Candidate]:

@@ -6,8 +6,6 @@ for action units; others are not read. Lines belong to pictures by path.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,9 +17,8 @@ from ..base import Protocol
 from ..errors import BadInput, unknown
 from ..own_files import OwnFiles
 from ..readers.text_lines import shown
-from .class_folders import read_folders
-from .labelled import TRUE, Labelled, picture_paths, read_labelled
-from .tables import TEXTS, Table, header_of, metadata_files, read_table, separator_of
+from .labelled import TRUE, Labelled, own_table, picture_paths, plain_path, read_labelled, rows_in_use
+from .tables import TEXTS, Table, csv_bytes, header_of, metadata_files, read_table, separator_of
 
 KEEP, FIX, UNSURE = "keep", "fix", "unsure"
 SIGNS: Mapping[str, int] = MappingProxyType({"present": 1, "absent": -1})
@@ -38,7 +35,7 @@ class Decision:
         path: of the picture.
         unit: the action unit; "" for expressions.
         given: the label it had.
-        decision: "keep", "fix", "unsure", or "" for one that was not decided.
+        decision: "keep", "fix" or "unsure".
         label: the label that it gets by "fix".
         place: where the line stands.
     """
@@ -56,26 +53,35 @@ class Corrected:
     """A table with corrected labels.
 
     Attributes:
-        content: the new table as CSV, in UTF-8; each row and column of the old one.
+        header: the columns of the new table: those of the old one, or of one that is no CSV those that are read.
+        content: the new table as CSV, in UTF-8, with the rows of the old one in their order.
         counts: "keep", "fix", "unsure" -> number of labels.
-        verified: how many rows are newly marked as right.
+        verified: how many pictures are newly marked as right; None where no column says so.
         added: columns that the old table did not have, as they stand in [data.columns].
+        left_out: columns of the old table that the new one does not have.
     """
 
+    header: tuple[str, ...]
     content: bytes
     counts: Mapping[str, int]
-    verified: int
+    verified: int | None
     added: Mapping[str, str]
+    left_out: tuple[str, ...]
 
 
 def read_decisions(file: Path) -> list[Decision]:
-    """The lines of a table of decisions.
+    """The lines of a table of decisions that decide something.
 
     Raises:
         BadInput: a file that is missing or no table, a column that is missing, a word that is no decision, two lines
             for one label.
     """
+    if not file.is_file() or file.suffix.lower() not in TEXTS:
+        raise BadInput(f"{file}: no CSV file of decisions; the page of label-errors downloads one")
     header = header_of(file)
+    if missing := [name for name in _NEEDED if name not in header]:
+        what = "is it the list of suspects? its page downloads the decisions" if "suspicion" in header else "it needs"
+        raise BadInput(f"{file}: no column {missing[0]}; {what}: {', '.join(_NEEDED)}")
     columns = [*_NEEDED, *(["unit"] if "unit" in header else [])]
     table = read_table(file, columns)
     found = []
@@ -83,11 +89,15 @@ def read_decisions(file: Path) -> list[Decision]:
     for row in range(len(table)):
         cell = {name: _without_mark(table.columns[name][row]) for name in columns}
         decision, place = cell["decision"].lower(), table.place(row)
-        if decision not in (KEEP, FIX, UNSURE, ""):
+        if not decision:
+            continue
+        if decision not in (KEEP, FIX, UNSURE):
             raise BadInput(f"{place}: decision {shown(cell['decision'])}; write {KEEP}, {FIX} or {UNSURE}")
-        key = cell["path"], cell.get("unit", "")
+        key = plain_path(cell["path"]), cell.get("unit", "")
         if (earlier := first.setdefault(key, place)) != place:
             raise BadInput(f"{place}: {shown(cell['path'])} is decided in {earlier} already; leave one of the lines")
+        if decision == FIX and cell["label"] == cell["given"]:
+            decision = KEEP
         found.append(Decision(*key, cell["given"], decision, cell["label"], place))
     return found
 
@@ -96,11 +106,16 @@ def _without_mark(text: str) -> str:
     return text[1:] if _AS_TEXT.match(text) else text
 
 
-def corrected(protocol: Protocol, decisions: Sequence[Decision]) -> Corrected:
+def corrected(protocol: Protocol, decisions: Sequence[Decision], verified: str = "") -> Corrected:
     """The table of a protocol's own data with the decided labels; nothing is written.
 
-    A label that is fixed becomes the one decided. Where the protocol has a column of verified rows, a picture is marked
-    there whose label was kept or fixed; of action units one with a decision on each unit that is known.
+    A label that is fixed becomes the one decided. In the column of verified rows, if there is one, a picture is marked
+    whose label was kept or fixed; of action units one with a decision on each unit that is known.
+
+    Args:
+        protocol: of own data.
+        decisions: of its labels.
+        verified: the name of a column of verified rows to add, where the protocol has none.
 
     Raises:
         BadInput: labels of single annotators, or a decision that does not fit the table: a picture or label that is not
@@ -110,43 +125,47 @@ def corrected(protocol: Protocol, decisions: Sequence[Decision]) -> Corrected:
     assert own is not None  # the caller has refused published data
     if own.column("annotator"):
         raise BadInput(f"{own.file}: the table has a row for each annotator, whose labels are theirs: nothing to apply")
-    rows, table = read_labelled(protocol), _whole(own, protocol.names)
+    rows = read_labelled(protocol)
+    table, left_out = _whole(protocol, own)
     number = {path: row for row, path in enumerate(rows.path.tolist())}
-    line = {path: row for row, path in enumerate(picture_paths(own, table))}
-    added = _add_given(protocol, rows, table, line)
+    paths = picture_paths(own, table)
+    line = {paths[row]: row for row in rows_in_use(own, table)}
+    added = _add_given(protocol, own, rows, table, line) | _add_verified(own, table, verified)
     decided: dict[str, set[str]] = {}
     for decision in decisions:
         _check(protocol, rows, number.get(decision.path), decision)
         if decision.decision == FIX:
             column = added.get("given") or own.column(f"given {decision.unit}".strip())
             cells = table.columns[column]
-            cells[line[decision.path]] = _text(protocol, cells, decision)
-        if decision.decision in (KEEP, FIX):
+            cells[line[decision.path]] = _text(protocol, own, cells, decision)
+        if decision.decision != UNSURE:
             decided.setdefault(decision.path, set()).add(decision.unit)
     whole = [path for path, units in decided.items() if units >= _known_units(protocol, rows, number[path])]
-    verified = _verify(own, table, [line[path] for path in whole])
+    marked = _verify(table, added.get("verified") or own.column("verified"), [line[path] for path in whole])
     counts = Counter(each.decision for each in decisions)
-    return Corrected(
-        _csv(table, *_style(table.files[0])), {word: counts[word] for word in (KEEP, FIX, UNSURE)}, verified, added
-    )
+    content = csv_bytes([tuple(table.columns), *zip(*table.columns.values(), strict=True)], *_style(table.files[0]))
+    words = {word: counts[word] for word in (KEEP, FIX, UNSURE)}
+    return Corrected(tuple(table.columns), content, words, marked, added, left_out)
 
 
-def _whole(own: OwnFiles, names: Sequence[str]) -> Table:
-    """Every column of the table, or the pictures of class folders with their labels and parts."""
-    if not own.table:
-        known = {**{name: name for name in names}, **dict(own.values)}
-        return read_folders(own.root, [text for text, _ in own.parts], known, own.ignore)
+def _whole(protocol: Protocol, own: OwnFiles) -> tuple[Table, tuple[str, ...]]:
+    """The table with every column, and those left out: of a table that is no CSV all that are not read."""
     path = own.table_path
+    if not own.table:
+        return own_table(protocol, own), ()
     files = metadata_files(path) if path.is_dir() else (path,)
-    columns = dict.fromkeys(name for file in files for name in header_of(file))
-    split = own.column("split")
-    return read_table(path, list(columns), path_column=own.column("path"), split_column=split)
+    every = dict.fromkeys(name for file in files for name in header_of(file))
+    plain = path.is_file() and path.suffix.lower() in TEXTS
+    table = own_table(protocol, own, tuple(every) if plain else ())
+    columns = {name: table.columns[name] for name in sorted(table.columns, key=[*every, *table.columns].index)}
+    left_out = tuple(name for name in every if name not in columns)
+    return Table(table.files, columns, table.lines, table.starts), left_out
 
 
-def _add_given(protocol: Protocol, rows: Labelled, table: Table, line: Mapping[str, int]) -> dict[str, str]:
+def _add_given(
+    protocol: Protocol, own: OwnFiles, rows: Labelled, table: Table, line: Mapping[str, int]
+) -> dict[str, str]:
     """Adds a column of given labels where they come from class folders or votes; what the protocol must name then."""
-    own = protocol.own
-    assert own is not None
     if not own.table:
         if not any(table.columns["split"]):
             del table.columns["split"]
@@ -160,8 +179,19 @@ def _add_given(protocol: Protocol, rows: Labelled, table: Table, line: Mapping[s
     return {"given": name}
 
 
+def _add_verified(own: OwnFiles, table: Table, name: str) -> dict[str, str]:
+    """Adds an empty column of verified rows, if one is asked for; what the protocol must name then."""
+    if not name:
+        return {}
+    if own.column("verified") or name in table.columns:
+        what = f"the column {shown(own.column('verified') or name)} is there already"
+        raise BadInput(f"--verified {name}: {what}; leave it out, or choose another name")
+    table.columns[name] = ["0"] * len(table)
+    return {"verified": name}
+
+
 def _check(protocol: Protocol, rows: Labelled, row: int | None, decision: Decision) -> None:
-    """Raises BadInput for a decision that does not fit the table."""
+    """Raises BadInput for a decision that does not fit the table; one that changes nothing fits any label."""
     if row is None:
         raise BadInput(f"{decision.place}: {shown(decision.path)} is no picture of {protocol.name}")
     if protocol.kind == "single":
@@ -172,6 +202,8 @@ def _check(protocol: Protocol, rows: Labelled, row: int | None, decision: Decisi
             raise BadInput(f"{decision.place}: {unknown('action unit', decision.unit, protocol.names)}")
         sign = int(rows.given[row, protocol.names.index(decision.unit)])
         allowed, now = tuple(SIGNS), next((word for word, value in SIGNS.items() if value == sign), "")
+    if decision.decision == UNSURE:
+        return
     if decision.given != now:
         what = f"{shown(decision.path)} is given {shown(now)} now, not {shown(decision.given)}"
         raise BadInput(f"{decision.place}: {what}: the decision is about another label; take the line out")
@@ -179,10 +211,8 @@ def _check(protocol: Protocol, rows: Labelled, row: int | None, decision: Decisi
         raise BadInput(f"{decision.place}: {unknown('label', decision.label, allowed)}")
 
 
-def _text(protocol: Protocol, cells: Sequence[str], decision: Decision) -> str:
+def _text(protocol: Protocol, own: OwnFiles, cells: Sequence[str], decision: Decision) -> str:
     """How the table writes a label: as it does elsewhere in the column, if it does."""
-    own = protocol.own
-    assert own is not None
     if protocol.kind == "single":
         texts = [text for text, label in own.values if label == decision.label]
         return next((text for text in texts if text in cells), (*texts, decision.label)[0])
@@ -198,11 +228,11 @@ def _known_units(protocol: Protocol, rows: Labelled, row: int) -> set[str]:
     return {name for name, sign in zip(protocol.names, rows.given[row].tolist(), strict=True) if sign}
 
 
-def _verify(own: OwnFiles, table: Table, lines: Sequence[int]) -> int:
-    """Marks rows as right, where the table has a column for that; counts those that were not."""
-    cells = table.columns.get(own.column("verified"))
-    if cells is None:
-        return 0
+def _verify(table: Table, column: str, lines: Sequence[int]) -> int | None:
+    """Marks rows as right in a column; counts those that were not, None without a column."""
+    if not column:
+        return None
+    cells = table.columns[column]
     new = [row for row in lines if cells[row].lower() not in TRUE]
     for row in new:
         cells[row] = "1"
@@ -216,11 +246,3 @@ def _style(file: Path) -> tuple[str, str]:
     with file.open("rb") as opened:
         first = opened.readline(1 << 16)
     return separator_of(first.decode("utf-8-sig", "replace")), "\r\n" if first.endswith(b"\r\n") else "\n"
-
-
-def _csv(table: Table, separator: str, end: str) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=separator, lineterminator=end)
-    writer.writerow(table.columns)
-    writer.writerows(zip(*table.columns.values(), strict=True))
-    return text.getvalue().encode("utf-8", "surrogateescape")

@@ -96,9 +96,9 @@ def read_labelled(protocol: Protocol) -> Labelled:
             that is not allowed, or rows of one picture that contradict each other.
     """
     own = _own(protocol)
-    table = _table(protocol, own)
+    table = own_table(protocol, own)
     paths = picture_paths(own, table)
-    keep = _not_ignored(own, table)
+    keep = rows_in_use(own, table)
     if not own.column("annotator"):
         _refuse_twice(table, paths, keep)
         rows = np.array(keep, np.int64)
@@ -139,7 +139,8 @@ def _own(protocol: Protocol) -> OwnFiles:
     return protocol.own
 
 
-def _table(protocol: Protocol, own: OwnFiles) -> Table:
+def own_table(protocol: Protocol, own: OwnFiles, more: Sequence[str] = ()) -> Table:
+    """The columns that a protocol reads, and further ones of its table; class folders as a table."""
     if not own.table:
         known = {**{name: name for name in protocol.names}, **dict(own.values)}
         return read_folders(own.root, [text for text, _ in own.parts], known, own.ignore)
@@ -147,7 +148,7 @@ def _table(protocol: Protocol, own: OwnFiles) -> Table:
     if before := own.column("votes"):
         wanted += [f"{before}{name}" for name in protocol.names]
     split = own.column("split") if protocol.option("split") == "parts" else ""
-    wanted = [name for name in dict.fromkeys(wanted) if name != own.column("split") or split]
+    wanted = [name for name in dict.fromkeys([*wanted, *more]) if name != own.column("split") or split or name in more]
     return read_table(own.table_path, wanted, path_column=own.column("path"), split_column=split)
 
 
@@ -172,11 +173,18 @@ def picture_paths(own: OwnFiles, table: Table) -> list[str]:
         if not path or path.startswith("/") or ".." in parts or path[1:2] == ":" or "\0" in path:
             what = f"{shown(text)} leaves the folder of pictures, {own.pictures}" if path else "no path of a picture"
             raise BadInput(f"{table.place(row)}: {what}; write paths below data.pictures")
-        found.append(path if "." not in parts and "" not in parts else PurePosixPath(path).as_posix())
+        found.append(plain_path(path))
     return found
 
 
-def _not_ignored(own: OwnFiles, table: Table) -> list[int]:
+def plain_path(path: str) -> str:
+    """A path with slashes and without detours, as pictures are named."""
+    path = path.replace("\\", "/")
+    parts = path.split("/")
+    return path if "." not in parts and "" not in parts else PurePosixPath(path).as_posix()
+
+
+def rows_in_use(own: OwnFiles, table: Table) -> list[int]:
     """The rows whose labels are not among those to be left out."""
     if not own.ignore:
         return list(range(len(table)))

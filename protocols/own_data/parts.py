@@ -35,7 +35,7 @@ def parts_of(protocol: Protocol, rows: Labelled) -> Mapping[str | None, Parts]:
     """
     labelled = rows.known(rows.given)
     if protocol.noise == "votes" and rows.votes is not None:
-        labelled = rows.votes.sum(axis=1) > 0
+        labelled = (rows.votes.sum(axis=1) > 0) & (~rows.verified | (rows.given >= 0))  # a tie is no verified label
     judged = rows.known(rows.given if protocol.option("reference") == "none" else rows.reference)
     fold_of = assigned(protocol, rows)
     nobody = np.zeros(len(rows), bool)

@@ -6,7 +6,7 @@ import bisect
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -90,6 +90,19 @@ def read_table(path: Path, wanted: Sequence[str], *, path_column: str = "path", 
     if not lines:
         raise BadInput(f"{path}: no rows below the header; add some")
     return Table(files, columns, lines, tuple(starts))
+
+
+def csv_bytes(rows: Iterable[Sequence[object]], separator: str = ",", end: str = "\n") -> bytes:
+    """Rows as CSV in UTF-8; fields with a separator, a quotation mark or any line end are quoted."""
+
+    def field(value: object) -> str:
+        text = str(value)
+        if any(mark in text for mark in (separator, '"', "\r", "\n")):
+            return '"' + text.replace('"', '""') + '"'
+        return text
+
+    lines = (separator.join(map(field, row)) + end for row in rows)
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def metadata_files(folder: Path) -> tuple[Path, ...]:

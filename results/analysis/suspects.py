@@ -93,12 +93,13 @@ def judged_in_training(scores: TrainingScores) -> Judged:
     )
 
 
-def judged_out_of_sample(sample_id: Array, given: Array, verified: Array, probabilities: Array) -> Judged:
+def judged_out_of_sample(sample_id: Array, given: Array, asked: Array, probabilities: Array) -> Judged:
     """What a model predicts for rows that it did not train on.
 
     Args:
         sample_id: int64 [N].
-        given, verified: their given labels, and which are declared right.
+        given: their given labels.
+        asked: bool [N], rows whose labels are in question.
         probabilities: [N, C] or [N, L] in [0, 1].
     """
     p = np.asarray(probabilities, np.float64)
@@ -110,7 +111,7 @@ def judged_out_of_sample(sample_id: Array, given: Array, verified: Array, probab
         others = p.copy()
         others[np.arange(len(p)), given] = -1.0
         doubts, other = p.argmax(axis=1) != given, others.argmax(axis=1)
-    return Judged(sample_id, given, ~verified, 1 - self_confidence(p, given), scores, doubts, other)
+    return Judged(sample_id, given, asked, 1 - self_confidence(p, given), scores, doubts, other)
 
 
 def suspects(judged: Sequence[Judged], by: str) -> Suspects:

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from ...protocols import catalog
+from ...protocols.designs.held_out import suffix_of
 from ...protocols.errors import BadInput
 from ...protocols.own_files import LAYOUT as OWN_LAYOUT
 from ..analysis.comparisons import LEAST_PAIRS
@@ -311,7 +312,8 @@ def command(identity: Identity, method: str, level: float | None, pairs: Sequenc
     """The command that repeats a cell, quoted for a shell; it adds the seeds that are missing."""
     name = identity.protocol.name
     own = identity.data.layout.startswith(OWN_LAYOUT) and catalog.known(name) is None
-    words = ["fernoise-bench", "run", "--protocol", "FILE.toml" if own else name, "--method", method]
+    file = f"FILE.toml{suffix_of(name)}"
+    words = ["fernoise-bench", "run", "--protocol", file if own else name, "--method", method]
     words += [] if level is None else ["--noise", f"{level:g}"]
     words += ["--seeds", str(1 + max((seed for seed, _ in pairs), default=0)), "--profile", identity.profile]
     words += ["--synthetic"] if identity.source == "generated" else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ....protocols.errors import BadInput
 from ..options.common import DATA_ROOT, JSON, METHODS_SHOWN, PROFILES, format_option
@@ -75,12 +76,27 @@ def label_errors(
     """
     if not (named := protocol or name) or (protocol and name and protocol != name):
         raise BadInput("name one protocol: label-errors NAME, or label-errors --protocol FILE.toml")
-    if (asked := Search(**how)).asked:
-        search(named, methods, runs[0], profile, bool(synthetic), data_root, asked)
-        return
     chosen = Chosen(runs, profile=profile, synthetic=synthetic, recipe=recipe)
+    asked = Search(**how)
+    _refuse_others(click.get_current_context(), asked.asked)
+    if asked.asked:
+        search(named, methods, chosen, data_root, asked)
+        return
     shown = Shown(by_class, lift, allow_mixed, cleanlab)
     print_tables(_tables(named, chosen, methods, data_root, shown), "json" if as_json else form)
+
+
+def _refuse_others(context: click.Context, searches: bool) -> None:
+    """Raises BadInput for an option that was typed and has no effect in what was asked for."""
+    of_search = {*Search.__dataclass_fields__} - {"out", "page"}
+    of_tables = {"by_class", "lift", "allow_mixed", "cleanlab", "form", "as_json"}
+    words = {each.name: each.opts[0] for each in context.command.params}
+    typed = {name for name in words if name and context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if wrong := sorted(str(words[name]) for name in typed & (of_tables if searches else of_search)):
+        whose = "prints tables, which --out and --page do not" if searches else "goes with --out or --page"
+        raise BadInput(f"{wrong[0]} {whose}; leave it out{'' if searches else ', or name a file to write'}")
+    if searches and len(context.params["runs"]) > 1:
+        raise BadInput("--runs: trials are trained into one folder; name one")
 
 
 @dataclass(frozen=True)
@@ -158,8 +174,9 @@ def _known(
         mine.found[record.folder], mine.estimated[record.folder] = found
     whole = read_findings([shipped.FOLDER])
     for folder, mine in new.items():
-        if not cleanlab and os.access(folder, os.W_OK):
-            write_findings(folder, mine)
+        if not cleanlab:
+            with contextlib.suppress(OSError):  # for the page; the table does without
+                write_findings(folder, mine)
         whole = whole.joined(mine)
     return whole.only({record.folder for record in records if record.done})
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,20 +12,20 @@ from typing import TYPE_CHECKING
 import click
 
 from ....protocols.activity import doing
-from ....protocols.errors import BadInput
+from ....protocols.errors import BadInput, printable
 from ...engines.options import EngineOptions, default_workers
 from ..data import prepare_own_data
 from ..options.common import DEVICE, add_options
 from ..run import run_grid
 
 if TYPE_CHECKING:
-    from ....protocols.base import Protocol
     from ....protocols.loading import Data
     from ....results.analysis.suspects import Suspects
     from ...planning.grid import Grid, RunRequest
+    from ...trial import Trial
+    from ..options.records import Chosen
 
 DEFAULT_METHOD = "supervised"
-HEAD = b"path,unit,given,suggested,"
 SHOWN = 1_000  # pictures on a page
 
 search_options = add_options(
@@ -33,7 +35,7 @@ search_options = add_options(
     click.option("--page", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
                  help="Look for wrong labels, and write a page with the pictures of the most suspicious ones."),
     click.option("--top", type=click.IntRange(min=1), default=SHOWN, show_default=True, metavar="N",
-                 help="Pictures on the page."),
+                 help="Labels on the page."),
     click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N",
                  help="Models of each method, which differ in their seed."),
     click.option("--noise", type=float, metavar="RATE", help="Noise level, of a protocol that has several."),
@@ -44,10 +46,12 @@ search_options = add_options(
     click.option("--parts", type=click.IntRange(2, 20), metavar="N",
                  help="Parts of --out-of-sample for a protocol without folds. Default: 4."),
     click.option("--score", metavar="NAME",
-                 help="Order by this score: mean, aum, loss, forgetting, last; with --out-of-sample self-confidence, "
-                 "'normalized margin', entropy-weighted. Default: the first of these."),
+                 help="Order the table by this score, and choose what the page shows: mean, aum, loss, forgetting, last; "
+                 "of action units mean, last; with --out-of-sample self-confidence, 'normalized margin', "
+                 "entropy-weighted. Default: the first of these."),
     click.option("--workers", type=click.IntRange(min=1), metavar="N",
                  help="Worker processes that train. Default: one for each CPU core, or for each GPU."),
+    click.option("--partial", is_flag=True, help="Accept data that differ from the published set."),
     click.option("--weights", metavar="WORD|FILE", help="Initial weights, as for run. Default: the recipe's."),
     DEVICE,
 )  # fmt: skip
@@ -75,6 +79,7 @@ class Search:
     parts: int | None
     score: str | None
     workers: int | None
+    partial: bool
     weights: str | None
     device: str
 
@@ -85,11 +90,15 @@ class Search:
 
 
 def search(
-    name: str, methods: tuple[str, ...], runs: Path, profile: str | None, synthetic: bool, data_root: Path, how: Search
+    name: str,
+    methods: tuple[str, ...],
+    chosen: Chosen,
+    data_root: Path,
+    how: Search,
 ) -> None:
     """Trains the models that are missing, and writes which training labels they doubt."""
     from ....protocols import catalog
-    from ....protocols.designs.held_out import held_out
+    from ....protocols.designs.held_out import PARTS, held_out, suffix_of
     from ...planning.grid import RunRequest
 
     protocol = catalog.find(name)
@@ -97,20 +106,16 @@ def search(
         why = "goes with --out-of-sample" if not how.out_of_sample else f"{protocol.name} has folds of its own"
         raise BadInput(f"--parts {how.parts}: {why}; leave it out")
     _check_paths(how)
+    synthetic = bool(chosen.synthetic)
     if not synthetic:
         prepare_own_data(name, data_root, default_workers("cpu"))
     derived = how.out_of_sample and not protocol.folds
-    asked = held_out(protocol, how.parts or 4).name if derived else name
-    if derived and name.endswith(catalog.SUFFIX):
-        asked = f"{name}:{asked.partition(':')[2]}"
-    request = RunRequest(asked, methods or (DEFAULT_METHOD,), seeds=how.seeds, profile=profile, synthetic=synthetic)
-    _search(_placed(request, runs, data_root, how), how)
-
-
-def _placed(request: RunRequest, runs: Path, data_root: Path, how: Search) -> RunRequest:
+    asked = name + suffix_of(held_out(protocol, how.parts or PARTS).name) if derived else name
+    request = RunRequest(asked, methods or (DEFAULT_METHOD,), seeds=how.seeds, profile=chosen.profile)
+    request = replace(request, synthetic=synthetic, recipe=chosen.recipe or "protocol", partial=how.partial)
     levels = () if how.noise is None else (how.noise,)
-    request = replace(request, levels=levels, folds=() if how.fold is None else (how.fold,))
-    return replace(request, out=runs, data_root=data_root, device=how.device, weights=how.weights)
+    request = replace(request, levels=levels, folds=() if how.fold is None else (how.fold,), out=chosen.runs[0])
+    _search(replace(request, data_root=data_root, device=how.device, weights=how.weights), how)
 
 
 def _search(request: RunRequest, how: Search) -> None:
@@ -119,26 +124,33 @@ def _search(request: RunRequest, how: Search) -> None:
     from ...planning.grid import check_writable, make_grid
     from ...trial_state import outcome, unfinished
 
-    scores = scores_of(how.out_of_sample)
+    grid = make_grid(request)
+    scores = scores_of(how.out_of_sample, grid.job.protocol.kind)
     if how.score and how.score not in scores:
         raise BadInput(f"--score {how.score}: one of {', '.join(scores)}")
-    grid = make_grid(request)
     check_trials(grid.trials)
     check_writable(request.out)
     run_grid(grid, unfinished(grid.trials, load_cached(request.out)[0]), EngineOptions(workers=how.workers))
+    state = {trial.id: outcome(trial) for trial in grid.trials}
+    done = [trial for trial in grid.trials if state[trial.id]["state"] == "done"]
     for trial in grid.trials:
-        if (found := outcome(trial))["state"] != "done":
-            click.echo(f"not used: {trial.label}: {found['state']}: {found['reason']}", err=True)
+        if trial not in done:
+            told = state[trial.id]
+            click.echo(f"not used: {trial.label}: {told['state']}: {printable(str(told['reason']))}", err=True)
+    if not done:
+        raise BadInput("no trial was finished: there are no models to judge the labels")
     with doing("ranking labels"):
         data = grid.data or _open(grid)
-        ranked = find_suspects(grid.trials, data, out_of_sample=how.out_of_sample, by=how.score or scores[0])
+        ranked = find_suspects(done, data, out_of_sample=how.out_of_sample, by=how.score or scores[0])
         content = as_csv(ranked, data)
+    judges = _judges(done, grid, how)
     if how.out:
         _write(how.out, content)
         click.echo(f"wrote {how.out}: {_counted(ranked)}, the most suspicious first", err=True)
     if how.page:
-        _write_page(how.page, ranked, data, grid, how)
-    _tell(ranked, grid, how)
+        _write_page(how.page, ranked, data, done, judges, how.top)
+    _tell(ranked, done, judges, how)
+    sys.exit(0 if len(done) == len(grid.trials) else 1)
 
 
 def _open(grid: Grid) -> Data:
@@ -157,19 +169,18 @@ def _write(path: Path, content: bytes) -> None:
         raise BadInput(f"{path}: {error.strerror or error}; choose another path") from error
 
 
-def _write_page(path: Path, ranked: Suspects, data: Data, grid: Grid, how: Search) -> None:
+def _write_page(path: Path, ranked: Suspects, data: Data, done: Sequence[Trial], judges: str, most: int) -> None:
+    from ....protocols.designs.held_out import base_of
     from ....results.contact_sheet.sheet import write_sheet
     from ...models.suspects import candidates
 
-    protocol = grid.job.protocol
+    protocol = base_of(data.protocol)
     with doing("drawing the page"):
-        chosen = candidates(ranked, data, grid.trials, most=how.top)
-        title, subtitle = f"{base_name(protocol)}: labels to look at", _judges(grid, how)
+        chosen = candidates(ranked, data, done, most=most)
         names = protocol.names if protocol.kind == "single" else ()
+        title, decisions = f"{protocol.name}: labels to look at", f"{path.stem}-decisions.csv"
         try:
-            write_sheet(
-                path, chosen, title=title, subtitle=subtitle, names=names, decisions=f"{path.stem}-decisions.csv"
-            )
+            write_sheet(path, chosen, title=title, subtitle=judges, names=names, decisions=decisions)
         except OSError as error:
             raise BadInput(f"--page {path}: {error.strerror or error}; choose another path") from error
     click.echo(
@@ -177,42 +188,46 @@ def _write_page(path: Path, ranked: Suspects, data: Data, grid: Grid, how: Searc
     )
 
 
-def base_name(protocol: Protocol) -> str:
-    """The name of a protocol, without the parts that are held out."""
-    from ....protocols.designs.held_out import base_of
-
-    return base_of(protocol).name
-
-
-def _judges(grid: Grid, how: Search) -> str:
-    """Who judged the labels, in words."""
-    models = "1 model" if len(grid.trials) == 1 else f"{len(grid.trials)} models"
+def _judges(done: Sequence[Trial], grid: Grid, how: Search) -> str:
+    """Who judged the labels, in words; and which fold or part has no model."""
+    methods = ", ".join(dict.fromkeys(trial.method.name for trial in done))
+    models = "1 model" if len(done) == 1 else f"{len(done)} models"
     when = "that did not train on them" if how.out_of_sample else "while they trained on them"
-    return f"{', '.join(grid.methods)}: {models}, profile {grid.job.profile}; labels judged by models {when}"
+    told = f"{methods}: {models}, profile {grid.job.profile}; labels judged by models {when}"
+    lacking = {trial.fold for trial in grid.trials if trial.fold} - {trial.fold for trial in done}
+    whose = ", ".join(sorted(each for each in lacking if each))
+    return (
+        f"{told}; no finished model for {whose}, whose labels are not judged" if lacking and how.out_of_sample else told
+    )
 
 
-def _tell(ranked: Suspects, grid: Grid, how: Search) -> None:
+def _tell(ranked: Suspects, done: Sequence[Trial], judges: str, how: Search) -> None:
     """Says what was judged, what was not, and what comes next."""
-    own = grid.job.protocol.own
+    from ....protocols.designs.held_out import suffix_of
+
+    protocol, profile = done[0].job.protocol, done[0].job.profile
     rows = len(set(ranked.sample_id.tolist()))
-    click.echo(f"{_judges(grid, how)}", err=True)
-    where = "test rows of every fold" if how.out_of_sample and not _is_derived(grid) else "training rows"
+    click.echo(judges, err=True)
+    folds = ", ".join(dict.fromkeys(trial.fold for trial in done if trial.fold))
+    tested = how.out_of_sample and not suffix_of(protocol.name)
+    where = f"test rows of {folds}" if tested else "training rows"
+    copies = ", and are no copies of pictures trained on" if how.out_of_sample else ""
     click.echo(
-        f"judged: {len(ranked):,} labels of {rows:,} pictures, the {where} of profile {grid.job.profile} that are not "
-        "verified; no others",
+        f"judged: {len(ranked):,} labels of {rows:,} pictures, the {where} of profile {profile} that are not "
+        f"verified{copies}; no others",
         err=True,
     )
-    if own and how.page:
-        typed = shlex.quote(own.file)
-        click.echo(
-            f"look at the page, download the decisions, then: fernoise-bench data apply {how.page.stem}-decisions.csv "
-            f"--protocol {typed} --out corrected.csv",
-            err=True,
-        )
-
-
-def _is_derived(grid: Grid) -> bool:
-    return base_name(grid.job.protocol) != grid.job.protocol.name
+    if protocol.own is None or not how.page:
+        return
+    if protocol.own.column("annotator"):
+        click.echo("data apply cannot correct this table: its labels are single annotators'", err=True)
+        return
+    decisions, file = shlex.quote(f"{how.page.stem}-decisions.csv"), shlex.quote(protocol.own.file)
+    click.echo(
+        f"look at the page, download the decisions, then: fernoise-bench data apply {decisions} "
+        f"--protocol {file} --out corrected.csv",
+        err=True,
+    )
 
 
 def _counted(ranked: Suspects) -> str:
@@ -221,6 +236,8 @@ def _counted(ranked: Suspects) -> str:
 
 def _check_paths(how: Search) -> None:
     """Raises BadInput for a file that cannot be written, before anything is trained."""
+    from ...models.suspects import HEADERS
+
     for option, path, suffix in (("--out", how.out, ".csv"), ("--page", how.page, ".html")):
         if path is None:
             continue
@@ -229,7 +246,9 @@ def _check_paths(how: Search) -> None:
         if path.is_dir() or not path.absolute().parent.is_dir():
             what = "it is a folder" if path.is_dir() else f"{path.parent} is no folder"
             raise BadInput(f"{option} {path}: {what}; choose another path")
-    if how.out and how.out.exists() and not how.out.read_bytes()[: len(HEAD)] == HEAD:
-        raise BadInput(
-            f"--out {how.out}: a file that is no table of suspicious labels is there; remove it or name another"
-        )
+    heads = [",".join(each).encode() for each in HEADERS]
+    if how.out and how.out.exists() and how.out.read_bytes().partition(b"\n")[0] not in heads:
+        what = "a file that is no table of suspicious labels, or has been added to, is there"
+        raise BadInput(f"--out {how.out}: {what}; remove it or name another")
+    if how.page and how.page.exists() and b'content="fernoise-bench ' not in how.page.read_bytes()[:4096]:
+        raise BadInput(f"--page {how.page}: a page that is no list of suspicious labels is there; name another")

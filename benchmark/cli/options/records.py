@@ -154,9 +154,11 @@ def records_of_protocol(
     Raises:
         BadInput: there are none; the message names the folders and the filters, or what has changed since.
     """
+    from ....protocols.designs.held_out import suffix_of
     from .current import older, told
 
-    typed = shlex.quote(protocol.own.file) if protocol is not None and protocol.own is not None else name
+    own = protocol.own if protocol is not None else None
+    typed = name if own is None else shlex.quote(f"{own.file}{suffix_of(name)}")
     found = [record for record in records if record.protocol == name]
     if not found:
         fit = f" that fit{chosen.filters}" if chosen.filters else ""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fernoise_bench.protocols.catalog import find, known
-from fernoise_bench.protocols.designs.held_out import base_of, held_out, split_name
+from fernoise_bench.protocols.designs.held_out import _joined, base_of, held_out, split_name
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import Data, open_data
 from fernoise_bench.protocols.own_data.parts import balanced
@@ -104,3 +104,31 @@ def test_groups_are_shared_out_evenly(sizes: list[int], count: int, seed: int) -
     totals = np.bincount(fold, np.array(sizes), minlength=count)
     assert totals.max() <= sum(sizes) / count + max(sizes)
     np.testing.assert_array_equal(fold, balanced(np.array(sizes), count, [seed]))
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=25))
+def test_rows_with_a_subject_or_a_picture_in_common_are_one_group(pairs: list[tuple[int, int]]) -> None:
+    """Against groups that are merged row by row."""
+    groups: list[set[int]] = []
+    for row, (subject, picture) in enumerate(pairs):
+        mine = {other for other, pair in enumerate(pairs[:row]) if pair[0] == subject or pair[1] == picture}
+        met = [group for group in groups if group & mine]
+        groups = [group for group in groups if group not in met] + [{row}.union(*met)]
+    subjects, pictures = (np.array(column) for column in zip(*pairs, strict=True))
+    found = _joined(subjects, pictures)
+    assert {frozenset(np.flatnonzero(found == each).tolist()) for each in set(found.tolist())} == set(
+        map(frozenset, groups)
+    )
+    assert sorted(set(found.tolist())) == list(range(len(groups)))
+
+
+def test_copies_of_a_picture_are_in_one_part(tmp_path: Path) -> None:
+    toml = changed(('subject = "subject"', ""))
+    file = write(tmp_path, toml, rows(24, train=18), side=48)
+    picture = (tmp_path / "faces" / "000.png").read_bytes()
+    for number in (5, 9, 14):
+        (tmp_path / "faces" / f"{number:03d}.png").write_bytes(picture)
+    opened = open_data(find(f"{file}:held-out-3"), "smoke", "real", tmp_path)
+    parts = [set(opened.cell(fold, None, 0).test.sample_id.tolist()) for fold in opened.protocol.folds]
+    assert [part & {0, 5, 9, 14} for part in parts if part & {0, 5, 9, 14}] == [{0, 5, 9, 14}]

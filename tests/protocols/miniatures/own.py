@@ -80,7 +80,7 @@ def write(root: Path, toml: str = TOML, listed: Sequence[Mapping[str, str]] | No
     """Pictures, table and TOML file; the TOML file."""
     listed = rows() if listed is None else listed
     write_pictures(root / "faces", dict.fromkeys(row["path"] for row in listed), side)
-    write_table(root / "labels.csv", listed)
+    write_table(root / "labels.csv", listed, list(listed[0]))
     file = root / "mine.toml"
     file.write_text(toml, encoding="utf-8")
     return file

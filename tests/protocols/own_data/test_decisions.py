@@ -158,3 +158,97 @@ def test_the_new_table_is_written_as_the_old_one_is(tmp_path: Path, separator: s
     found = applied(file, "004.png,,calm,sad,fix,sad,1\n")
     pairs = list(zip(old.split(b"\n"), found.content.split(b"\n"), strict=True))
     assert [number for number, (one, other) in enumerate(pairs) if one != other] == [5]  # the header is line 0
+
+
+def test_a_picture_in_an_ignored_row_too_is_changed_where_it_is_used(tmp_path: Path) -> None:
+    listed = rows()
+    listed.append({**listed[4], "given": "bad"})
+    toml = changed(('pictures = "faces"', 'pictures = "faces"\nignore = ["bad"]'))
+    found = applied(write(tmp_path, toml, listed), "004.png,,calm,sad,fix,sad,1\n")
+    assert [row["given"] for row in table(found)][4::8] == ["sad", "bad"]
+
+
+def test_metadata_of_folders_become_one_table_with_the_split(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        write_pictures(tmp_path / "faces" / part, ["1.png", "2.png"])
+        more = ",note" if part == "test" else ""
+        (tmp_path / "faces" / part / "metadata.csv").write_text(
+            f"file_name,given{more}\n1.png,happy{more}\n2.png,sad{more}\n"
+        )
+    (tmp_path / "mine.toml").write_text(
+        '[protocol]\nname = "mine"\nkind = "expressions"\nlabels = ["happy", "sad"]\n[data]\ntable = "faces"\n'
+        'pictures = "faces"\n[data.columns]\npath = "file_name"\nsplit = "split"\n'
+        '[split]\ntrain = ["train"]\ntest = ["test"]\n[pictures]\nside = 8\n'
+    )
+    found = applied(tmp_path / "mine.toml", "train/2.png,,sad,happy,fix,happy,1\n")
+    assert found.left_out == ("note",)  # of one file alone, and not read
+    assert table(found)[2:] == [
+        {"file_name": "train/1.png", "given": "happy", "split": "train"},
+        {"file_name": "train/2.png", "given": "happy", "split": "train"},
+    ]
+    (tmp_path / "new.csv").write_bytes(found.content)
+    file = tmp_path / "new.toml"
+    file.write_text((tmp_path / "mine.toml").read_text().replace('table = "faces"', 'table = "new.csv"'))
+    assert read_labelled(protocol_of_file(file)).given.tolist() == [0, 1, 0, 0]
+
+
+def test_columns_of_pictures_in_parquet_are_left_out(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {name: [row[name] for row in rows()] for name in ("path", "given", "subject", "split")}
+    image = [{"bytes": b"picture", "path": name} for name in columns["path"]]
+    file = write(tmp_path, changed(('"labels.csv"', '"labels.parquet"')))
+    parquet.write_table(pyarrow.table({"image": image, **columns}), tmp_path / "labels.parquet")
+    found = applied(file, "004.png,,calm,sad,fix,sad,1\n")
+    assert found.left_out == ("image",)
+    assert b"picture" not in found.content
+    assert [row["given"] for row in table(found)][4] == "sad"
+
+
+def test_cells_with_line_ends_stay_one_cell(tmp_path: Path) -> None:
+    listed = rows()
+    file = write(tmp_path, listed=listed)
+    text = (tmp_path / "labels.csv").read_text().replace("s1,", '"a\rb",', 1)
+    (tmp_path / "labels.csv").write_text(text, newline="")
+    found = applied(file, "000.png,,happy,sad,fix,sad,1\n")
+    (tmp_path / "labels.csv").write_bytes(found.content)
+    again = read_labelled(protocol_of_file(file))
+    assert again.given[0] == 1
+    assert "a\rb" in again.subject.tolist()
+
+
+def test_what_changes_nothing_fits_any_label_and_a_fix_to_the_same_is_kept(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    found = applied(
+        file, "003.png,,sad,calm,unsure,,1\n004.png,,calm,sad,fix,calm,1\n,,,,,,\n./000.png,,happy,sad,fix,sad,1\n"
+    )
+    assert found.counts == {"keep": 1, "fix": 1, "unsure": 1}
+    assert found.verified is None
+    assert [number for number, (one, row) in enumerate(zip(table(found), rows(), strict=True)) if one != row] == [0]
+
+
+def test_a_column_of_verified_rows_can_be_added(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    (tmp_path / "decisions.csv").write_text(HEAD + "003.png,,happy,sad,keep,happy,1\n004.png,,calm,sad,unsure,,1\n")
+    decisions = read_decisions(tmp_path / "decisions.csv")
+    found = corrected(protocol_of_file(file), decisions, "seen")
+    assert (found.added, found.verified) == ({"verified": "seen"}, 1)
+    assert [row["seen"] for row in table(found)] == ["0", "0", "0", "1", *["0"] * 8]
+    with pytest.raises(BadInput, match="the column 'subject' is there already"):
+        corrected(protocol_of_file(file), decisions, "subject")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.csv", None, "no CSV file of decisions"),
+        ("d.json", "[]", "no CSV file of decisions"),
+        ("d.csv", "path,unit,given,suggested,suspicion\na,,b,c,1\n", "no column decision; is it the list of suspects"),
+        ("d.csv", "path,given\na,b\n", "no column decision; it needs: path, given, decision, label"),
+    ],
+)
+def test_another_file_than_the_pages_is_told(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(BadInput, match=message):
+        read_decisions(tmp_path / name)

@@ -185,3 +185,15 @@ def test_an_action_unit_without_a_label_is_refused_and_one_that_is_absent_is_not
     assert len(found(UNITS, "0")) == 2
     with pytest.raises(BadInput, match=message):
         found(toml, cell)
+
+
+def test_a_verified_row_whose_votes_tie_has_no_label_to_train_on(tmp_path: Path) -> None:
+    toml = changed(('given = "given"', 'votes = "v_"\nverified = "verified"')) + '[noise]\nkind = "votes"\n'
+    listed = [{**row, "v_happy": "2", "v_sad": "1", "v_calm": "1"} for row in rows()]
+    for number, row in enumerate(listed):
+        row |= {"v_sad": "3"} if number % 3 == 1 else {"v_calm": "4"} if number % 3 == 2 else {}
+    listed[2] |= {"v_happy": "4", "verified": "1"}  # a tie
+    listed[5] |= {"v_happy": "4", "verified": "0"}
+    protocol = protocol_of_file(write(tmp_path, toml, listed))
+    (found,) = parts_of(protocol, read_labelled(protocol)).values()
+    assert found.train.tolist() == [0, 1, 3, 4, 5, 6, 7, 8]  # the label of 5 is drawn from its votes

@@ -95,7 +95,7 @@ def test_two_labels_of_one_row_or_a_score_nobody_has_are_refused() -> None:
 
 def test_predictions_give_suspicions_doubts_and_the_other_label() -> None:
     p = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.4, 0.2]])
-    found = judged_out_of_sample(np.arange(3), np.array([1, 2, 0]), np.array([False, False, True]), p)
+    found = judged_out_of_sample(np.arange(3), np.array([1, 2, 0]), np.array([True, True, False]), p)
     np.testing.assert_allclose(found.suspicion, [0.8, 0.4, 0.6])
     assert found.doubts.tolist() == [True, False, False]
     assert found.other.tolist() == [0, 1, 1]
@@ -103,7 +103,7 @@ def test_predictions_give_suspicions_doubts_and_the_other_label() -> None:
     np.testing.assert_allclose(
         found.scores["normalized margin"], [1 - (0.2 - 0.7 + 1) / 2, 1 - (0.6 - 0.3 + 1) / 2, 0.5]
     )
-    units = judged_out_of_sample(np.arange(1), np.array([[1, -1, 0]]), np.array([False]), np.array([[0.4, 0.5, 0.9]]))
+    units = judged_out_of_sample(np.arange(1), np.array([[1, -1, 0]]), np.array([True]), np.array([[0.4, 0.5, 0.9]]))
     np.testing.assert_allclose(units.suspicion[0, :2], [0.6, 0.5])
     assert np.isnan(units.suspicion[0, 2])
     assert units.doubts.tolist() == [[True, True, False]]  # 0.5 is read as present

@@ -64,7 +64,7 @@ def test_from_pictures_to_corrected_labels() -> None:
     )
     assert applied.exit_code == 0, applied.output
     assert json.loads(applied.output) == {
-        "file": "lab/corrected.csv", "keep": 0, "fix": 1, "unsure": 0, "verified": 0, "added": {},
+        "file": "lab/corrected.csv", "keep": 0, "fix": 1, "unsure": 0, "verified": None, "added": {}, "left_out": [],
     }  # fmt: skip
     Path("lab/new.toml").write_text(changed(('"labels.csv"', '"corrected.csv"')))
     old, new = (read_labelled(protocol_of_file(Path(f"lab/{name}.toml"))) for name in ("mine", "new"))
@@ -95,7 +95,7 @@ def test_folds_of_the_protocol_judge_their_test_rows() -> None:
     write(Path("lab"), toml, rows(24))
     done = searched("--seeds", "1", "--out", "suspects.csv", "--out-of-sample")
     assert done.exit_code == 0, done.output
-    assert "the test rows of every fold" in done.stderr
+    assert "the test rows of fold1, fold2" in done.stderr
     assert len(lines("suspects.csv")) == 24
 
 
@@ -108,17 +108,36 @@ def test_generated_faces_serve_to_try_it() -> None:
     assert len({line["unit"] for line in found}) == 12
 
 
+VOTES = '[noise]\nkind = "votes"\n'
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("lab/mine.toml", "--out", "s.txt"), "--out s.txt: name it with .csv at the end"),
         (("lab/mine.toml", "--page", "s.htm"), "--page s.htm: name it with .html at the end"),
         (("lab/mine.toml", "--page", "no/s.html"), "--page no/s.html: no is no folder"),
-        (("lab/mine.toml", "--out", "lab/labels.csv"), "no table of suspicious labels is there"),
+        (
+            ("lab/mine.toml", "--out", "lab/labels.csv"),
+            "a file that is no table of suspicious labels, or has been added to, is there",
+        ),
         (("lab/mine.toml", "--out", "s.csv", "--score", "men"), "--score men: one of mean, aum"),
         (("lab/mine.toml", "--out", "s.csv", "--parts", "3"), "--parts 3: goes with --out-of-sample"),
         (("--out", "s.csv"), "name one protocol"),
-        (("ferplus-sym", "--synthetic", "--out", "s.csv"), "several noise levels: name one of them, as in --noise 0.1"),
+        (("lab/mine.toml", "--out", "s.csv", "--json"), "--json prints tables, which --out and --page do not"),
+        (("lab/mine.toml", "--out", "s.csv", "--by-class"), "--by-class prints tables"),
+        (("lab/mine.toml", "--out", "s.csv", "--runs", "a", "--runs", "b"), "trials are trained into one folder"),
+        (("lab/mine.toml", "--page", "lab/other.html"), "a page that is no list of suspicious labels is there"),
+        (
+            ("lab/votes.toml", "--out", "s.csv"),
+            "the labels trained on have noise added, and are not those of the table",
+        ),
+        (("lab/added.toml", "--noise", "0.2", "--out", "s.csv"), "the labels trained on have noise added"),
+        (
+            ("lab/mine.toml", "--out-of-sample"),
+            "--out-of-sample goes with --out or --page; leave it out, or name a file",
+        ),
+        (("ferplus-sym", "--synthetic", "--out", "s.csv"), "several noise levels: name one of them, as in --noise 0"),
         (("ferplus-sym", "--synthetic", "--noise", "0.2", "--out", "s.csv"), "drawn anew for each seed"),
         (
             ("bp4d-3fold-plain:flip", "--synthetic", "--noise", "0.2", "--seeds", "1", "--out", "s.csv"),
@@ -130,7 +149,10 @@ def test_generated_faces_serve_to_try_it() -> None:
 )
 def test_a_mistake_is_told_before_anything_is_trained(words: tuple[str, ...], message: str) -> None:
     write(Path("lab"))
-    done = ran("label-errors", *words, *MODELS)
+    Path("lab/other.html").write_text("<!doctype html><p>mine")
+    Path("lab/votes.toml").write_text(changed(('given = "given"', 'given = "given"\nannotator = "fold"')) + VOTES)
+    Path("lab/added.toml").write_text(changed() + '[noise]\nkind = "symmetric"\nlevels = [0.0, 0.2]\n')
+    done = ran("label-errors", *words, *(MODELS if "--out-of-sample" not in words or "--out" in words else ()))
     assert done.exit_code != 0
     assert message in done.stderr
     assert not Path("fernoise-runs").exists()
@@ -147,3 +169,47 @@ def test_published_labels_are_not_corrected_and_no_file_that_is_read_is_replaced
         done = ran("data", "apply", "d.csv", "--protocol", protocol, "--out", out)
         assert done.exit_code != 0
         assert message in done.stderr
+
+
+def test_drawn_noise_of_held_out_parts_is_one_for_all_parts() -> None:
+    words = ("ferplus-sym", "--synthetic", "--noise", "0.4", "--out-of-sample", "--parts", "2", "--seeds", "1", *MODELS)
+    done = ran("label-errors", *words, "--out", "s.csv")
+    assert done.exit_code == 0, done.output
+    assert len(lines("s.csv")) == 320
+
+
+def test_a_fold_without_a_model_is_named_and_the_command_fails() -> None:
+    """The method fails on the part where it finds no verified row."""
+    toml = changed(('given = "given"', 'given = "given"\nverified = "verified"'))
+    listed = rows(24, train=18)
+    for row in listed:
+        row["verified"] = str(int(row["subject"] == "s0"))
+    write(Path("lab"), toml, listed)
+    done = searched("--seeds", "1", "--out", "s.csv", "--page", "s.html", "--out-of-sample", "--parts", "3")
+    assert done.exit_code == 1
+    (part,) = {word for word in ("part1", "part2", "part3") if f"no finished model for {word}" in done.stderr}
+    assert f"all verified training rows are in {part}" in done.stderr
+    assert "supervised: 2 models" in done.stderr
+    assert len(lines("s.csv")) == 12
+    assert f"no finished model for {part}, whose labels are not judged" in Path("s.html").read_text()
+
+
+def test_a_copy_of_a_picture_that_was_trained_on_is_not_judged() -> None:
+    toml = changed(('train = ["train"]\ntest = ["test"]', "folds = 2"), ('subject = "subject"', ""))
+    write(Path("lab"), toml, rows(24))
+    picture = Path("lab/faces/000.png").read_bytes()
+    for number in range(1, 6):
+        Path(f"lab/faces/{number:03d}.png").write_bytes(picture)
+    done = searched("--seeds", "1", "--out", "s.csv", "--out-of-sample")
+    assert done.exit_code == 0, done.output
+    assert "are no copies of pictures trained on" in done.stderr
+    judged = {line["path"] for line in lines("s.csv")}
+    assert {f"{number:03d}.png" for number in range(6, 24)} <= judged
+    assert len(judged) < 24  # the six pictures are in both folds
+
+
+def test_the_other_recipe_is_the_one_that_is_trained() -> None:
+    write(Path("lab"))
+    done = searched("--seeds", "1", "--out", "s.csv", "--recipe", "native")
+    assert done.exit_code == 2
+    assert "has no native recipe" in done.stderr
