@@ -46,8 +46,8 @@ search_options = add_options(
     click.option("--parts", type=click.IntRange(2, 20), metavar="N",
                  help="Parts of --out-of-sample for a protocol without folds. Default: 4."),
     click.option("--score", metavar="NAME",
-                 help="Order the table by this score, which chooses what the page shows: mean, aum, loss, forgetting, last; of "
-                 "action units mean, last; with --out-of-sample self-confidence, 'normalized margin', "
+                 help="Order the table by this score, which chooses what the page shows: mean, aum, loss, forgetting, "
+                 "last; of action units mean, last; with --out-of-sample self-confidence, 'normalized margin', "
                  "entropy-weighted. Default: the first of these."),
     click.option("--workers", type=click.IntRange(min=1), metavar="N",
                  help="Worker processes that train. Default: one for each CPU core, or for each GPU."),
