@@ -51,14 +51,29 @@ def first_kinds(cases: list[tuple[str, Kind]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "kind"), marked, ids=lambda value: str(value))
 
 
-every_method_once = first_kinds(CASES)
-every_variant_once = first_kinds(VARIANTS)
-# the papers' own methods and plain training learn at every push, the others once a week: seven seconds each
+# The papers' own methods and plain training. The slowest checks are of these and some others at every push, of all
+# methods and variants once a week.
 OF_EVERY_PUSH = {OWN, "supervised", "recot", "cocuring", "ulc_ag", "rhls", "mlcr"}
-LEARNING = [pytest.param(*case, marks=[] if case[0] in OF_EVERY_PUSH else [pytest.mark.weekly]) for case in CASES]
 
 
-@pytest.mark.parametrize(("name", "kind"), LEARNING, ids=lambda value: str(value))
+def sampled(cases: list[tuple[str, Kind]], one_in: int) -> pytest.MarkDecorator:
+    """The papers' methods with their variants and one in so many others at every push, the rest weekly."""
+    marked = [
+        pytest.param(
+            *case, marks=[] if case[0].partition(":")[0] in OF_EVERY_PUSH or not at % one_in else [pytest.mark.weekly]
+        )
+        for at, case in enumerate(cases)
+    ]
+    return pytest.mark.parametrize(("name", "kind"), marked, ids=lambda value: str(value))
+
+
+every_method_once = first_kinds(CASES)
+some_methods = sampled(CASES, 3)
+some_variants = sampled(VARIANTS, 3)
+learning = sampled(CASES, len(CASES))
+
+
+@learning
 def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.learns_a_separable_set(name, kind, tmp_path)
 
@@ -106,7 +121,7 @@ def test_no_reference_label_or_test_row_can_be_reached(name: str, kind: Kind, tm
     checks.reaches_no_reference(name, kind, tmp_path)
 
 
-@every_method_once
+@some_methods
 def test_learns_from_what_it_is_handed_alone(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.learns_from_what_it_is_handed(name, kind, tmp_path)
 
@@ -119,7 +134,7 @@ def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path) ->
     checks.opens_nothing(name, kind, tmp_path)
 
 
-@every_variant_once
+@some_variants
 def test_every_variant_runs_to_its_end(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.runs_to_its_end(name, kind, tmp_path)
 

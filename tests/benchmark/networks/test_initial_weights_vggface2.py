@@ -258,7 +258,7 @@ def conversion(path: Path) -> list[str]:
     return [sys.executable, *shlex.split(message.partition("use the .pth: ")[2])[1:]]
 
 
-@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("protocol", [2, pytest.param(4, marks=pytest.mark.weekly)])
 def test_a_plain_pickle_is_refused_with_a_command_that_converts_it(
     protocol: int, backbone: State, tmp_path: Path
 ) -> None:

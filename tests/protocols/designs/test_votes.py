@@ -57,6 +57,7 @@ def test_more_votes_are_more_often_right() -> None:
     assert rates[0] > rates[-1]
 
 
+@pytest.mark.weekly  # fifteen seconds
 @pytest.mark.skipif(not DATA, reason="needs FERNOISE_DATA with ferplus/")
 def test_rates_on_the_published_votes() -> None:
     """Counted by simulation with other random numbers: 18.5, 18.5, 12.8 and 9.1 % of all rows with a majority."""
