@@ -22,7 +22,7 @@ demo: $(BIN)/fernoise-bench  ## set up, run every applicable method on generated
 	$(BIN)/fernoise-bench run --protocol bp4d-3fold --fold 1 --all-methods --synthetic --profile smoke --out demo-runs
 
 test: $(VENV)/.dev  ## set up a development environment, run the tests
-	$(BIN)/python -m pytest -n 2 -m "not weekly"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not weekly"
 
 test-weekly: $(VENV)/.dev  ## the tests that are too slow for every push
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m weekly -p no:xdist -v
@@ -32,7 +32,7 @@ test-cluster: $(VENV)/.dev  ## install Slurm (as root, on Debian), Ray and submi
 	$(BIN)/python -m pytest -m cluster -p no:xdist -v
 
 coverage: $(VENV)/.dev  ## share of lines and branches that the tests execute; fails below 92 %
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lint: $(VENV)/.dev  ## check style and import layers
 	$(BIN)/ruff check .

@@ -118,7 +118,9 @@ def test_a_command_exists_with_its_options_and_names(line: str) -> None:
             assert registry.find(method)
 
 
-QUICK = ("list", "show", "status", "table", "figure", "claims", "report", "doctor", "data status", "data faces")
+QUICK = (
+    "list", "show", "status", "table", "figure", "claims", "report", "doctor", "data status", "data faces", "label-errors",
+)  # fmt: skip
 
 
 def is_quick(line: str) -> bool:
