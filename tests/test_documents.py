@@ -119,7 +119,8 @@ def test_a_command_exists_with_its_options_and_names(line: str) -> None:
 
 
 QUICK = (
-    "list", "show", "status", "table", "figure", "claims", "report", "doctor", "data status", "data faces", "label-errors",
+    "list", "show", "status", "table", "figure", "claims", "report", "doctor", "data status", "data faces",
+    "label-errors",
 )  # fmt: skip
 
 
