@@ -14,7 +14,7 @@ import click
 
 from ...protocols.errors import BadInput, printable
 from .data_apply import data_apply
-from .options.common import DATA_ROOT, JSON, WORKERS, print_json
+from .options.common import DATA_ROOT, JSON, WORKERS, print_json, writable, write_file
 
 if TYPE_CHECKING:
     from ...protocols.base import Protocol
@@ -184,13 +184,9 @@ def _verify_own(protocol: Protocol, workers: int, quick: bool, as_json: bool, ou
 
 
 def _write_suspects(out: Path, suspects: Sequence[Suspect]) -> None:
-    from ...protocols.files import write_atomic
     from ...protocols.own_data.suspects import as_csv
 
-    try:
-        write_atomic(out, as_csv(suspects))
-    except OSError as error:
-        raise BadInput(f"--out {out}: {error.strerror or error}; choose another path") from error
+    write_file(out, as_csv(suspects))
     click.echo(f"wrote {out}: {len(suspects):,} lines, one for each suspicious picture and what is wrong", err=True)
 
 
@@ -363,8 +359,6 @@ def data_faces(out: Path, size: int, seed: int) -> None:
     if size > MOST_PIXELS:
         raise BadInput(f"--size {size}: a sheet has faces of at most {MOST_PIXELS} pixels; ask for fewer")
     drawn = sheet(seed, size)
-    try:
+    with writable(out):
         Image.fromarray(drawn).save(out)
-    except OSError as error:
-        raise BadInput(f"--out {out}: {error.strerror or error}; choose another path") from error
     click.echo(f"wrote {out} ({drawn.shape[1]} x {drawn.shape[0]} pixels)")

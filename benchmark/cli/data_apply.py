@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ...protocols.errors import BadInput
-from .options.common import JSON, print_json
+from .options.common import JSON, print_json, write_file
 
 
 @click.command("apply")
@@ -38,7 +38,6 @@ def data_apply(decisions: Path, protocol: str, out: Path, verified: str, as_json
     """
     from ...protocols import catalog
     from ...protocols.designs.held_out import base_of, suffix_of
-    from ...protocols.files import write_atomic
     from ...protocols.own_data.decisions import corrected, read_decisions
 
     found = base_of(catalog.find(protocol))
@@ -47,10 +46,7 @@ def data_apply(decisions: Path, protocol: str, out: Path, verified: str, as_json
         raise BadInput(f"--protocol {protocol}: {what}; name a TOML file of your own")
     new = corrected(found, read_decisions(decisions), verified)
     _check_place(out, [decisions, Path(found.own.file)], found.own.table_path, new.content)
-    try:
-        write_atomic(out, new.content)
-    except OSError as error:
-        raise BadInput(f"--out {out}: {error.strerror or error}; choose another path") from error
+    write_file(out, new.content)
     if as_json:
         marked = {"verified": new.verified, "added": dict(new.added), "left_out": list(new.left_out)}
         print_json({"file": str(out), **new.counts, **marked})

@@ -11,6 +11,7 @@ from ...protocols.designs.held_out import suffix_of
 from ...protocols.errors import BadInput
 from ...protocols.files import Array, read_arrays
 from ...protocols.loading import Data, draws_noise
+from ...protocols.own_data.decisions import SIGNS
 from ...protocols.own_data.tables import csv_bytes
 from ...protocols.rows import Rows
 from ...results.analysis.suspects import (
@@ -29,7 +30,7 @@ from ..trial import Trial
 COLUMNS = ("path", "unit", "given", "suggested", "suspicion", "agreement", "models")
 HEADERS = ((*COLUMNS, *IN_TRAINING), (*COLUMNS, *OUT_OF_SAMPLE))
 COMMON_SCALE = ("mean", "last")
-SIGNS = {1: "present", -1: "absent"}
+WORDS = {sign: word for word, sign in SIGNS.items()}
 
 
 def check_trials(trials: Sequence[Trial]) -> None:
@@ -136,7 +137,7 @@ def _labels(found: Suspects, data: Data, at: int) -> tuple[str, str, str]:
     """The AU, the given and the suggested label of an entry; no AU for expressions."""
     given, suggested, unit = int(found.given[at]), int(found.suggested[at]), int(found.unit[at])
     names = data.protocol.names
-    return ("", names[given], names[suggested]) if unit < 0 else (names[unit], SIGNS[given], SIGNS[suggested])
+    return ("", names[given], names[suggested]) if unit < 0 else (names[unit], WORDS[given], WORDS[suggested])
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,6 @@ import torch
 
 from ...methods.base import Task, view_kinds
 from ...protocols.activity import doing
-from ...protocols.loading import open_data
 from ...protocols.rows import CellData
 from ...results.records.schema import Status
 from ...results.records.trial_files import read_part
@@ -38,7 +37,7 @@ def estimate(grid: Grid, workers: int) -> dict[str, Any]:
         Plain data: counts, a line for each method with its seconds and how these are known, and the totals.
     """
     job = grid.job
-    data = grid.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+    data = grid.faces()
     first = grid.trials[0]
     cell = data.cell(first.fold, first.level, first.draw, first.job.noise_salt)
     speed = _speed(first)

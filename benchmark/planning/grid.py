@@ -68,6 +68,11 @@ class Grid:
     not_applicable: dict[str, str]
     data: Data | None = None
 
+    def faces(self) -> Data:
+        """The faces, read now where they were not yet."""
+        job = self.job
+        return self.data or open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
+
     @property
     def methods(self) -> tuple[str, ...]:
         """The names of the methods that run."""

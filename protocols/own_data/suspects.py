@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import NamedTuple
@@ -12,6 +10,7 @@ import numpy as np
 
 from ..files import Array
 from .labelled import Labelled
+from .tables import csv_bytes
 
 HEADER = ("path", "problem", "other", "given", "other label", "parts")
 
@@ -96,8 +95,4 @@ def differ(rows: Labelled, pair: Pair) -> bool:
 
 def as_csv(suspects: Iterable[Suspect]) -> bytes:
     """A table with a line for each."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(HEADER)
-    table.writerows(astuple(suspect) for suspect in suspects)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return csv_bytes([HEADER, *map(astuple, suspects)])

@@ -15,7 +15,7 @@ from ....protocols.activity import doing
 from ....protocols.errors import BadInput, printable
 from ...engines.options import EngineOptions, default_workers
 from ..data import prepare_own_data
-from ..options.common import DEVICE, add_options
+from ..options.common import DEVICE, add_options, writable, write_file
 from ..run import run_grid
 
 if TYPE_CHECKING:
@@ -140,33 +140,17 @@ def _search(request: RunRequest, how: Search) -> None:
     if not done:
         raise BadInput("no trial was finished: there are no models to judge the labels")
     with doing("ranking labels"):
-        data = grid.data or _open(grid)
+        data = grid.faces()
         ranked = find_suspects(done, data, out_of_sample=how.out_of_sample, by=how.score or scores[0])
         content = as_csv(ranked, data)
     judges = _judges(done, grid, how)
     if how.out:
-        _write(how.out, content)
+        write_file(how.out, content)
         click.echo(f"wrote {how.out}: {_counted(ranked)}, the most suspicious first", err=True)
     if how.page:
         _write_page(how.page, ranked, data, done, judges, how.top)
     _tell(ranked, done, judges, how)
     sys.exit(0 if len(done) == len(grid.trials) else 1)
-
-
-def _open(grid: Grid) -> Data:
-    from ....protocols.loading import open_data
-
-    job = grid.job
-    return open_data(job.protocol, job.profile, job.source, job.data_root, partial=job.partial)
-
-
-def _write(path: Path, content: bytes) -> None:
-    from ....protocols.files import write_atomic
-
-    try:
-        write_atomic(path, content)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror or error}; choose another path") from error
 
 
 def _write_page(path: Path, ranked: Suspects, data: Data, done: Sequence[Trial], judges: str, most: int) -> None:
@@ -179,10 +163,8 @@ def _write_page(path: Path, ranked: Suspects, data: Data, done: Sequence[Trial],
         chosen = candidates(ranked, data, done, most=most)
         names = protocol.names if protocol.kind == "single" else ()
         title, decisions = f"{protocol.name}: labels to look at", f"{path.stem}-decisions.csv"
-        try:
+        with writable(path, "--page"):
             write_sheet(path, chosen, title=title, subtitle=judges, names=names, decisions=decisions)
-        except OSError as error:
-            raise BadInput(f"--page {path}: {error.strerror or error}; choose another path") from error
     click.echo(
         f"wrote {path}: pictures of the {len(chosen):,} most suspicious labels; it stays on this machine", err=True
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from ....protocols.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -100,6 +103,23 @@ def add_options(*options: Decorator[Any]) -> Decorator[F]:
 def print_json(value: object) -> None:
     """Prints plain data as JSON."""
     click.echo(json.dumps(value, indent=1))
+
+
+def write_file(path: Path, content: bytes, option: str = "--out") -> None:
+    """Writes a file that an option names, atomically; BadInput where that is not possible."""
+    from ....protocols.files import write_atomic
+
+    with writable(path, option):
+        write_atomic(path, content)
+
+
+@contextlib.contextmanager
+def writable(path: Path, option: str = "--out") -> Iterator[None]:
+    """Writing of a file that an option names: what the disk refuses becomes BadInput."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{option} {path}: {error.strerror or error}; choose another path") from error
 
 
 def warn_of_damage(messages: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from .test_dynamics import (
     STEPS,
     Array,
     Drawn,
+    add_epoch,
     added,
     drawn_epoch,
     labels_of,
@@ -71,13 +72,7 @@ def classes_by_a_loop() -> tuple[Array, Array]:
 
 def with_gaps(dynamics: Dynamics, epochs: Sequence[int], block: int = 1) -> Dynamics:
     for epoch in epochs:
-        steps = drawn_with_gaps()[epoch * STEPS : (epoch + 1) * STEPS]
-        for part in (steps[:2], steps[2:3], steps[3:]):
-            for first in range(0, len(part), block):
-                chosen = part[first : first + block]
-                p = [step.probabilities for step in chosen if step.probabilities is not None]
-                dynamics.add(torch.cat([step.rows for step in chosen]), torch.cat(p) if p else None, None, None)
-        dynamics.close_epoch()
+        add_epoch(dynamics, drawn_with_gaps()[epoch * STEPS : (epoch + 1) * STEPS], block)
     return dynamics
 
 

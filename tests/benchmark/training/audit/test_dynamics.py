@@ -59,14 +59,18 @@ def drawn_epoch(kind: Kind, epoch: int) -> list[Drawn]:
 def added(kind: Kind, dynamics: Dynamics, epochs: Sequence[int], block: int = 1) -> Dynamics:
     """Adds steps in blocks of so many, those without probabilities alone."""
     for epoch in epochs:
-        steps = drawn_epoch(kind, epoch)
-        for part in (steps[:2], steps[2:3], steps[3:]):
-            for first in range(0, len(part), block):
-                chosen = part[first : first + block]
-                p = [step.probabilities for step in chosen if step.probabilities is not None]
-                dynamics.add(torch.cat([step.rows for step in chosen]), torch.cat(p) if p else None, None, None)
-        dynamics.close_epoch()
+        add_epoch(dynamics, drawn_epoch(kind, epoch), block)
     return dynamics
+
+
+def add_epoch(dynamics: Dynamics, steps: Sequence[Drawn], block: int) -> None:
+    """The steps of an epoch in blocks of so many, those without probabilities alone."""
+    for part in (steps[:2], steps[2:3], steps[3:]):
+        for first in range(0, len(part), block):
+            chosen = part[first : first + block]
+            p = [step.probabilities for step in chosen if step.probabilities is not None]
+            dynamics.add(torch.cat([step.rows for step in chosen]), torch.cat(p) if p else None, None, None)
+    dynamics.close_epoch()
 
 
 def new(kind: Kind) -> Dynamics:
