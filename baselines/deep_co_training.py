@@ -115,8 +115,11 @@ class DeepCoTraining(Method):
         images1 = batch.images[0]
         images2 = torch.where(clean[:, None, None, None], batch.images[1], images1)
         logits1, logits2 = self.network1(images1), self.network2(images2)
-        supervision = masked_bce(logits1[clean], batch.labels[clean]) + masked_bce(logits2[clean], batch.labels[clean])
-        agreement = js_consistency(logits1[~clean], logits2[~clean])
+        # row numbers: a mask would count its rows on the device at every use
+        verified, others = clean.nonzero()[:, 0], (~clean).nonzero()[:, 0]
+        labels = batch.labels[verified]
+        supervision = masked_bce(logits1[verified], labels) + masked_bce(logits2[verified], labels)
+        agreement = js_consistency(logits1[others], logits2[others])
         difference = torch.zeros_like(agreement)
         if params.adversarial:
             attacked1 = self.network1(self._adversarial(self.network2, images2, logits2, batch))

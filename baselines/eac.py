@@ -64,7 +64,7 @@ def random_erasing(
     rows = _span(top, tall, height)
     columns = _span(left, wide, width)
     inside = rows[:, :, None] & columns[:, None, :] & (chosen < probability)[:, None, None]
-    paint = torch.tensor(tuple(colour), dtype=images.dtype, device=images.device)[:, None, None]
+    paint = torch.cat([images.new_full((1, 1, 1), value) for value in colour])  # no copy from the host to the device
     return torch.where(inside[:, None], paint, images)
 
 

@@ -84,13 +84,14 @@ class Ensemble(Method):
         """Sum of the two networks' mean losses over the chosen rows; no update if these have no known label."""
         kind = self.task.kind
         chosen = choose_rows(batch.verified, self.params.rows)
-        used = chosen if kind == "single" else chosen & (batch.labels != 0).any(dim=1)
+        single, everything = kind == "single", self.params.rows == "both"
+        used = chosen if single else chosen & (batch.labels != 0).any(dim=1)
         weight = used.float().expand(2, -1)
-        if not bool(used.any()):
+        if not (single and everything) and not bool(used.any()):
             return Step(loss=None, weight=weight)
-        images, labels, everything = batch.images[0], batch.labels, self.params.rows == "both"
-        if not everything:
-            images, labels = images[chosen], labels[chosen]
+        # row numbers: a mask would count its rows on the device at every use
+        rows = slice(None) if everything else chosen.nonzero()[:, 0]
+        images, labels = batch.images[0][rows], batch.labels[rows]
         logits1, logits2 = self.network1(images), self.network2(images)
         if self.selective:
             mode, generator = self.params.selective, batch.generator
@@ -98,7 +99,7 @@ class Ensemble(Method):
             loss2, balance2 = selective_loss(logits2, labels, self.share, mode, generator)
             loss = loss1 + loss2
             weight = torch.zeros(2, *batch.labels.shape, device=labels.device)
-            weight[:, chosen] = torch.stack([balance1, balance2]).float()
+            weight[:, rows] = torch.stack([balance1, balance2]).float()
         else:
             loss = label_loss(logits1, labels, kind) + label_loss(logits2, labels, kind)
         probabilities = mean_probabilities(logits1.detach(), logits2.detach(), self.task.kind) if everything else None

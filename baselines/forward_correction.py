@@ -76,9 +76,19 @@ def backward_corrected_cross_entropy(logits: Tensor, labels: Tensor, transition:
 
     Source: paper, theorem 1; authors' code, loss.py (giorgiop/loss-correction @acfb9ab).
     """
+    return weighted_cross_entropy(logits, labels, inverse_of(transition))
+
+
+def inverse_of(transition: Tensor) -> Tensor:
+    """The pseudo-inverse, float64 [C, C], of a transition matrix: its inverse where it has one."""
+    inverse: Tensor = torch.linalg.pinv(transition.double())
+    return inverse
+
+
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Σ_j W[y, j]·CE(z, j), mean over rows, of weights [C, C]; see `backward_corrected_cross_entropy`."""
     losses = -F.log_softmax(full_precision(logits), dim=1)
-    inverse = torch.linalg.pinv(transition.double()).to(losses.dtype)
-    return (inverse[labels] * losses).sum() / max(1, len(labels))  # type: ignore[no-any-return]
+    return (weights.to(losses.dtype)[labels] * losses).sum() / max(1, len(labels))
 
 
 def symmetric_transition(rate: float, num_classes: int) -> Tensor:
@@ -151,6 +161,7 @@ class ForwardCorrection(Method):
         }
     )
     transition: Tensor
+    inverse: Tensor  # kept, since to compute it in a step would make the host wait for the device
 
     def __init__(self, task: Task, make_encoder: MakeEncoder, params: ForwardCorrectionParams) -> None:
         super().__init__(task, make_encoder, params)
@@ -159,6 +170,7 @@ class ForwardCorrection(Method):
         known = params.transition == "true"
         start = _true_transition(task) if known else torch.eye(task.num_classes, dtype=torch.float64)
         self.register_buffer("transition", start)
+        self.register_buffer("inverse", inverse_of(start))
 
     def begin_epoch(self, epoch: int, train: TrainView) -> None:
         """Estimates the matrix after the warm-up, unless the true one is known."""
@@ -167,6 +179,7 @@ class ForwardCorrection(Method):
         common = (self.task.frequency >= self.params.least_share).tolist()
         quantiles = [self.params.quantile if each else None for each in common]
         self.transition.copy_(estimate_transition(self._predicted(train), quantiles))
+        self.inverse.copy_(inverse_of(self.transition))
 
     @torch.no_grad()
     def _predicted(self, train: TrainView) -> Tensor:
@@ -179,9 +192,10 @@ class ForwardCorrection(Method):
     def loss(self, batch: Batch) -> Step:
         """Corrected cross-entropy of all rows; during the warm-up the matrix is the identity, and this plain."""
         logits = self.network(batch.images[0])
-        forward = self.params.correction == "forward"
-        corrected = forward_corrected_cross_entropy if forward else backward_corrected_cross_entropy
-        loss = corrected(logits, batch.labels, self.transition)
+        if self.params.correction == "forward":
+            loss = forward_corrected_cross_entropy(logits, batch.labels, self.transition)
+        else:
+            loss = weighted_cross_entropy(logits, batch.labels, self.inverse)
         weight = torch.ones_like(batch.labels, dtype=torch.float32)[None]
         logs = {"mean_diagonal": self.transition.diagonal().mean()}
         return Step(loss, logits.detach().softmax(dim=1), weight, logs=logs)

@@ -91,7 +91,7 @@ class LabelSmoothing(Method):
         single, labels = self.task.kind == "single", batch.labels
         known = torch.ones_like(labels, dtype=torch.bool) if single else labels != 0
         weight = known[None].float()
-        if not bool(known.any()):
+        if not single and not bool(known.any()):
             return Step(loss=None, weight=weight)
         logits = self.network(batch.images[0])
         smoothed = smoothed_cross_entropy if single else smoothed_bce

@@ -135,7 +135,8 @@ class MeanTeacher(Method):
         own = self.student(batch.images[0])
         with torch.no_grad():
             taught = self.teacher(batch.images[1])
-        supervision = masked_bce(own[clean], batch.labels[clean])
+        rows = clean.nonzero()[:, 0]  # a mask would count its rows on the device at every use
+        supervision = masked_bce(own[rows], batch.labels[rows])
         consistency = teacher_consistency(own, taught)
         factor = params.consistency_factor * consistency_ramp(batch.epoch, params.ramp_share * self.task.epochs)
         weight = (clean[:, None] & (batch.labels != 0))[None].float()
@@ -152,8 +153,10 @@ class MeanTeacher(Method):
         self.updates += 1
         # ema_decay(updates, decay), computed on the device: reading the counter would synchronise at every step.
         kept = (1.0 - 1.0 / (self.updates.double() + 1)).clamp(max=self.decay)
-        for average, current in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
-            average.mul_(kept).add_(current * (1.0 - kept))
+        average: list[Tensor] = [*self.teacher.parameters()]
+        current: list[Tensor] = [*self.student.parameters()]
+        torch._foreach_mul_(average, kept)
+        torch._foreach_add_(average, [*torch._foreach_mul(current, 1.0 - kept)])
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [B, L] of the teacher."""

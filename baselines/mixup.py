@@ -84,9 +84,10 @@ class Mixup(Method):
     def loss(self, batch: Batch) -> Step:
         """Loss of the mixed batch; no update for a batch without a known label."""
         labels, images, generator = batch.labels, batch.images[0], batch.generator
-        known = torch.ones_like(labels, dtype=torch.bool) if self.task.kind == "single" else labels != 0
+        single = self.task.kind == "single"
+        known = torch.ones_like(labels, dtype=torch.bool) if single else labels != 0
         weight = known[None].float()
-        if not bool(known.any()):
+        if not single and not bool(known.any()):
             return Step(loss=None, weight=weight)
         lam = mixing_coefficient(self.params.alpha, generator)
         partner = torch.randperm(len(labels), generator=generator, device=generator.device).to(labels.device)

@@ -115,18 +115,19 @@ class Supervised(Method):
     def loss(self, batch: Batch) -> Step:
         """Mean loss over the chosen rows; no update if these have no known label."""
         chosen = choose_rows(batch.verified, self.params.rows)
-        used = chosen if self.task.kind == "single" else chosen & (batch.labels != 0).any(dim=1)
+        single, everything = self.task.kind == "single", self.params.rows == "both"
+        used = chosen if single else chosen & (batch.labels != 0).any(dim=1)
         weight = used[None].float()
-        if not bool(used.any()):
+        if not (single and everything) and not bool(used.any()):
             return Step(loss=None, weight=weight)
-        images, labels, everything = batch.images[0], batch.labels, self.params.rows == "both"
-        if not everything:
-            images, labels = images[chosen], labels[chosen]
+        # row numbers: a mask would count its rows on the device at every use
+        rows = slice(None) if everything else chosen.nonzero()[:, 0]
+        images, labels = batch.images[0][rows], batch.labels[rows]
         logits = self.network(images)
         if self.selective:
             loss, balance = selective_loss(logits, labels, self.share, self.params.selective, batch.generator)
             weight = torch.zeros(1, *batch.labels.shape, device=labels.device)
-            weight[0, chosen] = balance.float()
+            weight[0, rows] = balance.float()
         else:
             loss = label_loss(logits, labels, self.task.kind)
         probabilities = to_probabilities(logits.detach(), self.task.kind) if everything else None

@@ -221,11 +221,12 @@ class MLCR(Method):
 
     def loss(self, batch: Batch) -> Step:
         """The sum of the three losses; without a verified row in the batch, of the last two."""
-        params, verified = self.params, batch.verified
+        params = self.params
+        verified = batch.verified.nonzero()[:, 0]  # a mask would count its rows on the device at every use
         logits = self._logits(batch.images[0])
         weight = torch.zeros(2, *batch.labels.shape, device=batch.labels.device)
         each = zip(logits, weight, strict=True)
-        supervised = torch.stack([self._supervised(z[verified], batch, own) for z, own in each]).mean()
+        supervised = torch.stack([self._supervised(z[verified], batch, verified, own) for z, own in each]).mean()
         one, two = self.network1.head, self.network2.head
         multi_view = multi_view_loss(
             one.weight, one.bias, two.weight, two.bias, absolute=params.absolute, with_bias=params.with_bias
@@ -247,11 +248,11 @@ class MLCR(Method):
             logits.append(F.linear(network.encoder(images)[0], made[:, :-1], made[:, -1]))
         return logits
 
-    def _supervised(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+    def _supervised(self, logits: Tensor, batch: Batch, rows: Tensor, weight: Tensor) -> Tensor:
         """Loss of one view on the verified rows; fills in these rows of its weight [B, L]."""
-        labels = batch.labels[batch.verified]
+        labels = batch.labels[rows]
         chosen = selective_weights(labels, self.share, self.params.selective, batch.generator).to(weight.dtype)
-        weight[batch.verified] = chosen
+        weight[rows] = chosen
         return clean_loss(logits, labels, chosen, reduction=self.params.reduction)
 
     def predict(self, images: Tensor) -> Tensor:

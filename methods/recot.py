@@ -237,25 +237,29 @@ class ReCoT(Method):
             outputs = [network(view) for network, view in zip(self.networks, batch.images, strict=True)]
             return self._step(batch, outputs)
         weight = torch.zeros(self.views, *batch.labels.shape, device=clean.device)
-        if not bool(batch.labels[clean].any()):
+        rows = clean.nonzero()[:, 0]  # a mask would count its rows on the device at every use
+        if not bool(batch.labels[rows].any()):
             return Step(loss=None, weight=weight)
         each = zip(self.networks, batch.images, weight, strict=True)
-        parts = [self._clean(network(images[clean])[0], batch, own) for network, images, own in each]
+        parts = [self._clean(network(images[rows])[0], batch, rows, own) for network, images, own in each]
         return Step(torch.stack(parts).mean(), weight=weight)
 
-    def _clean(self, logits: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+    def _clean(self, logits: Tensor, batch: Batch, rows: Tensor, weight: Tensor) -> Tensor:
         """L_clean of one view from the logits of the clean rows; fills in these rows of its weight [B, L]."""
-        labels, params = batch.labels[batch.verified], self.params
+        labels, params = batch.labels[rows], self.params
         chosen = selective_weights(labels, self.share, params.selective, batch.generator).to(weight.dtype)
-        weight[batch.verified] = chosen
+        weight[rows] = chosen
         return clean_loss(logits, labels, chosen, reduction=params.reduction)
 
     def _step(self, batch: Batch, outputs: list[tuple[Tensor, Tensor]]) -> Step:
-        params, clean, noisy = self.params, batch.verified, ~batch.verified
+        params = self.params
+        # row numbers: a mask would count its rows on the device at every use
+        clean, noisy = batch.verified.nonzero()[:, 0], (~batch.verified).nonzero()[:, 0]
         probabilities = torch.stack([z.detach().sigmoid() for z, _ in outputs]).mean(dim=0)
-        labels = self._refined(batch, outputs, probabilities) if params.refinement else batch.labels
+        labels = self._refined(batch, noisy, outputs, probabilities) if params.refinement else batch.labels
         weight = torch.zeros(self.views, *labels.shape, device=labels.device)
-        clean_part = torch.stack([self._clean(z[clean], batch, weight[v]) for v, (z, _) in enumerate(outputs)]).mean()
+        each_clean = zip(outputs, weight, strict=True)
+        clean_part = torch.stack([self._clean(z[clean], batch, clean, own) for (z, _), own in each_clean]).mean()
         noisy_part = consistency = torch.zeros_like(clean_part)
         if params.noisy_head:
             # Each view is trained on the entries the other one selects; a single view selects its own.
@@ -275,9 +279,8 @@ class ReCoT(Method):
         return Step(loss if usable else None, probabilities, weight, labels.expand(self.views, -1, -1), logs)
 
     @torch.no_grad()
-    def _refined(self, batch: Batch, outputs: list[tuple[Tensor, Tensor]], p_clean: Tensor) -> Tensor:
+    def _refined(self, batch: Batch, noisy: Tensor, outputs: list[tuple[Tensor, Tensor]], p_clean: Tensor) -> Tensor:
         """The labels of this step: updates the fused probabilities of the noisy rows and, from epoch K on, refines."""
-        noisy = ~batch.verified
         index = batch.index[noisy]
         p_noisy = torch.stack([z.sigmoid() for _, z in outputs]).mean(dim=0)
         current = fuse(p_noisy[noisy], p_clean[noisy], self.params.fusion_ratio)
