@@ -18,6 +18,7 @@ from ..training.runner import WorkerContext
 from ..trial import Trial
 from .local import OnEvent, never
 from .options import EngineOptions
+from .order import next_trial
 from .remote import EventLog, RemoteTrial, import_extra, make_run_folder, mark_lost, pack, run_remote
 from .signals import Stopped
 
@@ -144,7 +145,7 @@ def _is_alive(array: str) -> bool:
 
 @dataclass
 class Worker:
-    """A job of the array. Its processes run trials that no other process has claimed, in order, until none is left.
+    """A job of the array. Its processes run trials that no other process has claimed until none is left.
 
     Attributes:
         remote_trials: all trials of the run.
@@ -173,13 +174,25 @@ class Worker:
 
     def _run_all(self) -> None:
         log, context = EventLog(self.folder), WorkerContext(engine="slurm", workers=self.workers)
-        for remote_trial in self.remote_trials:
+        while remote_trial := self._next():
             if claim(self.folder, remote_trial[0], self.process_name):
                 status = run_remote(remote_trial, context, log, self.process_name)
                 if status["state"] == "stopped":
                     return
                 log.send(self.process_name, remote_trial[0], {"status": dict(status)})
                 mark_ended(self.folder, remote_trial[0])
+
+    def _next(self) -> RemoteTrial | None:
+        """The trial to claim next: one that this process has, else as any engine chooses; None where none is left."""
+        owners = {trial_id: owner_of(self.folder, trial_id) for trial_id, _ in self.remote_trials}
+        left = [each for each in self.remote_trials if not _end_mark(self.folder, each[0]).exists()]
+        free = [each for each in left if owners[each[0]] == self.process_name]
+        free = free or [each for each in left if owners[each[0]] is None]
+        if not free:
+            return None
+        elsewhere = [trial for trial_id, trial in left if owners[trial_id] not in (None, self.process_name)]
+        chosen = next_trial([trial for _, trial in free], elsewhere)
+        return next(each for each in free if each[1] is chosen)
 
     @property
     def process_name(self) -> str:
@@ -210,8 +223,16 @@ def claim(folder: Path, trial_id: str, process: str) -> bool:
     try:
         os.symlink(process, link)
     except FileExistsError:
-        return os.readlink(link) == process and not _end_mark(folder, trial_id).exists()
+        return owner_of(folder, trial_id) == process and not _end_mark(folder, trial_id).exists()
     return True
+
+
+def owner_of(folder: Path, trial_id: str) -> str | None:
+    """The process that has claimed a trial, None where nobody has."""
+    try:
+        return os.readlink(folder / "taken" / trial_id)
+    except FileNotFoundError:
+        return None
 
 
 def mark_ended(folder: Path, trial_id: str) -> None:

@@ -121,6 +121,29 @@ def test_a_trial_is_taken_once_and_kept_over_a_requeue(tmp_path: Path) -> None:
     assert claim(tmp_path, "b", "worker-1")
 
 
+def test_a_worker_leaves_a_trial_whose_teacher_another_trains_for_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = ("distillation", "supervised")
+    trials = [toy_trial(name, tmp_path, kind="multi", seed=seed) for seed in (0, 1) for name in names]
+    first, plain, second, _ = [(str(number), trial) for number, trial in enumerate(trials)]
+    again = ("again", toy_trial("distillation", tmp_path, kind="multi"))
+    assert claim(tmp_path, first[0], "worker-1-0"), "another process trains it, and its teacher"
+    order: list[str] = []
+
+    def run(remote_trial: Any, *_: Any) -> dict[str, str]:
+        order.append(remote_trial[0])
+        return {"state": "done"}
+
+    monkeypatch.setattr(module, "run_remote", run)
+    monkeypatch.setattr(module, "import_extra", lambda *_: None)
+    Worker((first, again, plain, second), tmp_path, number=0, workers=2)._run_all()
+    assert order == [plain[0], second[0], again[0]]
+    assert claim(tmp_path, "mine", "worker-0-0")
+    Worker((plain, ("free", trials[3]), ("mine", trials[3])), tmp_path, number=0, workers=2)._run_all()
+    assert order[3:] == ["mine", "free"], "what it had when it was requeued comes first"
+
+
 def test_a_worker_that_gets_nowhere_is_not_requeued_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     helpers = SimpleNamespace(DelayedSubmission=lambda worker: worker)
     monkeypatch.setattr(module, "import_extra", lambda *_: SimpleNamespace(helpers=helpers))
