@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= fernoise-runs
 
-.PHONY: help demo test test-weekly test-cluster coverage lint types check faults mutants mutation fuzz bench speed gates reference summaries clean
+.PHONY: help demo test test-weekly test-cluster coverage lint types check faults mutants mutation fuzz bench gpu speed gates reference summaries clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -62,6 +62,10 @@ fuzz: $(VENV)/.dev  ## fuzz the readers with atheris, guided by coverage; FUZZ=3
 
 bench: $(VENV)/.dev  ## measure the training speed as a share of a minimal PyTorch loop's
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_*.py --benchmark-enable --benchmark-only -p no:xdist -q -s --benchmark-json bench.json
+
+gpu: $(VENV)/.dev  ## on a machine with a CUDA device: compare it with the CPU, measure speeds, train a slice; GPU="--minutes 8"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cuda -p no:xdist -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.cuda.measure $(GPU)
 
 speed: $(VENV)/.dev  ## compare the training speed, as such shares, with the stored one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmark/bench_tripwire.py --benchmark-enable --benchmark-only -p no:xdist -q \

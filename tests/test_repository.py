@@ -86,7 +86,7 @@ def test_no_folder_is_crowded(room: Path) -> None:
 
 def test_the_tests_mirror_the_folders() -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in SOURCES if path.name.startswith("test_")}
-    helpers = {Path(name) for name in (".", "corpus", "faults", "mutants")}
+    helpers = {Path(name) for name in (".", "corpus", "cuda", "faults", "mutants")}
     assert {named(ROOT / folder) for folder in folders - helpers} <= {named(room) for room in ROOMS}
 
 

@@ -29,36 +29,12 @@ from fernoise_bench.protocols.definitions.strong_views import FACES, USB
 
 from ...everything import NAME, WITH_VOTES
 from .pretended_device import META, Watch, pretend
+from .waits import waits_of
 
 PROTOCOLS: Mapping[Kind, str] = {"single": "ferplus-sym", "multi": "bp4d-3fold"}
 FLIPPED = "bp4d-3fold-plain:flip"  # AU labels whose true transition is known
 SIDE = 16
 MOST_OPERATIONS = 60  # of augmentation, loader and audit in a step of one view
-
-# Waits of a step, by method or variant; those of a method are its variants' too.
-WAITS: Mapping[Kind, Mapping[str, float]] = {
-    "single": {
-        # bool(mask.any()), whether a mean has terms: without any there is no update
-        "cores": 1, "decoupling": 1,
-        # and which rows they are, a number of them that depends on the batch
-        "ensemble:clean": 2, "ensemble:noisy": 2, "supervised:clean": 2, "supervised:noisy": 2,
-        # how many rows a forward pass has, which batch normalisation sees: those that are noisy, or that have a target
-        "man": 1, "disc": 0.5,  # of the two epochs the first is the warm-up of DISC, which forwards all rows
-    },
-    "multi": {
-        # whether a batch has a known label: without any there is no update
-        "asymmetric_loss": 1, "bootstrapping": 1, "co_teaching_multi": 1, "cocuring_multi": 1, "distillation": 1,
-        "ensemble": 1, "equal_compute": 1, "frequency_weighting": 1, "jocor_multi": 1, "label_smoothing": 1,
-        "mixup": 1, "noise_regularization": 1, "rhls": 1, "supervised": 1,
-        # and which rows are verified, and which are not: parts that go apart, once each
-        "ensemble:clean": 2, "ensemble:noisy": 2, "supervised:clean": 2, "supervised:noisy": 2,
-        "ensemble:clean-selective": 2, "ensemble:noisy-selective": 2,
-        "supervised:clean-selective": 2, "supervised:noisy-selective": 2, "supervised:clean-hand": 2,
-        "fixmatch_multi": 1, "mean_teacher": 1, "deep_co_training": 3, "recot": 2,
-        "recot:net-noisy": 3, "recot:ensemble": 2, "recot:cot": 2,
-        "mlcr": 2,  # and whether the graph makes the classifiers, which a checkpoint keeps
-    },
-}  # fmt: skip
 
 
 def specs() -> Iterator[tuple[Kind, MethodSpec]]:
@@ -133,8 +109,7 @@ def test_a_step_waits_for_the_device_where_it_is_listed_alone(
     watch = Watch()
     pretend(monkeypatch, watch)
     steps = trained(kind, spec, watch)
-    listed = WAITS[kind].get(spec.name, WAITS[kind].get(spec.base, 0))
-    assert watch.waits.total() == listed * steps, dict(watch.waits)
+    assert watch.waits.total() == waits_of(kind, spec) * steps, dict(watch.waits)
     # a mask by which a method chose rows is used again when its gradient is computed, which the trainer asks for
     own = {file for file, what in watch.waits if what != "rows are chosen by a mask"}
     assert not {file for file in own if file.startswith("benchmark/")}
