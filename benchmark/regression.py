@@ -17,7 +17,7 @@ import torch
 from msgspec.structs import asdict
 
 from ..protocols.base import Protocol
-from ..protocols.designs.regression import CHECK_PROTOCOLS
+from ..protocols.designs.regression import CHECK_PROTOCOLS, is_checked_on
 from ..protocols.errors import BadInput, printable
 from ..protocols.files import read_arrays
 from ..protocols.loading import offered
@@ -76,7 +76,8 @@ class Plan:
             (protocol.name, method.name): method
             for protocol in CHECK_PROTOCOLS.values()
             for method in self.methods
-            if not method.missing(protocol, offered(protocol, "generated", None))
+            if is_checked_on(protocol, method.needs)
+            and not method.missing(protocol, offered(protocol, "generated", None))
         }
 
     def missing(self, references: References) -> frozenset[EntryName]:
@@ -108,8 +109,6 @@ class Plan:
 
 def make_plan(suite: str, methods: Sequence[str]) -> Plan:
     """The plan of a suite, with the methods named or all of the registry to which a check is applicable.
-
-    Those that learn from votes or from single annotators have none, since the checks' faces have one label each.
 
     Raises:
         BadInput: a method that does not exist, or is applicable to none of the protocols.

@@ -111,13 +111,13 @@ def offered(protocol: Protocol, source: Source, data: DataIdentity | None) -> fr
 
     That are "aux", auxiliary AU labels, and "annotators", who gave which label. Generated expression faces have the
     labels of a simulated automatic AU coder, real faces those of OpenFace, if present. Who labelled faces is known of
-    CREMA-D, if its file of single responses is present, and simulated of its generated faces.
+    CREMA-D, if its file of single responses is present, and simulated of generated faces, also of a check's.
     """
-    known = data if source == "real" else None
+    known, by_labels = data if source == "real" else None, offered_by_labels(protocol, source)
     aux = bool(known.aux) if known else protocol.kind == "single"
-    annotators = bool(known.annotators) if known else protocol.design == "cremad"
+    annotators = bool(known.annotators) if known else protocol.design in ("cremad", "check") and "votes" in by_labels
     more = {"aux": aux, "annotators": annotators}
-    return protocol.offers | offered_by_labels(protocol, source) | {name for name, there in more.items() if there}
+    return protocol.offers | by_labels | {name for name, there in more.items() if there}
 
 
 def places_read(protocol: Protocol, data_root: Path) -> list[Path]:

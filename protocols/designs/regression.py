@@ -1,7 +1,8 @@
 """Protocols of regression checks, which exercise all parts of a method within seconds.
 
-Three train the encoder of the small profiles and test that a method still learns; two train an encoder of one layer, in
-which rounding errors hardly grow, and test that a method still computes the same. They are not part of the benchmark.
+Four train the encoder of the small profiles and test that a method still learns, one of them methods that learn from
+people's votes; two train an encoder of one layer, in which rounding errors hardly grow, and test that a method still
+computes the same. They are not part of the benchmark.
 A few generated faces are repeated many times with different labels, so that networks become confident and rules that
 depend on confidence are applied; some action unit labels are unknown. Methods are evaluated on their training faces
 with the reference labels, i.e. on their robustness to the wrong labels.
@@ -18,10 +19,11 @@ import numpy as np
 
 from ..base import Augmentation, Profile, Protocol, Recipe, Size
 from ..definitions.action_units import BP4D_RATES, EMOTIONET_3SPLIT
-from ..definitions.expressions import FER2013_REAL, FERPLUS_SYM
+from ..definitions.expressions import FER2013_REAL, FERPLUS_ANNOTATOR, FERPLUS_SYM
 from ..errors import BadInput
 from ..rows import Array, CellData, Source
 from . import action_units, splits
+from .cremad import simulated_annotators
 from .splits import Splits
 
 REPEATS = 8  # rows of each face in expression checks, with independent given labels
@@ -89,6 +91,12 @@ CHECK_REAL = _check(
     smoke=_expressions(FER2013_REAL, 32, 8, 4e-3, 128),
     small=_expressions(FER2013_REAL, 48, 12, 3e-3, 480),
 )
+CHECK_PEOPLE = _check(
+    FERPLUS_ANNOTATOR,
+    "people",
+    smoke=_expressions(FERPLUS_ANNOTATOR, 32, 8, 4e-3, 128),
+    small=_expressions(FERPLUS_ANNOTATOR, 48, 12, 3e-3, 480),
+)
 
 
 def _one_layer(of: Protocol, name: str, profile: Profile, rate: float) -> Protocol:
@@ -102,8 +110,13 @@ CHECK_STEPS = (
     _one_layer(CHECK_AU, "au-steps", CHECK_AU.smoke, 3e-4),
 )
 CHECK_PROTOCOLS = MappingProxyType(
-    {protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL, *CHECK_STEPS)}
+    {protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL, CHECK_PEOPLE, *CHECK_STEPS)}
 )
+
+
+def is_checked_on(protocol: Protocol, needs: frozenset[str]) -> bool:
+    """Whether a check is for a method with such needs: that of people's votes is for those that learn from them."""
+    return protocol.name != CHECK_PEOPLE.name or bool(needs & {"votes", "annotators"})
 
 
 def load(
@@ -117,8 +130,13 @@ def load(
     found = splits.generated(protocol, profile)
     size = len(found.train)
     faces = found.train.take(np.arange(size // REPEATS))
-    repeated = replace(found.train.take(np.arange(size) % len(faces)), sample_id=found.train.sample_id)
-    return replace(found, train=repeated, test=faces)
+    if found.votes is not None:
+        each = np.stack([np.repeat(np.arange(len(counts)), counts) for counts in found.votes[: len(faces)]])
+        faces = replace(faces, annotators=simulated_annotators(each, protocol.noise_seed))
+    face = np.arange(size) % len(faces)
+    repeated = replace(faces.take(face), sample_id=found.train.sample_id)
+    by_row = None if found.votes is None else np.concatenate([found.votes[face], found.votes[size:]])
+    return replace(found, train=repeated, test=faces, votes=by_row)
 
 
 def cell(
