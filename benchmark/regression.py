@@ -24,7 +24,7 @@ from ..protocols.loading import offered
 from ..results.records.record import audit_of, headline_of
 from ..results.records.schema import Environment
 from ..results.records.trial_files import read_epochs, read_part
-from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding
+from ..results.regression.compare import CHECKED, Finding, Measured, Reference, Trace, judge, reach_of_rounding, widened
 from ..results.regression.references import EVERYTHING, EntryName, References
 from . import registry
 from .engines.local import OnEvent, run_inline, run_local
@@ -153,12 +153,35 @@ def update(plan: Plan, references: References, reason: str, out: Path, workers: 
     return references.updated(plan.protocols, entries, missing, _note(plan, reason, missing))
 
 
-def _refuse_failures(measured: Mapping[EntryName, Measured]) -> None:
+def widen(plan: Plan, references: References, reason: str, out: Path, workers: int, on_event: OnEvent) -> References:
+    """Runs a check, and returns the references with what this CPU computes as rounding that is allowed from now on.
+
+    Raises:
+        BadInput: a method without a reference, or whose source is not the reference's; a trial that did not finish.
+    """
+    for (protocol, method), spec in plan.pairs.items():
+        known = references.entries.get((protocol, method))
+        if known is None or known.digest != spec.digest:
+            why = "has no reference yet" if known is None else "has another source than when its reference was written"
+            raise BadInput(f"--widen: {method} on {protocol} {why}; write it with --update, or name others by --method")
+    trials = plan.trials(out, CHECKED)
+    _run(trials, workers, on_event)
+    measured = _by_pair(trials)
+    _refuse_failures(measured, "--widen")
+    entries = {
+        pair: widened(references.entries[pair], {s: t for s, t in found.seeds.items() if not isinstance(t, str)})
+        for pair, found in measured.items()
+    }
+    note = _note(plan, reason, frozenset())
+    return references.updated({}, entries, frozenset(), {**note, "wrote": [], "widened": note["wrote"]})
+
+
+def _refuse_failures(measured: Mapping[EntryName, Measured], option: str = "--update") -> None:
     for (protocol, method), found in measured.items():
         for trace in found.seeds.values():
             if isinstance(trace, str):
                 what = f"{method} on {protocol} did not finish ({trace})"
-                raise BadInput(f"--update: {what}; nothing is written: fix it, or name the other methods by --method")
+                raise BadInput(f"{option}: {what}; nothing is written: fix it, or name the other methods by --method")
 
 
 def notes(plan: Plan, references: References) -> tuple[str, ...]:

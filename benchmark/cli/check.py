@@ -37,6 +37,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--junit", type=_FILE, metavar="FILE", help="Write the results as JUnit XML.")
 @click.option("--markdown", type=_FILE, metavar="FILE", help="Append a summary to a file, as in $GITHUB_STEP_SUMMARY.")
 @click.option("--update", is_flag=True, help="Write the references instead of comparing with them; needs --reason.")
+@click.option(
+    "--widen", is_flag=True,
+    help="Count as rounding what this CPU computes of the same code; needs --reason.",
+)  # fmt: skip
 @click.option("--reason", default="", metavar="TEXT", help="Why the numbers change; stored with the references.")
 @click.option(
     "--references", type=_FOLDER, metavar="DIR",
@@ -48,7 +52,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Keep the trials in this folder. Default: delete them.")
 def check(
     suite: str, methods: tuple[str, ...], strict: bool, junit: Path | None, markdown: Path | None, update: bool,
-    reason: str, references: Path | None, workers: int | None, out: Path | None,
+    widen: bool, reason: str, references: Path | None, workers: int | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Compare every method with stored reference numbers.
 
@@ -60,12 +64,7 @@ def check(
     fernoise-bench check --method elr,gce --suite small --junit results.xml
     fernoise-bench check --method gce --update --reason 'a new loss'
     """
-    if update and not any(letter.isprintable() and not letter.isspace() for letter in reason):
-        raise BadInput("--update needs --reason TEXT: why the numbers change; it is stored with the references")
-    if reason and not update:
-        raise BadInput("--reason belongs to --update; leave it out to compare")
-    if strict and update:
-        raise BadInput("--strict belongs to comparing; leave it out to write references with --update")
+    _check_options(strict=strict, update=update, widen=widen, reason=reason)
     from ...results.regression import references as check_references
     from ..planning.grid import check_writable
     from ..regression import make_plan, scratch
@@ -83,10 +82,23 @@ def check(
     with contextlib.ExitStack() as stack:
         trials = out or Path(stack.enter_context(scratch()))
         workers = workers or default_workers("cpu")
-        if update:
-            _update(plan, known, reason, folder, trials, workers)
+        if update or widen:
+            _write_references(plan, known, reason, folder, trials, workers, widens=widen)
         else:
             sys.exit(_check(plan, known, trials, workers, junit, markdown, strict))
+
+
+def _check_options(*, strict: bool, update: bool, widen: bool, reason: str) -> None:
+    """Raises BadInput for options that do not go together."""
+    writing = "--widen" if widen else "--update"
+    if update and widen:
+        raise BadInput("--update writes the numbers anew, --widen keeps them: use one of the two")
+    if (update or widen) and not any(letter.isprintable() and not letter.isspace() for letter in reason):
+        raise BadInput(f"{writing} needs --reason TEXT: why the numbers change; it is stored with the references")
+    if reason and not (update or widen):
+        raise BadInput("--reason belongs to --update and --widen; leave it out to compare")
+    if strict and (update or widen):
+        raise BadInput(f"--strict belongs to comparing; leave it out to write references with {writing}")
 
 
 def _check(
@@ -114,21 +126,25 @@ def _check(
     return int(check_report.failed(findings, strict))
 
 
-def _update(plan: Plan, known: References, reason: str, folder: Path, trials: Path, workers: int) -> None:
-    """Runs the checks and writes their numbers as the references."""
+def _write_references(
+    plan: Plan, known: References, reason: str, folder: Path, trials: Path, workers: int, *, widens: bool
+) -> None:
+    """Runs the checks, and writes their numbers as the references, or widens what counts as rounding of these."""
     from ...results.regression import references as check_references
     from ...results.regression.compare import CHECKED
-    from ..regression import update
+    from ..regression import update, widen
 
     suite = plan.suite
-    with _progress(plan, suite.seeds + len(CHECKED) * len(suite.perturbations)) as progress:
-        renewed = update(plan, known, reason, trials, workers, progress)
+    runs = len(CHECKED) if widens else suite.seeds + len(CHECKED) * len(suite.perturbations)
+    with _progress(plan, runs) as progress:
+        renewed = (widen if widens else update)(plan, known, reason, trials, workers, progress)
     path = check_references.path_of(folder, suite.name)
     try:
         check_references.save(folder, suite.name, renewed)
     except OSError as error:
         raise BadInput(f"--references {folder}: {path.name} cannot be written ({error.strerror or error})") from error
-    click.echo(f"{path}: {len(plan.pairs)} of {len(renewed.entries)} references written: {reason}")
+    done = "widened" if widens else "written"
+    click.echo(f"{path}: {len(plan.pairs)} of {len(renewed.entries)} references {done}: {reason}")
 
 
 def _progress(plan: Plan, runs: int) -> contextlib.closing[Progress]:

@@ -1,8 +1,8 @@
 """Protocols of regression checks, which exercise all parts of a method within seconds.
 
-Four train the encoder of the small profiles and test that a method still learns, one of them methods that learn from
-people's votes; two train an encoder of one layer, in which rounding errors hardly grow, and test that a method still
-computes the same. They are not part of the benchmark.
+Four train the encoder of the small profiles and test that a method still learns; three train an encoder of one layer,
+in which rounding errors hardly grow, and test that a method still computes the same. One of either kind is for methods
+that learn from people's votes. They are not part of the benchmark.
 A few generated faces are repeated many times with different labels, so that networks become confident and rules that
 depend on confidence are applied; some action unit labels are unknown. Methods are evaluated on their training faces
 with the reference labels, i.e. on their robustness to the wrong labels.
@@ -21,7 +21,7 @@ from ..base import Augmentation, Profile, Protocol, Recipe, Size
 from ..definitions.action_units import BP4D_RATES, EMOTIONET_3SPLIT
 from ..definitions.expressions import FER2013_REAL, FERPLUS_ANNOTATOR, FERPLUS_SYM
 from ..errors import BadInput
-from ..rows import Array, CellData, Source
+from ..rows import Array, CellData, Rows, Source
 from . import action_units, splits
 from .cremad import simulated_annotators
 from .splits import Splits
@@ -109,14 +109,16 @@ CHECK_STEPS = (
     _one_layer(CHECK_SINGLE, "single-steps", CHECK_SINGLE.smoke, 1e-3),
     _one_layer(CHECK_AU, "au-steps", CHECK_AU.smoke, 3e-4),
 )
+CHECK_PEOPLE_STEPS = _one_layer(CHECK_PEOPLE, "people-steps", CHECK_PEOPLE.smoke, 1e-3)
+_OF_PEOPLE = (CHECK_PEOPLE, CHECK_PEOPLE_STEPS)
 CHECK_PROTOCOLS = MappingProxyType(
-    {protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL, CHECK_PEOPLE, *CHECK_STEPS)}
+    {protocol.name: protocol for protocol in (CHECK_SINGLE, CHECK_AU, CHECK_REAL, *CHECK_STEPS, *_OF_PEOPLE)}
 )
 
 
 def is_checked_on(protocol: Protocol, needs: frozenset[str]) -> bool:
-    """Whether a check is for a method with such needs: that of people's votes is for those that learn from them."""
-    return protocol.name != CHECK_PEOPLE.name or bool(needs & {"votes", "annotators"})
+    """Whether a check is for a method with such needs: those of people's votes are for those that learn from them."""
+    return protocol not in _OF_PEOPLE or bool(needs & {"votes", "annotators"})
 
 
 def load(
@@ -130,13 +132,22 @@ def load(
     found = splits.generated(protocol, profile)
     size = len(found.train)
     faces = found.train.take(np.arange(size // REPEATS))
+    face, by_row = np.arange(size) % len(faces), None
     if found.votes is not None:
-        each = np.stack([np.repeat(np.arange(len(counts)), counts) for counts in found.votes[: len(faces)]])
-        faces = replace(faces, annotators=simulated_annotators(each, protocol.noise_seed))
-    face = np.arange(size) % len(faces)
+        faces = _asked(faces, found.votes[: len(faces)], protocol.noise_seed)
+        by_row = np.concatenate([faces.votes[face, : len(protocol.names)], found.votes[size:]])
     repeated = replace(faces.take(face), sample_id=found.train.sample_id)
-    by_row = None if found.votes is None else np.concatenate([found.votes[face], found.votes[size:]])
     return replace(found, train=repeated, test=faces, votes=by_row)
+
+
+def _asked(faces: Rows, votes: Array, seed: int) -> Rows:
+    """The faces with the people who gave so many votes [N, C]; a share of them cannot tell, and gives no label."""
+    told = simulated_annotators(np.stack([np.repeat(np.arange(len(row)), row) for row in votes]), seed)
+    cannot = np.random.default_rng([seed, UNKNOWN_SEED]).random(told.shape[:2]) < UNKNOWN_SHARE
+    annotators = np.where(cannot[:, :, None], -1, told)
+    counted = [(annotators[:, :, 1] == label).sum(axis=1) for label in range(votes.shape[1])]
+    nobody = np.zeros(len(votes), np.int64)
+    return replace(faces, annotators=annotators, votes=np.stack([*counted, cannot.sum(axis=1), nobody], axis=1))
 
 
 def cell(

@@ -12,7 +12,7 @@ the score and what no seed changes are tested.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -188,6 +188,16 @@ def reach_of_rounding(seeds: Sequence[Trace], echoes: Mapping[int, Sequence[Trac
             for name in seeds[seed].keys() & echo.keys():
                 reach[name] = np.fmax(reach[name], np.abs(_array(echo[name]) - _array(seeds[seed][name])))
     return {name: tuple(map(rounded, np.maximum.accumulate(furthest).tolist())) for name, furthest in reach.items()}
+
+
+def widened(reference: Reference, elsewhere: Mapping[int, Trace]) -> Reference:
+    """The reference with the numbers of the same code on another CPU as further echoes, by seed."""
+    found = reach_of_rounding(reference.seeds, {seed: [trace] for seed, trace in elsewhere.items()})
+    reach = {
+        name: tuple(max(pair) for pair in zip(far, found[name], strict=True)) if name in found else far
+        for name, far in reference.reach.items()
+    }
+    return replace(reference, reach=reach)
 
 
 def rounded(value: float) -> float:

@@ -14,10 +14,11 @@ from fernoise_bench.benchmark import registry
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.benchmark.regression import SUITES, cpu, make_plan, trace_of
 from fernoise_bench.benchmark.training.runner import WorkerContext, run_trial
+from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.protocols.designs.regression import CHECK_PROTOCOLS, LEVEL, REPEATS, UNKNOWN_SHARE
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import open_data
-from fernoise_bench.results.regression.compare import CHECKED, Reference
+from fernoise_bench.results.regression.compare import CHECKED, Reference, Trace
 from fernoise_bench.results.regression.references import NONE, SHIPPED, References, load
 
 from ..toy import ignore
@@ -126,7 +127,10 @@ def test_from_references_to_a_regression(method: Path, tmp_path: Path, one_proto
         (["--update", "--reason", "  "], "--reason: its value is empty"),
         (["--update", "--reason", "\u200b"], "--reason TEXT"),
         (["--update", "--reason", "why", "--strict"], "--strict belongs to comparing"),
+        (["--widen", "--reason", "why", "--strict"], "--strict belongs to comparing"),
         (["--reason", "why"], "--reason belongs to --update"),
+        (["--widen"], "--widen needs --reason"),
+        (["--widen", "--update", "--reason", "why"], "use one of the two"),
         (["--method", "nonsense"], "unknown method 'nonsense'"),
         (["--method", "noise_regularization:nothing"], "unknown variant"),
     ],
@@ -167,6 +171,39 @@ def test_damaged_references_are_bad_input(method: Path) -> None:
     assert "smoke.json: format 9" in found.stderr
 
 
+def test_what_another_cpu_computes_counts_as_rounding_once_widened(
+    method: Path, tmp_path: Path, one_protocol: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in (["--update", "--reason", "first"], ["--widen", "--reason", "the same CPU"]):
+        assert run(method, *arguments).exit_code == 0
+    here = load(tmp_path / "refs", "smoke")
+    (entry,) = here.entries.values()
+
+    def moved(trial: Trial) -> Trace | str:
+        found = trace_of(trial)
+        assert not isinstance(found, str)
+        return {**found, "loss": tuple((value or 0.0) * 1.03 for value in found["loss"])}
+
+    monkeypatch.setattr("fernoise_bench.benchmark.regression.trace_of", moved)
+    monkeypatch.setattr("fernoise_bench.benchmark.regression.cpu", lambda: "another CPU")
+    assert "loss of epoch 0" in run(method).stdout
+    widening = run(method, "--widen", "--reason", "another CPU's kernels")
+    assert (widening.exit_code, "references widened: another CPU's kernels" in widening.stdout) == (0, True)
+    assert "1 ok" in run(method).stdout
+    there = load(tmp_path / "refs", "smoke")
+    (wider,) = there.entries.values()
+    assert wider.seeds == entry.seeds
+    further = [0.03 * (entry.seeds[seed]["loss"][0] or 0.0) for seed in CHECKED]
+    assert wider.reach["loss"][0] == pytest.approx(max(further), rel=1e-4)
+    assert {**wider.reach, "loss": ()} == {**entry.reach, "loss": ()}
+    assert there.cpus(["mine.Mine"]) == here.cpus(["mine.Mine"]), "the numbers are still those of the first"
+    assert (there.history[-1]["widened"], there.history[-1]["cpu"]) == (["mine.Mine"], "another CPU")
+
+    method.write_text(METHOD.replace("batch.images[0])", "batch.images[0] * 1.0001)"))
+    refused = run(method, "--widen", "--reason", "a change")
+    assert (refused.exit_code, "has another source than when its reference was written" in refused.stderr) == (2, True)
+
+
 def test_a_method_is_checked_on_every_protocol_it_is_applicable_to(method: Path) -> None:
     plan = make_plan("smoke", [f"{method}:Mine"])
     assert set(plan.pairs) == {(f"check-{name}", "mine.Mine") for name in ("single", "real", "single-steps")}
@@ -175,10 +212,11 @@ def test_a_method_is_checked_on_every_protocol_it_is_applicable_to(method: Path)
 def test_every_method_of_the_registry_is_checked() -> None:
     plan = make_plan("smoke", ())
     several = {spec.name for spec in registry.all_base() if spec.needs & {"votes", "annotators"}}
+    of_people = {"check-people", "check-people-steps"}
     assert {method for _, method in plan.pairs} == {spec.name for spec in registry.all_base()}
     assert {protocol for protocol, _ in plan.pairs} == set(CHECK_PROTOCOLS)
-    assert {method for protocol, method in plan.pairs if protocol == "check-people"} == several
-    assert {protocol for protocol, method in plan.pairs if method in several} == {"check-people"}
+    assert {method for protocol, method in plan.pairs if protocol in of_people} == several
+    assert {protocol for protocol, method in plan.pairs if method in several} == of_people
 
 
 def test_a_pair_only_the_references_know_is_missing() -> None:
@@ -251,6 +289,9 @@ def test_people_disagree_about_a_face_seen_again(tmp_path: Path) -> None:
         assert (of_each == of_each[0]).all(), "its votes, and who gave them, are those of the face"
     counted = np.stack([(train.annotators[:, :, 1] == label).sum(1) for label in range(8)], axis=1)
     assert (counted == train.votes[:, :8]).all()
+    cannot = train.annotators[:, :, 1] < 0
+    assert cannot.mean() == pytest.approx(UNKNOWN_SHARE, abs=0.05)
+    assert (cannot.sum(1) == train.votes[:, 8]).all()
     given = train.given.reshape(REPEATS, faces)
     assert (given != given[0]).any(), "a vote drawn for each row"
     assert (train.votes[np.arange(len(train)), train.given] > 0).all()
