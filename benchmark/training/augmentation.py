@@ -167,13 +167,14 @@ def _crop(store: Tensor, index: Tensor, how: Augmentation, top: Tensor, left: Te
 
 def _gathered(source: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor, how: Augmentation) -> Tensor:
     """Crops, gathered pixel by pixel; beyond the border the edge is repeated."""
+    count, height, width, channels = source.shape
     window = torch.arange(how.crop, device=source.device)
-    rows, columns = (
-        (first[:, None] + window).clamp_(0, side - 1)
-        for first, side in ((top, source.shape[1]), (left, source.shape[2]))
-    )
+    rows, columns = ((first[:, None] + window).clamp_(0, side - 1) for first, side in ((top, height), (left, width)))
     columns = torch.where(flip[:, None], columns.flip(1), columns)
-    return source[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+    place = ((index[:, None] * height + rows) * width)[:, :, None] + columns[:, None, :]
+    # whole pixels, which takes a third of the time of an index for each dimension
+    pixels = source.reshape(count * height * width, channels).index_select(0, place.flatten())
+    return pixels.view(len(index), how.crop, how.crop, channels)
 
 
 def _slices(source: Tensor, index: Tensor, top: Tensor, left: Tensor, how: Augmentation) -> Tensor:
