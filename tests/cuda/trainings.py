@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,7 +19,8 @@ from fernoise_bench.benchmark.training.state import Training
 from fernoise_bench.methods.base import Batch, Kind
 from fernoise_bench.protocols import catalog
 
-PROTOCOLS: Mapping[Kind, str] = {"single": "ferplus-sym", "multi": "bp4d-3fold"}
+from ..benchmark.training.miniature import PROTOCOLS, miniature, undecided_teacher
+
 SIDE, BATCH, EPOCHS, STEPS = 48, 32, 4, 2  # warm-ups are over after the first of the epochs
 REHEARSED = "FERNOISE_REHEARSE_CUDA"  # 1: on the CPU, to try these tests themselves
 
@@ -53,23 +53,10 @@ class How:
 def started(spec: MethodSpec, kind: Kind, how: How) -> Training:
     """The start of a training of few steps."""
     protocol = catalog.find(PROTOCOLS[kind])
-    recipe = protocol.paper.recipe
-    recipe = replace(
-        recipe,
-        encoder=how.encoder,
-        weights="none",
-        neck="",
-        neck_factors=(),
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        verified_per_batch=BATCH // 2 if recipe.sampler == "fixed" else 0,
-        max_steps=None,
-        augmentation=replace(recipe.augmentation, crop=how.side, resize=how.side + 8),
-    )
+    recipe = miniature(protocol.paper.recipe, how.encoder, rows=BATCH, epochs=EPOCHS, side=how.side, margin=8)
     rows = BATCH * STEPS
     trial = random_trial(spec, protocol, Settings(how.device, how.precision, "none", "", "", recipe))
-    width = len(protocol.names)
-    teacher = np.full((rows, width), 1 / width, dtype=np.float32) if spec.teacher else None
+    teacher = undecided_teacher(spec, rows, len(protocol.names))
     return trainer.start(trial, random_cell(protocol, rows, how.side), Weights("none"), teacher)
 
 

@@ -6,10 +6,8 @@ what comes next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
 
@@ -24,14 +22,14 @@ from fernoise_bench.benchmark.training.audit.auditor import BLOCK, Auditor
 from fernoise_bench.benchmark.training.strong_view import decide_strong, draws_of, strong_view
 from fernoise_bench.methods.base import Kind, Step
 from fernoise_bench.protocols import catalog
-from fernoise_bench.protocols.base import Protocol, Recipe, StrongAugmentation
+from fernoise_bench.protocols.base import Protocol, StrongAugmentation
 from fernoise_bench.protocols.definitions.strong_views import FACES, USB
 
 from ...everything import NAME, WITH_VOTES
+from .miniature import PROTOCOLS, miniature, undecided_teacher
 from .pretended_device import META, Watch, pretend
 from .waits import waits_of
 
-PROTOCOLS: Mapping[Kind, str] = {"single": "ferplus-sym", "multi": "bp4d-3fold"}
 FLIPPED = "bp4d-3fold-plain:flip"  # AU labels whose true transition is known
 SIDE = 16
 MOST_OPERATIONS = 60  # of augmentation, loader and audit in a step of one view
@@ -56,32 +54,16 @@ CASES = [
 ]
 
 
-def tiny(recipe: Recipe, encoder: str) -> Recipe:
-    """The recipe with all its augmentation, and else as little as two steps an epoch need."""
-    return replace(
-        recipe,
-        encoder=encoder,
-        weights="none",
-        neck="",
-        neck_factors=(),
-        epochs=2,
-        batch_size=ROWS,
-        verified_per_batch=ROWS // 2 if recipe.sampler == "fixed" else 0,
-        max_steps=None,
-        augmentation=replace(recipe.augmentation, crop=SIDE, resize=SIDE + 4),
-    )
-
-
 def trained(kind: Kind, spec: MethodSpec, watch: Watch, encoder: str = "one-layer") -> int:
     """Prepares and trains a method for two epochs and predicts; watches all steps but the first of an epoch.
 
     Returns how many steps were watched.
     """
     protocol = catalog.find(FLIPPED if kind == "multi" and "transition" in spec.needs else PROTOCOLS[kind])
-    recipe = tiny(protocol.paper.recipe, encoder)
+    recipe = miniature(protocol.paper.recipe, encoder, rows=ROWS, epochs=2, side=SIDE, margin=4)
     trial = random_trial(spec, protocol, Settings("meta", "fp32", "none", "", "", recipe))
     width, steps = len(protocol.names), 0
-    teacher = np.full((2 * ROWS, width), 1 / width, dtype=np.float32) if spec.teacher else None
+    teacher = undecided_teacher(spec, 2 * ROWS, width)
     with watch:
         training = trainer.start(trial, random_cell(protocol, 2 * ROWS, SIDE), Weights("none"), teacher)
         method, data = training.method, training.train_set
