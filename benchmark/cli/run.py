@@ -8,6 +8,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -154,7 +155,7 @@ def _discard(grid: Grid) -> None:
 @grid_options
 @click.option(
     "--workers", type=click.IntRange(min=1),
-    help="Number of worker processes to plan for. Default: one for each CPU core, or for each GPU.",
+    help="Number of worker processes to plan for. Default: one for each CPU core, or what the GPUs have room for.",
 )  # fmt: skip
 @click.option("--all", "all_tables", is_flag=True, help="Plan every paper's table, at the paper profile with 8 seeds.")
 @click.option(
@@ -190,7 +191,7 @@ def plan(
     grids = _grids(table, options)
     with doing("loading PyTorch"):
         from ..planning.estimate import estimate, estimate_text
-    found = [estimate(grid, workers or default_workers(grid.job.settings.device)) for grid in grids]
+    found = [estimate(grid, workers or _workers_here(grid, grid.trials)) for grid in grids]
     if as_json:
         print_json(found[0] if table is None else found)
     else:
@@ -260,6 +261,8 @@ def _run(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, grace: floa
     from ..progress import Progress
 
     epochs = grid.job.settings.recipe.epochs
+    if engine.engine in (None, "local") and engine.workers is None:
+        engine = replace(engine, workers=_workers_here(grid, trials))
     try:
         with contextlib.closing(Progress(len(trials), epochs)) as progress, stoppable(grace) as stop:
             run_on_engine(trials, progress, engine, grid.data, lambda line: click.echo(f"  {line}", err=True), stop)
@@ -267,6 +270,17 @@ def _run(grid: Grid, trials: Sequence[Trial], engine: EngineOptions, grace: floa
         raise BadInput(
             f"--out {grid.job.out}: {error.strerror or error}; finished trials are kept: run the same command again"
         ) from error
+
+
+def _workers_here(grid: Grid, trials: Sequence[Trial]) -> int:
+    """Processes that share some trials of a grid: one for each core, or as many as the GPUs have room for."""
+    cores = default_workers("cpu")
+    if grid.job.settings.device != "cuda" or not trials:
+        return cores
+    from ..planning.gpu_memory import workers_on_gpus
+
+    with doing("working out how many trials the GPU has room for"):
+        return workers_on_gpus(grid, trials, cores)
 
 
 def _print_table(

@@ -19,7 +19,8 @@ class EngineOptions:
 
     Attributes:
         engine: one of ENGINES. Default: local for several workers and trials, else inline.
-        workers: processes at a time. Default: the CPU cores, or the GPUs; with Ray all the cluster has room for.
+        workers: processes at a time. Default: the CPU cores, or the GPUs, on which the
+            command line starts as many as there is room for; with Ray all the cluster has room for.
         gpus_per_trial: Ray and Slurm: share of a GPU for each trial, in [0, 1].
         address: Ray: of a running cluster, "auto" for the one this machine belongs to. Default: start one here.
         retries: Ray: further attempts of a trial whose worker or machine died. Default: RETRIES.

@@ -88,7 +88,7 @@ def assumed_speed(gpu: str, precision: str, network: Network) -> Speed:
 def flops(network: Network) -> tuple[float, float]:
     """Floating point operations of one image's forward pass, and of its forward and backward pass."""
     with torch.device("meta"):
-        model = _build(network, "fp32", torch.device("meta"))
+        model = build_network(network, "fp32", torch.device("meta"))
         image = torch.empty(1, 3, network.side, network.side)
     with FlopCounterMode(display=False) as forward:
         model(image)
@@ -99,7 +99,7 @@ def flops(network: Network) -> tuple[float, float]:
 
 def measured_speed(device: torch.device, precision: str, network: Network, *, compiled: bool = False) -> Speed:
     """The speed of a device of this machine, from a few passes of random pixels."""
-    model = _build(network, precision, device, compiled=compiled)
+    model = build_network(network, precision, device, compiled=compiled)
     images = torch.rand(PROBE_IMAGES, 3, network.side, network.side, device=device)
     images = images.to(memory_format=torch.channels_last)
 
@@ -137,7 +137,8 @@ def _rate(work: Callable[[], None], device: torch.device) -> float:
     return len(seconds) * PROBE_IMAGES / sum(seconds)
 
 
-def _build(network: Network, precision: str, device: torch.device, *, compiled: bool = False) -> CountedEncoder:
+def build_network(network: Network, precision: str, device: torch.device, *, compiled: bool = False) -> CountedEncoder:
+    """The network, with random weights, on a device; the process's random generators stay as they are."""
     with torch.random.fork_rng(devices=[]):
         how = (precision, device, network.neck, network.queries, compiled)
         return EncoderFactory(network.encoder, Weights("none"), 0, Counters(), *how)().to(device)

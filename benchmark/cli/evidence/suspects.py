@@ -50,7 +50,7 @@ search_options = add_options(
                  "last; of action units mean, last; with --out-of-sample self-confidence, 'normalized margin', "
                  "entropy-weighted. Default: the first of these."),
     click.option("--workers", type=click.IntRange(min=1), metavar="N",
-                 help="Worker processes that train. Default: one for each CPU core, or for each GPU."),
+                 help="Worker processes that train. Default: one for each CPU core, or what the GPUs have room for."),
     click.option("--partial", is_flag=True, help="Accept data that differ from the published set."),
     click.option("--weights", metavar="WORD|FILE", help="Initial weights, as for run. Default: the recipe's."),
     DEVICE,

@@ -55,7 +55,7 @@ engine_options = add_options(
                  help="Run trials in this process, in a pool of processes (local), or on a cluster. Default: local for "
                  "several workers and trials, else inline."),
     click.option("--workers", type=click.IntRange(min=1),
-                 help="Number of worker processes. Default: one for each CPU core, or for each GPU."),
+                 help="Number of worker processes. Default: one for each CPU core, or what the GPUs have room for."),
     click.option("--gpus-per-trial", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", show_default=True,
                  help="ray, slurm: share of a GPU for each trial, as in 0.25."),
     click.option("--address", metavar="ADDRESS",
