@@ -36,7 +36,7 @@ from .block_names import setting_words
 from .comparisons import compared
 from .methods import MethodCard, methods_of
 from .over_protocols import matrices
-from .ranks import agreements_across, diagrams, ranks_of_block
+from .ranks import agreements_across, diagrams, noise_agreement, ranks_of_block
 from .reported import printed_for, printed_only
 from .rivals import COLUMNS, baseline, declared, rivals
 from .seconds import seconds_first
@@ -91,8 +91,9 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
 
     Returns:
         JSON data: "protocols", each with its "blocks", one a comparability key; "environments", which trials point to;
-        "methods", "meta" (methods against methods over protocols), "rivals" (names of the numbers of a comparison),
-        "claims", "rules", "about", "remarks", "counts". Scores are in percent; a missing number is null.
+        "agreement" (of synthetic noise with people's errors); "methods", "meta" (methods against methods over
+        protocols), "rivals" (names of the numbers of a comparison), "claims", "rules", "about", "remarks", "counts".
+        Scores are in percent; a missing number is null.
 
     Raises:
         BadInput: no records.
@@ -103,12 +104,14 @@ def page_data(records: Sequence[Record], context: Context | None = None) -> Json
     groups = grouped(records, lambda record: record.identity.protocol.key)
     keys = _in_catalog_order(groups)
     views = {key: _views(groups[key], context.rows) for key in keys}
-    across = iter(agreements_across([view for key in keys for view in views[key]]))
-    environments = Environments()
-    protocols = [_protocol(key, views[key], across, context, environments) for key in keys]
+    every = [view for key in keys for view in views[key]]
+    across = agreements_across(every)
+    agreed, environments = iter(across), Environments()
+    protocols = [_protocol(key, views[key], agreed, context, environments) for key in keys]
     return {
         "format": FORMAT,
         "rules": [{"name": rule, "words": RULE_WORDS[rule]} for rule in RULES],
+        "agreement": noise_agreement(every, across),
         "protocols": protocols,
         "environments": environments.found,
         "methods": methods_of(records, context.methods),

@@ -6,6 +6,7 @@ A ranking needs more than one (seed, draw) pair.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,6 +54,35 @@ def agreements_across(views: Sequence[View]) -> list[tuple[Agreement, ...]]:
         found[left] += pairs if alone[right] else []
         found[right] += [replace(each, left=each.right, right=each.left) for each in pairs] if alone[left] else []
     return [tuple(sorted(each, key=lambda one: not one.question)) for each in found]
+
+
+def noise_agreement(views: Sequence[View], across: Sequence[Sequence[Agreement]]) -> list[dict[str, Any]]:
+    """Does synthetic noise rank the methods as people's errors do? On real faces, each two settings once.
+
+    Args:
+        views: of all blocks.
+        across: `agreements_across` of them.
+
+    Returns:
+        "synthetic" and "real" (settings in words), "noise" (of the synthetic setting, in words), "methods", "tau",
+        "low" and "high" (null where there are too few methods), "answer", "sure" (whether it is one) and "made" (the
+        protocol with synthetic noise). Two kinds of noise of one data set come first, then the more methods.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for view, agreed in zip(views, across, strict=True):
+        for each in agreed:
+            if view.identity.source != "real" or not each.question:
+                continue
+            left_is_made = each.left.partition(",")[0] == each.made
+            made, real = (each.left, each.right) if left_is_made else (each.right, each.left)
+            bounds = [None if math.isnan(bound) else round(bound, 4) for bound in (each.low, each.high)]
+            found[made, real] = {
+                **{"synthetic": made, "real": real, "noise": each.level, "methods": each.methods, "made": each.made},
+                **{"tau": round(each.tau, 4), "low": bounds[0], "high": bounds[1], "answer": each.answer},
+                "sure": not each.answer.startswith("cannot"),
+            }
+    twins = {key for key, each in found.items() if each["made"].startswith(f"{each['real']}-")}
+    return [found[key] for key in sorted(found, key=lambda key: (key not in twins, -found[key]["methods"]))]
 
 
 def ranks_of_block(view: View, across: Sequence[Agreement], rows: Rows | None = None) -> tuple[Table, ...]:

@@ -181,3 +181,27 @@ def contrast(one, other):
 
     low, high = sorted((light(one), light(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("width", [380, 1300])
+def test_the_overview_leads_with_synthetic_against_real_noise(open_records, width):
+    methods = ("supervised", "ensemble", "cocuring", "nct", "scn")
+    names = (("ferplus-votes:1", None), ("ferplus-votes:1-symmetric", None), ("ferplus-sym", 0.4))
+    trials = [
+        Trial(method=method, protocol=protocol, level=level, seed=seed, skill=0.3 + place / 9)
+        for place, method in enumerate(methods)
+        for protocol, level in names
+        for seed in range(2)
+    ]
+    page = open_records(trials, viewport={"width": width, "height": 900})
+    rows = page.locator("svg.forest > g")
+    assert rows.count() == 2
+    assert rows.first.locator("text.method").all_text_contents() == ["ferplus-votes:1-symmetric", "and ferplus-votes:1"]
+    edges = "nodes => nodes.map((n) => { const b = n.getBoundingClientRect(); return [b.x, b.right]; })"
+    ((left, right),) = page.locator("svg.forest").evaluate_all(edges)
+    assert all(left <= low and high <= right for low, high in page.locator("svg.forest text").evaluate_all(edges))
+    assert page.locator("svg.forest").bounding_box()["y"] < page.locator("table.overview").bounding_box()["y"]
+
+
+def test_without_two_kinds_of_noise_the_overview_does_not_compare_them(open_records):
+    assert open_records([Trial(method="supervised")]).locator("svg.forest").count() == 0

@@ -7,9 +7,9 @@ import pytest
 from fernoise_bench.results.analysis.grouping import blocks
 from fernoise_bench.results.analysis.ranking import critical_difference
 from fernoise_bench.results.analysis.view import Expected, view_of
-from fernoise_bench.results.page.ranks import agreements_across, diagrams, ranks_of_block
+from fernoise_bench.results.page.ranks import agreements_across, diagrams, noise_agreement, ranks_of_block
 from fernoise_bench.results.records.record import load_records
-from fernoise_bench.results.tables.rank_tables import rank_tables
+from fernoise_bench.results.tables.rank_tables import agreements_with, rank_tables
 
 from ..fabricate import Trial, fabricate_all
 
@@ -60,6 +60,43 @@ def test_other_protocols_are_correlated_as_on_the_command_line(records, views):
     assert mine.rows[0][1].text == "fer2013-real"  # synthetic against real noise first
     assert set(agreement.notes) <= set(mine.notes)
     assert any(note.startswith("Ranks under synthetic noise at 0.2") for note in mine.notes)
+
+
+def test_synthetic_and_real_noise_are_compared_once_with_the_tables_numbers(records, views):
+    every = list(views.values())
+    found = noise_agreement(every, agreements_across(every))
+    pairs = [(each["synthetic"], each["real"]) for each in found]
+    assert len(set(pairs)) == len(pairs)
+    assert {("ferplus-sym, noise 0.2", "fer2013-real"), ("ferplus-sym, noise 0.4", "fer2013-real")} <= set(pairs)
+    tables = {each.left: each for each in agreements_with(views["ferplus-sym"], records, "last") if each.question}
+    for each in (each for each in found if each["made"] == "ferplus-sym"):
+        wanted = tables[each["synthetic"]]
+        assert (each["tau"], each["answer"]) == (pytest.approx(wanted.tau, abs=1e-4), wanted.answer)
+        assert [each["low"], each["high"]] == pytest.approx([wanted.low, wanted.high], abs=1e-4)
+        assert each["methods"] == len(METHODS)
+
+
+def compared_in(out, made):
+    """What the page's comparison of the noises says of fabricated trials."""
+    fabricate_all(out, made)
+    records = load_records(out)[0]
+    names = dict.fromkeys(record.protocol for record in records)
+    views = [view_of(blocks([r for r in records if r.protocol == name])[0], Expected()) for name in names]
+    return noise_agreement(views, agreements_across(views))
+
+
+def test_twins_of_one_data_set_come_first(tmp_path):
+    twin = [each for each in trials("ferplus-votes:1-symmetric", seeds=2, levels=(None,)) if each.method != "scn"]
+    votes = trials("ferplus-votes:1", seeds=2, levels=(None,))
+    found = compared_in(tmp_path, [*trials("ferplus-sym", seeds=2, levels=(0.4,)), *votes, *twin])
+    assert [each["synthetic"] for each in found] == ["ferplus-votes:1-symmetric", "ferplus-sym, noise 0.4"]
+    assert (found[0]["answer"], found[0]["sure"]) == ("cannot tell from 4 methods", False)
+    assert found[1]["sure"]
+
+
+def test_generated_faces_say_nothing_about_people(tmp_path):
+    made = trials("ferplus-sym", seeds=2, source="generated")
+    assert not compared_in(tmp_path, [*made, *trials("fer2013-real", seeds=2, levels=(None,), source="generated")])
 
 
 def test_a_protocol_with_several_keys_is_compared_with_nobody(views):

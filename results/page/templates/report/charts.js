@@ -244,3 +244,33 @@ function rankName(method, place, { half, count, names, size, x, narrow }) {
     svg("path", { class: "lead", fill: "none", d: `M${at.toFixed(1)} ${size.top}V${y}H${end}` }), svg("circle", { class: "dot", cx: at, cy: size.top, r: 3 }),
     svg("text", { class: "method", x: left ? end - 6 : end + 6, y: y + 4, "text-anchor": left ? "end" : "start" }, left ? `${words} ${number(method.rank, 1)}` : `${number(method.rank, 1)} ${words}`));
 }
+
+// --- a forest plot: a correlation and its interval in each row. rows: [{ names, words, tau, low, high, sure }], names and words of two lines
+
+const FOREST_ROW = 46;
+
+function forest({ title, rows, width, xLabel }) {
+  const wide = Math.max(320, Math.min(width, 860));
+  const narrow = wide < 640;
+  const row = narrow ? FOREST_ROW + 50 : FOREST_ROW;
+  const size = { left: narrow ? 16 : 250, right: wide - (narrow ? 16 : 230), top: 12, bottom: 24 + row * rows.length };
+  const x = scale(-1, 1, size.left, size.right);
+  const marks = [-1, -0.5, 0, 0.5, 1].map((value) => svg("text", { x: x.at(value), y: size.bottom + 18, "text-anchor": "middle" }, number(value, 1)));
+  const spoken = rows.map((each) => `${each.names.join(" ")}: ${each.words.join(", ")}`).join("; ");
+  const figure = svg("svg", { class: "forest", viewBox: `0 0 ${wide} ${size.bottom + 44}`, role: "img", "aria-label": `${title} ${spoken}.` },
+    svg("line", { class: "grid", x1: x.at(0), x2: x.at(0), y1: size.top, y2: size.bottom }),
+    svg("line", { class: "axis", x1: size.left, x2: size.right, y1: size.bottom, y2: size.bottom }), marks,
+    svg("text", { x: (size.left + size.right) / 2, y: size.bottom + 38, "text-anchor": "middle" }, xLabel),
+    rows.map((each, at) => forestRow(each, size.top + row * at + (narrow ? 74 : row / 2), { x, size, narrow })));
+  return el("figure", {}, figure, el("figcaption", {}, title));
+}
+
+// Names and words stand beside the interval, on a phone above it.
+function forestRow(each, y, { x, size, narrow }) {
+  const lines = (texts, place, first, options) => texts.map((text, at) => svg("text", { x: place, y: y + first + 16 * at, ...options }, text));
+  return svg("g", { class: each.sure ? "sure" : "unsure" },
+    lines(each.names, narrow ? size.left : size.left - 16, narrow ? -60 : -3, { class: "method", "text-anchor": narrow ? "start" : "end" }),
+    lines(each.words, narrow ? size.left : size.right + 16, narrow ? -28 : -3),
+    each.low === null ? null : svg("line", { class: "range", x1: x.at(each.low), x2: x.at(each.high), y1: y, y2: y }),
+    svg("circle", { cx: x.at(each.tau), cy: y, r: 5 }));
+}
