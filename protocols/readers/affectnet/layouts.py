@@ -114,7 +114,7 @@ def _read_part(root: Path, part: str, release: str, places: Places, choices: dic
         what = f"{rows.listed:,} rows in {rows.source}, none of classes 0 to 7 with its picture; {rows.first_missing}"
         other = first_picture(root)
         what += f"; pictures there have names such as {other}" if other and rows.first_missing else ""
-        raise absent("affectnet", root, ASK, what.removesuffix("; "))
+        raise absent("affectnet", root, ASK, what.removesuffix("; "), replace(_SIGNS, marks=()))
     return rows
 
 
