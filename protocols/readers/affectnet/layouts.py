@@ -159,6 +159,7 @@ def _checks(rows: PartRows, release: str) -> Iterator[Check]:
             yield _check(f"class {name}, validation", _VALIDATION_CLASS[release], found)
     yield Check(f"pictures missing, {word}", 0, rows.missing, rows.first_missing)
     if release == "2021":
+        yield Check(f"annotations that cannot be read, {word}", 0, rows.damaged, rows.first_damaged)
         yield Check(f"pictures without a label, {word}", 0, rows.unlabelled, rows.first_unlabelled)
 
 

@@ -116,6 +116,7 @@ def test_what_is_counted_of_a_whole_miniature(tmp_path: Path) -> None:
         "clips with a video and no votes",
         "Git LFS stubs in place of videos",
         "videos without a frame",
+        "files that are no video",
         "other files among the videos",
         "pictures of a clip",
         "men among the actors",
@@ -181,9 +182,17 @@ def test_a_clone_under_its_own_name_is_found(tmp_path: Path) -> None:
     assert f"mv {tmp_path / 'CREMA-D'} {tmp_path / 'cremad'}" in refusal(tmp_path / "cremad")
 
 
-def test_a_file_that_is_no_video_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"<!doctype html>"])
+def test_a_file_that_is_no_video_is_counted_and_named(content: bytes, tmp_path: Path) -> None:
     write(tmp_path)
-    (tmp_path / "VideoFlash" / f"{CLIPS[0]}.flv").write_bytes(b"<!doctype html>")
+    (tmp_path / "VideoFlash" / f"{CLIPS[0]}.flv").write_bytes(content)
+    listing = read(tmp_path)
+    found = check(listing, "files that are no video")
+    assert found.found == 1
+    assert f"{CLIPS[0]}.flv: no FLV video" in found.where
+    assert len(listing) == len(CLIPS) - 1
+    for clip in CLIPS:
+        (tmp_path / "VideoFlash" / f"{clip}.flv").write_bytes(content)
     assert f"{CLIPS[0]}.flv: no FLV video" in refusal(tmp_path)
 
 
