@@ -9,11 +9,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from shlex import quote
 
-from ..errors import BadInput
+from ..errors import BadInput, printable
 from .archives import ending_of, unpack
 
 _ENTRIES, _FOLDERS, _DEPTH, _SHOWN = 1_000, 200, 4, 4
@@ -197,6 +198,16 @@ def _examples(root: Path, told: str) -> str:
     found = (folder / name for folder, files in folders for name in files[: 2 if folder == root else 1])
     names = [path.relative_to(root).as_posix() for path in islice(found, _SHOWN)]
     return "" if not names or any(name in told for name in names) else f"; found there: {', '.join(names)}"
+
+
+def near(path: Path) -> str:
+    """What lies in a folder where a file was looked for in vain, the nearest names first: "; found there: a, b"."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    files, folders = _entries(path.parent)
+    names = [*files, *(f"{name}/" for name in folders)]
+    shown = list(dict.fromkeys([*get_close_matches(path.name, names), *names]))[:_SHOWN]
+    return f"; found there: {printable(', '.join(shown))}" if shown else "; that folder is empty"
 
 
 def first_picture(root: Path, names: Sequence[str] = ("",)) -> str:

@@ -34,7 +34,7 @@ def read_folder_part(part: str, root: Path) -> PartRows:
     """The rows of train_set/ or val_set/ whose picture is on disk, in the order of their numbers.
 
     Rows whose annotation cannot be read (it is never unpickled) are left out and counted. Valence and arousal are read
-    for up to 200 evenly spaced rows of a class, and are NaN elsewhere. The pictures are cropped faces, so boxes are NaN.
+    for up to 200 evenly spaced rows of a class, and are NaN elsewhere. The pictures are cropped faces: boxes are NaN.
 
     Raises:
         BadInput: an unknown expression code; or most annotations are no single number.
