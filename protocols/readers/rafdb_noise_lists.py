@@ -8,6 +8,7 @@ ReSup (0.4noise_train1.txt): as EAC, also for test pictures, whose labels it cha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Set
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def stated_rate(path: Path) -> float | None:
 
 def is_plausible(noisy: NoisyList, stated: float) -> bool:
     """Whether a list has about the stated share of wrong labels: a seventh less where the true class was drawn too."""
-    error = 5 * (stated * (1 - stated) / len(noisy.given)) ** 0.5
+    error = 5 * math.sqrt(stated * (1 - stated) / len(noisy.given))
     return stated * 6 / 7 - error <= noisy.rate <= stated + error
 
 

@@ -48,15 +48,8 @@ def read_folder_part(part: str, root: Path) -> PartRows:
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in PICTURES:
             pictures.setdefault(stem, name)
-    scalars, damaged = _Scalars(), []
-    codes = np.full(len(stems), -1, np.int64)
-    for row, stem in enumerate(stems):
-        try:
-            codes[row] = scalars.code(folder / "annotations" / (stem + _EXPRESSION))
-        except _Unreadable as error:
-            damaged.append(str(error))
-    if 2 * len(damaged) > len(stems):
-        raise BadInput(damaged[0])
+    scalars = _Scalars()
+    codes, damaged = _codes(scalars, folder / "annotations", stems)
     known = (codes >= 0) & (codes < 8)
     has_picture = np.array([stem in pictures for stem in stems], np.bool_)
     kept, missing = np.flatnonzero(known & has_picture), np.flatnonzero(known & ~has_picture)
@@ -82,6 +75,19 @@ def read_folder_part(part: str, root: Path) -> PartRows:
         unlabelled=len(unlabelled),
         first_unlabelled=f"{place}/images/{pictures[unlabelled[0]]}" if unlabelled else "",
     )
+
+
+def _codes(scalars: _Scalars, folder: Path, stems: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """The expression codes, -1 for those that cannot be read, each of which is told; BadInput if they are most."""
+    codes, damaged = np.full(len(stems), -1, np.int64), []
+    for row, stem in enumerate(stems):
+        try:
+            codes[row] = scalars.code(folder / (stem + _EXPRESSION))
+        except _Unreadable as error:
+            damaged.append(str(error))
+    if 2 * len(damaged) > len(stems):
+        raise BadInput(damaged[0])
+    return codes, damaged
 
 
 def _probe(
