@@ -178,18 +178,21 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
     """The picture of each face, by name; -1 for a face of no listed picture, or without a name.
 
-    Folders of another machine do not matter, but a folder of the data set does: val/7.png is not train/7.png.
+    Folders of another machine do not matter, but a folder of the data set does: val/7.png is not train/7.png. Where
+    some names have the data set's own folders, one with another folder in their place is of no listed picture.
     """
     rows: dict[str, int] = {}
     for row, path in enumerate(paths):
         for ending in _endings(path) if path else ():
             rows[ending] = _AMBIGUOUS if ending in rows else row
     folders = {path[:at] for path in paths for at, letter in enumerate(path) if letter == "/"}
+    endings = [next((ending for ending in _endings(face.picture) if ending in rows), "") for face in faces]
+    whole = {_EXTENSION.sub("", path) for path in paths if "/" in path}
+    own_folders = not whole.isdisjoint(endings)
     found = []
-    for face in faces:
-        ending = next((ending for ending in _endings(face.picture) if ending in rows), "")
+    for face, ending in zip(faces, endings, strict=True):
         row = rows[ending] if ending else _NONE
-        if row >= 0 and _is_elsewhere(ending, paths[row], face.picture, folders):
+        if row >= 0 and _is_elsewhere(ending, paths[row], face.picture, None if own_folders else folders):
             row = _NONE
         if row == _AMBIGUOUS:
             what = f"several pictures of {dataset} are called {shown(face.picture)}"
@@ -218,11 +221,16 @@ def _endings(path: str) -> Iterator[str]:
     return ("/".join(parts[start:]) for start in range(len(parts)))
 
 
-def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str]) -> bool:
-    """Whether the folder before the common ending of a picture's path and a file name is a sibling of the path's."""
+def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str] | None) -> bool:
+    """Whether the folder before the common ending of a picture's path and a file name is another one of the data set.
+
+    That is one of `folders`; any, where these are None.
+    """
     depth = ending.count("/") + 1
     own, other = path.split("/")[:-depth], name.replace("\\", "/").split("/")[:-depth]
-    return bool(own and other) and own[-1] != other[-1] and "/".join([*own[:-1], other[-1]]) in folders
+    if not own or not other or own[-1] == other[-1]:
+        return False
+    return folders is None or "/".join([*own[:-1], other[-1]]) in folders
 
 
 def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:

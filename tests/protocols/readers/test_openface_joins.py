@@ -46,6 +46,19 @@ def test_rows_with_neither_names_nor_frames_are_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("before", ["", "/home/jane/AffectNet/"])
+@pytest.mark.parametrize("face", [True, False], ids=["found in both", "found in the other alone"])
+def test_a_part_that_is_not_listed_lends_no_labels(tmp_path: Path, before: str, face: bool) -> None:
+    """A copy with the training pictures alone, and output for both parts: val_set/images/7.jpg is another face."""
+    paths = [f"train_set/images/{number}.jpg" for number in (7, 8, 9)]
+    rows = [mini.image_row(number, before + path) for number, path in enumerate(paths) if number or face]
+    rows.append(mini.image_row(4, f"{before}val_set/images/7.jpg"))
+    mini.write(tmp_path / "rafdb.csv", [mini.image_header("file"), *rows])
+    found = read(tmp_path, listing(paths))
+    assert found.labels.tolist() == [mini.labels(0) if face else UNKNOWN, mini.labels(1), mini.labels(2)]
+    assert check(found, "rows of pictures that are not listed").found == 1
+
+
 def test_the_same_row_again_is_one_row(tmp_path: Path) -> None:
     mini.write_named(tmp_path, "rafdb", PATHS)
     table = tmp_path / "rafdb.csv"
