@@ -35,7 +35,7 @@ from ..errors import BadInput
 from .fer2013 import LAST_NUMBER, PICTURES, FerPlus
 from .folders import files_below
 from .listing import Allowed, Check, Listing, absent, first, read_choices
-from .look_around import Signs
+from .look_around import Signs, look_around, near
 from .openface_csv import AGAIN, AUS, Choices, Face, Reader
 from .text_lines import shown
 
@@ -87,6 +87,18 @@ def has_output(data_root: Path, dataset: str) -> bool:
     return (root / f"{dataset}.csv").is_file() or (root / dataset).is_dir()
 
 
+def what_is_there(data_root: Path, dataset: str) -> str:
+    """Where OpenFace output for a data set was looked for in vain, and what lies there instead."""
+    root = Path(data_root) / "openface"
+    there = look_around(root, *_signs(dataset))
+    looked = f"there is no {root / dataset}.csv and no folder {root / dataset}"
+    return f"{looked}, but {there}" if there else looked + (near(root / f"{dataset}.csv") if root.is_dir() else "")
+
+
+def _signs(dataset: str) -> tuple[Signs, Signs]:
+    return Signs((f"{dataset}.csv",), ("openface",)), Signs((dataset,))
+
+
 def auxiliary_of_ferplus(data_root: Path, faces: FerPlus) -> Auxiliary:
     """As `auxiliary_of`, for FER+, whose pictures have the names in fer2013new.csv.
 
@@ -132,7 +144,7 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
         source, faces = folder, _of_files(reader, folder, damaged)
     if not reader.headers:
         what = f"no {table.name}, no folder {folder.name} with one CSV per picture"
-        raise absent("openface", root, ASK, what, Signs((table.name,), ("openface",)), Signs((dataset,)))
+        raise absent("openface", root, ASK, what, *_signs(dataset))
     named = source == folder or any(face.picture for face in faces)
     rows = _by_name(source, faces, dataset, paths) if named else _by_order(table, faces, dataset, paths)
     chosen, further = _one_per_picture(faces, rows)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fernoise_bench.protocols.readers.openface import read
+from fernoise_bench.protocols.readers.openface import read, what_is_there
 
 from ..miniatures import openface as mini
 from .test_openface import LABELS, PATHS, UNKNOWN, check, listing, refusal
@@ -97,3 +97,18 @@ def test_a_run_over_the_folder_in_the_place_of_one_file_per_picture(tmp_path: Pa
 def test_output_under_another_spelling_is_found(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir() if name == "RAFDB" else (tmp_path / name).touch()
     assert f", but {tmp_path}/{name} is there: mv {tmp_path}/{name} {tmp_path}/rafdb" in refusal(tmp_path)
+
+
+def test_where_output_was_looked_for(tmp_path: Path) -> None:
+    home = tmp_path / "openface"
+    looked = f"there is no {home}/rafdb.csv and no folder {home}/rafdb"
+    assert what_is_there(tmp_path, "rafdb") == looked
+    (tmp_path / "rafdb").mkdir()  # the data set itself is no output
+    home.mkdir()
+    assert what_is_there(tmp_path, "rafdb") == f"{looked}; that folder is empty"
+    (home / "processed").mkdir()
+    assert what_is_there(tmp_path, "rafdb") == f"{looked}; found there: processed/"
+    (home / "RAF-DB.csv").touch()
+    assert what_is_there(tmp_path, "rafdb") == (
+        f"{looked}, but {home}/RAF-DB.csv is there: mv {home}/RAF-DB.csv {home}/rafdb.csv"
+    )
