@@ -92,6 +92,7 @@ def _annotators(root: Path) -> Beside:
         Check("annotators", len(set(found.annotator.tolist())), len(set(found.annotator.tolist()))),
         Check("their labels", len(found), len(found), late),
         Check.none("labels of what is no clip", found.others),
+        Check.none("labels without a person or an answer, left out", found.unknown),
         Check("clips and ways of presentation with the votes of the table", int(voted.sum()), int(equal.sum())),
     )
     return Beside(_PEOPLE, checks)

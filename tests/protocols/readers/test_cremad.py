@@ -297,6 +297,34 @@ def test_responses_to_practice_clips_are_left_out_and_other_ones_refused(tmp_pat
             read_responses(tmp_path)
 
 
+@pytest.mark.parametrize("words", [('"person003",', '"",'), ('"A","80"', '"NA","80"'), ('"A","80"', '"","80"')])
+def test_a_response_without_a_person_or_an_answer_is_left_out_and_counted(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
+    """One such row is no annotator of its own, and spoils no other."""
+    miniature.write_responses(miniature.write_tables(tmp_path), times=False)
+    whole, file = read_responses(tmp_path), tmp_path / "finishedResponses.csv"
+    assert words[0] in file.read_text()
+    file.write_text(file.read_text().replace(*words, 1))
+    found = read_responses(tmp_path)
+    assert whole is not None
+    assert found is not None
+    assert (len(found), len(found.unknown)) == (len(whole) - 1, 1)
+    assert set(found.annotator) == set(whole.annotator)
+
+
+def test_times_of_other_questions_are_refused(tmp_path: Path) -> None:
+    """As after pandas wrote sessions as 1.0: no response would be late."""
+    miniature.write_responses(miniature.write_tables(tmp_path))
+    file = tmp_path / "finishedEmoResponses.csv"
+    head, *lines = file.read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    changed = [",".join([*row[:2], row[2].replace('"', "") + ".0", *row[3:]]) for row in cells]
+    file.write_text("\n".join([head, *changed]) + "\n")
+    with pytest.raises(BadInput, match=r"it has the questions of 0 of .* so that late ones cannot be told"):
+        read_responses(tmp_path)
+
+
 # --- the parts, and what was published
 
 
