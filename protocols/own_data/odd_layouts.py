@@ -22,6 +22,7 @@ _EXPRESSIONS = frozenset(
 )  # fmt: skip
 _NONE = re.compile(r"nan|n/a|<na>|null", re.IGNORECASE)
 _LISTED = re.compile(rf"\S+({'|'.join(map(re.escape, PICTURES))})[ \t]+\S", re.IGNORECASE)
+_OPENFACES = re.compile(r"AU\d\d_[rc]")
 # A table of the pictures in folders of people, each with folders of expressions.
 _AS_TABLE = (
     "(echo path,label,subject; cd {folder} && find . -type f | sed -nE 's#^\\./(([^/]+)/([^/]+)/.+)$#\\1,\\3,\\2#p') > "
@@ -72,6 +73,8 @@ def refuse_folders(source: Path, tops: Sequence[str], classes: Sequence[str]) ->
 
 def refuse_faces_not_found(table: Path, cells: Mapping[str, Sequence[str]]) -> None:
     """Raises BadInput for OpenFace's output with rows without a face, whose action units are zeros and no labels."""
+    if not any(_OPENFACES.fullmatch(name) for name in cells):  # the confidence of a person says nothing of a face
+        return
     for column in ("success", "confidence"):
         name = next((name for name in cells if name.lower() == column), "")
         failed = sum(bool(re.fullmatch(r"0+(\.0*)?", cell)) for cell in cells.get(name, ()))

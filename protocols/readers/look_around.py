@@ -193,7 +193,9 @@ def _class_folders(root: Path) -> str:
 
 
 def _examples(root: Path, told: str) -> str:
-    """Some files of a folder and of those inside it, where nothing known is; "" for none, or if one is told already."""
+    """Some files of a folder and of those inside it, where nothing known is; "" for none, or if the way on is told."""
+    if "fernoise.toml" in told:
+        return ""
     folders = ((folder, _entries(folder)[0]) for folder in _folders(root))
     found = (folder / name for folder, files in folders for name in files[: 2 if folder == root else 1])
     names = [path.relative_to(root).as_posix() for path in islice(found, _SHOWN)]

@@ -96,6 +96,8 @@ def test_faces_that_openface_did_not_find_have_no_labels(column: str, tmp_path: 
     message = refusal(table)
     assert f"in 4 rows OpenFace found no face ({column} is 0), and their action units are zeros" in message
     obey(message)
+    (tmp_path / "people.csv").write_text(table.read_text().replace("AU01_c", "AU1").replace("AU12_c", "AU12"))
+    assert len(read_labelled(new(tmp_path / "b.toml", tmp_path / "people.csv"))) == len(NAMES)
     found = read_labelled(new(tmp_path / "a.toml", tmp_path / "of-found.csv"))
     assert found.path.tolist() == [name for at, name in enumerate(NAMES) if at % 3]
     assert (found.given[:, 0] == 1).all()

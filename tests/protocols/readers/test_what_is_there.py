@@ -112,3 +112,9 @@ def test_a_noisy_list_under_another_name(tmp_path: Path) -> None:
         f"{root}: no EmoLabel/0.1noise_train.txt or basic/EmoLabel/0.1noise_train.txt (there are "
         "list_patition_label.txt, noise01.txt); fetch the list from its authors, whom show protocol names"
     )
+
+
+def test_a_message_that_says_the_way_on_lists_nothing(tmp_path: Path) -> None:
+    root = mini_disfa.write_videos(tmp_path / "disfa", picture=None, side="Right", folder="Videos_RightCamera")
+    message = refusal(disfa.read, root)
+    assert 'pictures of the right camera only: camera = "right" in fernoise.toml takes them); ask for' in message
