@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ...protocols.errors import BadInput
+from ...protocols.errors import BadInput, printable
+from ...protocols.readers.look_around import Signs, look_around, near
 from . import safe_load
+from .checkpoint_state import parameters_of
 from .package_weights import dlib_weights, efficientnet_lite0_weights
 from .provenance import MSCELEB_FILES, OWN, doubt
 
@@ -35,6 +38,7 @@ _PUBLISHED = {
         "a ResNet-50 trained on VGGFace2", VGGFACE2_FILES, "the VGGFace2-pytorch repository links to a pickle of it",
     ),
 }  # fmt: skip
+_FOLDERS = ("weights", "pretrained", "checkpoints", "models")
 EXPECTED = "expected a ResNet-18 trained on MS-Celeb-1M or a ResNet-50 trained on VGGFace2"
 # Unpickles NumPy arrays only: it stops at any other name in the pickle, before that name's code runs.
 UNPICKLE = (
@@ -59,8 +63,8 @@ RESAVE = (
     "S = S.get('state_dict', S.get('model_state_dict', S)); "
     "torch.save({k: v for k, v in S.items() if torch.is_tensor(v)}, sys.argv[2])"
 )
+_DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, RuntimeError)
 _OTHER_OBJECT = re.compile(r"GLOBAL (\S+) was not an allowed global")
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,10 @@ def _find(folder: Path, names: tuple[str, ...], what: str, link: str) -> Path:
     """The first of some files that exists; BadInput where none does."""
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
+        there = look_around(folder, Signs(names, _FOLDERS))
         raise BadInput(
-            f"this protocol starts from {what}: none of {', '.join(names)} is in {folder}; {link}, or pass "
+            f"this protocol starts from {what}: none of {', '.join(names)} is in {folder}"
+            f"{f', but {there}' if there else near(folder / names[-1])}; {link}, or pass "
             "--weights FILE, or --weights none to train from scratch (never compared in one table with results that "
             "start from weights)"
         )
@@ -158,7 +164,7 @@ def _find(folder: Path, names: tuple[str, ...], what: str, link: str) -> Path:
 def read_checkpoint(path: Path) -> Weights:
     """Reads a checkpoint file, whose family is recognised by its keys.
 
-    Prefixes of PyTorch's wrappers (`module.`, `_orig_mod.`) are removed; without them keys are torchvision's names.
+    Its parameters are found as in `checkpoint_state`; their keys are torchvision's names.
     `ijba_res18_naive`: with a 256-d `feature`; it and `fc` are dropped.
     `resnet18_msceleb`: a classifier `fc` is dropped.
     A ResNet-18 in one of these layouts that is not the published network (see `provenance`) is the user's own.
@@ -171,6 +177,7 @@ def read_checkpoint(path: Path) -> Weights:
     if not path.is_file():
         raise BadInput(
             f"--weights {path}: no such file (known words: none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2)"
+            f"{near(path / 'weights.pth' if path.is_dir() else path)}"
         )
     try:
         content, digest = _read(path)
@@ -178,17 +185,13 @@ def read_checkpoint(path: Path) -> Weights:
         raise BadInput(f"{path.name}: {error}; {EXPECTED}") from error
     except Exception as error:  # torch.load may raise nearly anything for a file that is no checkpoint
         raise _unreadable(path, error) from error
-    state = content
-    for name in ("state_dict", "model_state_dict"):
-        state = state.get(name, state) if isinstance(state, Mapping) else None
-    if not isinstance(state, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        raise BadInput(f"{path.name}: holds no parameters (state_dict); {EXPECTED}")
+    state, place = parameters_of(content, path.name, EXPECTED)
     family, backbone = _recognise(state, path.name)
     if family == "resnet50_vggface2":
         return Weights("vggface2", family, digest, backbone)
     why = doubt(family, state, path.name, digest)
+    if place and not why:
+        why = f"its parameters are under {printable(place)}, where those of the published file are not"
     return Weights(OWN, "resnet18", digest, backbone, why) if why else Weights("msceleb", family, digest, backbone)
 
 
@@ -206,6 +209,12 @@ def _unreadable(path: Path, error: Exception) -> BadInput:
             f"{what}, since it also holds {other[1]}; this command keeps its parameters alone and runs no code from "
             f'it, then use {kept}: python -c "{RESAVE}" {quote(str(path))} {kept}'
         )
+    start = path.read_bytes()[:4096] if isinstance(error, _DAMAGED) else b""
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        return BadInput(f"{path.name}: a web page, so the download failed; fetch the file again with a browser")
+    if start.startswith(b"version https://git-lfs"):
+        pull = f"git -C {quote(str(path.parent))} lfs pull"
+        return BadInput(f"{path.name}: a Git LFS stub; in a clone of its repository, {pull} fetches it")
     return BadInput(f"{what} ({type(error).__name__}); {EXPECTED}")
 
 
@@ -219,12 +228,8 @@ def _read(path: Path) -> tuple[Any, str]:
     return content, hashlib.sha256(data).hexdigest()
 
 
-def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, Tensor]]:
+def _recognise(plain: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, Tensor]]:
     """The family of a checkpoint, and its backbone's parameters by torchvision's names."""
-    plain = {_WRAPPERS.sub("", key): value for key, value in state.items()}
-    if len(plain) < len(state):
-        again = next(key for key in state if _WRAPPERS.sub("", key) in state.keys() - {key})
-        raise BadInput(f"{name}: {again} is there with and without a wrapper's prefix; save one network; {EXPECTED}")
     if {"conv1.weight", "layer1.2.conv3.weight", "layer3.5.conv3.weight"} <= plain.keys() and not any(
         key.startswith("layer3.6.") for key in plain
     ):
@@ -232,7 +237,7 @@ def _recognise(state: Mapping[str, Tensor], name: str) -> tuple[str, dict[str, T
     if "conv1.weight" not in plain or "layer4.1.conv2.weight" not in plain or "layer1.2.conv1.weight" in plain:
         raise BadInput(
             f"{name}: its keys are neither a ResNet-18's nor a ResNet-50's "
-            f"(first: {', '.join(list(state)[:3]) or 'none'}); {EXPECTED}"
+            f"(first: {', '.join(list(plain)[:3]) or 'none'}); {EXPECTED}"
         )
     feature = plain.get("feature.weight")
     reduced = feature is not None and tuple(feature.shape) == (REDUCED, 512)

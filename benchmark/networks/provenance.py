@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 import timm
+import torch
 from torch import Tensor
 
 OWN = "user's own"
@@ -20,7 +21,8 @@ MSCELEB_FILES = ("ijba_res18_naive.pth.tar", "res18_naive.pth_MSceleb.tar", "res
 _IJBA_HEAD, _IJBA_FEATURE = (87_020, 256), (256, 512)
 # DAN, EAC and others load the file strictly into torchvision's ResNet-18 of 1,000 outputs.
 _MSCELEB_HEAD = (1_000, 512)
-_WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
+# The first row of the first filter of torchvision's ImageNet weights, by which a file that was saved again is known.
+_IMAGENET_FILTER = (-1.0419e-02, -6.1356e-03, -1.8098e-03, 7.4841e-02, 5.6615e-02, 1.7083e-02, -1.2694e-02)
 _DIGEST = re.compile(r"-([0-9a-f]{8})\.(?:pth|pt)$")
 
 
@@ -29,11 +31,11 @@ def doubt(family: str, state: Mapping[str, Tensor], name: str, sha256: str) -> s
 
     Args:
         family: "ijba_res18_naive" or "resnet18_msceleb", the layout of its keys.
-        state: its parameters by torchvision's names, with or without the prefixes of PyTorch's wrappers.
+        state: its parameters by torchvision's names.
         name: of the file.
         sha256: of the file.
     """
-    shapes = {_WRAPPERS.sub("", key): tuple(value.shape) for key, value in state.items()}
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
     expected = {"fc.weight": _MSCELEB_HEAD}
     if family == "ijba_res18_naive":
         expected = {"fc.weight": _IJBA_HEAD, "feature.weight": _IJBA_FEATURE}
@@ -43,9 +45,19 @@ def doubt(family: str, state: Mapping[str, Tensor], name: str, sha256: str) -> s
             return f"its {key} is {has}, that of {family} is of shape {' x '.join(map(str, shape))}"
     if tag := _imagenet_tag(sha256):
         return f"it is ImageNet's {tag}"
+    if _is_imagenets(state):
+        return "it is torchvision's, trained on ImageNet, saved again"
     if family == "resnet18_msceleb" and name not in MSCELEB_FILES:
         return f"its classifier is like ImageNet's, and its name is not {MSCELEB_FILES[-1]}"
     return ""
+
+
+def _is_imagenets(state: Mapping[str, Tensor]) -> bool:
+    """Whether the first filter is that of torchvision's ImageNet weights, also in half precision."""
+    filters = state.get("conv1.weight")
+    if filters is None or tuple(filters.shape[1:]) != (3, 7, 7):
+        return False
+    return torch.allclose(filters[0, 0, 0].float(), torch.tensor(_IMAGENET_FILTER), rtol=0, atol=1e-4)
 
 
 def _imagenet_tag(sha256: str) -> str:

@@ -14,6 +14,7 @@ from ...protocols.definitions.native_recipes import native_recipe
 from ...protocols.definitions.recipes import at_profile
 from ...protocols.errors import BadInput, unknown
 from ...protocols.loading import Data, DataIdentity, draws_noise, offered, open_data, places_read
+from ...protocols.readers.openface import what_is_there
 from ...protocols.rows import Origin, Source
 from .. import registry
 from ..disk_cache import file_stamps, lookup, store
@@ -236,6 +237,8 @@ def choose_methods(
     named = [registry.find(name) for name in request.methods]
     for method in named:
         if reason := why_not_applicable(method, protocol, offers, request.recipe):
+            if "aux" in method.needs - offers and protocol.kind == "single" and not request.synthetic:
+                reason += f": {what_is_there(request.data_root, protocol.data[0])}"
             raise BadInput(f"--method {method.name} is not applicable to {protocol.name}: it {reason}")
     without = {registry.find(name).name for name in request.without}
     every = [method for method in registry.all_base() if method.name not in without] if request.all_methods else []

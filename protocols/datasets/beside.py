@@ -12,7 +12,7 @@ from ..readers.cremad_votes import RESPONSES, read_responses, read_votes, tabula
 from ..readers.fer2013 import read as read_ferplus
 from ..readers.listing import Check, Listing
 from ..readers.openface import auxiliary_of, auxiliary_of_ferplus, has_output
-from ..readers.rafdb_noise_lists import noisy_lists, read_noisy_list
+from ..readers.rafdb_noise_lists import is_plausible, noisy_lists, read_noisy_list, stated_rate
 from .catalog import RAW, listing_of
 
 _PEOPLE = f"single annotators, {RESPONSES}"
@@ -71,10 +71,13 @@ def _noisy_list(what: str, path: Path, listing: Listing) -> Beside:
     found = read_noisy_list(path, listing)
     changed = f"{found.test_changed:,} of them differ from the owners' labels" if found.test_rows else ""
     rate = f"{found.rate:.2%} of them differ from the owners' labels"
-    checks = (
+    checks: tuple[Check, ...] = (
         Check("rows of training pictures", len(found.given), len(found.given), rate),
         Check("rows of test pictures, not used", found.test_rows, found.test_rows, changed),
     )
+    if (stated := stated_rate(path)) is not None:
+        plausible = "yes" if is_plausible(found, stated) else f"no, {found.rate:.2%}"
+        checks += (Check(f"about the share of wrong labels in its name, {stated:.0%}", "yes", plausible),)
     return Beside(what, checks)
 
 
@@ -89,6 +92,7 @@ def _annotators(root: Path) -> Beside:
         Check("annotators", len(set(found.annotator.tolist())), len(set(found.annotator.tolist()))),
         Check("their labels", len(found), len(found), late),
         Check.none("labels of what is no clip", found.others),
+        Check.none("labels without a person or an answer, left out", found.unknown),
         Check("clips and ways of presentation with the votes of the table", int(voted.sum()), int(equal.sum())),
     )
     return Beside(_PEOPLE, checks)

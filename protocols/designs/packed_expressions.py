@@ -14,7 +14,7 @@ from ..images.image_pool import of_pool
 from ..packs.prepare import Pack
 from ..readers.listing import Listing
 from ..readers.openface import auxiliary_of
-from ..readers.rafdb_noise_lists import NoisyList, find_noisy_list, read_noisy_list
+from ..readers.rafdb_noise_lists import NoisyList, find_noisy_list, is_plausible, read_noisy_list, stated_rate
 from ..rows import Array, Rows, Source, rows
 from .pack_access import open_for, row_digests
 from .splits import Splits, cell, generated
@@ -40,7 +40,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     test = everything.take(known & (part == (protocol.option("test") or "test")))
     if file := protocol.option("list"):
         listing = listing_of(dataset, data_root)
-        listed = read_noisy_list(find_noisy_list(place, file), listing)
+        listed = _listed(find_noisy_list(place, file), listing)
         train = train.with_given(_by_path(listed, listing, pack, train))
     if protocol.option("train") == "automatic":  # no reference labels for the automatic ones
         train = replace(train, reference=np.full(len(train), -1))
@@ -64,6 +64,15 @@ def _marked(test: Rows, train: Rows, pack: Pack) -> Rows:
     stored = row_digests(pack)
     copy: Array = np.isin(stored[test.sample_id], stored[train.sample_id])
     return replace(test, copy=copy)
+
+
+def _listed(path: Path, listing: Listing) -> NoisyList:
+    """A noisy list; BadInput where it has not the share of wrong labels for which it is published."""
+    listed, stated = read_noisy_list(path, listing), stated_rate(path)
+    if stated is not None and not is_plausible(listed, stated):
+        what = f"{listed.rate:.1%} of its labels differ from the owners', published are about {stated:.0%}"
+        raise BadInput(f"{path}: {what}, so this is another list; fetch it again from its authors")
+    return listed
 
 
 def _by_path(listed: NoisyList, listing: Listing, pack: Pack, train: Rows) -> Array:

@@ -16,7 +16,9 @@ from ..errors import BadInput
 from ..images.decoding import DAMAGED, FORMATS
 from ..own_files import BOX
 from ..readers.folders import contents, files_below
+from ..readers.look_around import near
 from .class_folders import PICTURES, is_picture
+from .odd_layouts import refuse_faces_not_found, refuse_folders, refuse_headless, spellings
 from .tables import METADATA, SUFFIXES, header_of, metadata_files, sample
 
 ROWS = 20_000  # read of a table
@@ -32,7 +34,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "path", "file_name", "filename", "file", "image", "img", "image_path", "picture", "image_name", "filepath"
         ),
         "given": (
-            "given", "label", "labels", "emotion", "expression", "class", "target", "annotation", "given_label"
+            "noisy_label", "given", "label", "labels", "emotion", "expression", "class", "target", "annotation",
+            "given_label"
         ),
         "reference": ("reference", "true_label", "clean_label", "gold", "truth", "ground_truth", "gt", "true"),
         "verified": ("verified", "is_clean", "clean", "is_verified"),
@@ -73,6 +76,8 @@ class Guess:
         folds: names in the fold column.
         units: whether the labels are action units.
         intensities: whether these are intensities, from 0 to 5.
+        values: what stands in the table -> the label that it means, where that is written differently.
+        ignore: words that stand for no label.
         unused: columns that nothing was made of.
         why: what was guessed -> the reason.
     """
@@ -87,6 +92,8 @@ class Guess:
     folds: list[str] = field(default_factory=list)
     units: bool = False
     intensities: bool = False
+    values: dict[str, str] = field(default_factory=dict)
+    ignore: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
 
@@ -100,7 +107,7 @@ def guess(source: Path) -> Guess:
     if source.is_file():
         return _of_table(source)
     if not source.is_dir():
-        raise BadInput(f"--from {source}: no such folder or table")
+        raise BadInput(f"--from {source}: no such folder or table{near(source)}")
     files, folders = contents(source)
     if any(name in files for name in METADATA) or any(_has_metadata(source / name) for name in folders):
         return _of_table(source)
@@ -150,6 +157,7 @@ def _of_folders(source: Path, folders: Sequence[str]) -> Guess:
                 step = max(1, len(paths) // LOOKED_AT)
                 found.paths += [f"{top}/{name}/{path}".lstrip("/") for path in paths[::step]]
     found.labels = sorted(classes)
+    refuse_folders(source, tops, found.labels)
     found.why["labels"] = "the names of the folders with pictures"
     found.why["split"] = f"the folders {', '.join(tops)}" if found.parts else ""
     step = max(1, len(found.paths) // LOOKED_AT)
@@ -161,6 +169,7 @@ def _of_folders(source: Path, folders: Sequence[str]) -> Guess:
 def _of_table(source: Path) -> Guess:
     files = metadata_files(source) if source.is_dir() else (source,)
     header = header_of(files[0])
+    refuse_headless(source, header)
     found = Guess(source, source)
     lower = {name.lower(): name for name in reversed(header)}
     for what, names in _NAMES.items():
@@ -169,6 +178,7 @@ def _of_table(source: Path) -> Guess:
             found.why[what] = f"a column is called {name}"
     if box := next((names for names in _BOXES if all(name in lower for name in names)), None):
         found.columns |= {what: lower[name] for what, name in zip(BOX, box, strict=True)}
+        found.why["box"] = f"columns {', '.join(lower[name] for name in box)}, as left, top, width and height in pixels"
     if before := next((each for each in _VOTES if any(name.startswith(each) for name in header)), ""):
         found.columns["votes"] = before
     cells = _sampled(files, header)
@@ -202,6 +212,7 @@ def _column_of_paths(cells: Mapping[str, list[str]], source: Path) -> str:
 def _units_or_classes(found: Guess, header: Sequence[str], cells: Mapping[str, list[str]]) -> None:
     units = {f"AU{match[1]}": name for name in header if (match := _UNIT.fullmatch(name))}
     if len(units) >= 2 and "given" not in found.columns:
+        refuse_faces_not_found(found.source, cells)
         found.units, found.labels = True, list(units)
         found.columns |= {f"given {unit}": name for unit, name in units.items()}
         found.why["labels"] = f"{len(units)} columns have names of action units"
@@ -217,12 +228,18 @@ def _units_or_classes(found: Guess, header: Sequence[str], cells: Mapping[str, l
         return
     if "given" not in found.columns:
         raise BadInput(f"--from {found.source}: no column of labels, as label or emotion, among {', '.join(header)}")
-    values = Counter(value for value in cells[found.columns["given"]] if value)
+    values, found.values, found.ignore = spellings(cells[found.columns["given"]])
     if len(values) > MOST_CLASSES:
         what = f"{len(values):,} different labels in column {found.columns['given']}, more than classes have"
         raise BadInput(f"--from {found.source}: {what}; write the file by hand, see docs/your-data.md")
     found.labels = sorted(values, key=lambda text: (len(text) if text.isdigit() else 0, text))
     found.why["labels"] = f"the labels in column {found.columns['given']}"
+    if found.values:
+        found.why["values"] = (
+            f"one label each: {', '.join(f'{text} and {name}' for text, name in found.values.items())}"
+        )
+    if found.ignore:
+        found.why["ignore"] = f"rows whose label is {', '.join(found.ignore)} are left out"
 
 
 def _split(found: Guess, cells: Mapping[str, list[str]], *, by_folder: bool, files: Sequence[Path]) -> None:

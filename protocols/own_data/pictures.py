@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..packs.file_format import DONE, FACES, PACK, STARTED, TABLE, Pack
 from ..packs.prepare import open_if_finished, prepare
 from ..packs.workers import CHUNK, OnProgress
 from ..readers.listing import Listing
+from ..readers.look_around import near
 from .labelled import Labelled
 
 STAMPS = "pictures.npz"
@@ -112,11 +114,21 @@ def _stamps(protocol: Protocol, listing: Listing, rows: Labelled, *, skip_bad: b
         except OSError as error:
             if skip_bad:
                 continue
-            why = "no such picture" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
+            why = f"no such picture{_there(Path(root) / path)}"
+            why = why if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
             remedy = "correct the path, or data.pictures, to which it is relative"
             raise BadInput(f"{rows.place(row)}: {Path(root) / path}: {why}; {remedy}") from error
         found[row] = status.st_size, status.st_mtime_ns
     return {"stamps": found, "side": np.array([int(protocol.option("side"))])}
+
+
+def _there(path: Path) -> str:
+    """What lies where a picture was looked for."""
+    if path.parent.is_dir():
+        form = unicodedata.normalize("NFC", path.name)
+        if any(unicodedata.normalize("NFC", name) == form for name in os.listdir(path.parent)):
+            return ", but one of this name in another form of Unicode: write it as it is on disk"
+    return near(path)
 
 
 def _forget_if_changed(folder: Path, stamps: dict[str, Array]) -> None:

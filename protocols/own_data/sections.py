@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import UNREADABLE, BadInput, printable
 
 LARGEST = 1 << 16  # bytes; reading TOML can take time quadratic in its size
+_MOST_DOTS = 1_000  # of a line; reading a key takes time quadratic in its dots
 _MOST = 10_000  # entries of a list or table
 _LARGEST_NUMBER = 10**12
 _LONGEST_TEXT = 1_000
@@ -150,6 +151,8 @@ def read_toml(file: Path) -> Section:
             content = opened.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ValueError(f"more than {LARGEST:,} bytes, so it is no protocol")
+        if any(line.count(b".") > _MOST_DOTS for line in content.splitlines()):
+            raise ValueError(f"more than {_MOST_DOTS:,} dots in one line")
         return Section(file, "", tomllib.loads(content.decode("utf-8-sig")))
     except UNREADABLE as error:
         why = printable(str(error))[:200] or type(error).__name__

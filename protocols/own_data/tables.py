@@ -9,11 +9,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, TextIO
 
 from ..errors import UNREADABLE, BadInput, unknown
+from ..readers.archives import ending_of, unpack
 from ..readers.folders import contents
-from ..readers.text_lines import shown
+from ..readers.look_around import near
+from ..readers.text_lines import check_kind, shown
 
 LARGEST = 1 << 31  # bytes of a table
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -65,7 +68,9 @@ def read_table(path: Path, wanted: Sequence[str], *, path_column: str = "path", 
             another number of fields, or pyarrow missing.
     """
     if not path.exists():
-        raise BadInput(f"{path}: no such table; check data.table, which is relative to the folder of the TOML file")
+        raise BadInput(
+            f"{path}: no such table{near(path)}; check data.table, which is relative to the folder of the TOML file"
+        )
     files = metadata_files(path) if path.is_dir() else (path,)
     columns: dict[str, list[str]] = {name: [] for name in wanted}
     lines: list[int] = []
@@ -187,6 +192,13 @@ def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
             for fields in reader:
                 if fields:
                     yield reader.line_num, fields
+    except UnicodeDecodeError as error:
+        utf_16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        kind = "UTF-16" if utf_16 else "WINDOWS-1252"
+        command = f"iconv -f {kind} -t UTF-8 {quote(str(file))} > {quote(f'{file}.utf-8.csv')}"
+        likely = f"if it is {kind}" + ("" if utf_16 else ", as spreadsheets write it")
+        why = " ".join(str(error).split())[:120]
+        raise BadInput(f"{file}: cannot be read as a table in UTF-8 ({why}); {likely}: {command}") from error
     except (csv.Error, *UNREADABLE) as error:
         why = " ".join(str(error).split())[:120]
         raise BadInput(f"{file}: cannot be read as a table in UTF-8 ({why}); save it as CSV again") from error
@@ -221,10 +233,20 @@ def _lines(opened: TextIO) -> Iterator[str]:
 def _check_size(file: Path) -> None:
     if not file.is_file():
         raise BadInput(f"{file}: no such file; check data.table")
+    if ending := ending_of(file.name):
+        command = unpack(file, ending, file.parent)
+        raise BadInput(f"{file}: an archive; unpack it and name what was in it: {command}")
     if file.suffix.lower() not in SUFFIXES:
         raise BadInput(f"{file}: not one of {', '.join(SUFFIXES)}; save the table in one of these formats")
     if (size := file.stat().st_size) > LARGEST:
         raise BadInput(f"{file}: {size:,} bytes, more than a table of labels has ({LARGEST:,}); check data.table")
+    if file.suffix.lower() in TEXTS:
+        try:
+            with file.open("rb") as opened:
+                start = opened.read(64)
+        except OSError:
+            return  # reading the table tells
+        check_kind(file, start)
 
 
 def _pyarrow(file: Path) -> Any:

@@ -33,7 +33,12 @@ def write_first(file: Path, source: Path, taken: Collection[str] = ()) -> tuple[
     if file.exists():
         raise BadInput(f"{file}: is there already; remove it first, or name another file")
     found = guess(source)
-    write_atomic(file, "\n".join(lines(found, file, taken)).encode() + b"\n")
+    try:
+        content = "\n".join(lines(found, file, taken)).encode() + b"\n"
+    except UnicodeEncodeError as error:
+        what = f"a name that is not UTF-8 ({printable(error.object[max(0, error.start - 20) : error.end])})"
+        raise BadInput(f"--from {source}: {what}, which the file cannot hold; rename the folder or column") from error
+    write_atomic(file, content)
     try:
         protocol_of_toml(file)
     except BadInput as error:
@@ -95,6 +100,8 @@ def _data(found: Guess, file: Path) -> Iterator[str]:
         else:
             yield "# present_from = 1  # the smallest value of a unit that is present: 2 for intensities"
         yield '# unknown = ["", "9", "999"]  # cells of units that are not coded'
+    elif found.ignore:
+        yield f"ignore = {_list(found.ignore)}  # labels of rows that are left out"
     else:
         yield '# ignore = ["other"]  # labels of rows that are left out'
     yield from ("", "[data.columns]")
@@ -111,6 +118,9 @@ def _data(found: Guess, file: Path) -> Iterator[str]:
     if found.units:
         yield from ("", "[data.columns.given]")
         yield from (f"{unit} = {_quoted(found.columns[f'given {unit}'])}" for unit in found.labels)
+    elif found.values:
+        yield from ("", "[data.values]  # what stands in the table = class")
+        yield from (f"{_quoted(text)} = {_quoted(label)}" for text, label in found.values.items())
     elif all(label.isdigit() for label in found.labels):
         yield from (
             "",

@@ -82,6 +82,9 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
     checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows)]
     counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
     if quick:
+        root = listing_of(protocol, rows).root
+        gone = [f"{rows.place(row)}: {path}" for row, path in enumerate(rows.path) if not (root / path).is_file()]
+        checks.append(Check.all("pictures that are there", len(rows), gone))
         return Report(protocol.name, len(rows), *counted, tuple(checks), suspects=tuple(doubtful))
     looks = _look_at(protocol, rows, workers, report)
     bad = [f"{rows.path[row]}: {look}" for row, look in enumerate(looks) if isinstance(look, str)]

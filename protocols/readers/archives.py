@@ -18,7 +18,9 @@ _UNPACK_TAR = "mkdir -p {folder} && tar -xf {file} -C {folder}"
 
 
 def ending_of(name: str) -> str:
-    """The ending of an archive's name (".zip", ".tar.gz"), or an empty string."""
+    """The ending of an archive's name (".zip", ".tar.gz"), or an empty string; .pth.tar is a checkpoint of PyTorch."""
+    if ".pth" in name:
+        return ""
     if match := _TAR.search(name):
         return match[0]
     return next((name[-len(ending) :] for ending in _KINDS if name.lower().endswith(ending)), "")

@@ -58,6 +58,7 @@ class _Videos:
         length: the number of frames of each clip that has some, by the clip's name, sorted.
         file: its file's name.
         stubs, empty, others: files that are Git LFS stubs, videos without a frame, and what is no clip.
+        damaged: files that are no FLV video, each with the reason.
     """
 
     length: Mapping[str, int]
@@ -65,6 +66,7 @@ class _Videos:
     stubs: Sequence[str]
     empty: Sequence[str]
     others: Sequence[str]
+    damaged: Sequence[str]
 
 
 def read(root: Path) -> Listing:
@@ -75,8 +77,7 @@ def read(root: Path) -> Listing:
         project's parts of the actors; frame that of the video.
 
     Raises:
-        BadInput: no clip or no votes in the folder, stubs in place of all videos, a file that is no FLV video, or a
-            damaged table.
+        BadInput: no clip or no votes in the folder, stubs or damaged files in place of all videos, or a damaged table.
     """
     root = Path(root)
     frames = _frames_of_each(root)
@@ -104,7 +105,7 @@ def _frames_of_each(root: Path) -> int:
 
 def _videos(folder: Path) -> _Videos:
     """What is in the folder of videos; of each video the number of frames is counted, and nothing decoded."""
-    length, file, stubs, empty, others = {}, {}, [], [], []
+    length, file, stubs, empty, others, damaged = {}, {}, [], [], [], []
     for name in files_of(folder):
         stem, _, ending = name.rpartition(".")
         match = CLIP.fullmatch(stem)
@@ -112,11 +113,17 @@ def _videos(folder: Path) -> _Videos:
             others.append(f"{VIDEOS}/{name}")
         elif _is_stub(folder / name):
             stubs.append(f"{VIDEOS}/{name}")
-        elif frames := flv_length(folder / name):
-            length[stem], file[stem] = frames, name
         else:
-            empty.append(f"{VIDEOS}/{name}")
-    return _Videos(length, file, stubs, empty, others)
+            try:
+                frames = flv_length(folder / name)
+            except BadInput as error:
+                damaged.append(str(error))
+                continue
+            if frames:
+                length[stem], file[stem] = frames, name
+            else:
+                empty.append(f"{VIDEOS}/{name}")
+    return _Videos(length, file, stubs, empty, others, damaged)
 
 
 def _is_stub(path: Path) -> bool:
@@ -137,6 +144,8 @@ def _without_videos(root: Path, videos: _Videos) -> BadInput:
     if videos.stubs:
         what = f"{len(videos.stubs):,} files are Git LFS stubs and no videos, the first {videos.stubs[0]}"
         return BadInput(f"CREMA-D: nothing usable in {root} ({what}): {_fetch_videos(root)}")
+    if videos.damaged:
+        return BadInput(videos.damaged[0])
     wanted = Signs(("1001_DFA_ANG_XX.flv",), into=VIDEOS)
     return absent("CREMA-D", root, HOME, f"votes, but no video such as {VIDEOS}/1001_DFA_ANG_XX.flv", wanted)
 
@@ -164,6 +173,7 @@ def _checks(root: Path, table: VoteTable, videos: _Videos, frames: int) -> Itera
     remedy = f"{videos.stubs[0]}: {_fetch_videos(root)}" if videos.stubs else ""
     yield Check("Git LFS stubs in place of videos", 0, len(videos.stubs), remedy)
     yield Check.none("videos without a frame", videos.empty)
+    yield Check.none("files that are no video", videos.damaged)
     yield Check.none("other files among the videos", videos.others)
     yield Check("pictures of a clip", 1, frames)
 

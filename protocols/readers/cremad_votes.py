@@ -91,6 +91,7 @@ class Responses:
         label: int64 [M], the class.
         late: number of responses that were left out since they came late; -1 where their times are not known.
         others: places of responses to what is no clip of the data set, which were left out.
+        unknown: places of responses without a person or an answer, which were left out.
     """
 
     annotator: Array
@@ -99,6 +100,7 @@ class Responses:
     label: Array
     late: int
     others: tuple[str, ...]
+    unknown: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -147,13 +149,15 @@ def read_responses(root: Path) -> Responses | None:
     """Reads the responses of single people; None where the file is not there.
 
     Raises:
-        BadInput: a damaged file, a response of no way of presentation or class.
+        BadInput: a damaged file, a response of no way of presentation or class, or times of other questions.
     """
     if not (root / RESPONSES).is_file():
         return None
-    late = _late(root / FIRST_RESPONSES)
+    is_late = _late(root / FIRST_RESPONSES)
     rows: list[tuple[str, str, int, int]] = []
-    left_out, others = 0, []
+    left_out = timed = 0
+    others: list[str] = []
+    unknown: list[str] = []
     wanted = ("localid", "clipName", "queryType", "respEmo", "sessionNums", "questNum")
     for line, (who, name, digit, letter, *question) in read_table(root / RESPONSES, _FETCH, wanted):
         if digit not in _DIGITS:
@@ -162,20 +166,29 @@ def read_responses(root: Path) -> Responses | None:
         if not CLIP.fullmatch(clip):
             others.append(f"{RESPONSES}, line {line.number}: {shown(name)}")
             continue
+        if line.no_number(who) or line.no_number(letter):
+            unknown.append(f"{RESPONSES}, line {line.number}")
+            continue
         if len(letter) != 1 or letter not in LETTERS:
             raise line.error(f"respEmo {shown(letter)} is none of {' '.join(LETTERS)}")
-        if late is not None and (question[0], digit, question[1]) in late:
+        key = question[0], digit, question[1]
+        timed += is_late is not None and key in is_late
+        if is_late is not None and is_late.get(key):
             left_out += 1
             continue
         rows.append((who, clip, _DIGITS[digit], LETTERS.index(letter)))
+    if is_late is not None and 2 * timed < len(rows) + left_out:
+        what = f"it has the questions of {timed:,} of {len(rows) + left_out:,} responses in {RESPONSES}"
+        raise BadInput(f"{root / FIRST_RESPONSES}: {what}, so that late ones cannot be told; {_FETCH}, both of them")
     annotator, clips, mode, label = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Responses(
         np.array(annotator, np.str_),
         np.array(clips, np.str_),
         np.array(mode, np.int64),
         np.array(label, np.int64),
-        -1 if late is None else left_out,
+        -1 if is_late is None else left_out,
         tuple(others),
+        tuple(unknown),
     )
 
 
@@ -188,13 +201,16 @@ def tabulated(responses: Responses, table: VoteTable) -> Array:
     return counts
 
 
-def _late(path: Path) -> set[tuple[str, str, str]] | None:
-    """Session, way of presentation and question of what was answered late; None where the file is not there."""
+def _late(path: Path) -> dict[tuple[str, str, str], bool] | None:
+    """Session, way of presentation and question -> whether it was answered late; None where the file is not there."""
     if not path.is_file():
         return None
     wanted = ("sessionNums", "queryType", "questNum", "ttr")
-    rows = (fields for _, fields in read_table(path, _FETCH, wanted))
-    return {(session, digit, question) for session, digit, question, time in rows if _after(time)}
+    found: dict[tuple[str, str, str], bool] = {}
+    for _, (session, digit, question, time) in read_table(path, _FETCH, wanted):
+        key = session, digit, question
+        found[key] = found.get(key, False) or _after(time)
+    return found
 
 
 def _after(time: str) -> bool:

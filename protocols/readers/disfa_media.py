@@ -66,8 +66,8 @@ def find_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: str, 
         base: the number of the first extracted frame; None for the smallest number found.
 
     Raises:
-        BadInput: a file that is no AVI video, two pictures of one number, or a smallest number that is neither 0 nor 1,
-            or that may be either.
+        BadInput: no video that is an AVI file, two pictures of one number, or a smallest number that is neither 0 nor
+            1, or that may be either.
     """
     side = camera.capitalize()
     for one in (kind,) if kind else KINDS:
@@ -89,7 +89,16 @@ def _videos(root: Path, sizes: Mapping[str, int], side: str) -> Pictures | None:
             break
     else:
         return None
-    stated = {subject: avi_length(root / path) for subject, path in videos.items()}
+    stated: dict[str, int | None] = {}
+    damaged: list[str] = []
+    for subject, path in videos.items():
+        try:
+            stated[subject] = avi_length(root / path)
+        except BadInput as error:  # its frames stay in the listing, to be named as damaged when they are decoded
+            stated[subject] = None
+            damaged.append(str(error))
+    if len(damaged) == len(videos):
+        raise BadInput(damaged[0])
     lengths = {subject: length for subject, length in stated.items() if length is not None}
     found = {}
     for subject, path in videos.items():
@@ -101,7 +110,7 @@ def _videos(root: Path, sizes: Mapping[str, int], side: str) -> Pictures | None:
         if length != sizes[subject]
     ]
     long_enough = sum(length >= sizes[subject] for subject, length in lengths.items())
-    missing = [f"{folder}: no {wanted[subject]}" for subject in sizes if subject not in videos]
+    missing = damaged + [f"{folder}: no {name}" for subject, name in wanted.items() if name.lower() not in names]
     checks = (
         Check.all("videos", len(sizes), missing),
         Check("videos not shorter than their labels", len(lengths), long_enough, first(unequal)),

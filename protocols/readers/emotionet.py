@@ -46,6 +46,7 @@ AUTOMATIC_ROWS = 50_000  # size of the noisy set in ReCoT's protocols
 
 _SIGNS = Signs((FILE_2020, FILE_OLDER), ("emotionet",))
 _DATA_FILE = re.compile(r"dataFile_\d+\.txt", re.IGNORECASE)
+_MANUAL_LIKE = re.compile(r"emotionet.*\.csv", re.IGNORECASE)
 _IMAGE_LIST = re.compile(r"image_list(_.*)?\.csv", re.IGNORECASE)
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"))
 
@@ -97,7 +98,7 @@ def read(root: Path) -> Listing:
     manual: frozenset[str] = frozenset()
     for part, files in parts.items():
         labelled = read_labels([root / file for file in files])
-        checks += _row_checks(part, files, labelled)
+        checks += _row_checks(part, files, labelled, found.files)
         labelled = _distinct(part, labelled, manual, checks)
         rows[part] = _with_picture(part, labelled, found.pictures, checks)
         manual = manual or frozenset(labelled.names)
@@ -154,7 +155,7 @@ def _named(pattern: re.Pattern[str], files: Sequence[str]) -> list[str]:
     return sorted(matching, key=lambda file: (file.rpartition("/")[2], file))
 
 
-def _row_checks(part: str, files: Sequence[str], rows: LabelRows) -> list[Check]:
+def _row_checks(part: str, files: Sequence[str], rows: LabelRows, others: Sequence[str]) -> list[Check]:
     """The comparison of the number of rows with the published one, which is unknown for the older manual file."""
     count = len(rows.names) + len(rows.incomplete)
     if part == AUTOMATIC:
@@ -162,7 +163,9 @@ def _row_checks(part: str, files: Sequence[str], rows: LabelRows) -> list[Check]
         counted = Check("automatic rows", enough, enough if count >= ROWS_AUTOMATIC else f"{count:,}")
         return [counted, *([Check.none("automatic rows with an empty AU", rows.incomplete)] if rows.incomplete else [])]
     name = files[0].rpartition("/")[2] if files else "none"
-    checks = [Check("manual label file", FILE_2020, name)]
+    table = "" if files else first(file for file in others if _MANUAL_LIKE.fullmatch(file.rpartition("/")[2]))
+    where = f"{table} is there: if it has these labels, write manual = '{table}' in {CHOICES_FILE}" if table else ""
+    checks = [Check("manual label file", FILE_2020, name, where)]
     if name in (FILE_2020, "none"):
         checks.append(Check("manual rows", ROWS_2020, count))
     return [*checks, Check.none("manual rows with an empty AU", rows.incomplete)]

@@ -22,7 +22,8 @@ UNKNOWN = 8
 
 _TABLES = ("fer2013.csv", "icml_face_data.csv")
 _VOTES = "fer2013new.csv"
-_NAMES = ("fer2013", "ferplus", "fer2013plus")  # of the folder elsewhere
+# Of the folder elsewhere, and of the archive that Kaggle gives.
+_NAMES = ("fer2013", "ferplus", "fer2013plus", "challengesinrepresentationlearningfacialexpressionrecognitionchallenge")
 PICTURES, LAST_NUMBER = 35_710, 35_801  # names of FER+, the last of which is fer0035801.png
 _TO_FERPLUS = np.array([4, 5, 6, 1, 3, 2, 0], np.int64)
 # Names of two rows each in fer2013new.csv; copies of the folder form differ in which of the two rows they have.

@@ -145,7 +145,7 @@ def _choices(file: Path) -> dict[str, Any]:
             content = opened.read(_LONGEST_CHOICES + 1)
         if len(content) > _LONGEST_CHOICES:
             raise ValueError(f"more than {_LONGEST_CHOICES:,} bytes")
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except UNREADABLE as error:
         why = printable(str(error))[:200] or type(error).__name__
         raise BadInput(f"{file}: not a TOML file of choices ({why}); correct it, or remove it") from error

@@ -9,14 +9,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from shlex import quote
 
-from ..errors import BadInput
+from ..errors import BadInput, printable
 from .archives import ending_of, unpack
 
-_ENTRIES, _FOLDERS, _DEPTH = 1_000, 200, 4
+_ENTRIES, _FOLDERS, _DEPTH, _SHOWN = 1_000, 200, 4, 4
 _PICTURE = re.compile(r".*\.(?:jpe?g|png|bmp|tiff?|avi|mp4)", re.IGNORECASE)
 _EXPRESSIONS = ("anger", "angry", "happiness", "happy", "sadness", "sad", "surprise", "surprised", "fear", "disgust")
 _CODES = ("0", "1", "2", "3", "4", "5", "6", "7", "8")
@@ -62,7 +63,7 @@ def absence(missing: str, root: Path, ask: str, *wanted: Signs) -> BadInput:
     """
     if near := look_around(root, *wanted):
         return BadInput(f"{missing}, but {near}")
-    return BadInput(f"{missing}{_class_folders(root)}; {ask}")
+    return BadInput(f"{missing}{_class_folders(root) or _examples(root, missing)}; {ask}")
 
 
 def _plain(name: str) -> str:
@@ -107,20 +108,23 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _mark(folder: Path, signs: Signs) -> str:
-    """The first mark that a folder has, in any case, or ""."""
-    here = {name.lower(): name for names in _entries(folder) for name in names}
-    found = (mark if _exists(folder / mark) else here.get(mark.lower(), "") for mark in signs.marks)
+    """The first mark that a folder has, in any spelling ("RAF-DB.csv" for "rafdb.csv"), or ""."""
+    here = {_plain(name): name for names in _entries(folder) for name in names}
+    found = (mark if _exists(folder / mark) else here.get(_plain(mark), "") for mark in signs.marks)
     return next(filter(None, found), "")
 
 
 def _below(root: Path, signs: Signs) -> str:
-    """The data set in a folder inside its own, or under names in another case."""
+    """The data set in a folder inside its own, or under names in another spelling."""
     target = root / signs.into
     for folder in _folders(root):
         mark = _mark(folder, signs)
-        right = next((name for name in signs.marks if name.lower() == mark.lower()), mark)
+        right = next((name for name in signs.marks if _plain(name) == _plain(mark)), mark)
         if folder == target and mark != right:
             return f"{folder / mark} is there: mv {_words(folder / mark, folder / right)}"
+        if mark and folder in target.parents:  # whose whole content would take the target with it
+            move = f"mkdir -p {_words(target)} && mv {_alike(folder / mark, signs)} {_words(target)}/"
+            return f"{folder / mark} is there: {move}"
         if mark and folder != target:
             return f"{folder / mark} is there: {_all_of(folder / mark if folder.name == mark else folder, target)}"
     return ""
@@ -132,6 +136,12 @@ def _all_of(folder: Path, target: Path) -> str:
     return f"{'' if os.path.isdir(outer) else f'mkdir -p {_words(outer)} && '}mv {_words(folder)}/* {_words(outer)}/"
 
 
+def _alike(mark: Path, signs: Signs) -> str:
+    """What lies beside a mark and belongs to it: of several marks that are files, all with the ending; else itself."""
+    one = mark.is_dir() or len(signs.marks) == 1 or not mark.suffix
+    return _words(mark) if one else f"{_words(mark.parent)}/*{mark.suffix}"
+
+
 def _words(*paths: Path) -> str:
     return " ".join(quote(str(path)) for path in paths)
 
@@ -141,13 +151,16 @@ def _beside(root: Path, signs: Signs) -> str:
     home = root.parent if root.parent.name else root.parent.absolute()
     if not signs.names:
         return ""
-    if not _exists(root) and (mark := _mark(home, signs)):
+    mark = _mark(home, signs)
+    if mark and not _exists(root):
         renamed = home.parent / root.name
         move = "" if home == renamed else f"mv {_words(home, renamed)}, and "
         if not move or _is_named(home.name, signs):
             return f"{home / mark} is there: {move}use --data-root {_words(home.parent)}"
         parts = [home / name for name in signs.marks if _exists(home / name)] or [home / mark]
         return f"{home / mark} is there: mkdir -p {_words(root)} && mv {_words(*parts)} {_words(root)}/"
+    if mark and (home / mark).is_file():
+        return f"{home / mark} is there: mv {_words(home / mark, root)}/"
     for name in _entries(home)[1]:
         other = home / name
         if name != root.name and _is_named(name, signs) and any(_entries(other)):
@@ -177,6 +190,26 @@ def _class_folders(root: Path) -> str:
         if len(named) > 1 or (len(names) >= len(_CODES) - 3 and set(named := names) <= set(_CODES)):
             return f", only class folders such as {folder / named[0]}, which hold no list"
     return ""
+
+
+def _examples(root: Path, told: str) -> str:
+    """Some files of a folder and of those inside it, where nothing known is; "" for none, or if the way on is told."""
+    if "fernoise.toml" in told:
+        return ""
+    folders = ((folder, _entries(folder)[0]) for folder in _folders(root))
+    found = (folder / name for folder, files in folders for name in files[: 2 if folder == root else 1])
+    names = [path.relative_to(root).as_posix() for path in islice(found, _SHOWN)]
+    return "" if not names or any(name in told for name in names) else f"; found there: {', '.join(names)}"
+
+
+def near(path: Path) -> str:
+    """What lies in a folder where a file was looked for in vain, the nearest names first: "; found there: a, b"."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    files, folders = _entries(path.parent)
+    names = [*files, *(f"{name}/" for name in folders)]
+    shown = list(dict.fromkeys([*get_close_matches(path.name, names), *names]))[:_SHOWN]
+    return f"; found there: {printable(', '.join(shown))}" if shown else "; that folder is empty"
 
 
 def first_picture(root: Path, names: Sequence[str] = ("",)) -> str:

@@ -3,9 +3,8 @@
 Read from `openface/`, for a data set `<dataset>`:
 - `<dataset>.csv` with a column of file names: rows are matched by name, with any extension, and by as many of its
   folders as agree, so that paths of another machine can be used;
-- `<dataset>.csv` without file names: rows in the order of `frame` (FeatureExtraction) or of the file (FaceLandmarkImg)
-  are matched with the pictures sorted by name; their numbers must be equal, and the pictures must lie in one folder,
-  since the order of several folders is unknown;
+- `<dataset>.csv` without file names, by FeatureExtraction on a folder: OpenFace numbers its pictures, sorted by name,
+  in the column `frame`; there must be as many, and in one folder, since the order of several is unknown;
 - `<dataset>/` with one CSV per picture and of the same name (FaceLandmarkImg -fdir), in any folder below.
 
 Labels are the presence columns AUxx_c. Rows with success 0 or confidence 0 have meaningless values and are unknown, and
@@ -13,8 +12,8 @@ so is a value that is no number (nan, -nan(ind), inf, an empty cell). If a pictu
 confidence is used (the first of equals). Pictures of FER+ have the names that fer2013new.csv gives them.
 
 Settings in `fernoise.toml` in `openface/`:
-    file_column = "picture"   the column of file names, if it is not file, filename, file_name, name, image, image_name,
-                              img or path
+    file_column = "picture"   the column of file names, if it is not file, file_name, name, image, image_name, img,
+                              img_name, path, image_path or file_path, in any case
     labels = "presence"       or "intensity": present if AUxx_r is at least `threshold`; AU28 (no AU28_r) unknown
     threshold = 1.0           not stated in any paper
     confidence = 0.0          rows with at most this confidence are unknown
@@ -27,6 +26,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from ..errors import BadInput
 from .fer2013 import LAST_NUMBER, PICTURES, FerPlus
 from .folders import files_below
 from .listing import Allowed, Check, Listing, absent, first, read_choices
-from .look_around import Signs
+from .look_around import Signs, look_around, near
 from .openface_csv import AGAIN, AUS, Choices, Face, Reader
 from .text_lines import shown
 
@@ -87,6 +87,18 @@ def has_output(data_root: Path, dataset: str) -> bool:
     return (root / f"{dataset}.csv").is_file() or (root / dataset).is_dir()
 
 
+def what_is_there(data_root: Path, dataset: str) -> str:
+    """Where OpenFace output for a data set was looked for in vain, and what lies there instead."""
+    root = Path(data_root) / "openface"
+    there = look_around(root, *_signs(dataset))
+    looked = f"there is no {root / dataset}.csv and no folder {root / dataset}"
+    return f"{looked}, but {there}" if there else looked + (near(root / f"{dataset}.csv") if root.is_dir() else "")
+
+
+def _signs(dataset: str) -> tuple[Signs, Signs]:
+    return Signs((f"{dataset}.csv",), ("openface",)), Signs((dataset,))
+
+
 def auxiliary_of_ferplus(data_root: Path, faces: FerPlus) -> Auxiliary:
     """As `auxiliary_of`, for FER+, whose pictures have the names in fer2013new.csv.
 
@@ -115,8 +127,8 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
 
     Raises:
         BadInput: no output for this data set, a damaged file, a missing column, an invalid value, two rows for one
-            picture, rows with the name of several pictures; without file names, pictures in several folders or
-            another number of rows than of pictures.
+            picture, rows with the name of several pictures; without file names, no frame numbers, pictures in several
+            folders or another number of rows than of pictures.
     """
     root = Path(root)
     pictures = Counter(paths)
@@ -125,28 +137,47 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     allowed: dict[str, Allowed] = {"file_column": str, "labels": kinds, "threshold": float, "confidence": float}
     reader = Reader(Choices(**read_choices(root, allowed)))
     table, folder = root / f"{dataset}.csv", root / dataset
+    damaged: list[str] = []
     if table.is_file():
         source, faces = table, list(reader.faces(table))
     else:
-        source, faces = folder, [face for path, name in _files(folder) for face in reader.faces(path, name)]
+        source, faces = folder, _of_files(reader, folder, damaged)
     if not reader.headers:
         what = f"no {table.name}, no folder {folder.name} with one CSV per picture"
-        raise absent("openface", root, ASK, what, Signs((table.name,), ("openface",)))
+        raise absent("openface", root, ASK, what, *_signs(dataset))
     named = source == folder or any(face.picture for face in faces)
     rows = _by_name(source, faces, dataset, paths) if named else _by_order(table, faces, dataset, paths)
     chosen, further = _one_per_picture(faces, rows)
     labels = np.zeros((len(paths), len(AUS)), np.int8)
     labels[list(chosen)] = [face.labels for face in chosen.values()]
-    layout = f"{table.name}, {'by file name' if named else 'in file-name order'}"
+    layout = f"{table.name}, {'by file name' if named else 'by frame number'}"
     layout = layout if source == table else f"{folder.name}/, one file per picture"
     tools = sorted({columns.tool for columns in reader.headers.values() if columns.tool})
     return Auxiliary(
         names=NAMES,
         labels=labels,
         layout=", ".join([layout, *tools]),
-        checks=_checks(reader, faces, rows, paths, set(chosen), further),
+        checks=(
+            *_checks(reader, faces, rows, paths, set(chosen), further),
+            *([Check.none("files that cannot be read, unknown", damaged)] if damaged else []),
+        ),
         unlisted={face.picture: face.place for face, row in zip(faces, rows, strict=True) if row == _NONE},
     )
+
+
+def _of_files(reader: Reader, folder: Path, damaged: list[str]) -> list[Face]:
+    """The faces in one file per picture; files that cannot be read are added to `damaged`, unless they are most."""
+    faces: list[Face] = []
+    read_files = 0
+    for path, name in _files(folder):
+        try:
+            faces += list(reader.faces(path, name))
+            read_files += 1
+        except BadInput as error:
+            damaged.append(str(error))
+    if len(damaged) > read_files:
+        raise BadInput(damaged[0])
+    return faces
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -159,18 +190,21 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
     """The picture of each face, by name; -1 for a face of no listed picture, or without a name.
 
-    Folders of another machine do not matter, but a folder of the data set does: val/7.png is not train/7.png.
+    Folders of another machine do not matter, but a folder of the data set does: val/7.png is not train/7.png. Where
+    some names have the data set's own folders, one with another folder in their place is of no listed picture.
     """
     rows: dict[str, int] = {}
     for row, path in enumerate(paths):
         for ending in _endings(path) if path else ():
             rows[ending] = _AMBIGUOUS if ending in rows else row
     folders = {path[:at] for path in paths for at, letter in enumerate(path) if letter == "/"}
+    endings = [next((ending for ending in _endings(face.picture) if ending in rows), "") for face in faces]
+    whole = {_EXTENSION.sub("", path) for path in paths if "/" in path}
+    own_folders = not whole.isdisjoint(endings)
     found = []
-    for face in faces:
-        ending = next((ending for ending in _endings(face.picture) if ending in rows), "")
+    for face, ending in zip(faces, endings, strict=True):
         row = rows[ending] if ending else _NONE
-        if row >= 0 and _is_elsewhere(ending, paths[row], face.picture, folders):
+        if row >= 0 and _is_elsewhere(ending, paths[row], face.picture, None if own_folders else folders):
             row = _NONE
         if row == _AMBIGUOUS:
             what = f"several pictures of {dataset} are called {shown(face.picture)}"
@@ -181,7 +215,11 @@ def _by_name(source: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
         example = (
             f", not even {shown(faces[0].picture)}; its pictures are named such as {shown(paths[0])}" if faces else ""
         )
-        raise BadInput(f"{source}: no row is of a picture of {dataset}{example}; {AGAIN}")
+        remedy = AGAIN
+        if source.is_dir() and len({face.place.rpartition(", line ")[0] for face in faces}) == 1 < len(faces):
+            table = source.parent / f"{dataset}.csv"  # a run over a folder, not one over each picture
+            remedy = f"if its rows are the pictures: mv {quote(str(source / faces[0].picture))} {quote(str(table))}"
+        raise BadInput(f"{source}: no row is of a picture of {dataset}{example}; {remedy}")
     if unmatched > matched and matched < _LEAST_MATCHED * len(paths):
         example = shown(faces[found.index(_NONE)].picture)
         what = f"only {matched:,} of {len(paths):,} pictures of {dataset} have a row"
@@ -195,15 +233,20 @@ def _endings(path: str) -> Iterator[str]:
     return ("/".join(parts[start:]) for start in range(len(parts)))
 
 
-def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str]) -> bool:
-    """Whether the folder before the common ending of a picture's path and a file name is a sibling of the path's."""
+def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str] | None) -> bool:
+    """Whether the folder before the common ending of a picture's path and a file name is another one of the data set.
+
+    That is one of `folders`; any, where these are None.
+    """
     depth = ending.count("/") + 1
     own, other = path.split("/")[:-depth], name.replace("\\", "/").split("/")[:-depth]
-    return bool(own and other) and own[-1] != other[-1] and "/".join([*own[:-1], other[-1]]) in folders
+    if not own or not other or own[-1] == other[-1]:
+        return False
+    return folders is None or "/".join([*own[:-1], other[-1]]) in folders
 
 
 def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
-    """The picture of each face, by order, where rows have no file names."""
+    """The picture of each face, by frame number, where rows have no file names."""
     named = [row for row, path in enumerate(paths) if path]
     folders = sorted({paths[row].rpartition("/")[0] for row in named})
     if len(folders) > 1:
@@ -212,11 +255,8 @@ def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
         raise BadInput(f"{table}: {what}; add a column of file names, or put one CSV per picture into {table.stem}/")
     frames = [face.frame for face in faces]
     if -1 in frames:
-        other = next((face for face in faces if face.face != faces[0].face), None)
-        if other:
-            what = f"face {shown(other.face)}: with several faces per picture, rows cannot be matched by order"
-            raise BadInput(f"{other.place}: {what}; add a column of file names")
-        frames = list(range(1, len(faces) + 1))
+        what = "rows with neither file names nor frame numbers, so that nothing says which picture each is of"
+        raise BadInput(f"{table}: {what}; add a column of file names, or put one CSV per picture into {table.stem}/")
     distinct = sorted(set(frames))
     gap = next((at for at, frame in enumerate(distinct, 1) if frame != at), None)
     if gap:
@@ -233,14 +273,16 @@ def _one_per_picture(faces: Sequence[Face], rows: Sequence[int]) -> tuple[dict[i
     """For each picture the face to use, and the first further face if there are several."""
     chosen: dict[int, Face] = {}
     further: dict[int, Face] = {}
-    places: dict[tuple[int, str], str] = {}
+    earlier: dict[tuple[int, str], Face] = {}
     for face, row in zip(faces, rows, strict=True):
         if row == _NONE:
             continue
-        before = places.setdefault((row, face.face), face.place)
-        if before != face.place:
+        before = earlier.setdefault((row, face.face), face)
+        if before is not face:
+            if face._replace(place=before.place) == before:  # the same row again, as runs that were interrupted leave
+                continue
             name = shown(face.picture) if face.picture else f"frame {face.frame}"
-            raise BadInput(f"{face.place}: a second row for {name} (the first: {before}); remove one of them")
+            raise BadInput(f"{face.place}: a second row for {name} (the first: {before.place}); remove one of them")
         if row in chosen:
             further.setdefault(row, face)
         if row not in chosen or face.confidence > chosen[row].confidence:

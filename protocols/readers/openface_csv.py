@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from .listing import CHOICES_FILE
@@ -13,7 +14,8 @@ from .text_lines import Line, decimal_comma, read_lines, shown
 
 AGAIN = "run OpenFace on the pictures again"
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
-FILE_COLUMNS = ("file", "filename", "file_name", "name", "image", "image_name", "img", "path")
+# Names of columns of file names, letters and digits alone.
+FILE_COLUMNS = ("file", "filename", "name", "image", "imagename", "img", "imgname", "path", "imagepath", "filepath")
 
 _WITHOUT_INTENSITY = 28
 _LARGEST = 5.0
@@ -92,12 +94,17 @@ class Reader:
         if columns is None:
             columns = self.headers[header.text] = self._columns(header)
         for line in lines:
-            yield self._face(line, line.fields(columns.width), columns, picture)
+            fields = line.fields(columns.width)
+            if line.number == 2 and not picture and columns.file < 0:
+                _refuse_other_names(header, line, fields)
+            yield self._face(line, fields, columns, picture)
 
     def _columns(self, header: Line) -> Columns:
         """The columns by their full names, since other columns also contain "_r" or "_c"."""
         names = header.fields()
-        wanted = (self.choices.file_column,) if self.choices.file_column else FILE_COLUMNS
+        chosen = self.choices.file_column
+        plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
+        wanted = [chosen] if chosen else [plain[name] for name in FILE_COLUMNS if name in plain]
         kind = "r" if self.choices.labels == "intensity" else "c"
         aus = [f"AU{au:02d}_{kind}" if kind == "c" or au != _WITHOUT_INTENSITY else "" for au in AUS]
         if missing := [name for name in (self.choices.file_column, *aus) if name and name not in names]:
@@ -145,6 +152,23 @@ class Reader:
             0 if column < 0 else _signed(_number(line, f"AU{au:02d}_r", fields[column], _LARGEST), threshold)
             for au, column in pairs
         )
+
+
+def _refuse_other_names(header: Line, line: Line, fields: Sequence[str]) -> None:
+    """Raises BadInput for a row without file names that has a text, which OpenFace itself never writes."""
+    for name, cell in zip(header.fields(), fields, strict=True):
+        if not _is_number(cell) and not line.no_number(cell):
+            what = f"column {shown(name)} has {shown(cell)}, which may name the picture"
+            choice, home = quote(f'file_column = "{name}"'), quote(str(line.path.parent / CHOICES_FILE))
+            raise line.error(what, f"if it does: echo {choice} >> {home}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _tool(header: Line, names: Sequence[str]) -> str:

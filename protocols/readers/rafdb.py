@@ -136,6 +136,11 @@ def _without_pictures(root: Path, copy: _Copy) -> BadInput:
     if any((root / inside / "train" / code).is_dir() for inside in BASES for code in _CODES):
         choice = f"""echo 'layout = "folders"' >> {quote(str(root / CHOICES_FILE))}"""
         return BadInput(f"rafdb: nothing usable in {root} ({what}), but class folders are there: {choice}")
+    if (original := base / "Image/original").is_dir() and any(map(_NAME.fullmatch, contents(original)[0])):
+        choice = f"""echo 'images = "{original.relative_to(root).as_posix()}"' >> {quote(str(root / CHOICES_FILE))}"""
+        what += f"; {original} has the pictures as they were before alignment"
+        remedy = f"ask for the aligned ones at {ASK}, or take these as they are: {choice}"
+        return BadInput(f"rafdb: nothing usable in {root} ({what}); {remedy}")
     wanted = Signs((f"{name}_aligned.jpg", f"{name}.jpg"), into=(base / _IMAGES[0]).relative_to(root).as_posix())
     other = first_picture(root)
     what += f": {name}_aligned.jpg; pictures there have names such as {other}" if other else ""

@@ -8,6 +8,7 @@ ReSup (0.4noise_train1.txt): as EAC, also for test pictures, whose labels it cha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Set
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 
 from ..errors import BadInput
 from ..noise import realised_rate
+from .folders import files_of
 from .listing import Listing
+from .look_around import Signs, look_around
 from .text_lines import read_lines, shown
 
 BASES = (".", "basic", "raf-basic", "DATASET")
@@ -26,6 +29,7 @@ BASES = (".", "basic", "raf-basic", "DATASET")
 
 _ROW = re.compile(r"(.+\.\w+)[ \t]+(\S+)([ \t]+\S+)?\s*")
 _NAME = re.compile(r"((?:train|test)_\d+)(?:_aligned)?\.\w+", re.IGNORECASE)
+_RATE = re.compile(r"(0\.\d+)noise")
 _REMEDY = "use the list as its author published it"
 # Smallest number of rows of a class for which the most frequent given label is evidence of the order of classes.
 _ENOUGH = 20
@@ -65,8 +69,26 @@ def find_noisy_list(root: Path, file: str) -> Path:
     found = next((path for path in places_of(root, file) if path.is_file()), None)
     if found is None:
         where = " or ".join(f"{base}/{file}".removeprefix("./") for base in BASES[:2])
-        raise BadInput(f"{root}: no {where}; fetch the list from its authors, whom show protocol names")
+        base = next((base for base in BASES if (root / base / "EmoLabel").is_dir()), BASES[0])
+        folder, _, name = file.rpartition("/")
+        there = ", ".join(files_of(root / base / folder)[:5])
+        what = f"{root}: no {where}{f' (there are {there})' if there else ''}"
+        if near := look_around(root, Signs((name,), into=(Path(base) / folder).as_posix())):
+            raise BadInput(f"{what}, but {near}")
+        raise BadInput(f"{what}; fetch the list from its authors, whom show protocol names")
     return found
+
+
+def stated_rate(path: Path) -> float | None:
+    """The share of wrong labels in the name that the authors give a list, "0.1noise_train.txt"; None without one."""
+    match = _RATE.match(path.name)
+    return float(match[1]) if match else None
+
+
+def is_plausible(noisy: NoisyList, stated: float) -> bool:
+    """Whether a list has about the stated share of wrong labels: a seventh less where the true class was drawn too."""
+    error = 5 * math.sqrt(stated * (1 - stated) / len(noisy.given))
+    return stated * 6 / 7 - error <= noisy.rate <= stated + error
 
 
 def read_noisy_list(path: Path, listing: Listing, base: int | None = None) -> NoisyList:

@@ -111,7 +111,7 @@ def other_separator(line: Line) -> str:
     return f"its fields are separated by {_SEPARATORS[marks[0]]}: sed -i {edit} {path} mends that"
 
 
-def _check_kind(path: Path, start: bytes) -> None:
+def check_kind(path: Path, start: bytes) -> None:
     """Raises BadInput for an archive, a workbook or a web page under the name of a table, by its first bytes."""
     if b"[Content_Types].xml" in start[:64]:
         raise BadInput(f"{path}: an Excel workbook under the name of a table; open it and save it as CSV")
@@ -119,6 +119,9 @@ def _check_kind(path: Path, start: bytes) -> None:
         archive = path.with_name(path.name + ending)
         command = f"mv {quote(str(path))} {quote(str(archive))} && {unpack(archive, ending, path.parent)}"
         raise BadInput(f"{path}: an archive ({ending}) under the name of a table; unpack it: {command}")
+    if start.startswith(b"version https://git-lfs"):
+        pull = f"git -C {quote(str(path.parent))} lfs pull"
+        raise BadInput(f"{path}: a Git LFS stub in place of a table; in a clone of its repository, {pull} fetches it")
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         raise BadInput(f"{path}: a web page under the name of a table, so the download failed; fetch the file again")
 
@@ -155,7 +158,7 @@ def read_lines(
     number = empty = 0
     try:
         with path.open("rb", buffering=1 << 20) as file:
-            _check_kind(path, file.read(64))
+            check_kind(path, file.read(64))
             file.seek(0)
             for number, content in enumerate(iter(partial(file.readline, _LONGEST + 1), b""), 1):
                 raw = content.removeprefix(b"\xef\xbb\xbf") if number == 1 else content

@@ -81,7 +81,7 @@ TARGETS = (
         unharmed=("a huge number", "an endless number", "not a number", "a quote that never closes"),
         counted=("a negative number", "the first line twice", "the last line twice"),
     ),
-    Target("affectnet", miniature_affectnet.write_2021, "train_set/annotations/7_exp.npy", damages=BYTES),
+    Target("affectnet", miniature_affectnet.write_2021, "train_set/annotations/7_exp.npy", BYTES, counted=tuple(BYTES)),
     Target("ferplus", miniature_ferplus.write_tables, "fer2013.csv"),
     Target("ferplus", miniature_ferplus.write_tables, "fer2013new.csv"),
 )

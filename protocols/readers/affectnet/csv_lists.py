@@ -149,7 +149,7 @@ def _parse(table: Path, part: str) -> _Table:
             if len(fields) != len(columns):
                 raise ValueError(f"{len(fields)} fields instead of {len(columns)}")
             code = _number("expression", row["expression"])
-            numbers = [_number(name, row[name] or "nan") for name in _NUMBERS]
+            numbers = [_number(name, "nan" if line.no_number(row[name]) else row[name] or "nan") for name in _NUMBERS]
         except ValueError as error:
             # A truncated file also ends in an invalid row, which is not the faulty row of the owners' file.
             if part != "train" or rows.faulty or not line.text.endswith(b"\n"):

@@ -51,6 +51,7 @@ class PartRows:
         listed: number of rows in the source, including those with codes 8 to 10 and those without a picture.
         missing: number of rows of classes 0-7 without a picture; `first_missing` is the first of them.
         faulty: file and line of the one faulty row that was left out, or an empty string.
+        damaged: number of annotations that cannot be read, in the 2021 release; `first_damaged` is the first of them.
         unlabelled: number of pictures without a label, in the 2021 release; `first_unlabelled` is the first of them.
     """
 
@@ -65,6 +66,8 @@ class PartRows:
     missing: int = 0
     first_missing: str = ""
     faulty: str = ""
+    damaged: int = 0
+    first_damaged: str = ""
     unlabelled: int = 0
     first_unlabelled: str = ""
 

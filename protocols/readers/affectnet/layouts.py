@@ -114,7 +114,7 @@ def _read_part(root: Path, part: str, release: str, places: Places, choices: dic
         what = f"{rows.listed:,} rows in {rows.source}, none of classes 0 to 7 with its picture; {rows.first_missing}"
         other = first_picture(root)
         what += f"; pictures there have names such as {other}" if other and rows.first_missing else ""
-        raise absent("affectnet", root, ASK, what.removesuffix("; "))
+        raise absent("affectnet", root, ASK, what.removesuffix("; "), replace(_SIGNS, marks=()))
     return rows
 
 
@@ -159,6 +159,7 @@ def _checks(rows: PartRows, release: str) -> Iterator[Check]:
             yield _check(f"class {name}, validation", _VALIDATION_CLASS[release], found)
     yield Check(f"pictures missing, {word}", 0, rows.missing, rows.first_missing)
     if release == "2021":
+        yield Check(f"annotations that cannot be read, {word}", 0, rows.damaged, rows.first_damaged)
         yield Check(f"pictures without a label, {word}", 0, rows.unlabelled, rows.first_unlabelled)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -32,11 +33,11 @@ def is_release(folder: Path) -> bool:
 def read_folder_part(part: str, root: Path) -> PartRows:
     """The rows of train_set/ or val_set/ whose picture is on disk, in the order of their numbers.
 
-    Valence and arousal are read for up to 200 evenly spaced rows of a class, and are NaN elsewhere. The pictures are
-    cropped faces, so boxes are NaN.
+    Rows whose annotation cannot be read (it is never unpickled) are left out and counted. Valence and arousal are read
+    for up to 200 evenly spaced rows of a class, and are NaN elsewhere. The pictures are cropped faces: boxes are NaN.
 
     Raises:
-        BadInput: an annotation that is no single number or contains a Python object, or an unknown expression code.
+        BadInput: an unknown expression code; or most annotations are no single number.
     """
     folder = root / FOLDERS[part]
     annotations = contents(folder / "annotations")[0]
@@ -48,8 +49,8 @@ def read_folder_part(part: str, root: Path) -> PartRows:
         if suffix.lower() in PICTURES:
             pictures.setdefault(stem, name)
     scalars = _Scalars()
-    codes = np.array([scalars.code(folder / "annotations" / (stem + _EXPRESSION)) for stem in stems], np.int64)
-    known = codes < 8
+    codes, damaged = _codes(scalars, folder / "annotations", stems)
+    known = (codes >= 0) & (codes < 8)
     has_picture = np.array([stem in pictures for stem in stems], np.bool_)
     kept, missing = np.flatnonzero(known & has_picture), np.flatnonzero(known & ~has_picture)
     labels, names = codes[kept], [stems[row] for row in kept]
@@ -69,9 +70,24 @@ def read_folder_part(part: str, root: Path) -> PartRows:
         listed=len(stems),
         missing=len(missing),
         first_missing=f"{place}/annotations/{stems[missing[0]]}{_EXPRESSION}" if len(missing) else "",
+        damaged=len(damaged),
+        first_damaged=damaged[0] if damaged else "",
         unlabelled=len(unlabelled),
         first_unlabelled=f"{place}/images/{pictures[unlabelled[0]]}" if unlabelled else "",
     )
+
+
+def _codes(scalars: _Scalars, folder: Path, stems: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """The expression codes, -1 for those that cannot be read, each of which is told; BadInput if they are most."""
+    codes, damaged = np.full(len(stems), -1, np.int64), []
+    for row, stem in enumerate(stems):
+        try:
+            codes[row] = scalars.code(folder / (stem + _EXPRESSION))
+        except _Unreadable as error:
+            damaged.append(str(error))
+    if 2 * len(damaged) > len(stems):
+        raise BadInput(damaged[0])
+    return codes, damaged
 
 
 def _probe(
@@ -89,8 +105,13 @@ def _probe(
         for row in rows[:: max(1, len(rows) // _PROBED)][:_PROBED]:
             name = f"{names[row]}_{kind}.npy"
             if name in annotations:
-                values[row] = scalars.number(folder / name)
+                with contextlib.suppress(_Unreadable):
+                    values[row] = scalars.number(folder / name)
     return values
+
+
+class _Unreadable(BadInput):
+    """A file that holds no single number."""
 
 
 class _Scalars:
@@ -102,6 +123,8 @@ class _Scalars:
     def code(self, path: Path) -> int:
         """The expression code in a file, 0 to 10."""
         value = self.number(path)
+        if np.isnan(value):
+            raise _Unreadable(f"{path}: no single number (nan); fetch the data again from {ASK}")
         if value not in CODES:
             raise BadInput(f"{path}: expression {value:g}, not 0 to 10; fetch the data again from {ASK}")
         return int(value)
@@ -121,7 +144,7 @@ class _Scalars:
             return float(np.frombuffer(content, kind, offset=end)[0])
         except UNREADABLE as error:
             what = str(error).partition("\n")[0]
-            raise BadInput(f"{path}: no single number ({what}); fetch the data again from {ASK}") from error
+            raise _Unreadable(f"{path}: no single number ({what}); fetch the data again from {ASK}") from error
 
 
 def _type(header: bytes) -> np.dtype[np.generic]:

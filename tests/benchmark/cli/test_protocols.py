@@ -118,7 +118,8 @@ def test_ulc_ag_learns_from_openfaces_aus_and_only_where_they_are(root: Path, tm
     assert len(identity["aux"]) == 16
     refused = call(*words_for(find("affectnet7-sym"), root, tmp_path / "runs", "ulc_ag"))
     assert refused.exit_code == 2
-    assert "it needs auxiliary AU labels (OpenFace output under openface/)" in refused.stderr
+    looked = f"there is no {root}/openface/affectnet.csv and no folder {root}/openface/affectnet; found there: "
+    assert f"it needs auxiliary AU labels (OpenFace output under openface/): {looked}" in refused.stderr
 
 
 def test_a_methods_own_recipe_has_a_table_of_its_own(root: Path, tmp_path: Path) -> None:

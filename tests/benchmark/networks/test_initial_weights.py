@@ -142,7 +142,7 @@ def test_a_checkpoint_of_a_deeper_resnet_is_refused(name: str, tmp_path: Path) -
     state = timm.create_model(name).state_dict()
     path = saved({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "deep.pth")
     message = refusal(lambda: read_checkpoint(path))
-    assert message.startswith("deep.pth: its keys are neither a ResNet-18's nor a ResNet-50's (first: module.conv1")
+    assert message.startswith("deep.pth: its keys are neither a ResNet-18's nor a ResNet-50's (first: conv1")
 
 
 def test_two_networks_in_one_checkpoint_are_refused(backbone: State, tmp_path: Path) -> None:
@@ -293,10 +293,15 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_absent_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "nothing.pth", tmp_path):
+    words = "none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2"
+    (tmp_path / "resnet18_msceleb.pth").touch()
+    for path, there in (
+        (tmp_path / "resnet18_mscelb.pth", "found there: resnet18_msceleb.pth"),
+        (tmp_path, "found there: resnet18_msceleb.pth"),
+        (tmp_path / "no/a.pth", f"there is no folder {tmp_path}/no"),
+    ):
         message = refusal(lambda path=path: resolve(str(path), "resnet18", tmp_path))  # type: ignore[misc]
-        words = "none, imagenet, dlib, efficientnet_lite0, msceleb, vggface2"
-        assert message == f"--weights {path}: no such file (known words: {words})"
+        assert message == f"--weights {path}: no such file (known words: {words}); {there}"
 
 
 def test_words_need_no_file_and_imagenet_is_named_by_its_training(tmp_path: Path) -> None:

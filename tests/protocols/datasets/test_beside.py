@@ -64,7 +64,7 @@ def test_openface_output_of_fer_plus(tmp_path: Path) -> None:
 
 
 def test_output_that_cannot_be_joined_says_why(root: Path) -> None:
-    openface.write_unnamed(root / "openface", "rafdb", ["a.jpg"])
+    openface.write_sequence(root / "openface", "rafdb", ["a.jpg"])
     (found,) = beside("rafdb", root)
     assert found.what == "OpenFace"
     assert [check.what for check in found.checks] == ["usable"]
@@ -82,6 +82,8 @@ def test_noisy_lists_say_how_many_labels_differ_and_that_test_rows_are_not_used(
     assert told(first) == {
         "rows of training pictures": (210, 210, "10.00% of them differ from the owners' labels"),
         "rows of test pictures, not used": (0, 0, ""),
+        "about the share of wrong labels in its name, 10%": ("yes", "yes", ""),
     }
+    assert told(second)["about the share of wrong labels in its name, 40%"] == ("yes", "no, 10.00%", "")
     assert told(second)["rows of test pictures, not used"] == (14, 14, "2 of them differ from the owners' labels")
     assert "line 1: label 'happy', not 0 to 6 nor 1 to 7" in told(third)["usable"][2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -181,6 +182,19 @@ def test_the_labels_of_anothers_list_are_those_it_gives(rafdb: Path) -> None:
     assert not flipped(cells[0].test).any()
     clean = open_data(find("rafdb-sym"), "paper", "real", rafdb, partial=True).cell(None, 0.0, 0)
     np.testing.assert_array_equal(clean.train.given, train.reference)
+
+
+@pytest.mark.parametrize("every", [1_000, 2])
+def test_a_list_of_another_share_than_its_name_says_is_refused(every: int, rafdb: Path, tmp_path: Path) -> None:
+    """As the clean list, or that of another level, saved under this name."""
+    listed = miniature_rafdb.rows(8, 3)
+    wrong = [(name, code % 7 + 1 if at % every == 1 else code) for at, (name, code) in enumerate(listed)]
+    level = "0.5" if every == 1_000 else "0.1"
+    file = f"{level}noise_train{'1' if every == 1_000 else ''}.txt"
+    shutil.copytree(rafdb, tmp_path / "data")
+    miniature_rafdb.write_noisy_list(tmp_path / "data/rafdb/EmoLabel" / file, "scn", wrong)
+    with pytest.raises(BadInput, match=r"of its labels differ .*, published are about \d0%, so this is another list"):
+        open_data(find(f"rafdb-sym:list-{level}"), "paper", "real", tmp_path / "data", partial=True)
 
 
 def test_a_list_that_is_absent_is_named(rafdb: Path) -> None:

@@ -101,7 +101,7 @@ def test_missing_and_damaged_pictures_are_named_or_left_out(tmp_path: Path) -> N
     with pytest.raises(BadInput, match=r"004\.png: no JPEG, PNG"):
         prepared(protocol, read_labelled(protocol), tmp_path / "data")
     (tmp_path / "faces/004.png").unlink()
-    with pytest.raises(BadInput, match=r"labels\.csv, line 6: .*004\.png: no such picture; correct the path"):
+    with pytest.raises(BadInput, match=r"labels\.csv, line 6: .*004\.png: no such picture; found there: .*; correct"):
         prepared(protocol, read_labelled(protocol), tmp_path / "data")
     lenient = protocol_of_file(write(tmp_path, changed(("side = 8", 'side = 8\nunreadable = "leave out"'))))
     (tmp_path / "faces/004.png").unlink()

@@ -116,6 +116,7 @@ def test_what_is_counted_of_a_whole_miniature(tmp_path: Path) -> None:
         "clips with a video and no votes",
         "Git LFS stubs in place of videos",
         "videos without a frame",
+        "files that are no video",
         "other files among the videos",
         "pictures of a clip",
         "men among the actors",
@@ -181,9 +182,17 @@ def test_a_clone_under_its_own_name_is_found(tmp_path: Path) -> None:
     assert f"mv {tmp_path / 'CREMA-D'} {tmp_path / 'cremad'}" in refusal(tmp_path / "cremad")
 
 
-def test_a_file_that_is_no_video_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"<!doctype html>"])
+def test_a_file_that_is_no_video_is_counted_and_named(content: bytes, tmp_path: Path) -> None:
     write(tmp_path)
-    (tmp_path / "VideoFlash" / f"{CLIPS[0]}.flv").write_bytes(b"<!doctype html>")
+    (tmp_path / "VideoFlash" / f"{CLIPS[0]}.flv").write_bytes(content)
+    listing = read(tmp_path)
+    found = check(listing, "files that are no video")
+    assert found.found == 1
+    assert f"{CLIPS[0]}.flv: no FLV video" in found.where
+    assert len(listing) == len(CLIPS) - 1
+    for clip in CLIPS:
+        (tmp_path / "VideoFlash" / f"{clip}.flv").write_bytes(content)
     assert f"{CLIPS[0]}.flv: no FLV video" in refusal(tmp_path)
 
 
@@ -286,6 +295,34 @@ def test_responses_to_practice_clips_are_left_out_and_other_ones_refused(tmp_pat
         file.write_text(text.replace(old, new, 1))
         with pytest.raises(BadInput, match=said):
             read_responses(tmp_path)
+
+
+@pytest.mark.parametrize("words", [('"person003",', '"",'), ('"A","80"', '"NA","80"'), ('"A","80"', '"","80"')])
+def test_a_response_without_a_person_or_an_answer_is_left_out_and_counted(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
+    """One such row is no annotator of its own, and spoils no other."""
+    miniature.write_responses(miniature.write_tables(tmp_path), times=False)
+    whole, file = read_responses(tmp_path), tmp_path / "finishedResponses.csv"
+    assert words[0] in file.read_text()
+    file.write_text(file.read_text().replace(*words, 1))
+    found = read_responses(tmp_path)
+    assert whole is not None
+    assert found is not None
+    assert (len(found), len(found.unknown)) == (len(whole) - 1, 1)
+    assert set(found.annotator) == set(whole.annotator)
+
+
+def test_times_of_other_questions_are_refused(tmp_path: Path) -> None:
+    """As after pandas wrote sessions as 1.0: no response would be late."""
+    miniature.write_responses(miniature.write_tables(tmp_path))
+    file = tmp_path / "finishedEmoResponses.csv"
+    head, *lines = file.read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    changed = [",".join([*row[:2], row[2].replace('"', "") + ".0", *row[3:]]) for row in cells]
+    file.write_text("\n".join([head, *changed]) + "\n")
+    with pytest.raises(BadInput, match=r"it has the questions of 0 of .* so that late ones cannot be told"):
+        read_responses(tmp_path)
 
 
 # --- the parts, and what was published

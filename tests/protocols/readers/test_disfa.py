@@ -246,6 +246,19 @@ def test_a_missing_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("published")
+def test_one_video_that_is_none_does_not_spoil_the_others(tmp_path: Path) -> None:
+    video = headers(tmp_path) / "Videos_LeftCamera/LeftVideoSN006_comp.avi"
+    video.write_bytes(b"<!doctype html>")
+    listing = read(tmp_path)
+    assert check(listing, "videos").where.startswith(f"{video}: no AVI video")
+    assert len(listing) == len(ROWS)
+    for other in video.parent.iterdir():
+        other.write_bytes(b"")
+    with pytest.raises(BadInput, match=r"SN001_comp\.avi: no AVI video"):
+        read(tmp_path)
+
+
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("how", ["missing", "dead link"])
 def test_a_frame_without_a_picture_is_left_out_and_counted(tmp_path: Path, how: str) -> None:
     picture = miniature.write_img(tmp_path) / "img/SN003/4.png"

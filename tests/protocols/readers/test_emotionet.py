@@ -253,6 +253,16 @@ def test_rows_are_compared_with_the_published_numbers(tmp_path: Path) -> None:
     assert (automatic.expected, automatic.found) == ("950,000 or more", "8")
 
 
+def test_a_manual_file_under_another_name_is_named_with_the_choice(tmp_path: Path) -> None:
+    root = mini.write_both(tmp_path)
+    other = (root / FILE_2020).rename(root / "EmotioNet_FACS_aws_2020_24600 (1).csv").name
+    file = check(read(root), "manual label file")
+    choice = f"manual = '{other}'"
+    assert file.where == f"{other} is there: if it has these labels, write {choice} in fernoise.toml"
+    (root / "fernoise.toml").write_text(choice)
+    assert (read(root).part == "manual").any()
+
+
 def test_the_older_file_has_no_published_number(tmp_path: Path) -> None:
     listing = read(mini.write_older(tmp_path))
     file = check(listing, "manual label file")

@@ -47,3 +47,5 @@ def test_a_file_of_anything_is_one_line(tmp_path: Path, content: bytes, told: st
 def test_choices_are_read(tmp_path: Path) -> None:
     (tmp_path / "fernoise.toml").write_text("frame_offset = -1\nlabels = 'AU_OCC'\nthreshold = 1.5\n")
     assert read_choices(tmp_path, KNOWN) == {"frame_offset": -1, "labels": "AU_OCC", "threshold": 1.5}
+    (tmp_path / "fernoise.toml").write_bytes(b"\xef\xbb\xbfframe_offset = 1\r\n")  # as Windows' Notepad saves it
+    assert read_choices(tmp_path, KNOWN) == {"frame_offset": 1}

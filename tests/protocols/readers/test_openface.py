@@ -61,8 +61,7 @@ def all_ok(auxiliary: Auxiliary) -> bool:
     ("write", "layout"),
     [
         (mini.write_named, "rafdb.csv, by file name, FaceLandmarkImg"),
-        (mini.write_unnamed, "rafdb.csv, in file-name order, FaceLandmarkImg"),
-        (mini.write_sequence, "rafdb.csv, in file-name order, FeatureExtraction 2.0 or older"),
+        (mini.write_sequence, "rafdb.csv, by frame number, FeatureExtraction 2.0 or older"),
         (mini.write_folder, "rafdb/, one file per picture, FaceLandmarkImg"),
     ],
 )

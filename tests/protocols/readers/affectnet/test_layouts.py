@@ -217,6 +217,14 @@ def test_pictures_and_annotations_of_2021_without_each_other_are_counted(tmp_pat
     assert check(listing, "pictures without a label, training").where == "train_set/images/10.jpg"
 
 
+def test_boxes_and_valences_without_a_number_are_none(tmp_path: Path) -> None:
+    table = miniature.write_csv(tmp_path) / LISTS / "training.csv"
+    table.write_text(table.read_text().replace(",1,2,6,5,", ",NULL,NULL,NULL,NULL,", 3))
+    listing = read(tmp_path)
+    assert np.isnan(listing.box[:4]).all(axis=1).tolist() == [True, True, True, False]
+    assert (listing.part == "train").sum() == TRAIN
+
+
 def test_one_faulty_training_row_is_left_out_and_reported(tmp_path: Path) -> None:
     root = miniature.write_csv(tmp_path)
     table = change_line(root / LISTS / "training.csv", 5, lambda line: line.replace(",1,2,6,5,", ",1,2,6,"))
@@ -309,12 +317,10 @@ def test_a_validation_picture_among_the_training_pictures_is_refused(tmp_path: P
         (np.array("happy"), "no single number (could not convert"),
         (np.array([1, 2]), "no single number (holds int64 of shape (2,)"),
         (np.array({"a": 1}, dtype=object), "no single number (holds object"),
-        (np.array(11), "expression 11, not 0 to 10"),
-        (np.array("1.5"), "expression 1.5, not 0 to 10"),
-        (np.array(np.nan), "expression nan, not 0 to 10"),
+        (np.array(np.nan), "no single number (nan)"),
     ],
 )
-def test_damaged_annotations_are_refused_by_file_and_never_unpickled(
+def test_damaged_annotations_are_counted_by_file_and_never_unpickled(
     tmp_path: Path, content: bytes | np.ndarray, says: str
 ) -> None:
     path = miniature.write_2021(tmp_path) / "val_set" / "annotations" / "9_exp.npy"
@@ -322,12 +328,28 @@ def test_damaged_annotations_are_refused_by_file_and_never_unpickled(
         path.write_bytes(content)
     else:
         np.save(path, content, allow_pickle=True)
-    message = refusal(lambda: read(tmp_path))
-    assert str(path) in message
-    assert says in message
+    listing = read(tmp_path)
+    found = check(listing, "annotations that cannot be read, validation")
+    assert found.found == 1
+    assert found.where.startswith(f"{path}: {says}")
+    assert not any("val_set/images/9." in name for name in listing.path)
+    assert len(listing) == TRAIN + VALIDATION - 1
+    for other in path.parent.glob("*_exp.npy"):
+        other.write_bytes(path.read_bytes())
+    assert says in refusal(lambda: read(tmp_path))
 
 
-def test_a_cut_annotation_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [11, "1.5"])
+def test_an_unknown_code_is_refused(tmp_path: Path, code: int | str) -> None:
+    path = miniature.write_2021(tmp_path) / "val_set/annotations/9_exp.npy"
+    np.save(path, np.array(code))
+    assert refusal(lambda: read(tmp_path)).startswith(f"{path}: expression {code}, not 0 to 10")
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_damaged_valence_which_only_tells_the_order_of_classes_spoils_nothing(
+    tmp_path: Path, content: bytes | None
+) -> None:
     path = miniature.write_2021(tmp_path) / "train_set" / "annotations" / "9_val.npy"
-    path.write_bytes(path.read_bytes()[:-1])
-    assert f"{path}: no single number" in refusal(lambda: read(tmp_path))
+    path.write_bytes(path.read_bytes()[:-1] if content is None else content)
+    assert len(read(tmp_path)) == TRAIN + VALIDATION

@@ -1,0 +1,99 @@
+"""Layouts of a user's data that would be read as something they are not, each with the command that mends it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+
+from ..errors import BadInput, printable
+from ..readers.folders import contents
+from ..readers.text_lines import shown
+from .class_folders import PICTURES, is_picture
+from .tables import TEXTS
+
+_EXPRESSIONS = frozenset(
+    (
+        "neutral", "anger", "angry", "happiness", "happy", "sadness", "sad", "surprise", "surprised", "fear", "fearful",
+        "disgust", "disgusted", "contempt",
+    )
+)  # fmt: skip
+_NONE = re.compile(r"nan|n/a|<na>|null", re.IGNORECASE)
+_LISTED = re.compile(rf"\S+({'|'.join(map(re.escape, PICTURES))})[ \t]+\S", re.IGNORECASE)
+_OPENFACES = re.compile(r"AU\d\d_[rc]")
+# A table of the pictures in folders of people, each with folders of expressions.
+_AS_TABLE = (
+    "(echo path,label,subject; cd {folder} && find . -type f | sed -nE 's#^\\./(([^/]+)/([^/]+)/.+)$#\\1,\\3,\\2#p') > "
+    "{table}"
+)
+_FOUND_FACES = (
+    "awk -F, 'NR == 1 {{for (i = 1; i <= NF; i++) if ($i ~ /^ *{column} *$/) c = i; print}} NR > 1 && $c > 0' "
+    "{table} > {new}"
+)
+
+
+def refuse_headless(table: Path, header: Sequence[str]) -> None:
+    """Raises BadInput for a table whose first line is a row: read as names of columns it would be lost."""
+    if table.suffix.lower() not in TEXTS or not header:
+        return
+    if _LISTED.match(header[0]):
+        columns = _columns(len(header[0].split()))
+        new = quote(str(table.with_name(f"{table.stem}-with-names.csv")))
+        command = f"(echo {columns}; sed -E 's/[[:blank:]]+/,/g' {quote(str(table))}) > {new}"
+        what = "its fields are separated by blanks, and no line has the names of columns"
+        raise BadInput(f"--from {table}: {what}: {command}")
+    if any(map(is_picture, header)):
+        command = f"sed -i '1i {_columns(len(header))}' {quote(str(table))}"
+        what = f"the first line, {shown(','.join(header))}, is a row, and none has the names of columns"
+        raise BadInput(f"--from {table}: {what}; correct them in: {command}")
+
+
+def _columns(count: int) -> str:
+    return ",".join(["path", "label", *(f"column{number}" for number in range(3, count + 1))])
+
+
+def refuse_folders(source: Path, tops: Sequence[str], classes: Sequence[str]) -> None:
+    """Raises BadInput for class folders that lie one folder down, in one folder or in one for each person."""
+    inside = {name: contents(source / tops[0] / name)[1] for name in classes if (source / tops[0] / name).is_dir()}
+    if len(classes) == 1 and tops == [""] and inside.get(classes[0]):
+        down = source / classes[0]
+        what = f"{down} is the only folder with pictures in it, and has the folders {', '.join(inside[classes[0]][:4])}"
+        raise BadInput(f"--from {source}: {printable(what)}; if these are the classes or parts: --from {down}")
+    below = {name.lower() for names in inside.values() for name in names}
+    if below & _EXPRESSIONS and not {name.lower() for name in classes} & _EXPRESSIONS:
+        what = f"the folders {', '.join(classes[:3])} hold folders of expressions, so they may be people"
+        if tops == [""]:
+            command = _AS_TABLE.format(folder=quote(str(source)), table=quote(str(source / "labels.csv")))
+            raise BadInput(f"--from {source}: {printable(what)}; make a table and begin with it: {command}")
+        remedy = "make a table with the columns path, label, subject and split, and begin with it"
+        raise BadInput(f"--from {source}: {printable(what)}; {remedy}")
+
+
+def refuse_faces_not_found(table: Path, cells: Mapping[str, Sequence[str]]) -> None:
+    """Raises BadInput for OpenFace's output with rows without a face, whose action units are zeros and no labels."""
+    if not any(_OPENFACES.fullmatch(name) for name in cells):  # the confidence of a person says nothing of a face
+        return
+    for column in ("success", "confidence"):
+        name = next((name for name in cells if name.lower() == column), "")
+        failed = sum(bool(re.fullmatch(r"0+(\.0*)?", cell)) for cell in cells.get(name, ()))
+        if failed:
+            new = table.with_name(f"{table.stem}-found.csv")
+            command = _FOUND_FACES.format(column=name, table=quote(str(table)), new=quote(str(new)))
+            what = f"in {failed:,} rows OpenFace found no face ({name} is 0), and their action units are zeros"
+            raise BadInput(f"--from {table}: {what}; leave these rows out: {command}")
+
+
+def spellings(cells: Sequence[str]) -> tuple[Counter[str], dict[str, str], list[str]]:
+    """The labels in a column, how each is written otherwise ("HAPPY": "happy", "1.0": "1"), and words for no label."""
+    found = Counter(cell for cell in cells if cell)
+    none = [text for text in found if _NONE.fullmatch(text)]
+    groups: dict[str, list[str]] = {}
+    for text, _ in found.most_common():
+        if text not in none:
+            groups.setdefault(re.sub(r"^(\d+)\.0+$", r"\1", text.casefold()), []).append(text)
+    for plain, texts in groups.items():  # the most frequent one first, of numbers the whole one
+        texts.sort(key=lambda text: text != plain or not text.isdigit())
+    labels = Counter({texts[0]: sum(found[text] for text in texts) for texts in groups.values()})
+    return labels, {text: texts[0] for texts in groups.values() for text in texts[1:]}, none
