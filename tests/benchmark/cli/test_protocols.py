@@ -108,7 +108,8 @@ def test_a_protocol_runs_from_the_published_layout_to_a_table(name: str, root: P
     judged = told["noise"]["realised"]
     unjudged = ("automatic annotation", "automatic coder", "labelled by a teacher")
     assert (judged is None) == (protocol.noise in unjudged)
-    assert judged is None or (judged > 0) == (protocol.noise != "annotators")
+    # the label of all votes is the majority's but where votes are tied, which in so few rows none may be
+    assert protocol.noise == "all votes" or judged is None or (judged > 0) == (protocol.noise != "annotators")
 
 
 def test_ulc_ag_learns_from_openfaces_aus_and_only_where_they_are(root: Path, tmp_path: Path) -> None:
