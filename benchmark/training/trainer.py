@@ -38,7 +38,7 @@ from .keep_weights import keep_if_asked
 from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
-from .step_check import check_gradient, check_step
+from .step_check import check_gradient, check_losses, check_parts, check_step
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -95,13 +95,16 @@ def train(trial: Trial, training: Training, report: Report) -> None:
 
     Raises:
         Diverged: a loss or a prediction is not finite; the message says where.
+        ValueError: there was nothing to train, or the method has parts that would not be trained or resumed.
     """
     recipe, device = trial.job.settings.recipe, training.train_set.device
+    state = training.method.state_dict().keys()
     while training.next_epoch < recipe.epochs:
         began, started = clock(device), time.perf_counter()
         epoch = training.next_epoch
         with random_streams.scope(device, trial.seed, "network", epoch):
             line = run_epoch(training, recipe, epoch)
+        check_parts(training.method, training.optimizer, state)
         trained = time.perf_counter() - started
         line["compute"] = training.counters.take()
         with random_streams.scope(device, trial.seed, "evaluation", epoch):
@@ -123,6 +126,7 @@ def train(trial: Trial, training: Training, report: Report) -> None:
                 "images_per_second": rows / trained,
             }
         )
+    check_losses([line["loss"] for line in training.lines])
 
 
 def clock(device: torch.device) -> float:
@@ -175,7 +179,7 @@ def make_optimizer(method: Method, recipe: Recipe) -> torch.optim.Optimizer:
     for all that is outside encoders. Parameters of the method's own groups have the rate and weight decay of these.
 
     Raises:
-        ValueError: a parameter in two groups of the method, or one that is not the method's.
+        ValueError: a parameter in two groups of the method, one that is not the method's, or a rate below 0.
     """
     own = _own_groups(method, recipe)
     apart = {id(parameter) for group in own for parameter in group["params"]}
@@ -211,6 +215,8 @@ def _own_groups(method: Method, recipe: Recipe) -> list[dict[str, Any]]:
             if id(parameter) in seen:
                 raise ValueError(f"parameter_groups() names {names[id(parameter)]} twice")
             seen.add(id(parameter))
+        if not 0 <= group.learning_rate < math.inf:
+            raise ValueError(f"parameter_groups() has a learning rate of {group.learning_rate}: it must be 0 or more")
         factor = group.learning_rate / recipe.learning_rate
         found.append({"params": list(group.parameters), "factor": factor, "weight_decay": group.weight_decay})
     return [group for group in found if group["params"]]
