@@ -21,7 +21,7 @@ from ...protocols.errors import BadInput
 from ...protocols.files import canonical_json, read_arrays, remove, write_arrays
 from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
-from ...results.records.schema import TeacherCost, TeacherStatus, identity_of
+from ...results.records.schema import Identity, TeacherCost, TeacherStatus, identity_of
 from ...results.records.store import trial_id
 from ...results.records.trial_files import read_part, write_part
 from ..networks.initial_weights import Weights
@@ -117,6 +117,8 @@ def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStat
     Those stored without a checksum, as earlier versions did, count where they are probabilities.
     """
     folder, width = teacher.folder, len(teacher.job.protocol.names)
+    if trial_id(read_part(folder, Identity).content) != teacher.id:
+        raise BadInput(f"{folder} is not named by the hash of its identity.json")
     said, told = read_arrays(folder / PROBABILITIES), read_part(folder, TeacherStatus)
     rows = {"train": len(data.train)} | ({} if data.validation is None else {"validation": len(data.validation)})
     if {name: array.shape for name, array in said.items()} != {name: (count, width) for name, count in rows.items()}:
