@@ -18,6 +18,7 @@ from .trial import Trial
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
 CHECKPOINT = "checkpoint.pt"
+_LONGEST_NAME = 255  # bytes, on nearly all file systems
 
 
 def state_of(trial: Trial) -> str:
@@ -32,11 +33,19 @@ def state_of(trial: Trial) -> str:
 
 
 def not_a_place(trial: Trial) -> str:
-    """Why a trial cannot be kept in its folder, in one line: a file or a broken link in its place; "" where it can."""
+    """Why a trial cannot be kept in its folder, in one line: a file or a broken link in its place; "" where it can.
+
+    A folder that cannot be written counts from the method's on: above it, no trial could be kept.
+    """
     inside = trial.folder.relative_to(trial.job.out)
     for folder in (trial.job.out / path for path in reversed((inside, *inside.parents[:-1]))):
+        if len(os.fsencode(folder.name)) > _LONGEST_NAME:
+            return f"{folder} has too long a name for a folder; give the method a shorter one"
         if os.path.lexists(folder) and not os.path.isdir(folder):
             return f"{folder} is a file or a broken link where a folder belongs; remove it and run the trial again"
+        is_own = folder in (trial.folder, trial.folder.parent)
+        if is_own and os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written to; check its permissions and run the trial again"
     lock = trial.folder / LOCK
     if lock.is_symlink() or lock.is_dir():
         return f"{lock} is a folder or a link where a lock file belongs; remove it and run the trial again"
