@@ -139,9 +139,8 @@ def _write_references(
     with _progress(plan, runs) as progress:
         renewed = (widen if widens else update)(plan, known, reason, trials, workers, progress)
     path = check_references.path_of(folder, suite.name)
-    renewed = check_references.load(folder, suite.name).with_changes(
-        known, renewed
-    )  # others may have written meanwhile
+    now = check_references.load(folder, suite.name)  # another update may have written meanwhile
+    renewed = now.with_changes(known, renewed)
     try:
         check_references.save(folder, suite.name, renewed)
     except OSError as error:

@@ -14,15 +14,17 @@ from ...results.records.trial_files import TRACEBACK
 from ..method_source import source_files
 from ..trial import Trial
 
-# Functions of the harness that refuse what a part of a method returned, and that part.
-_REFUSE = {
+# Functions of the harness that stumble over what a part of a method returned or did, and that part.
+_STUMBLES = {
     "check_step": "loss",
-    "check_gradient": "loss",
+    "run_step": "loss",
     "check_losses": "loss",
     "_floats": "loss",
     "check_parts": "__init__",
     "epoch_counts": "loss",
     "predict_rows": "predict",
+    "_check_unchanged": "predict",
+    "make_optimizer": "__init__",
     "_own_groups": "parameter_groups",
     "view_kinds": "views",
 }
@@ -33,10 +35,11 @@ def reason_of(error: BaseException, trial: Trial) -> str:
     """An error in one line, with the last line of the method's own file that led to it, else the last line of all."""
     if isinstance(error, BadInput):
         return str(error)
-    return f"{type(error).__name__}: {_message_of(error)} ({place_of(error, trial)})"
+    return f"{type(error).__name__}: {message_of(error)} ({place_of(error, trial)})"
 
 
-def _message_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """The message of an error, whatever its class."""
     try:
         return str(error)
     except Exception as another:  # noqa: BLE001 - a method's own class of errors may have any mistake
@@ -54,7 +57,7 @@ def place_of(error: BaseException, trial: Trial) -> str:
         if frame.filename in own:
             return f"{Path(frame.filename).name}:{frame.lineno}"
     for frame in reversed(frames):
-        if code := _code_of(_REFUSE.get(frame.name, ""), trial):
+        if code := _code_of(_STUMBLES.get(frame.name, ""), trial):
             return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
 

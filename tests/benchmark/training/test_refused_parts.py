@@ -59,6 +59,9 @@ LOSS, PREDICT, GROUPS, INIT = 13, 18, 21, 9
         ("return Step(loss, said, one / 0 - one / 0)", "ValueError: Step.weight is not finite", LOSS),
         ("return Step(loss, said, one, 99 * one.long())", "ValueError: Step.target holds labels that do not", LOSS),
         ("return Step(loss, logs={'a': 10**400})", "OverflowError: int too large", LOSS),
+        ("return Step(loss + logits.exp().add_(logits.sigmoid_()).sum())", "by an inplace operation", LOSS),
+        ("logits.register_hook(lambda gradient: 1 / 0); return Step(loss + logits.sum())", "ZeroDivisionError", 17),
+        ("return Step(logits.detach().requires_grad_().sum())", "depends on no parameter", LOSS),
         ("self.head.weight = torch.nn.Parameter(self.head.weight.detach()); return Step(loss)", "was replaced", INIT),
         ("self.more = torch.nn.Linear(1, 1); return Step(loss)", "more.bias came or went during training", INIT),
         ("self.register_buffer('seen', one); return Step(loss)", "seen came or went during training", INIT),
@@ -79,6 +82,7 @@ def test_probabilities_that_are_not_finite_are_a_divergence(tmp_path: Path) -> N
     ("predict", "what"),
     [
         ("return said.numpy()", "TypeError: predict() must return a floating-point tensor"),
+        ("self.train(); return said", "ValueError: predict() must not change the method"),
         ("return said[1:]", "ValueError: predict() must return probabilities"),
         ("return said.to_sparse()", "TypeError: "),
     ],
@@ -87,6 +91,11 @@ def test_of_predict(predict: str, what: str, tmp_path: Path) -> None:
     found = told(tmp_path, predict=predict)
     assert found.startswith(f"failed: {what}")
     assert found.endswith(f"(mine.py:{PREDICT})")
+
+
+def test_without_a_parameter(tmp_path: Path) -> None:
+    found = told(tmp_path, groups="self.requires_grad_(False) and ()")
+    assert found == f"failed: ValueError: optimizer got an empty parameter list (mine.py:{INIT})"
 
 
 @pytest.mark.parametrize("rate", ["-0.1", "float('nan')", "float('inf')"])
