@@ -24,6 +24,7 @@ _STUMBLES = {
     "epoch_counts": "loss",
     "predict_rows": "predict",
     "_check_unchanged": "predict",
+    "construct": "__init__",
     "make_optimizer": "__init__",
     "_own_groups": "parameter_groups",
     "view_kinds": "views",

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...methods.base import Batch, Method, Step
+from ...methods.base import Batch, Method, Step, Task
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
@@ -64,9 +64,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled
     )
     with random_streams.scope(device, trial.seed, "construction"):
-        method = trial.method.load()(task, factory, trial.method.params)
-        method.to(device)
-        method.prepare(train_set.view(0))
+        method = construct(trial, task, factory, train_set, device)
     reference = torch.from_numpy(data.train.reference).to(device)
     return Training(
         method=method,
@@ -80,6 +78,14 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         seconds=clock(device) - began,
         wall_seconds=time.perf_counter() - started,
     )
+
+
+def construct(trial: Trial, task: Task, factory: EncoderFactory, train_set: TrainSet, device: torch.device) -> Method:
+    """A trial's method, on the device, and prepared."""
+    method = trial.method.load()(task, factory, trial.method.params)
+    method.to(device)
+    method.prepare(train_set.view(0))
+    return method
 
 
 def calibration_faces(train_set: TrainSet, seed: int) -> Tensor:

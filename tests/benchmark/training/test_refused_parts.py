@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -91,6 +93,13 @@ def test_of_predict(predict: str, what: str, tmp_path: Path) -> None:
     found = told(tmp_path, predict=predict)
     assert found.startswith(f"failed: {what}")
     assert found.endswith(f"(mine.py:{PREDICT})")
+
+
+def test_without_the_constructor_of_its_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys.modules[__name__], "MINE", re.sub(r"\n        (super|self\.\w+ = ).*", "\n        pass", MINE)
+    )
+    assert re.fullmatch(rf"failed: AttributeError: 'Mine' .*\(mine\.py:{INIT}\)", told(tmp_path))
 
 
 def test_without_a_parameter(tmp_path: Path) -> None:
