@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import to_builtins
 
 from ..protocols.errors import BadInput
+from ..protocols.files import remove
 from ..protocols.locks import LOCK, FolderLock, is_locked
 from ..results.records.record import Record, load_record
 from ..results.records.schema import Status
@@ -50,6 +52,14 @@ def not_a_place(trial: Trial) -> str:
     if lock.is_symlink() or lock.is_dir():
         return f"{lock} is a folder or a link where a lock file belongs; remove it and run the trial again"
     return ""
+
+
+def make_room(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Removes folders that lie where files of a trial or a teacher belong; a line about each."""
+    for path in (folder / name for name in names):
+        if path.is_dir() and not path.is_symlink():
+            yield f"{path} is a folder where a file belongs: it is removed"
+            remove(path)
 
 
 def damage(trial: Trial) -> str:

@@ -31,7 +31,7 @@ from ..networks.initial_weights import Weights, resolve
 from ..process_state import CHILDREN, THREADS, ProcessState
 from ..settings import apply_to_process
 from ..trial import Trial
-from ..trial_state import CHECKPOINT, FINISHED, damage, not_a_place, state_of, why_not_loaded
+from ..trial_state import CHECKPOINT, FINISHED, damage, make_room, not_a_place, state_of, why_not_loaded
 from . import checkpoint, teachers, trainer
 from .evaluator import Diverged
 from .failures import reason_of, without_folders, write_traceback
@@ -175,10 +175,8 @@ def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
         report({"warning": damage(trial)})
         for name in (*FILES, TRAINING_SCORES):
             remove(trial.folder / name)
-    for path in (trial.folder / name for name in (CHECKPOINT, TRAINING_SCORES, *FILES)):
-        if path.is_dir() and not path.is_symlink():
-            report({"warning": f"{path} is a folder where a file belongs: it is removed"})
-            remove(path)
+    for warning in make_room(trial.folder, (CHECKPOINT, TRAINING_SCORES, *FILES)):
+        report({"warning": warning})
 
 
 def _write_status(trial: Trial, state: State, training: Training) -> Mapping[str, Any]:

@@ -23,10 +23,10 @@ from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
 from ...results.records.schema import Identity, TeacherCost, TeacherStatus, identity_of
 from ...results.records.store import trial_id
-from ...results.records.trial_files import read_part, write_part
+from ...results.records.trial_files import FILES, read_part, write_part
 from ..networks.initial_weights import Weights
 from ..trial import Trial
-from ..trial_state import not_a_place
+from ..trial_state import CHECKPOINT, make_room, not_a_place
 from . import checkpoint, trainer
 from .evaluator import Diverged, not_probabilities, predict_rows
 from .state import Training
@@ -136,6 +136,8 @@ def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStat
 
 def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> None:
     """Trains a teacher, and writes its probabilities and its cost."""
+    for warning in make_room(teacher.folder, (CHECKPOINT, PROBABILITIES, *FILES)):
+        report({"warning": f"teacher {teacher.method.name}: {warning}"})
     write_part(teacher.folder, identity_of(teacher.identity))
     training = trainer.start(teacher, data, weights)
     try:

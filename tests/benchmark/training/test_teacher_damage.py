@@ -85,6 +85,17 @@ def test_a_value_that_could_be_is_found_by_the_checksum(change: Callable[[Path],
     assert len(before) == 64
 
 
+def test_folders_where_its_files_belong_make_room(tmp_path: Path) -> None:
+    trial = taught("supervised", tmp_path, epochs=1)
+    names = ("checkpoint.pt", teachers.PROBABILITIES, "identity.json", "status.json", "epochs.jsonl")
+    for name in names:
+        (the_teacher(trial).folder / name / "mine").mkdir(parents=True)
+    warnings: list[str] = []
+    teachers.train_teachers(trial, cell(), Weights("none"), lambda event: warnings.append(event.get("warning", "")))
+    assert all((the_teacher(trial).folder / name).is_file() for name in names[1:])
+    assert sum("is a folder where a file belongs: it is removed" in warning for warning in warnings) == 3
+
+
 def test_the_files_of_another_teacher_are_not_used(tmp_path: Path) -> None:
     """As where folders were copied by hand: all of them are whole, and belong together."""
     first, second = (replace(taught("supervised", tmp_path, epochs=1), seed=seed) for seed in (0, 1))
