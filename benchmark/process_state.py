@@ -113,7 +113,7 @@ def _told(read: Callable[[], Any]) -> Any:
 def _set_precision(value: Mapping[str, Any]) -> None:
     def set_own() -> None:
         for part, precision in value["own"].items():
-            torch._C._set_fp32_precision_setter(*part, precision)  # type: ignore[call-arg] - its stub is wrong
+            torch._C._set_fp32_precision_setter(*part, precision)  # type: ignore[call-arg]
 
     set_own()  # first, since an older flag may not be set while they contradict it, and last, since it changes them
     if value["matrices"] is not None:
