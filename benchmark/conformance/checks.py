@@ -70,6 +70,8 @@ def repeats_itself(name: str, kind: Kind, folder: Path) -> None:
     states = []
     for seed in (0, 0, 1):
         training = start(name, kind, folder, seed=seed)
+        if not any(isinstance(module, CountedEncoder) for module in training.method.modules()):
+            raise NotConforming("has no encoder of the protocol's: build networks with make_encoder, as others do")
         run_epochs(training, range(2))
         states.append(digest(training.method))
     if states[0] != states[1]:
