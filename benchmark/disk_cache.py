@@ -25,7 +25,7 @@ def lookup(key: Mapping[str, Any]) -> Any:
     """The value stored under a key, or None."""
     with contextlib.suppress(*UNREADABLE):
         entry = read_json(_path_of(key))
-        if entry["key"] == key:
+        if entry["key"] == key and entry["checksum"] == _checksum(entry["value"]):
             return entry["value"]
     return None
 
@@ -34,10 +34,15 @@ def store(key: Mapping[str, Any], value: Any) -> None:
     """Stores a value under a key, both plain data; does nothing where the user's cache cannot be written."""
     path = _path_of(key)
     with contextlib.suppress(OSError):
-        write_json(path, {"key": key, "value": value})
+        write_json(path, {"key": key, "value": value, "checksum": _checksum(value)})
         oldest_first = sorted(path.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)
         for file in oldest_first[:-_MOST_ENTRIES]:
             file.unlink(missing_ok=True)
+
+
+def _checksum(value: Any) -> str:
+    """Of plain data, so that an entry that was damaged or edited is found out anew."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def file_stamps(paths: Iterable[Path]) -> str:

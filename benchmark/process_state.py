@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -34,6 +34,8 @@ THREADS, CHILDREN, ENVIRONMENT = "threads", "child processes", "environment vari
 GENERATORS = ("NumPy's global generator", "Python's global generator")
 _JOIN_SECONDS = 1.0  # for threads that are about to end
 _SET_BY_LIBRARIES = ("CUDA_", "KMP_", "TORCHINDUCTOR_", "TRITON_")  # variables that libraries set at first use
+_PARTS = ("all", "matmul", "conv", "rnn")
+_PRECISIONS = (("generic", "all"), *((backend, part) for backend in ("mkldnn", "cuda") for part in _PARTS))
 _CHILDREN = Path("/proc/self/task")
 _ABSENT = object()
 
@@ -93,6 +95,34 @@ def _flushes_small_numbers() -> bool:
     return bool((torch.tensor([1e-40], dtype=torch.float32, device="cpu") * 0.5 == 0).item())
 
 
+def _precision() -> dict[str, Any]:
+    """In what precision 32-bit numbers are multiplied: the older flags, and from PyTorch 2.9 on each backend's own."""
+    matrices, convolutions = _told(torch.get_float32_matmul_precision), _told(lambda: torch.backends.cudnn.allow_tf32)
+    read = getattr(torch._C, "_get_fp32_precision_getter", None)
+    own = {} if read is None else {part: read(*part) for part in _PRECISIONS}
+    return {"matrices": matrices, "convolutions": convolutions, "own": own}
+
+
+def _told(read: Callable[[], Any]) -> Any:
+    """What an older flag says; None where torch refuses to tell, since a backend's own precision contradicts it."""
+    with suppress(RuntimeError):
+        return read()
+    return None
+
+
+def _set_precision(value: Mapping[str, Any]) -> None:
+    def set_own() -> None:
+        for part, precision in value["own"].items():
+            torch._C._set_fp32_precision_setter(*part, precision)  # type: ignore[call-arg]
+
+    set_own()  # first, since an older flag may not be set while they contradict it, and last, since it changes them
+    if value["matrices"] is not None:
+        torch.set_float32_matmul_precision(value["matrices"])
+    if value["convolutions"] is not None:
+        torch.backends.cudnn.allow_tf32 = value["convolutions"]
+    set_own()
+
+
 def _flag(place: Any, name: str) -> _Setting:
     return _Setting(lambda: getattr(place, name), lambda value: setattr(place, name, value))
 
@@ -119,14 +149,15 @@ _SETTINGS: Mapping[str, _Setting] = {
         ),
         _set_deterministic,
     ),
-    "torch's precision of matrix products": _Setting(
-        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
-    ),
+    "torch's precision of 32-bit numbers": _Setting(_precision, _set_precision),
     "torch's number of threads": _Setting(torch.get_num_threads, torch.set_num_threads),
     "torch's hooks of all modules": _Setting(_hooks, _set_hooks),
     "torch's treatment of very small numbers": _Setting(_flushes_small_numbers, torch.set_flush_denormal),
     "cuDNN's benchmark": _flag(torch.backends.cudnn, "benchmark"),
     "cuDNN's deterministic": _flag(torch.backends.cudnn, "deterministic"),
+    "cuDNN's use": _flag(torch.backends.cudnn, "enabled"),
+    "oneDNN's use": _flag(torch.backends.mkldnn, "enabled"),
+    "CUDA's sums of 16-bit numbers": _flag(torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
     "NumPy's error handling": _Setting(np.geterr, lambda value: np.seterr(**value)),
     GENERATORS[0]: _Setting(partial(np.random.get_state, legacy=False), np.random.set_state),
     GENERATORS[1]: _Setting(random.getstate, random.setstate),
@@ -142,6 +173,7 @@ class ProcessState:
         owners: by id, each module and class with its attributes.
         inner: by id, the code and defaults of functions written in Python.
         threads, children: those that ran.
+        pid: the process's number.
         without: names of what is not compared.
     """
 
@@ -151,6 +183,7 @@ class ProcessState:
     threads: frozenset[threading.Thread]
     children: frozenset[int]
     without: frozenset[str] = frozenset()
+    pid: int = field(default_factory=os.getpid)
 
     @classmethod
     def now(cls, without: frozenset[str] = frozenset()) -> ProcessState:
@@ -175,6 +208,7 @@ class ProcessState:
 
     def check(self) -> None:
         """Raises ChangedProcess where something differs now."""
+        self._end_if_forked()
         if names := self.changes():
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             raise ChangedProcess(
@@ -183,6 +217,7 @@ class ProcessState:
 
     def restore(self) -> list[str]:
         """Undoes what differs now; returns what cannot be undone, in words."""
+        self._end_if_forked()
         for pid in self._new_children():
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -197,6 +232,11 @@ class ProcessState:
                 with suppress(OSError, ValueError, RuntimeError):
                     _SETTINGS[name].write(value)
         return self.changes()
+
+    def _end_if_forked(self) -> None:
+        """Ends a process that a method forked and that trains on: it would report other trials' ends as well."""
+        if os.getpid() != self.pid:
+            os._exit(1)
 
     def _replaced(self) -> Iterator[tuple[Owner, str, Any]]:
         """What has another value now: the owner, the name, and the value before."""

@@ -10,7 +10,7 @@ import importlib.util
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -196,6 +196,17 @@ def find(name: str) -> MethodSpec:
     return _specification(f"{base}:{variant}" if variant else base, known[base], variant)
 
 
+def find_each(names: Iterable[str]) -> list[MethodSpec]:
+    """The methods of some names; BadInput also where two files give one name, since one would replace the other."""
+    found = [find(name) for name in names]
+    for method in found:
+        for other in found:
+            if other.name == method.name and other.target != method.target:
+                files = f"{method.target.rpartition(':')[0]} and {other.target.rpartition(':')[0]}"
+                raise BadInput(f"--method: {files} both give {method.name}; rename one of the files or classes")
+    return found
+
+
 def all_base() -> Iterator[MethodSpec]:
     """Every method without its variants, in the registry's order."""
     for name, target in names().items():
@@ -310,20 +321,28 @@ def _import(name: str) -> tuple[Any, str]:
 def _load_file(path: Path) -> Any:
     digest = _digest_on_disk(f"{path}:")
     with _import_errors(str(path)):
-        return _execute(path, digest)
+        module, beside = _execute(path, digest)
+        _open_home(path)  # it may import while it trains, when another file has imported modules of the same names
+        sys.modules.update(beside)
+        return module
 
 
-@functools.cache
-def _execute(path: Path, digest: str) -> Any:
-    """Runs a user's file as a module. It can import the modules beside it, as a script can, in their present state."""
-    specification = importlib.util.spec_from_file_location(f"fernoise_user_{path.stem}_{digest[:8]}", path)
-    if specification is None or specification.loader is None:
-        raise BadInput(f"--method {path}: not a Python file; write path/to/file.py:Class")
-    module = importlib.util.module_from_spec(specification)
+def _open_home(path: Path) -> None:
+    """Lets a user's file import the modules beside it, as a script can, and none that was imported before."""
     for name in _modules_beside(path):
         sys.modules.pop(name, None)  # an earlier version, or a module of the same name in another folder
     folder = str(path.parent)
     sys.path[:] = [folder, *(place for place in sys.path if place != folder)]
+
+
+@functools.cache
+def _execute(path: Path, digest: str) -> tuple[Any, Mapping[str, Any]]:
+    """Runs a user's file as a module; returns it, and by name the modules beside it that it imported."""
+    specification = importlib.util.spec_from_file_location(f"fernoise_user_{path.stem}_{digest[:8]}", path)
+    if specification is None or specification.loader is None:
+        raise BadInput(f"--method {path}: not a Python file; write path/to/file.py:Class")
+    module = importlib.util.module_from_spec(specification)
+    _open_home(path)
     sys.modules[module.__name__] = module  # dataclasses and inspect look for it there
     try:
         with _unchanged_process(f"--method {path}"):
@@ -331,7 +350,7 @@ def _execute(path: Path, digest: str) -> Any:
     except BaseException:
         sys.modules.pop(module.__name__, None)
         raise
-    return module
+    return module, {name: sys.modules[name] for name in _modules_beside(path) if name in sys.modules}
 
 
 @contextlib.contextmanager
@@ -352,10 +371,11 @@ def _unchanged_process(place: str) -> Iterator[None]:
 
 
 def _modules_beside(path: Path) -> list[str]:
-    """The names under which a user's file imports the modules beside it."""
+    """The names under which a user's file imports the modules beside it, and those of the packages they are in."""
     files = [file for file in source_files(f"{path}:")[1:] if file.is_relative_to(path.parent)]
     places = [file.parent if file.name == "__init__.py" else file.with_suffix("") for file in files]
-    return [".".join(place.relative_to(path.parent).parts) for place in places]
+    inside = [place.relative_to(path.parent).parts for place in places]
+    return list(dict.fromkeys(".".join(parts[:depth]) for parts in inside for depth in range(1, len(parts) + 1)))
 
 
 def _import_errors(place: str) -> contextlib.AbstractContextManager[None]:

@@ -113,7 +113,7 @@ def make_plan(suite: str, methods: Sequence[str]) -> Plan:
     Raises:
         BadInput: a method that does not exist, or is applicable to none of the protocols.
     """
-    chosen = tuple(map(registry.find, methods)) or tuple(registry.all_base())
+    chosen = tuple(registry.find_each(methods)) or tuple(registry.all_base())
     plan = Plan(SUITES[suite], chosen, some_methods=bool(methods))
     applicable = {method for _, method in plan.pairs}
     for method in chosen if methods else ():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import to_builtins
 
 from ..protocols.errors import BadInput
+from ..protocols.files import remove
 from ..protocols.locks import LOCK, FolderLock, is_locked
 from ..results.records.record import Record, load_record
 from ..results.records.schema import Status
@@ -18,6 +20,7 @@ from .trial import Trial
 
 FINISHED = ("done", "diverged")  # a failed trial is tried again by the next run
 CHECKPOINT = "checkpoint.pt"
+_LONGEST_NAME = 255  # bytes, on nearly all file systems
 
 
 def state_of(trial: Trial) -> str:
@@ -32,15 +35,31 @@ def state_of(trial: Trial) -> str:
 
 
 def not_a_place(trial: Trial) -> str:
-    """Why a trial cannot be kept in its folder, in one line: a file or a broken link in its place; "" where it can."""
+    """Why a trial cannot be kept in its folder, in one line: a file or a broken link in its place; "" where it can.
+
+    A folder that cannot be written counts from the method's on: above it, no trial could be kept.
+    """
     inside = trial.folder.relative_to(trial.job.out)
     for folder in (trial.job.out / path for path in reversed((inside, *inside.parents[:-1]))):
+        if len(os.fsencode(folder.name)) > _LONGEST_NAME:
+            return f"{folder} has too long a name for a folder; give the method a shorter one"
         if os.path.lexists(folder) and not os.path.isdir(folder):
             return f"{folder} is a file or a broken link where a folder belongs; remove it and run the trial again"
+        is_own = folder in (trial.folder, trial.folder.parent)
+        if is_own and os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written to; check its permissions and run the trial again"
     lock = trial.folder / LOCK
     if lock.is_symlink() or lock.is_dir():
         return f"{lock} is a folder or a link where a lock file belongs; remove it and run the trial again"
     return ""
+
+
+def make_room(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Removes folders that lie where files of a trial or a teacher belong; a line about each."""
+    for path in (folder / name for name in names):
+        if path.is_dir() and not path.is_symlink():
+            yield f"{path} is a folder where a file belongs: it is removed"
+            remove(path)
 
 
 def damage(trial: Trial) -> str:

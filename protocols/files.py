@@ -40,8 +40,10 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         _write_synced(temporary, data)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a full disk names none
         raise
     _sync_folder(path.parent)
 

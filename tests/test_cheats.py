@@ -32,8 +32,13 @@ CHEATS: dict[str, tuple[Check, str]] = {
         conformance.test_all_state_is_parameters_and_buffers,
         "state outside parameters and buffers",
     ),
+    "has_a_network_of_its_own": (
+        conformance.test_same_seed_same_state_other_seed_other_state,
+        "has no encoder of the protocol's",
+    ),
     "starts_a_shell": (conformance.test_opens_nothing_while_it_trains, "os.system"),
     "reads_shipped_records": (conformance.test_opens_nothing_while_it_trains, "reference"),
+    "reads_a_file_beside_it": (conformance.test_opens_nothing_while_it_trains, "when it is imported"),
     "reads_in_a_thread": (conformance.test_opens_nothing_while_it_trains, "ferplus"),
     "draws_from_the_global_generator": (
         conformance.test_does_not_draw_from_the_global_generator,

@@ -119,7 +119,7 @@ def _check(
     remarks = (*notes(plan, known), *unguarded)
     print_tables(check_report.table(name, findings, remarks), "github")
     if markdown:
-        _write(markdown, check_report.markdown(name, findings, remarks), "a")
+        _write(markdown, check_report.markdown(name, findings, remarks, strict), "a")
     if junit:
         seconds = time.monotonic() - began
         _write(junit, check_report.junit(name, findings, seconds, cpus(plan, known), strict), "w")
@@ -139,6 +139,8 @@ def _write_references(
     with _progress(plan, runs) as progress:
         renewed = (widen if widens else update)(plan, known, reason, trials, workers, progress)
     path = check_references.path_of(folder, suite.name)
+    now = check_references.load(folder, suite.name)  # another update may have written meanwhile
+    renewed = now.with_changes(known, renewed)
     try:
         check_references.save(folder, suite.name, renewed)
     except OSError as error:

@@ -27,7 +27,7 @@ from ..process_state import CHILDREN, GENERATORS, THREADS, ProcessState
 from ..training.evaluator import Best
 from ..training.runner import run_trial
 from ..training.state import Training
-from .afresh import resumed_afresh
+from .afresh import opened_by_importing, resumed_afresh
 from .reach import reachable
 from .toy import ToyContext, digest, ignore, run_epochs, start, toy_cell, toy_trial
 from .watch import Opening, opened
@@ -70,6 +70,8 @@ def repeats_itself(name: str, kind: Kind, folder: Path) -> None:
     states = []
     for seed in (0, 0, 1):
         training = start(name, kind, folder, seed=seed)
+        if not any(isinstance(module, CountedEncoder) for module in training.method.modules()):
+            raise NotConforming("has no encoder of the protocol's: build networks with make_encoder, as others do")
         run_epochs(training, range(2))
         states.append(digest(training.method))
     if states[0] != states[1]:
@@ -235,6 +237,12 @@ def _said_of_the_same_faces(training: Training, data: CellData, epoch: int) -> b
 
 def opens_nothing(name: str, kind: Kind, folder: Path) -> None:
     """No file, folder, connection or process: a method has what it is handed, and keeps what it learns in buffers."""
+    for opening in opened_by_importing(name):
+        raise NotConforming(
+            f"opens {opening.what} when it is imported: no trial's identity knows what it holds; "
+            "write values as hyper-parameters, in Params",
+            _line_of(opening, name),
+        )
     with _something_to_find(folder):
         assert toy_trial(name, folder, kind=kind).identity  # what the harness remembers of the method is read before
         with opened() as seen:

@@ -17,7 +17,7 @@ from ...protocols.errors import BadInput
 from .. import registry
 from ..method_source import source_files
 from ..process_state import CHILDREN, THREADS, ProcessState
-from ..training.failures import place_of
+from ..training.failures import message_of, place_of
 from . import checks
 from .checks import LeftOut, NotConforming
 from .toy import toy_trial
@@ -133,7 +133,7 @@ def _told(name: str, kind: Kind, folder: Path) -> Iterator[None]:
         raise NotConforming(str(error)) from error
     except BaseException as error:
         place = place_of(error, toy_trial(name, folder, kind=kind))
-        raise NotConforming(f"{type(error).__name__}: {error}", place) from error
+        raise NotConforming(f"{type(error).__name__}: {message_of(error)}", place) from error
 
 
 def _own(place: str, name: str) -> str:

@@ -234,7 +234,7 @@ def choose_methods(
     """
     if not request.methods and not request.all_methods:
         raise BadInput("name methods with --method NAME (can be repeated), or run all applicable ones: --all-methods")
-    named = [registry.find(name) for name in request.methods]
+    named = registry.find_each(request.methods)
     for method in named:
         if reason := why_not_applicable(method, protocol, offers, request.recipe):
             if "aux" in method.needs - offers and protocol.kind == "single" and not request.synthetic:
@@ -274,9 +274,9 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
 
 def check_writable(out: Path) -> None:
     """Raises BadInput unless the output folder, or the nearest folder above it that exists, can be written to."""
-    nearest = next(path for path in (out, *out.absolute().parents) if os.path.exists(path))
+    nearest = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
     if not nearest.is_dir():
-        raise BadInput(f"--out {out}: {nearest} is a file, not a folder; choose another folder")
+        raise BadInput(f"--out {out}: {nearest} is a file or a broken link, not a folder; choose another folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise BadInput(f"--out {out}: {nearest} is not writable; choose another folder")
 

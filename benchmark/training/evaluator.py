@@ -66,6 +66,12 @@ def _versions(method: Method) -> dict[str, int]:
     return {name: tensor._version for name, tensor in method.state_dict(keep_vars=True).items()}
 
 
+def _check_unchanged(method: Method, before: dict[str, int]) -> None:
+    """Raises ValueError where `predict` has changed the method."""
+    if method.training or _versions(method) != before:
+        raise ValueError("predict() must not change the method: it left training mode on or wrote to its state")
+
+
 @torch.inference_mode()
 def predict_rows(method: Method, pixels: PixelStore, how: Augmentation, width: int, kind: Kind) -> Array:
     """Probabilities float32 [N, width] that a method in evaluation mode predicts for all rows of a store.
@@ -173,8 +179,7 @@ class Evaluator:
             predicted = predict_rows(method, self.validation_pixels, *what)
             found["validation"] = self._counts(predicted, self.data.validation, "given")
             validation_score = self._score(found["validation"])
-        if method.training or _versions(method) != before:
-            raise ValueError("predict() must not change the method: it left training mode on or wrote to its state")
+        _check_unchanged(method, before)
         method.train(was_training)
         self.best.update(epoch, test, self._score(found["test"]), validation_score)
         return found | (fits(test, self.data.test) if self.protocol.kind == "single" else {})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import platform
+import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +31,7 @@ from ..networks.initial_weights import Weights, resolve
 from ..process_state import CHILDREN, THREADS, ProcessState
 from ..settings import apply_to_process
 from ..trial import Trial
-from ..trial_state import CHECKPOINT, FINISHED, damage, not_a_place, state_of, why_not_loaded
+from ..trial_state import CHECKPOINT, FINISHED, damage, make_room, not_a_place, state_of, why_not_loaded
 from . import checkpoint, teachers, trainer
 from .evaluator import Diverged
 from .failures import reason_of, without_folders, write_traceback
@@ -69,11 +72,14 @@ class WorkerContext:
         return self._cells[cell]
 
     def weights(self, trial: Trial) -> Weights:
-        """The initial weights of a trial."""
-        asked = trial.job.weights
+        """The initial weights of a trial, kept for the next; BadInput where their file has changed."""
+        asked, settings = trial.job.weights, trial.job.settings
         if asked not in self._weights:
-            self._weights = {asked: resolve(asked, trial.job.settings.recipe.encoder, trial.job.data_root)}
-        return self._weights[asked]
+            self._weights = {asked: resolve(asked, settings.recipe.encoder, trial.job.data_root)}
+        found = self._weights[asked]
+        if found.sha256 != settings.weights_sha256:
+            raise BadInput(f"--weights {asked}: its file has changed since the run began; start the run again")
+        return found
 
 
 def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> Mapping[str, Any]:
@@ -94,7 +100,9 @@ def run_trial(trial: Trial, context: WorkerContext, report: trainer.Report) -> M
         _remove_damaged(trial, report)
         remove(trial.folder / TRACEBACK)
         try:
-            return _run(trial, context, report)
+            # what a method prints is no part of the tables and the JSON on standard output
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                return _run(trial, context, report)
         except Diverged as error:
             return ended(trial, "diverged", str(error))
         except KeyboardInterrupt:
@@ -167,10 +175,8 @@ def _remove_damaged(trial: Trial, report: trainer.Report) -> None:
         report({"warning": damage(trial)})
         for name in (*FILES, TRAINING_SCORES):
             remove(trial.folder / name)
-    for path in (trial.folder / name for name in (CHECKPOINT, TRAINING_SCORES, *FILES)):
-        if path.is_dir() and not path.is_symlink():
-            report({"warning": f"{path} is a folder where a file belongs: it is removed"})
-            remove(path)
+    for warning in make_room(trial.folder, (CHECKPOINT, TRAINING_SCORES, *FILES)):
+        report({"warning": warning})
 
 
 def _write_status(trial: Trial, state: State, training: Training) -> Mapping[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...methods.base import Step, Task
+
+_MAKE_IT = "make parameters and buffers in __init__ or prepare, and change their values alone"
 
 
 def check_step(step: object, rows: int, task: Task) -> Step:
@@ -39,6 +41,28 @@ def check_gradient(optimizer: torch.optim.Optimizer) -> None:
     groups = (group["params"] for group in optimizer.param_groups)
     if all(parameter.grad is None for parameters in groups for parameter in parameters):
         raise ValueError("Step.loss depends on no parameter of the method, so that nothing is trained")
+
+
+def check_parts(method: nn.Module, optimizer: torch.optim.Optimizer, state: Set[str]) -> None:
+    """Raises ValueError where a method has parts that it had not when its training began.
+
+    Args:
+        method: after an epoch.
+        optimizer: of the parameters it had then.
+        state: the names of the parameters and buffers it had then.
+    """
+    if other := sorted(state ^ method.state_dict().keys()):
+        raise ValueError(f"{other[0]} came or went during training, so that no trial can be resumed: {_MAKE_IT}")
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad and id(parameter) not in trained:
+            raise ValueError(f"{name} was replaced or unfrozen during training, so that it is not trained: {_MAKE_IT}")
+
+
+def check_losses(losses: Sequence[float | None]) -> None:
+    """Raises ValueError where no epoch of a training has a loss."""
+    if all(loss is None for loss in losses):
+        raise ValueError("loss() returned no loss at any step, so that nothing was trained")
 
 
 def _check_loss(loss: object) -> None:

@@ -21,12 +21,12 @@ from ...protocols.errors import BadInput
 from ...protocols.files import canonical_json, read_arrays, remove, write_arrays
 from ...protocols.locks import FolderLock
 from ...protocols.rows import Array, CellData, Rows, describe_noise
-from ...results.records.schema import TeacherCost, TeacherStatus, identity_of
+from ...results.records.schema import Identity, TeacherCost, TeacherStatus, identity_of
 from ...results.records.store import trial_id
-from ...results.records.trial_files import read_part, write_part
+from ...results.records.trial_files import FILES, read_part, write_part
 from ..networks.initial_weights import Weights
 from ..trial import Trial
-from ..trial_state import not_a_place
+from ..trial_state import CHECKPOINT, make_room, not_a_place
 from . import checkpoint, trainer
 from .evaluator import Diverged, not_probabilities, predict_rows
 from .state import Training
@@ -117,6 +117,8 @@ def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStat
     Those stored without a checksum, as earlier versions did, count where they are probabilities.
     """
     folder, width = teacher.folder, len(teacher.job.protocol.names)
+    if trial_id(read_part(folder, Identity).content) != teacher.id:
+        raise BadInput(f"{folder} is not named by the hash of its identity.json")
     said, told = read_arrays(folder / PROBABILITIES), read_part(folder, TeacherStatus)
     rows = {"train": len(data.train)} | ({} if data.validation is None else {"validation": len(data.validation)})
     if {name: array.shape for name, array in said.items()} != {name: (count, width) for name, count in rows.items()}:
@@ -134,6 +136,8 @@ def _said(teacher: Trial, data: CellData) -> tuple[dict[str, Array], TeacherStat
 
 def _build(teacher: Trial, data: CellData, weights: Weights, report: trainer.Report) -> None:
     """Trains a teacher, and writes its probabilities and its cost."""
+    for warning in make_room(teacher.folder, (CHECKPOINT, PROBABILITIES, *FILES)):
+        report({"warning": f"teacher {teacher.method.name}: {warning}"})
     write_part(teacher.folder, identity_of(teacher.identity))
     training = trainer.start(teacher, data, weights)
     try:

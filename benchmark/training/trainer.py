@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...methods.base import Batch, Method, Step
+from ...methods.base import Batch, Method, Step, Task
 from ...protocols.base import Recipe
 from ...protocols.rows import Array, CellData
 from .. import random_streams
@@ -38,7 +38,7 @@ from .keep_weights import keep_if_asked
 from .loader import TrainSet, make_task, make_train_set
 from .sampler import Sampler
 from .state import Training
-from .step_check import check_gradient, check_step
+from .step_check import check_gradient, check_losses, check_parts, check_step
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -64,9 +64,7 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
         recipe.encoder, weights, trial.seed, counters, settings.precision, device, *neck, settings.compiled
     )
     with random_streams.scope(device, trial.seed, "construction"):
-        method = trial.method.load()(task, factory, trial.method.params)
-        method.to(device)
-        method.prepare(train_set.view(0))
+        method = construct(trial, task, factory, train_set, device)
     reference = torch.from_numpy(data.train.reference).to(device)
     return Training(
         method=method,
@@ -82,6 +80,14 @@ def start(trial: Trial, data: CellData, weights: Weights, teacher: Array | None 
     )
 
 
+def construct(trial: Trial, task: Task, factory: EncoderFactory, train_set: TrainSet, device: torch.device) -> Method:
+    """A trial's method, on the device, and prepared."""
+    method = trial.method.load()(task, factory, trial.method.params)
+    method.to(device)
+    method.prepare(train_set.view(0))
+    return method
+
+
 def calibration_faces(train_set: TrainSet, seed: int) -> Tensor:
     """Training faces [N, 3, H, W] in [0, 1], not augmented, on which an encoder is calibrated; drawn by the seed."""
     stream = random_streams.key(seed, "calibration")
@@ -95,13 +101,16 @@ def train(trial: Trial, training: Training, report: Report) -> None:
 
     Raises:
         Diverged: a loss or a prediction is not finite; the message says where.
+        ValueError: there was nothing to train, or the method has parts that would not be trained or resumed.
     """
     recipe, device = trial.job.settings.recipe, training.train_set.device
+    state = training.method.state_dict().keys()
     while training.next_epoch < recipe.epochs:
         began, started = clock(device), time.perf_counter()
         epoch = training.next_epoch
         with random_streams.scope(device, trial.seed, "network", epoch):
             line = run_epoch(training, recipe, epoch)
+        check_parts(training.method, training.optimizer, state)
         trained = time.perf_counter() - started
         line["compute"] = training.counters.take()
         with random_streams.scope(device, trial.seed, "evaluation", epoch):
@@ -123,6 +132,7 @@ def train(trial: Trial, training: Training, report: Report) -> None:
                 "images_per_second": rows / trained,
             }
         )
+    check_losses([line["loss"] for line in training.lines])
 
 
 def clock(device: torch.device) -> float:
@@ -175,7 +185,7 @@ def make_optimizer(method: Method, recipe: Recipe) -> torch.optim.Optimizer:
     for all that is outside encoders. Parameters of the method's own groups have the rate and weight decay of these.
 
     Raises:
-        ValueError: a parameter in two groups of the method, or one that is not the method's.
+        ValueError: a parameter in two groups of the method, one that is not the method's, or a rate below 0.
     """
     own = _own_groups(method, recipe)
     apart = {id(parameter) for group in own for parameter in group["params"]}
@@ -211,6 +221,8 @@ def _own_groups(method: Method, recipe: Recipe) -> list[dict[str, Any]]:
             if id(parameter) in seen:
                 raise ValueError(f"parameter_groups() names {names[id(parameter)]} twice")
             seen.add(id(parameter))
+        if not 0 <= group.learning_rate < math.inf:
+            raise ValueError(f"parameter_groups() has a learning rate of {group.learning_rate}: it must be 0 or more")
         factor = group.learning_rate / recipe.learning_rate
         found.append({"params": list(group.parameters), "factor": factor, "weight_decay": group.weight_decay})
     return [group for group in found if group["params"]]

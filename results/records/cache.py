@@ -136,7 +136,7 @@ class _Reader:
         record = self._moved(root, inside, folder, digest) or load_record(root, folder)
         if record.done:
             with contextlib.suppress(OverflowError):  # a number of more than 64 bits is read anew each time
-                self.found.append((name, stamp, digest, encode_record(record)))
+                self.found.append((name, stamp, digest, _sealed(encode_record(record))))
         return record
 
     def _moved(self, root: Path, inside: str, folder: Path, digest: str) -> Record | None:
@@ -148,7 +148,20 @@ class _Reader:
         return None
 
     def _decoded(self, inside: str, folder: Path, value: bytes) -> Record:
-        return decode_record(inside, value, partial(read_epochs, folder), self.shared)
+        return decode_record(inside, _unsealed(value), partial(read_epochs, folder), self.shared)
+
+
+def _sealed(value: bytes) -> bytes:
+    """A value after its checksum, since SQLite has none."""
+    return hashlib.sha256(value).digest() + value
+
+
+def _unsealed(value: bytes) -> bytes:
+    """The value; ValueError where it is not what was stored."""
+    checksum, rest = value[: hashlib.sha256().digest_size], value[hashlib.sha256().digest_size :]
+    if hashlib.sha256(rest).digest() != checksum:
+        raise ValueError("damaged")
+    return rest
 
 
 def _load(root: Path, connection: sqlite3.Connection) -> tuple[list[Record], list[str]]:

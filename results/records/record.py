@@ -19,7 +19,7 @@ from ...protocols.errors import BadInput, printable
 from ...protocols.files import canonical_json, read_arrays
 from .. import metrics
 from .schema import NOT_WRITTEN, Audit, Counts, Environment, EpochLine, FlipRates, Identity, State, Status, Task
-from .store import find_trials, trial_folder
+from .store import find_trials, trial_folder, unreadable_folders
 from .subject_counts import Subjects, count_by_subject
 from .trial_files import damaged, read_epochs, read_part
 
@@ -173,9 +173,10 @@ def load_records(root: Path, load: Callable[[Path, Path], Record] | None = None)
         load: reads one trial, given the root and its folder; None: `load_record`.
 
     Returns:
-        The records, and one message for each damaged trial, which has no record.
+        The records, and one message for each damaged trial, which has no record, and each folder that cannot be read.
     """
-    records, messages = [], []
+    records: list[Record] = []
+    messages = [f"{folder} cannot be read: check its permissions" for folder in unreadable_folders(root)]
     read = load_record if load is None else load
     for folder in find_trials(root):
         try:

@@ -6,6 +6,7 @@ A trial is the folder `OUT/<protocol>@<version>/<method>/<trial_id>/`; its id is
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,12 @@ def _slug(name: str) -> str:
     if not slug.strip("."):
         raise BadInput(f"'{name}' cannot name a folder: use letters, digits, '-' and '_'")
     return slug
+
+
+def unreadable_folders(root: Path) -> list[Path]:
+    """An output folder or the folders of protocols and methods below it, sorted, in which trials would not be found."""
+    folders = (path for path in (root, *root.glob("*"), *root.glob("*/*")) if path.is_dir())
+    return sorted(folder for folder in folders if not os.access(folder, os.R_OK | os.X_OK))
 
 
 def find_trials(root: Path) -> list[Path]:

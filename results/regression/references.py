@@ -50,6 +50,14 @@ class References:
             {**self.protocols, **protocols}, dict(sorted({**kept, **entries}.items())), (*self.history, note)
         )
 
+    def with_changes(self, before: References, after: References) -> References:
+        """These references with what one update made of others: the entries that it wrote or removed, and its note."""
+        if self == before:
+            return after
+        written = {pair: entry for pair, entry in after.entries.items() if before.entries.get(pair) is not entry}
+        gone = frozenset(before.entries.keys() - after.entries.keys())
+        return self.updated(after.protocols, written, gone, after.history[-1])
+
     def cpus(self, methods: Sequence[str]) -> tuple[str, ...]:
         """The CPU kinds that the references of some methods were written on, each once; "" for one not recorded."""
         found = {}

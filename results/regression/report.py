@@ -63,11 +63,15 @@ def table(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) 
     )
 
 
-def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = ()) -> str:
-    """A summary for the page of a CI run: the verdict, what changed, and all findings folded away."""
+def markdown(suite: str, findings: Sequence[Finding], notes: tuple[str, ...] = (), strict: bool = False) -> str:
+    """A summary for the page of a CI run: the verdict, what changed, and all findings folded away.
+
+    With strict, a method without a reference fails the check, and the verdict says so.
+    """
     notable = [finding for finding in findings if finding.status != "ok"]
     compared = any(finding.status != "new" for finding in findings)
     verdict = "regressions" if failed(findings) else "no regression" if compared else "nothing compared"
+    verdict += ", failed for lack of references" if failed(findings, strict) > failed(findings) else ""
     parts = [f"## fernoise-bench check, {suite}: {verdict}", f"{counts(findings)}."]
     parts += [render(table(suite, notable), "github").partition("\n\n")[2].strip()] if notable else []
     whole = render(table(suite, findings, notes), "github").partition("\n\n")[2].strip()

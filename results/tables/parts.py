@@ -111,7 +111,7 @@ def notes_of(
     if users:
         notes.append(f"{DAGGER_WORDS}: {'; '.join(users)}.")
     notes.extend(_marked(listed))
-    notes.extend(_without_updates(view))
+    notes.extend(_idle_or_apart(view))
     notes.extend(_implausible(view))
     versions = sorted(name for name, count in Counter(entry.method for entry in view.rows).items() if count > 1)
     if versions:
@@ -149,14 +149,22 @@ def _by_reason(refused: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(members)}: {reason}" for reason, members in names.items())
 
 
-def _without_updates(view: View) -> list[str]:
-    """Methods with trials whose last epoch updated no weights, as when two networks agree on every sample."""
+def _idle_or_apart(view: View) -> list[str]:
+    """Methods with trials whose last epoch updated no weights, as when two networks agree on every sample.
+
+    Also those without the protocol's encoder: the counts of passes do not show their updates.
+    """
     found = []
     for entry in view.rows:
         done = [record for record in entry.records if record.done]
-        idle = sum(record.epochs[-1].compute.backwards == 0 for record in done)
+        last = [record.epochs[-1] for record in done]
+        idle = sum(line.compute.backwards == 0 and line.loss is None for line in last)
         if idle:
             found.append(f"{entry.label}: the last epoch updated no weights in {idle} of {len(done)} trials.")
+        own = sum(record.environment.networks == 0 for record in done)
+        if own:
+            what = "networks of its own in place of the protocol's encoder: not comparable"
+            found.append(f"{entry.label}: in {own} of {len(done)} trials {what}.")
     return found
 
 

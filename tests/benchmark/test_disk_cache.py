@@ -34,6 +34,10 @@ def test_a_value_is_found_by_its_key_and_may_be_deleted() -> None:
     assert lookup({"a": 1}) == {"b": [2]}
     assert lookup({"a": 2}) is None
     (kept,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("remembered/*.json")
+    entry = json.loads(kept.read_bytes())
+    for damaged in ({}, [], {**entry, "value": {"b": [3]}}, {**entry, "value": None}):
+        kept.write_text(json.dumps(damaged))
+        assert lookup({"a": 1}) is None
     kept.write_text("{")
     assert lookup({"a": 1}) is None
 

@@ -18,10 +18,12 @@ from fernoise_bench.benchmark.engines.remote import EventLog, pack, run_remote
 from fernoise_bench.benchmark.method_source import source_digest, source_files
 from fernoise_bench.benchmark.planning.grid import RunRequest, make_grid
 from fernoise_bench.benchmark.registry import MethodSpec, all_base, find
+from fernoise_bench.benchmark.training.runner import run_trial
 from fernoise_bench.benchmark.trial import Trial
 from fernoise_bench.benchmark.trial_state import outcome, state_of
+from fernoise_bench.results.records.trial_files import read_epochs
 
-from ..toy import ToyContext, toy_trial
+from ..toy import ToyContext, ignore, toy_trial
 
 ROOT = Path(method_source.__file__).parents[1]
 DIGESTS = json.loads((Path(__file__).parent / "released_digests.json").read_text())
@@ -168,6 +170,28 @@ def test_the_modules_beside_a_users_file_count_and_are_loaded_as_they_are(tmp_pa
     other = user(tmp_path / "b", HELPER.replace("1.0", "5.0"))
     assert (first, factor_of(after), factor_of(find(f"{other}:Mine"))) == (1.0, 3.0, 5.0)
     assert factor_of(find(f"{path}:Mine")) == 3.0
+
+
+@pytest.mark.parametrize("module", ["helper", "parts.maths"])
+def test_what_a_file_imports_while_it_trains_is_its_own(module: str, tmp_path: Path) -> None:
+    """Two files with modules of one name beside them, whose trials take turns in one process."""
+    trials = []
+    for folder, factor in ((tmp_path / "a", 1.0), (tmp_path / "b", 5.0)):
+        file = folder.joinpath(*module.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True)
+        file.write_text(f"FACTOR = {factor}")
+        (folder / "mine.py").write_text(
+            MINE.replace("from helper import loss_of", "from torch.nn.functional import cross_entropy").replace(
+                "return Step(loss_of(self.network(batch.images[0]), batch.labels))",
+                f"from {module} import FACTOR\n"
+                "        loss = FACTOR * cross_entropy(self.network(batch.images[0]), batch.labels)\n"
+                '        return Step(loss, logs={"factor": FACTOR})',
+            )
+        )
+        trials += [toy_trial(f"{folder}/mine.py:Mine", tmp_path, kind="single", seed=s, epochs=1) for s in (0, 1)]
+    for trial in (trials[0], trials[2], trials[1], trials[3]):
+        assert run_trial(trial, ToyContext(), ignore)["state"] == "done"
+    assert [read_epochs(trial.folder)[0].logs["factor"] for trial in trials] == [1.0, 1.0, 5.0, 5.0]
 
 
 def test_a_package_beside_a_users_file_counts(tmp_path: Path) -> None:

@@ -48,8 +48,12 @@ CHANGES: dict[str, Callable[[], object]] = {
     "torch's anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
     "torch's autocast": lambda: torch.set_autocast_enabled("cpu", True),
     "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
-    "torch's precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
     "torch's number of threads": lambda: torch.set_num_threads(3),
+    "cuDNN's use": lambda: setattr(torch.backends.cudnn, "enabled", False),
+    "oneDNN's use": lambda: setattr(torch.backends.mkldnn, "enabled", False),
+    "CUDA's sums of 16-bit numbers": lambda: setattr(
+        torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False
+    ),
     "torch's hooks of all modules": hook,
     "torch's treatment of very small numbers": lambda: torch.set_flush_denormal(True),
     "cuDNN's benchmark": lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
@@ -77,6 +81,34 @@ def test_a_change_is_named_and_undone(name: str) -> None:
     assert ProcessState.now().settings.keys() == before.settings.keys()
 
 
+PRECISIONS = {
+    "matrices": lambda: torch.set_float32_matmul_precision("medium"),
+    "matrices by a flag": lambda: setattr(
+        torch.backends.cuda.matmul, "allow_tf32", not torch.backends.cuda.matmul.allow_tf32
+    ),
+    "convolutions": lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
+    "all": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    "oneDNN's": lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+    "cuDNN's": lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+}
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+@pytest.mark.parametrize("change", PRECISIONS)
+def test_precision_is_named_and_undone_also_where_torch_refuses_to_tell_it(change: str, tf32: bool) -> None:
+    """Its older flags cannot be read once a backend's own precision contradicts them."""
+    name = "torch's precision of 32-bit numbers"
+    first = ProcessState.now()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    before = ProcessState.now()
+    PRECISIONS[change]()
+    assert name in before.changes()
+    assert before.restore() == []
+    assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+    assert torch.backends.cudnn.allow_tf32 is tf32
+    assert first.restore() == []
+
+
 def test_a_thread_that_stays_is_named_and_cannot_be_undone() -> None:
     before, go = ProcessState.now(), threading.Event()
     thread = threading.Thread(target=go.wait, name="mine")
@@ -85,6 +117,17 @@ def test_a_thread_that_stays_is_named_and_cannot_be_undone() -> None:
     assert before.restore() == ["threads (mine)"]
     go.set()
     assert before.restore() == []
+
+
+def test_a_process_that_a_method_forked_ends_where_it_would_report() -> None:
+    for call in (ProcessState.check, ProcessState.restore):
+        before, pid = ProcessState.now(), os.fork()
+        if not pid:
+            try:
+                call(before)
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
 def test_what_is_left_out_is_neither_named_nor_undone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,16 @@ def test_one_bad_place_fails_its_trial_alone(
     records, damaged = load_records(tmp_path)
     assert [record.method for record in records] == [other.method.name]
     assert not damaged or str(first.folder) in damaged[0]
+
+
+def test_a_name_too_long_for_a_folder_fails_its_trial_alone(tmp_path: Path) -> None:
+    first, _, other, *_ = grid(tmp_path)
+    first = replace(first, method=replace(first.method, name="mine." + 300 * "M"))
+    heard = run((first, other))
+    reason = next(event["status"]["reason"] for trial, event in heard if trial == first.id and "status" in event)
+    assert reason.endswith("has too long a name for a folder; give the method a shorter one")
+    assert outcome(first)["reason"] == reason
+    assert state_of(other) == "done"
 
 
 CHANGES = [cut(0), cut(0.5), cut(0.999), flip, older, of_another_trial, of_too_many_epochs, compressed]

@@ -215,6 +215,27 @@ def test_a_read_only_folder(locked: str, anyones: Path) -> None:
     assert not find_trials(runs)
 
 
+@pytest.mark.parametrize("mode", [0o555, 0o311], ids=["not to be written", "not to be read"])
+def test_a_methods_folder_of_somebody_else(mode: int, anyones: Path) -> None:
+    """Its trials fail, and the others are run; in tables it is named, not left out."""
+    runs = anyones / "runs"
+    theirs = runs / "ferplus-sym@1" / "supervised"
+    theirs.mkdir(parents=True)
+    for folder in (anyones, runs, theirs.parent):
+        folder.chmod(0o777)
+    theirs.chmod(mode)
+    (anyones / "said").touch()
+    (anyones / "said").chmod(0o666)
+    typed = ("--protocol", "ferplus-sym", "--synthetic", "--profile", "smoke", "--noise", "0.2", "--engine", "inline")
+    process = life(as_nobody, anyones, "run", *typed, "--method", "supervised,gce", "--out", str(runs))
+    process.join()
+    said = (anyones / "said").read_text()
+    assert process.exitcode == 1
+    assert f"supervised · noise 0.2 · seed 0: {theirs} cannot be written to; check its permissions" in said
+    assert (f"damaged: {theirs} cannot be read: check its permissions" in said) == (mode == 0o311)
+    assert any(read_json(folder / "status.json")["state"] == "done" for folder in (theirs.parent / "gce").iterdir())
+
+
 # --- time
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def terminal_width() -> int | None:
-    """Letters of a line of the terminal; None where standard output is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Letters of a line of the terminal; None where standard output is none, or closed."""
+    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else None
 
 
 def print_tables(tables: Table | Sequence[Table], form: str) -> None:

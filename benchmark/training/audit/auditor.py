@@ -12,6 +12,7 @@ from torch import Tensor
 from ....methods.base import Step
 from ....protocols.base import Kind
 from ....results.records.schema import Audit
+from ..evaluator import Diverged
 from .dynamics import Dynamics
 
 COUNTS = Audit.__struct_fields__
@@ -25,6 +26,15 @@ REPORTED = {
     "judged": ("right", "kept", "kept_right"),
     "targets": ("targets_right", "changed", "changed_right", "damaged"),
 }
+
+# What is wrong with the values of a step, in the order of `_faults_of`.
+FAULTS = (
+    "Step.probabilities are not finite",
+    "Step.probabilities are none: they lie outside [0, 1]",
+    "Step.weight is not finite",
+    "Step.target holds labels that do not exist: classes count from 0, AUs are -1, 0 or 1",
+)
+ROUNDING = 0.01  # of probabilities, which may be computed in half precision
 
 
 class _Reports(NamedTuple):
@@ -82,6 +92,7 @@ class Auditor:
         self.dynamics: Dynamics | None = Dynamics(given, kind, num_classes)
         self._held: list[_Reports] = []
         self._sums: dict[tuple[str, ...], Tensor] = {}  # counts [names, classes or AUs]
+        self._faults: list[Tensor] = []  # for each block, bool [FAULTS]
 
     def watch(self, rows: Tensor, step: Step) -> None:
         """Adds what a method reported of a step on some rows of the training set, int64 [B], to the epoch's counts."""
@@ -96,10 +107,25 @@ class Auditor:
         """Counts the reports that are held, those of one form together as long as they follow each other."""
         for _, group in itertools.groupby(self._held, key=lambda report: report.form):
             reports = _Reports.join(list(group))
+            self._faults.append(self._faults_of(reports))
             self._count(reports)
             if self.dynamics is not None:
                 self.dynamics.add(*reports)
         self._held.clear()
+
+    def _faults_of(self, reports: _Reports) -> Tensor:
+        """Whether each of FAULTS is so, bool; on the device, which is not waited for."""
+        none = torch.zeros((), dtype=torch.bool, device=reports.rows.device)
+        said, weight, target = reports.probabilities, reports.weight, reports.target
+        highest = self._num_classes - 1 if self._kind == "single" else 1
+        return torch.stack(
+            [
+                none if said is None else ~said.isfinite().all(),
+                none if said is None else ((said < -ROUNDING) | (said > 1 + ROUNDING)).any(),
+                none if weight is None else ~weight.isfinite().all(),
+                none if target is None else ((target < -1) | (target > highest)).any(),
+            ]
+        )
 
     def _count(self, reports: _Reports) -> None:
         reference, given = self._reference[reports.rows].long(), self._given[reports.rows].long()
@@ -149,8 +175,17 @@ class Auditor:
         self._sums[names] = self._sums[names] + counts if names in self._sums else counts
 
     def epoch_counts(self) -> tuple[dict[str, int], dict[str, list[int]]]:
-        """The counts since the last call, in total and by class or AU, without those that the method did not report."""
+        """The counts since the last call, in total and by class or AU, without those that the method did not report.
+
+        Raises:
+            Diverged: probabilities that the method reported since then are not finite.
+            ValueError: another value that it reported cannot be.
+        """
         self._count_held()
+        found = torch.stack(self._faults).any(dim=0).tolist() if self._faults else []
+        self._faults.clear()
+        for fault in itertools.compress(FAULTS, found):
+            raise Diverged(fault) if fault == FAULTS[0] else ValueError(fault)
         if self.dynamics is not None:
             self.dynamics.close_epoch()
         by_class = {name: [0] * self._num_classes for name in COUNTS}

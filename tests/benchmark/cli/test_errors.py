@@ -305,7 +305,13 @@ def test_an_output_folder_that_is_a_file(out: str, refused: Refused, tmp_path: P
     (tmp_path / "taken").write_text("mine")
     message = refused("run", "--protocol", "ferplus-sym", EVERY, *SMOKE[:-1], out)
     assert message.startswith(f"--out {out}: ")
-    assert message.endswith("taken is a file, not a folder; choose another folder")
+    assert message.endswith("taken is a file or a broken link, not a folder; choose another folder")
+
+
+def test_an_output_folder_that_is_a_broken_link(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    message = refused("run", "--protocol", "ferplus-sym", EVERY, *SMOKE[:-1], "link")
+    assert message.endswith("link is a file or a broken link, not a folder; choose another folder")
 
 
 @pytest.mark.parametrize("out", ["runs", "runs/deep/below"])

@@ -77,3 +77,14 @@ def test_a_salt_that_no_record_can_keep_is_refused(salt: str) -> None:
 def test_a_salt_for_noise_that_comes_with_the_data_is_refused() -> None:
     with pytest.raises(BadInput, match=r"--noise-salt: the noise of fer2013-real comes with its data"):
         grid("pepper", protocol="fer2013-real", levels=(), synthetic=False)
+
+
+def test_two_files_that_give_one_name_are_refused(tmp_path: Path) -> None:
+    """One of them would take the place of the other."""
+    folders = (tmp_path / "first", tmp_path / "second")
+    for folder in folders:
+        folder.mkdir()
+        (folder / "mine.py").write_text("from fernoise_bench.baselines.supervised import Supervised as Mine")
+    with pytest.raises(BadInput, match=r"first/mine\.py and .*second/mine\.py both give mine\.Mine; rename"):
+        grid(methods=tuple(f"{folder}/mine.py:Mine" for folder in folders))
+    assert len(grid(methods=(f"{folders[0]}/mine.py:Mine",) * 2).methods) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,28 @@ def test_a_value_that_could_be_is_found_by_the_checksum(change: Callable[[Path],
     output = train_teachers(trial)
     assert output.teachers[0].forwards > 1
     assert len(before) == 64
+
+
+def test_folders_where_its_files_belong_make_room(tmp_path: Path) -> None:
+    trial = taught("supervised", tmp_path, epochs=1)
+    names = ("checkpoint.pt", teachers.PROBABILITIES, "identity.json", "status.json", "epochs.jsonl")
+    for name in names:
+        (the_teacher(trial).folder / name / "mine").mkdir(parents=True)
+    warnings: list[str] = []
+    teachers.train_teachers(trial, cell(), Weights("none"), lambda event: warnings.append(event.get("warning", "")))
+    assert all((the_teacher(trial).folder / name).is_file() for name in names[1:])
+    assert sum("is a folder where a file belongs: it is removed" in warning for warning in warnings) == 3
+
+
+def test_the_files_of_another_teacher_are_not_used(tmp_path: Path) -> None:
+    """As where folders were copied by hand: all of them are whole, and belong together."""
+    first, second = (replace(taught("supervised", tmp_path, epochs=1), seed=seed) for seed in (0, 1))
+    train_teachers(second)
+    expected = (the_teacher(second).folder / teachers.PROBABILITIES).read_bytes()
+    train_teachers(first)
+    shutil.copytree(the_teacher(first).folder, the_teacher(second).folder, dirs_exist_ok=True)
+    train_teachers(second)
+    assert (the_teacher(second).folder / teachers.PROBABILITIES).read_bytes() == expected
 
 
 def test_a_teacher_of_an_earlier_version_is_not_trained_again(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
 import sqlite3
+import struct
 from dataclasses import replace
 
 import pytest
@@ -138,6 +140,19 @@ def test_a_damaged_cache_changes_nothing(runs, kept, damage):
         connection.close()
     else:
         kept = kept / "not" / "there"
+    assert load_cached(runs, kept)[0] == plain
+
+
+def test_a_number_that_was_changed_in_the_cache_is_not_used(runs, kept):
+    """SQLite has no checksums of its own: other digits of a score still decode."""
+    plain, _ = load_cached(runs, kept)
+    numbers = [struct.pack(">d", record.headline()) for record in plain if record.done]
+    with contextlib.closing(sqlite3.connect(kept / "records.sqlite3")) as connection, connection:
+        for folder, value in connection.execute("select folder, value from records").fetchall():
+            (place,) = {place for number in numbers if (place := value.find(number)) >= 0}
+            changed = value[:place] + struct.pack(">d", 0.99) + value[place + 8 :]
+            connection.execute("update records set value = ? where folder = ?", (changed, folder))
+        assert connection.total_changes == 3
     assert load_cached(runs, kept)[0] == plain
 
 

@@ -32,6 +32,18 @@ def test_an_update_keeps_the_rest_and_the_history(tmp_path: Path) -> None:
     assert [note["reason"] for note in second.history] == ["a new schedule", "more"]
 
 
+def test_what_others_wrote_while_an_update_ran_is_kept() -> None:
+    before = NONE.updated({"p": "mark"}, {("p", "a"): ENTRY, ("p", "gone"): ENTRY}, frozenset(), NOTE)
+    other = Reference("other", ENTRY.seeds, ENTRY.reach)
+    mine = before.updated({"p": "new"}, {("p", "b"): ENTRY}, frozenset({("p", "gone")}), {**NOTE, "reason": "mine"})
+    theirs = before.updated({"p": "mark"}, {("p", "a"): other}, frozenset(), {**NOTE, "reason": "theirs"})
+    both = theirs.with_changes(before, mine)
+    assert both.entries == {("p", "a"): other, ("p", "b"): ENTRY}
+    assert both.protocols == {"p": "new"}
+    assert [note["reason"] for note in both.history] == ["a new schedule", "theirs", "mine"]
+    assert before.with_changes(before, mine) is mine
+
+
 def test_the_cpu_that_wrote_the_references_of_a_method_is_that_of_the_last_update_of_it() -> None:
     notes = [NOTE, {**NOTE, "wrote": ["a", "b"], "cpu": "AVX2"}, {**NOTE, "wrote": ["b"], "cpu": "AVX512"}]
     known = References({}, {}, tuple(notes))

@@ -37,6 +37,10 @@ def test_what_is_not_guarded_is_said_once_a_method() -> None:
         "mine has no reference on check-single, check-real: this check guards nothing of it there; "
     )
     assert "nothing compared" in markdown("smoke", [NEW])
+    assert ": nothing compared, failed for lack of references\n" in markdown("smoke", [NEW], strict=True)
+    assert ": no regression, failed for lack of references\n" in markdown("smoke", [OK, NEW], strict=True)
+    assert ": no regression\n" in markdown("smoke", [OK], strict=True)
+    assert ": regressions\n" in markdown("smoke", [BROKEN, NEW], strict=True)
     assert unguarded([OK, BROKEN]) == ()
 
 

@@ -42,10 +42,21 @@ def column(table, name):
 
 def test_a_method_that_has_come_to_rest_is_named():
     idle = made(Trial(method="decoupling", seed=0))
-    idle = replace(idle, epochs=(epoch_line(compute={"forwards": 250, "backwards": 0}),))
+    idle = replace(idle, epochs=(epoch_line(compute={"forwards": 250, "backwards": 0}, loss=None),))
     (table,) = protocol_table([idle, made(Trial(method="decoupling", seed=1)), made(Trial(method="a"))])
     assert "decoupling: the last epoch updated no weights in 1 of 2 trials." in table.notes
     assert not any(note.startswith("a:") for note in table.notes)
+
+
+def test_a_method_with_networks_of_its_own_is_named_and_not_said_to_rest():
+    """Passes are counted in encoders of the protocol, of which it has none."""
+    own = made(Trial(method="mine", networks=0))
+    own = replace(own, epochs=(epoch_line(compute={"forwards": 0, "backwards": 0}, loss=0.5),))
+    (table,) = protocol_table([own])
+    assert (
+        "mine: in 1 of 1 trials networks of its own in place of the protocol's encoder: not comparable." in table.notes
+    )
+    assert not any("updated no weights" in note for note in table.notes)
 
 
 def tables_of(record, form):
