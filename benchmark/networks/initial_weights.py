@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +62,6 @@ RESAVE = (
     "S = S.get('state_dict', S.get('model_state_dict', S)); "
     "torch.save({k: v for k, v in S.items() if torch.is_tensor(v)}, sys.argv[2])"
 )
-_DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, RuntimeError)
 _OTHER_OBJECT = re.compile(r"GLOBAL (\S+) was not an allowed global")
 
 
@@ -209,7 +207,7 @@ def _unreadable(path: Path, error: Exception) -> BadInput:
             f"{what}, since it also holds {other[1]}; this command keeps its parameters alone and runs no code from "
             f'it, then use {kept}: python -c "{RESAVE}" {quote(str(path))} {kept}'
         )
-    start = path.read_bytes()[:4096] if isinstance(error, _DAMAGED) else b""
+    start = b"" if isinstance(error, OSError) else path.read_bytes()[:4096]
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return BadInput(f"{path.name}: a web page, so the download failed; fetch the file again with a browser")
     if start.startswith(b"version https://git-lfs"):

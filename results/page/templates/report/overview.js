@@ -20,26 +20,38 @@ function drawOverview(panel) {
     el("h2", {}, "Overview"),
     lead ? el("p", { class: "statement" }, lead) : "",
     ...DATA.remarks.map((remark) => el("p", { class: "remark" }, remark)),
-    agreementSection(panel),
+    agreementLead(),
     overviewTools(columns, tables),
-    real.length ? el("section", { "aria-labelledby": "real" }, el("h3", { id: "real" }, "Real faces"), real.map(draw)) : "",
+    real.length ? el("section", { "aria-labelledby": "real" }, el("h3", { id: "real" }, "Real faces"), real.map(draw), agreementSection(panel)) : "",
     generated.length ? el("section", { "aria-labelledby": "generated", class: "generated" }, el("h3", { id: "generated" }, "Generated faces"),
       el("p", { class: "about" }, "Drawn faces that need no data set. They show that the methods run; a ranking on them says nothing about real faces."), generated.map(draw)) : "",
     others.length ? el("section", {}, el("h3", {}, "Not finished"), draw({ kind: { title: "", words: "score" }, columns: others })) : "",
     overviewNotes(columns, facts), addYours(), protocolTiles(columns));
 }
 
-// Whether studies of synthetic noise say anything about people's errors; nothing where no two settings can be compared.
+// Whether studies of synthetic noise say anything about people's errors: in a line above the tables, as a chart below them.
+const AGREEMENT = "Does synthetic noise rank methods as people's errors do?";
+
+function agreementLead() {
+  if (!DATA.agreement.length) return "";
+  const first = DATA.agreement.find((each) => each.sure) || DATA.agreement[0];
+  const go = () => document.getElementById("agreement").scrollIntoView({ behavior: "smooth" });
+  return el("p", { class: "statement" }, el("button", { type: "button", class: "link", onclick: go }, AGREEMENT), ` ${first.synthetic} and ${first.real}: ${agreementWords(first).join(": ")}.`);
+}
+
+function agreementWords(each) {
+  const interval = each.low === null ? "" : ` [${number(each.low, 2)}, ${number(each.high, 2)}]`;
+  return [`τ ${number(each.tau, 2)}${interval}, ${plural(each.methods, "method")}`, each.answer.replace(/ \d+ methods$/, " so few methods")];
+}
+
 function agreementSection(panel) {
   if (!DATA.agreement.length) return "";
   const [most, left] = [DATA.agreement.slice(0, AGREEMENTS_SHOWN), DATA.agreement.length - AGREEMENTS_SHOWN];
-  const rows = most.map((each) => ({ ...each, names: [each.synthetic, `and ${each.real}`], words: [`τ ${number(each.tau, 2)}${each.low === null ? "" : ` [${number(each.low, 2)}, ${number(each.high, 2)}]`}, ${plural(each.methods, "method")}`, each.answer.replace(/ \d+ methods$/, " so few methods")] }));
-  const sure = most.filter((each) => each.sure);
+  const rows = most.map((each) => ({ ...each, names: [each.synthetic, `and ${each.real}`], words: agreementWords(each) }));
   const chart = forest({ rows, width: (panel.clientWidth || 800) - 34, xLabel: "Kendall's τ of the methods' mean scores",
     title: "Rank correlation of methods under synthetic noise and under people's errors, with 95% intervals over methods. 1: the same order; 0: unrelated. Hollow: the interval contains 0, or too few methods or seeds to tell." });
-  return el("section", { "aria-labelledby": "agreement" }, el("h3", { id: "agreement" }, "Does synthetic noise rank methods as people's errors do?"),
-    el("p", { class: "statement" }, sure.length ? `${sure.length} of ${plural(most.length, "comparison")} on real faces can tell: the rankings ${[...new Set(sure.map((each) => each.answer))].join(" or ")}.` : "These trials cannot tell yet."),
-    chart, left > 0 ? el("p", {}, `${plural(left, "further comparison")}: in Ranks of each protocol.`) : "");
+  return el("section", { "aria-labelledby": "agreement" }, el("h4", { id: "agreement" }, AGREEMENT), chart,
+    left > 0 ? el("p", {}, `${plural(left, "further comparison")}: in Ranks of each protocol.`) : "");
 }
 
 function overviewTools(columns, tables) {
