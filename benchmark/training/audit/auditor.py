@@ -30,7 +30,7 @@ REPORTED = {
 # What is wrong with the values of a step, in the order of `_faults_of`.
 FAULTS = (
     "Step.probabilities are not finite",
-    "Step.probabilities are none: they lie outside [0, 1]",
+    "Step.probabilities are none: they lie outside [0, 1], or those of a face's classes do not sum to 1",
     "Step.weight is not finite",
     "Step.target holds labels that do not exist: classes count from 0, AUs are -1, 0 or 1",
 )
@@ -121,11 +121,16 @@ class Auditor:
         return torch.stack(
             [
                 none if said is None else ~said.isfinite().all(),
-                none if said is None else ((said < -ROUNDING) | (said > 1 + ROUNDING)).any(),
+                none if said is None else self._are_none(said),
                 none if weight is None else ~weight.isfinite().all(),
                 none if target is None else ((target < -1) | (target > highest)).any(),
             ]
         )
+
+    def _are_none(self, said: Tensor) -> Tensor:
+        """Whether what was reported as probabilities cannot be any, bool scalar."""
+        outside = ((said < -ROUNDING) | (said > 1 + ROUNDING)).any()
+        return outside | ((said.sum(dim=-1) - 1).abs() > ROUNDING).any() if self._kind == "single" else outside
 
     def _count(self, reports: _Reports) -> None:
         reference, given = self._reference[reports.rows].long(), self._given[reports.rows].long()

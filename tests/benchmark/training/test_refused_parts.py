@@ -58,6 +58,7 @@ LOSS, PREDICT, GROUPS, INIT = 13, 18, 21, 9
         ("return Step(loss.detach())", "ValueError: Step.loss has no gradient", LOSS),
         ("return Step(None)", "ValueError: loss() returned no loss at any step", LOSS),
         ("return Step(loss, 3 * said)", "ValueError: Step.probabilities are none: they lie outside [0, 1]", LOSS),
+        ("return Step(loss, said / 2)", "those of a face's classes do not sum to 1", LOSS),
         ("return Step(loss, said, one / 0 - one / 0)", "ValueError: Step.weight is not finite", LOSS),
         ("return Step(loss, said, one, 99 * one.long())", "ValueError: Step.target holds labels that do not", LOSS),
         ("return Step(loss, logs={'a': 10**400})", "OverflowError: int too large", LOSS),

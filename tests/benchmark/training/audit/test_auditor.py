@@ -123,7 +123,7 @@ def drawn_case(
         reference = generator.integers(-1, CLASSES, size=ROWS)
         given = np.where(generator.random(ROWS) < 0.5, reference.clip(0), generator.integers(0, CLASSES, ROWS))
         shape: tuple[int, ...] = (9,)
-        step["probabilities"] = generator.random((9, CLASSES)).astype(np.float32)
+        step["probabilities"] = generator.dirichlet(np.ones(CLASSES), size=9).astype(np.float32)
         soft = generator.random((NETWORKS, 9, CLASSES)).astype(np.float32)
         hard = generator.integers(0, CLASSES, size=(NETWORKS, 9))
     else:
