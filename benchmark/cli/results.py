@@ -233,12 +233,13 @@ def _paper_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table
 
     known = {row.method for panel in find(name).panels for row in panel.rows if row.method is not None}
     methods = named_methods(request.methods, known, f"those of {name}")
-    together, others = apart(wanted_records(chosen.records(), name), "stand in tables of their own")
+    found = chosen.told()
+    together, others = apart(wanted_records(found.records, name), "stand in tables of their own")
     tables = paper_table(
         [*together, *others],
         name,
         rule=request.rule,
-        allow_mixed=request.allow_mixed or bool(others),
+        allow_mixed=request.allow_mixed or found.reference_alone or bool(others),
         runs=chosen.home,
         methods=methods,
     )
@@ -250,7 +251,8 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
     from ...results.analysis.grouping import blocks
     from ...results.analysis.view import Expected, Rows
 
-    every = chosen.records()
+    found = chosen.told()
+    every = found.records
     all_mine, where = records_of_protocol(every, name, chosen, protocol), f"the trials of {name}"
     mine, methods = of_methods(all_mine, [*request.methods, *request.against] if request.methods else [], where)
     known = methods or {record.method for record in all_mine}
@@ -260,7 +262,8 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
     rows = Rows(labels_of(request.labels, known, where), request.order, methods, request.rule)
     refused = {} if request.methods or protocol is None else not_applicable(protocol, mine)
     expected = Expected(folds=protocol.folds if protocol else (), not_applicable=refused, rows=rows)
-    request = replace(request, allow_mixed=request.allow_mixed or bool(others))
+    mixed = found.reference_alone or bool(others)  # what ships may be of several profiles
+    request = replace(request, allow_mixed=request.allow_mixed or mixed)
     rivals, chosen_rows = (named_methods(typed, known, where) for typed in (request.against, request.methods))
     request = replace(request, against=rivals, methods=chosen_rows)
     records = [*together, *others]

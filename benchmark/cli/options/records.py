@@ -107,13 +107,17 @@ class Chosen:
         found = joined(self.runs, named=named, with_reference=self.with_reference)
         return found._replace(records=[record for record in found.records if self.matches(record)])
 
-    def records(self) -> list[Record]:
-        """The records of `read`; notices and damaged trials go to standard error."""
+    def told(self) -> Joined:
+        """As `read`; notices and damaged trials go to standard error."""
         found = self.read()
         for notice in found.notices:
             click.echo(notice, err=True)
         warn_of_damage(found.damaged)
-        return found.records
+        return found
+
+    def records(self) -> list[Record]:
+        """The records of `told`."""
+        return self.told().records
 
 
 def named_protocol(

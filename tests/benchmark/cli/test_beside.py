@@ -278,3 +278,24 @@ def test_the_table_after_a_run_has_what_ships_over_the_same_pairs(tmp_path: Path
     assert "--runs " in result.stderr.rpartition("other tables: ")[2]
     assert "--with-reference" in result.stderr.rpartition("other tables: ")[2]
     assert "◇" not in again.output, "it is the user's own copy of what ships"
+
+
+def test_what_ships_of_two_profiles_has_a_table_each_and_ones_own_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [Trial(method, profile=profile) for profile in ("small", "smoke") for method in ("elr", "gce")]
+    ship(tmp_path / "reference", both)
+    fabricate_all(tmp_path / "mine", both)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "reference")
+    monkeypatch.chdir(tmp_path)
+    result = ran("table", "ferplus-sym")
+    assert result.exit_code == 0, result.output
+    titles = [line for line in result.stdout.splitlines() if line.startswith("**")]
+    assert [words for line in titles for words in ("small profile", "smoke profile") if words in line] == [
+        "small profile",
+        "smoke profile",
+    ]
+    assert len(rows(ran("table", "ferplus-sym", "--profile", "small"))) == 2
+    refused = ran("table", "ferplus-sym", "--runs", "mine")
+    assert refused.exit_code == 2
+    assert "choose with --profile" in refused.stderr
