@@ -262,7 +262,8 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
     rows = Rows(labels_of(request.labels, known, where), request.order, methods, request.rule)
     refused = {} if request.methods or protocol is None else not_applicable(protocol, mine)
     expected = Expected(folds=protocol.folds if protocol else (), not_applicable=refused, rows=rows)
-    mixed = found.reference_alone or bool(others)  # what ships may be of several profiles
+    ships = found.reference_alone or all(record.shipped for record in mine)
+    mixed = ships or bool(others)  # what ships may be of several profiles
     request = replace(request, allow_mixed=request.allow_mixed or mixed)
     rivals, chosen_rows = (named_methods(typed, known, where) for typed in (request.against, request.methods))
     request = replace(request, against=rivals, methods=chosen_rows)

@@ -158,14 +158,17 @@ def statement(records: Sequence[Record]) -> list[str]:
     if not records:
         return []
     made: dict[str, list[str]] = {}
-    for key in dict.fromkeys(record.protocol for record in records):
-        made.setdefault(_made_with([record for record in records if record.protocol == key]), []).append(key)
+    pairs = dict.fromkeys((record.protocol, record.identity.profile) for record in records)
+    for protocol, profile in pairs:
+        several = sum(name == protocol for name, _ in pairs) > 1
+        alike = [record for record in records if (record.protocol, record.identity.profile) == (protocol, profile)]
+        made.setdefault(_made_with(alike), []).append(f"{protocol} at {profile}" if several else protocol)
     alone = len(made) == 1
     told = [
         f"{words[:1].upper()}{words[1:]}." if alone else f"{', '.join(keys)}: {words}." for words, keys in made.items()
     ]
     return [
-        "This is the reference leaderboard that ships with fernoise-bench: results of a small network on "
+        "This is the reference leaderboard that ships with fernoise-bench: results of small networks on "
         "freely available data. They show the effect of wrong labels, not the best results the methods can reach.",
         *told,
     ]
