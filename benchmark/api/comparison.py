@@ -36,7 +36,7 @@ def compare(
 
     A row for each noise level and method; all rows of one comparability key are one family, over which Holm's
     correction is. Trials of several keys must be told apart first, as with `records.select(profile="small")`; only
-    records that ship, beside a user's own of another key, get rows of their own.
+    records that ship, alone or beside a user's own of another key, get rows of their own for each key.
 
     Args:
         records: of `load_records`.
@@ -83,7 +83,8 @@ def _compared(
         blocks(parts.together)  # refuses trials of the user's own that cannot share a table
     expected = Expected(folds=known_folds(protocol), rows=Rows(order="given", given=names))
     chosen = [*parts.together, *parts.apart]
-    return compare_against(chosen, reference, expected, rule=rule, allow_mixed=bool(parts.apart))
+    mixed = bool(parts.apart) or all(record.shipped for record in chosen)  # what ships may be of several profiles
+    return compare_against(chosen, reference, expected, rule=rule, allow_mixed=mixed)
 
 
 def _rows(compared: Against) -> list[dict[str, Any]]:

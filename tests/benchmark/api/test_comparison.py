@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -76,6 +77,16 @@ def test_trials_of_several_settings_are_refused() -> None:
         fb.compare([*toy(), *others], "ferplus-sym", "mine", "elr")
 
 
+def test_what_ships_has_rows_for_each_profile() -> None:
+    others = [made(Trial(method=name, profile="paper"), skill) for name, skill in (("mine", 0.9), ("elr", 0.8))]
+    every = [replace(record, shipped=True) for record in (*toy(), *others)]
+    found = fb.compare(every, "ferplus-sym", "mine", "elr")
+    assert sorted(set(found["profile"])) == ["paper", "small"]
+    for profile, alone in found.groupby("profile"):
+        same = fb.compare([each for each in every if each.identity.profile == profile], "ferplus-sym", "mine", "elr")
+        assert alone["difference"].tolist() == same["difference"].tolist()
+
+
 def test_an_unknown_rule_is_named() -> None:
     with pytest.raises(fb.BadInput, match="unknown selection rule 'best'"):
         fb.compare(toy(), "ferplus-sym", "mine", "elr", rule="best")
@@ -91,9 +102,9 @@ def test_the_numbers_are_those_of_the_table(
     monkeypatch.setattr(shipped, "FOLDER", REFERENCE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    command = ["table", protocol, "--against", against, "--method", methods, "--format", "csv"]
+    command = ["table", protocol, "--against", against, "--method", methods, "--format", "csv", "--profile", "small"]
     printed = {row["method"]: row for row in csv.DictReader(io.StringIO(CliRunner().invoke(main, command).stdout))}
-    found = fb.compare(fb.load_records(reference=True), protocol, methods.split(","), against)
+    found = fb.compare(fb.load_records(reference=True).select(profile="small"), protocol, methods.split(","), against)
     assert sorted(found["method"]) == sorted(printed)
     for row in found.to_dict("records"):
         cells = printed[row["method"]]
