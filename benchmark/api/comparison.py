@@ -83,8 +83,7 @@ def _compared(
         blocks(parts.together)  # refuses trials of the user's own that cannot share a table
     expected = Expected(folds=known_folds(protocol), rows=Rows(order="given", given=names))
     chosen = [*parts.together, *parts.apart]
-    mixed = bool(parts.apart) or all(record.shipped for record in chosen)  # what ships may be of several profiles
-    return compare_against(chosen, reference, expected, rule=rule, allow_mixed=mixed)
+    return compare_against(chosen, reference, expected, rule=rule, allow_mixed=parts.mixed)
 
 
 def _rows(compared: Against) -> list[dict[str, Any]]:

@@ -136,7 +136,7 @@ def _of_protocol(
     where = f"the trials of {name}"
     everything = chosen.records()
     records, _ = of_methods(records_of_protocol(everything, name, chosen, protocol), methods, where)
-    records, _ = apart(records, "are left out of the figure")
+    records = apart(records, "are left out of the figure").together
     names = labels_of(labels, {record.method for record in records}, where)
     expected = Expected(folds=protocol.folds if protocol else (), rows=Rows(names))
     if kind == "agreement":
@@ -165,7 +165,7 @@ def _of_paper(
         catalog.find(protocol)
     predictions = partial(read_predictions, runs=chosen.runs)
     about = records_for(chosen.records(), find_figure(name), protocol, recipe)
-    records, _ = apart(about, "are left out of the figure")
+    records = apart(about, "are left out of the figure").together
     drawn = paper_figure(
         records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=chosen.home, methods=methods
     )

@@ -234,12 +234,12 @@ def _paper_tables(chosen: Chosen, name: str, request: Request) -> Sequence[Table
     known = {row.method for panel in find(name).panels for row in panel.rows if row.method is not None}
     methods = named_methods(request.methods, known, f"those of {name}")
     found = chosen.told()
-    together, others = apart(wanted_records(found.records, name), "stand in tables of their own")
+    parts = apart(wanted_records(found.records, name), "stand in tables of their own")
     tables = paper_table(
-        [*together, *others],
+        [*parts.together, *parts.apart],
         name,
         rule=request.rule,
-        allow_mixed=request.allow_mixed or found.reference_alone or bool(others),
+        allow_mixed=request.allow_mixed or found.reference_alone or parts.mixed,
         runs=chosen.home,
         methods=methods,
     )
@@ -256,18 +256,16 @@ def _protocol_tables(chosen: Chosen, name: str, request: Request, protocol: Prot
     all_mine, where = records_of_protocol(every, name, chosen, protocol), f"the trials of {name}"
     mine, methods = of_methods(all_mine, [*request.methods, *request.against] if request.methods else [], where)
     known = methods or {record.method for record in all_mine}
-    together, others = apart(mine, "stand in tables of their own")
-    if others and not request.allow_mixed:
-        blocks(together)  # refuses trials of the user's own that cannot share a table
+    parts = apart(mine, "stand in tables of their own")
+    if parts.apart and not request.allow_mixed:
+        blocks(parts.together)  # refuses trials of the user's own that cannot share a table
     rows = Rows(labels_of(request.labels, known, where), request.order, methods, request.rule)
     refused = {} if request.methods or protocol is None else not_applicable(protocol, mine)
     expected = Expected(folds=protocol.folds if protocol else (), not_applicable=refused, rows=rows)
-    ships = found.reference_alone or all(record.shipped for record in mine)
-    mixed = ships or bool(others)  # what ships may be of several profiles
-    request = replace(request, allow_mixed=request.allow_mixed or mixed)
+    request = replace(request, allow_mixed=request.allow_mixed or found.reference_alone or parts.mixed)
     rivals, chosen_rows = (named_methods(typed, known, where) for typed in (request.against, request.methods))
     request = replace(request, against=rivals, methods=chosen_rows)
-    records = [*together, *others]
+    records = [*parts.together, *parts.apart]
     return [each for kind in request.kinds or [""] for each in _of_kind(kind, records, every, expected, request)]
 
 

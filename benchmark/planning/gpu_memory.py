@@ -6,6 +6,7 @@ What a trial needs is worked out, not measured, and rounded up: a trial for whic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -87,6 +88,7 @@ def pixel_bytes(cell: CellData) -> int:
     return one * sum(map(len, parts))
 
 
+@cache
 def network_bytes(network: Network) -> tuple[int, int]:
     """Bytes of a network's weights, and those that the forward pass of an image keeps for the backward, in float32."""
     model = build_network(network, "fp32", torch.device("cpu"))

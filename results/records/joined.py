@@ -36,6 +36,11 @@ class Parted(NamedTuple):
     apart: list[Record]
     fields: list[str]
 
+    @property
+    def mixed(self) -> bool:
+        """Whether tables of several comparability keys are in order: shipped ones stand apart, or alone."""
+        return bool(self.apart) or all(record.shipped for record in self.together)
+
 
 def joined(folders: Sequence[Path], *, named: bool = True, with_reference: bool = False) -> Joined:
     """The records of several output folders; a trial that is in several counts once.

@@ -17,7 +17,7 @@ from .common import METHODS_SHOWN, PROFILES, add_options, warn_of_damage
 
 if TYPE_CHECKING:
     from ....protocols.base import Protocol
-    from ....results.records.joined import Joined
+    from ....results.records.joined import Joined, Parted
     from ....results.records.record import Record
 
 DEFAULT_RUNS = Path("fernoise-runs")
@@ -187,7 +187,7 @@ def unless_default(runs: Path) -> str:
     return "" if runs == DEFAULT_RUNS else str(runs)
 
 
-def apart(records: Sequence[Record], what: str) -> tuple[list[Record], list[Record]]:
+def apart(records: Sequence[Record], what: str) -> Parted:
     """The records that may stand together, and those that ship and may not: their differing fields are printed.
 
     Args:
@@ -199,7 +199,7 @@ def apart(records: Sequence[Record], what: str) -> tuple[list[Record], list[Reco
     found = parted(records)
     if found.apart:
         click.echo(f"the results that ship differ from yours in {', '.join(found.fields)}: they {what}", err=True)
-    return found.together, found.apart
+    return found
 
 
 def of_methods(records: Sequence[Record], typed: Sequence[str], where: str) -> tuple[list[Record], tuple[str, ...]]:
