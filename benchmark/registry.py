@@ -8,7 +8,6 @@ import hashlib
 import importlib
 import importlib.util
 import json
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,6 +20,7 @@ from ..protocols.base import Protocol
 from ..protocols.errors import BadInput, unknown
 from ..protocols.files import canonical_json
 from .disk_cache import lookup, store
+from .isolation.imports import as_bad_input, import_errors, importing
 from .method_source import file_hashes, source_digest, source_files
 
 if TYPE_CHECKING:
@@ -251,14 +251,19 @@ def _describe(name: str, target: str, variant: str) -> dict[str, Any]:
 def _digest_of_rules() -> str:
     """Of the code that describes methods, so that what another version of it found is not used."""
     own = Path(__file__)
-    rules = (own, own.with_name("method_check.py"), own.parents[1] / "methods" / "base.py")
+    rules = (
+        own,
+        own.with_name("method_check.py"),
+        own.parent / "isolation" / "imports.py",
+        own.parents[1] / "methods" / "base.py",
+    )
     return hashlib.sha256(b"".join(path.read_bytes() for path in rules)).hexdigest()
 
 
 def _params(name: str, cls: type[Method], variant: str) -> Any:
     """The hyper-parameters of a method with the changes of a variant, if any."""
     changes = dict(cls.variants[variant].params) if variant else {}
-    with _as_bad_input(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
+    with as_bad_input(f"{name}: its hyper-parameters, {cls.__name__}.Params, raise", "give them values they accept"):
         return replace(cls.Params(), **changes) if changes else cls.Params()
 
 
@@ -272,7 +277,7 @@ def _digest_on_disk(target: str) -> str:
     place = target.rpartition(":")[0]
     if place.endswith(".py") and not Path(place).is_file():
         raise BadInput(f"--method {place}: no such file")
-    with _import_errors(place):
+    with import_errors(place):
         return source_digest(target)
 
 
@@ -313,14 +318,14 @@ def load_class(target: str) -> type[Method]:
 @functools.cache
 def _import(name: str) -> tuple[Any, str]:
     """A method's module, and the digest of its code as it was imported."""
-    with _import_errors(name), contextlib.nullcontext() if name.startswith(OWN) else _unchanged_process(name):
+    with import_errors(name), contextlib.nullcontext() if name.startswith(OWN) else _importing(name, f"{name}:"):
         module = importlib.import_module(name)
     return module, source_digest(f"{name}:")
 
 
 def _load_file(path: Path) -> Any:
     digest = _digest_on_disk(f"{path}:")
-    with _import_errors(str(path)):
+    with import_errors(str(path)):
         module, beside = _execute(path, digest)
         _open_home(path)  # it may import while it trains, when another file has imported modules of the same names
         sys.modules.update(beside)
@@ -345,7 +350,7 @@ def _execute(path: Path, digest: str) -> tuple[Any, Mapping[str, Any]]:
     _open_home(path)
     sys.modules[module.__name__] = module  # dataclasses and inspect look for it there
     try:
-        with _unchanged_process(f"--method {path}"):
+        with _importing(f"--method {path}", f"{path}:"):
             specification.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(module.__name__, None)
@@ -353,21 +358,8 @@ def _execute(path: Path, digest: str) -> tuple[Any, Mapping[str, Any]]:
     return module, {name: sys.modules[name] for name in _modules_beside(path) if name in sys.modules}
 
 
-@contextlib.contextmanager
-def _unchanged_process(place: str) -> Iterator[None]:
-    """Undoes what an import changes of the process that all methods share; BadInput where that changes numbers."""
-    from .process_state import CHILDREN, ENVIRONMENT, GENERATORS, THREADS, ProcessState
-
-    # libraries and scripts often set or start these when they are imported, and methods compute the same with them
-    before = ProcessState.now(frozenset({CHILDREN, ENVIRONMENT, THREADS, *GENERATORS}))
-    try:
-        yield
-        changed = before.changes()
-    finally:
-        before.restore()
-    if changed:
-        what = ", ".join(changed[:5])
-        raise BadInput(f"{place}: importing it changes {what} for every other method; leave that out of the file")
+def _importing(place: str, target: str) -> contextlib.AbstractContextManager[None]:
+    return importing(place, {str(path) for path in source_files(target)})
 
 
 def _modules_beside(path: Path) -> list[str]:
@@ -376,23 +368,3 @@ def _modules_beside(path: Path) -> list[str]:
     places = [file.parent if file.name == "__init__.py" else file.with_suffix("") for file in files]
     inside = [place.relative_to(path.parent).parts for place in places]
     return list(dict.fromkeys(".".join(parts[:depth]) for parts in inside for depth in range(1, len(parts) + 1)))
-
-
-def _import_errors(place: str) -> contextlib.AbstractContextManager[None]:
-    """`_as_bad_input` for the import of a method's module or file."""
-    if place.endswith(".py"):
-        return _as_bad_input(f"--method {place}: does not import:", f"to see where: python {shlex.quote(place)}")
-    remedy = "repair or uninstall the package it comes with"
-    return _as_bad_input(f"{place}, a method's module, does not import:", remedy)
-
-
-@contextlib.contextmanager
-def _as_bad_input(what: str, remedy: str) -> Iterator[None]:
-    """Turns whatever a user's code raises, SystemExit included, into BadInput of one line; not Ctrl-C."""
-    try:
-        yield
-    except (KeyboardInterrupt, BadInput):
-        raise
-    except BaseException as error:
-        message = f"{what} {type(error).__name__}: {error}".splitlines()[0]
-        raise BadInput(f"{message}; {remedy}") from error

@@ -38,7 +38,6 @@ CHEATS: dict[str, tuple[Check, str]] = {
     ),
     "starts_a_shell": (conformance.test_opens_nothing_while_it_trains, "os.system"),
     "reads_shipped_records": (conformance.test_opens_nothing_while_it_trains, "reference"),
-    "reads_a_file_beside_it": (conformance.test_opens_nothing_while_it_trains, "when it is imported"),
     "reads_in_a_thread": (conformance.test_opens_nothing_while_it_trains, "ferplus"),
     "draws_from_the_global_generator": (
         conformance.test_does_not_draw_from_the_global_generator,

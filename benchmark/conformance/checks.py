@@ -21,16 +21,16 @@ from ...protocols.base import Kind
 from ...protocols.rows import Array, CellData, Rows
 from ...results.metrics import accuracy, f1_per_label
 from .. import registry
+from ..isolation.openings import Opening, opened
+from ..isolation.process_state import CHILDREN, GENERATORS, THREADS, ProcessState
 from ..method_source import source_files
 from ..networks.encoders import CountedEncoder
-from ..process_state import CHILDREN, GENERATORS, THREADS, ProcessState
 from ..training.evaluator import Best
 from ..training.runner import run_trial
 from ..training.state import Training
-from .afresh import opened_by_importing, resumed_afresh
+from .afresh import resumed_afresh
 from .reach import reachable
 from .toy import ToyContext, digest, ignore, run_epochs, start, toy_cell, toy_trial
-from .watch import Opening, opened
 
 # A whole training on few rows: what a method does after its warm-up counts too.
 FEW, WHOLE = 32, 8
@@ -237,12 +237,6 @@ def _said_of_the_same_faces(training: Training, data: CellData, epoch: int) -> b
 
 def opens_nothing(name: str, kind: Kind, folder: Path) -> None:
     """No file, folder, connection or process: a method has what it is handed, and keeps what it learns in buffers."""
-    for opening in opened_by_importing(name):
-        raise NotConforming(
-            f"opens {opening.what} when it is imported: no trial's identity knows what it holds; "
-            "write values as hyper-parameters, in Params",
-            _line_of(opening, name),
-        )
     with _something_to_find(folder):
         assert toy_trial(name, folder, kind=kind).identity  # what the harness remembers of the method is read before
         with opened() as seen:

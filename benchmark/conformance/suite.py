@@ -15,8 +15,8 @@ from ...protocols.activity import doing
 from ...protocols.base import Kind
 from ...protocols.errors import BadInput
 from .. import registry
+from ..isolation.process_state import CHILDREN, THREADS, ProcessState
 from ..method_source import source_files
-from ..process_state import CHILDREN, THREADS, ProcessState
 from ..training.failures import message_of, place_of
 from . import checks
 from .checks import LeftOut, NotConforming

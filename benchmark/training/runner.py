@@ -26,9 +26,9 @@ from ...protocols.rows import CellData
 from ...results.records.schema import Best, Environment, Noise, Rows, State, Status, Task, identity_of
 from ...results.records.training_scores import TRAINING_SCORES, write_training_scores
 from ...results.records.trial_files import FILES, TRACEBACK, read_part, write_part
+from ..isolation.process_state import CHILDREN, THREADS, ProcessState
 from ..networks.encoders import CountedEncoder
 from ..networks.initial_weights import Weights, resolve
-from ..process_state import CHILDREN, THREADS, ProcessState
 from ..settings import apply_to_process
 from ..trial import Trial
 from ..trial_state import CHECKPOINT, FINISHED, damage, make_room, not_a_place, state_of, why_not_loaded

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fernoise_bench.benchmark.conformance.watch import opened
+from fernoise_bench.benchmark.isolation.openings import opened
 
 
 def _ended(pid: int) -> None:

@@ -8,16 +8,19 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fernoise_bench.benchmark.process_state import CHILDREN, ENVIRONMENT, THREADS, ChangedProcess, ProcessState
-from fernoise_bench.benchmark.registry import find
+from fernoise_bench.benchmark.isolation.process_state import (
+    CHILDREN,
+    ENVIRONMENT,
+    THREADS,
+    ChangedProcess,
+    ProcessState,
+)
 from fernoise_bench.methods import losses
-from fernoise_bench.protocols.errors import BadInput
 
 
 def change_code() -> None:
@@ -161,32 +164,3 @@ def test_the_first_adamw_of_a_process_is_no_change(monkeypatch: pytest.MonkeyPat
     before = ProcessState.now()
     adamw([torch.zeros(1, requires_grad=True)], lr=0.1)
     assert before.changes() == []
-
-
-MINE = """
-import os
-import torch
-from fernoise_bench.baselines.supervised import Supervised
-
-os.environ["FERNOISE_TEST"] = "1"
-{}
-
-
-class Mine(Supervised):
-    '''Supervised training.'''
-"""
-
-
-def test_a_file_that_changes_the_process_when_it_is_imported_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Variables, which libraries set when they are imported, do not count."""
-    monkeypatch.delenv("FERNOISE_TEST", raising=False)
-    path = tmp_path / "mine.py"
-    path.write_text(MINE.format("torch.set_default_dtype(torch.float64)"))
-    with pytest.raises(BadInput, match=r"mine\.py: importing it changes torch's default dtype.* for every other"):
-        find(f"{path}:Mine")
-    assert torch.get_default_dtype() == torch.float32
-    path.write_text(MINE.format(""))
-    assert find(f"{path}:Mine").name == "mine.Mine"
-    monkeypatch.setenv("FERNOISE_TEST", "")
