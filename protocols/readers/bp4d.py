@@ -13,6 +13,7 @@ Layouts (the first one found on disk, or the one set in `fernoise.toml`):
 Settings in `fernoise.toml` beside the data:
 
 - `frame_offset` (default 0): coded frame f is picture f + frame_offset; copies with pictures numbered from 0 need -1.
+  It must be stated where there is a picture 0, since coded frames count from 1.
 - `labels`, `pictures`: one of the folders above, if a copy has several; "." is the data set's folder itself.
 
 Sources: CVI-SZU/ME-GraphAU tool/BP4D_image_label_process.py (columns, frames, subjects); ZhiwenShao/PyTorch-JAANet
@@ -35,7 +36,7 @@ from ..labels import BP4D_AUS, BP4D_PARTS
 from .bp4d_coded_frames import SPANS
 from .clips import Clip, listing_of, numbered_pictures
 from .folders import files_of
-from .listing import Check, Listing, absent, first, read_choices
+from .listing import CHOICES_FILE, Check, Listing, absent, first, read_choices
 from .look_around import Signs, first_picture
 from .text_lines import Line, read_lines, shown
 
@@ -129,6 +130,8 @@ def read(root: Path) -> Listing:
         raise absent("BP4D", root, HOME, what, _SIGNS, Signs(_LABEL_FILES, into=folders[-1]))
     picture_folder = _picture_folder(root, choices.get("pictures", ""))
     sequences = [_sequence(root, picture_folder, key, files[key], offset) for key in sorted(files)]
+    if "frame_offset" not in choices:
+        _refuse_picture_0(root, sequences)
     clips = [sequence.clip() for sequence in sequences]
     if not any(clip.path for clip in clips):
         one = sequences[0]
@@ -172,6 +175,16 @@ def _sequence(root: Path, picture_folder: str, key: tuple[str, str], file: Path,
     subject, task = key
     folder = (Path(picture_folder) / subject / task).as_posix()
     return _Sequence(subject, task, *_occurrence(file), folder, numbered_pictures(root / folder), offset)
+
+
+def _refuse_picture_0(root: Path, sequences: Sequence[_Sequence]) -> None:
+    """Raises BadInput for a picture 0, which leaves open whether the first of the coded frames is picture 0 or 1."""
+    for sequence in sequences:
+        if 0 in sequence.pictures:
+            place = root / sequence.folder / sequence.pictures[0]
+            what = "pictures here count from 0, and coded frames from 1"
+            remedy = f"write frame_offset = -1 (or 0, if coded frame 1 is picture 1) into {root / CHOICES_FILE}"
+            raise BadInput(f"{place}: {what}; {remedy}")
 
 
 def _occurrence(path: Path) -> tuple[Array, Array, bool, int]:

@@ -17,6 +17,8 @@ Settings in `fernoise.toml` in `openface/`:
     labels = "presence"       or "intensity": present if AUxx_r is at least `threshold`; AU28 (no AU28_r) unknown
     threshold = 1.0           not stated in any paper
     confidence = 0.0          rows with at most this confidence are unknown
+    order = "text"            or "number", where rows have no file names and the two differ: as text (OpenFace's own
+                              order) picture 10.jpg stands before 2.jpg
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from .fer2013 import LAST_NUMBER, PICTURES, FerPlus
 from .folders import files_below
-from .listing import Allowed, Check, Listing, absent, first, read_choices
+from .listing import CHOICES_FILE, Allowed, Check, Listing, absent, first, read_choices
 from .look_around import Signs, look_around, near
 from .openface_csv import AGAIN, AUS, Choices, Face, Reader
 from .text_lines import shown
@@ -43,6 +45,7 @@ ASK = "github.com/TadasBaltrusaitis/OpenFace, whose FaceLandmarkImg makes it fro
 NAMES = tuple(f"AU{au}" for au in AUS)
 
 _COUNTS = "17 + 18"
+_DIGITS = re.compile(r"(\d+)")
 _EXTENSION = re.compile(r"\.(jpe?g|png|bmp|tiff?|csv)$", re.IGNORECASE)
 _FERPLUS_NAME = re.compile(r"(?:^|[/\\])fer(\d{7})(?:\.\w+)?$", re.IGNORECASE)
 _NONE, _AMBIGUOUS = -1, -2
@@ -135,6 +138,7 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     paths = [path if pictures[path] == 1 else "" for path in paths]
     kinds = ("presence", "intensity")
     allowed: dict[str, Allowed] = {"file_column": str, "labels": kinds, "threshold": float, "confidence": float}
+    allowed["order"] = ("text", "number")
     reader = Reader(Choices(**read_choices(root, allowed)))
     table, folder = root / f"{dataset}.csv", root / dataset
     damaged: list[str] = []
@@ -146,7 +150,11 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
         what = f"no {table.name}, no folder {folder.name} with one CSV per picture"
         raise absent("openface", root, ASK, what, *_signs(dataset))
     named = source == folder or any(face.picture for face in faces)
-    rows = _by_name(source, faces, dataset, paths) if named else _by_order(table, faces, dataset, paths)
+    rows = (
+        _by_name(source, faces, dataset, paths)
+        if named
+        else _by_order(table, faces, dataset, paths, reader.choices.order)
+    )
     chosen, further = _one_per_picture(faces, rows)
     labels = np.zeros((len(paths), len(AUS)), np.int8)
     labels[list(chosen)] = [face.labels for face in chosen.values()]
@@ -245,7 +253,7 @@ def _is_elsewhere(ending: str, path: str, name: str, folders: Set[str] | None) -
     return folders is None or "/".join([*own[:-1], other[-1]]) in folders
 
 
-def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str]) -> list[int]:
+def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[str], choice: str) -> list[int]:
     """The picture of each face, by frame number, where rows have no file names."""
     named = [row for row, path in enumerate(paths) if path]
     folders = sorted({paths[row].rpartition("/")[0] for row in named})
@@ -265,8 +273,23 @@ def _by_order(table: Path, faces: Sequence[Face], dataset: str, paths: Sequence[
     if len(distinct) != len(named):
         what = f"{len(distinct):,} pictures here, {len(named):,} in {dataset}, which are matched by order"
         raise BadInput(f"{table}: {what}; {AGAIN}, or add a column of file names")
-    order = sorted(named, key=paths.__getitem__)
-    return [order[frame - 1] for frame in frames]
+    order = _sorted_names(table, [paths[row] for row in named], choice)
+    rows = dict(zip(paths, range(len(paths)), strict=True))
+    return [rows[order[frame - 1]] for frame in frames]
+
+
+def _sorted_names(table: Path, names: Sequence[str], choice: str) -> list[str]:
+    """The pictures in the order in which OpenFace took them; BadInput where sorting leaves that open."""
+    as_text = sorted(names)
+    by_number = sorted(
+        names, key=lambda name: [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(name)]
+    )
+    if as_text != by_number and not choice:
+        at = next(at for at, name in enumerate(as_text) if by_number[at] != name)
+        what = f"rows without file names, and frame {at + 1} is {shown(as_text[at])} where names are sorted as text"
+        what += f", which OpenFace does, or {shown(by_number[at])} by number"
+        raise BadInput(f'{table}: {what}; write order = "text" (or "number") into {table.parent / CHOICES_FILE}')
+    return by_number if choice == "number" else as_text
 
 
 def _one_per_picture(faces: Sequence[Face], rows: Sequence[int]) -> tuple[dict[int, Face], dict[int, Face]]:

@@ -31,6 +31,7 @@ class Choices:
     labels: str = "presence"
     threshold: float = 1.0
     confidence: float = 0.0
+    order: str = ""
 
 
 class Columns(NamedTuple):

@@ -249,6 +249,20 @@ def test_a_missing_last_frame_shows_a_wrong_offset(complete: Path) -> None:
     assert found.where == f"{first}; all are there with frame_offset = 0"
 
 
+def test_a_picture_0_leaves_the_offset_to_the_user(complete: Path) -> None:
+    """Coded frames count from 1: at offset 0 every label would be one picture late in a copy numbered from 0."""
+    picture = complete / "Sequences/F001/T3/0000.jpg"
+    picture.touch()
+    message = refusal(complete)
+    assert message.startswith(
+        f"{picture}: pictures here count from 0, and coded frames from 1; write frame_offset = -1"
+    )
+    assert f"(or 0, if coded frame 1 is picture 1) into {complete / 'fernoise.toml'}" in message
+    for offset, name in ((0, "0001.jpg"), (-1, "0000.jpg")):
+        (complete / "fernoise.toml").write_text(f"frame_offset = {offset}\n")
+        assert f"Sequences/F001/T3/{name}" == min(path for path in read(complete).path if "F001/T3" in path)
+
+
 def test_a_sequence_without_pictures(complete: Path) -> None:
     (complete / "Sequences/F001/T1").rename(complete / "away")
     listing = read(complete)

@@ -15,7 +15,8 @@ from fernoise_bench.protocols.readers.openface import Auxiliary, read
 from ..miniatures import openface as mini
 
 # Not in sorted order, and sorted letter by letter: train_10 comes before train_2.
-PATHS = [f"basic/Image/aligned/{name}_aligned.jpg" for name in ("train_2", "train_10", "test_1", "train_1", "test_2")]
+NAMED = ("train_00002", "train_00010", "test_0001", "train_00001", "test_0002")
+PATHS = [f"basic/Image/aligned/{name}_aligned.jpg" for name in NAMED]
 LABELS = [mini.labels(number) for number in range(len(PATHS))]
 UNKNOWN = [0] * len(mini.AUS)
 
@@ -154,6 +155,24 @@ def test_frames_may_be_in_any_order(tmp_path: Path) -> None:
     header, *rows = path.read_text().splitlines(keepends=True)
     path.write_text(header + "".join(reversed(rows)))
     assert read(tmp_path, listing()).labels.tolist() == LABELS
+
+
+def test_without_file_names_the_order_of_unpadded_numbers_is_asked_for(tmp_path: Path) -> None:
+    """OpenFace sorts names as text: 1, 10, 2. Frames 2 and 3 would have each other's labels if it had not."""
+    mini.write_sequence(tmp_path, "rafdb", PATHS)
+    unpadded = ["faces/1.jpg", "faces/2.jpg", "faces/10.jpg", "faces/11.jpg", "faces/30.jpg"]
+    with pytest.raises(BadInput) as caught:
+        read(tmp_path, listing(unpadded))
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'rafdb.csv'}: rows without file names, and frame 2 is 'faces/10.jpg' where")
+    assert "sorted as text, which OpenFace does, or 'faces/2.jpg' by number" in message
+    assert f'write order = "text" (or "number") into {tmp_path / "fernoise.toml"}' in message
+    (tmp_path / "fernoise.toml").write_text('order = "number"\n')
+    frames = [LABELS[PATHS.index(path)] for path in sorted(PATHS)]
+    assert read(tmp_path, listing(unpadded)).labels.tolist() == frames
+    (tmp_path / "fernoise.toml").write_text('order = "text"\n')
+    as_text = [frames[at] for at in (0, 3, 1, 2, 4)]  # frame 2 is 10.jpg, frame 3 11.jpg, frame 4 2.jpg
+    assert read(tmp_path, listing(unpadded)).labels.tolist() == as_text
 
 
 def test_crlf_and_values_without_decimals(tmp_path: Path) -> None:
