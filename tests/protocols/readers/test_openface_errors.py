@@ -178,7 +178,7 @@ def test_impossible_frames_are_refused(tmp_path: Path) -> None:
         (lambda text: text[:-4], "line 6: the file looks truncated, it stops within this line: AU45_c is ''"),
         (lambda text: text[:-20], "line 6: the file looks truncated, it stops within this line"),
         (lambda text: text.replace(b"0.5,", b"0.5,0.5,", 1), "line 2: 44 fields instead of 43"),
-        (lambda text: text.replace(b"train_10", b"train\0", 1), "line 3: byte 0x00, so this is no plain ASCII text"),
+        (lambda text: text.replace(b"train_00010", b"train\0", 1), "line 3: byte 0x00, so this is no plain ASCII text"),
         (lambda text: text.decode().encode("utf-16"), "line 1: byte 0xff, so this is no plain ASCII text"),
         (lambda text: text.replace(b"\n", b"\n\n", 2), "line 2: an empty line between rows"),
         (lambda text: text.splitlines(keepends=True)[0], "0 pictures here, 5 in rafdb"),
