@@ -44,6 +44,13 @@ from .text_lines import shown
 ASK = "github.com/TadasBaltrusaitis/OpenFace, whose FaceLandmarkImg makes it from the pictures"
 NAMES = tuple(f"AU{au}" for au in AUS)
 
+_CHOICES: Mapping[str, Allowed] = {
+    "file_column": str,
+    "labels": ("presence", "intensity"),
+    "threshold": float,
+    "confidence": float,
+    "order": ("text", "number"),
+}
 _COUNTS = "17 + 18"
 _DIGITS = re.compile(r"(\d+)")
 _EXTENSION = re.compile(r"\.(jpe?g|png|bmp|tiff?|csv)$", re.IGNORECASE)
@@ -136,10 +143,7 @@ def read_for(root: Path, dataset: str, paths: Sequence[str]) -> Auxiliary:
     root = Path(root)
     pictures = Counter(paths)
     paths = [path if pictures[path] == 1 else "" for path in paths]
-    kinds = ("presence", "intensity")
-    allowed: dict[str, Allowed] = {"file_column": str, "labels": kinds, "threshold": float, "confidence": float}
-    allowed["order"] = ("text", "number")
-    reader = Reader(Choices(**read_choices(root, allowed)))
+    reader = Reader(Choices(**read_choices(root, _CHOICES)))
     table, folder = root / f"{dataset}.csv", root / dataset
     damaged: list[str] = []
     if table.is_file():

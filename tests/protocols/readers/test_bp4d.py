@@ -241,28 +241,6 @@ def test_a_frame_without_a_picture_is_left_out_and_counted(complete: Path, how: 
     assert np.array_equal(listing.labels, whole.labels[kept])
 
 
-def test_a_missing_last_frame_shows_a_wrong_offset(complete: Path) -> None:
-    (complete / "fernoise.toml").write_text("frame_offset = 1\n")
-    found = check(read(complete), "first and last coded frames with a picture")
-    assert (found.expected, found.found) == (20, 10)
-    first = "Sequences/F001/T1: no picture 2446 for coded frame 2445"
-    assert found.where == f"{first}; all are there with frame_offset = 0"
-
-
-def test_a_picture_0_leaves_the_offset_to_the_user(complete: Path) -> None:
-    """Coded frames count from 1: at offset 0 every label would be one picture late in a copy numbered from 0."""
-    picture = complete / "Sequences/F001/T3/0000.jpg"
-    picture.touch()
-    message = refusal(complete)
-    assert message.startswith(
-        f"{picture}: pictures here count from 0, and coded frames from 1; write frame_offset = -1"
-    )
-    assert f"(or 0, if coded frame 1 is picture 1) into {complete / 'fernoise.toml'}" in message
-    for offset, name in ((0, "0001.jpg"), (-1, "0000.jpg")):
-        (complete / "fernoise.toml").write_text(f"frame_offset = {offset}\n")
-        assert f"Sequences/F001/T3/{name}" == min(path for path in read(complete).path if "F001/T3" in path)
-
-
 def test_a_sequence_without_pictures(complete: Path) -> None:
     (complete / "Sequences/F001/T1").rename(complete / "away")
     listing = read(complete)
@@ -286,12 +264,6 @@ def test_no_pictures(tmp_path: Path) -> None:
     assert "no folder of pictures such as F001/T1 in Sequences/, Sequences(2D+3D)/" in refusal(tmp_path)
     (tmp_path / "fernoise.toml").write_text('pictures = "Sequences"\n')
     assert "no folder of pictures such as F001/T1 in Sequences/;" in refusal(tmp_path).replace(")", "")
-
-
-def test_no_picture_of_any_coded_frame(tmp_path: Path) -> None:
-    miniature.write_au_occ(tmp_path)
-    (tmp_path / "fernoise.toml").write_text("frame_offset = 100000\n")
-    assert "none of their frames in Sequences/F001/T1" in refusal(tmp_path)
 
 
 # --- labels that cannot be
