@@ -78,12 +78,12 @@ def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> No
     checks.learns_a_separable_set(name, kind, tmp_path)
 
 
-@every_method_once
+@some_methods  # that others do is part of what the check of their state compares
 def test_same_seed_same_state_other_seed_other_state(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.repeats_itself(name, kind, tmp_path)
 
 
-@every_method
+@every_method_once
 def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.draws_from_its_generator(name, kind, tmp_path)
 
@@ -93,7 +93,7 @@ def test_all_state_is_parameters_and_buffers(name: str, kind: Kind, tmp_path: Pa
     checks.keeps_its_state_in_buffers(name, kind, tmp_path)
 
 
-@every_method
+@every_method_once
 def test_predicts_probabilities_of_single_images_as_of_batches(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.predicts_probabilities(name, kind, tmp_path)
 
@@ -126,7 +126,7 @@ def test_learns_from_what_it_is_handed_alone(name: str, kind: Kind, tmp_path: Pa
     checks.learns_from_what_it_is_handed(name, kind, tmp_path)
 
 
-@every_method
+@every_method_once
 def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path) -> None:
     """Where a readable data set and results lie."""
     write_tables(tmp_path / "data" / "ferplus")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import random
@@ -106,6 +107,7 @@ JSON: Mapping[str, Damage] = {
 }
 
 
+@functools.cache
 def array_bomb() -> bytes:
     """An .npz of few bytes that unpacks to 3 GB."""
     buffer = BytesIO()

@@ -91,17 +91,19 @@ def test_libraries_may_read_what_they_need(file: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["os._exit(0)", "os.execv('/bin/true', ['true'])", "os.execlp('true', 'true')"])
-def test_a_file_that_ends_the_process_is_a_named_failure(file: Path, line: str) -> None:
-    """With exit code 0 a run would have looked like a success."""
+def test_a_file_that_ends_the_process_is_refused(file: Path, line: str) -> None:
     file.write_text(MINE.format(line))
+    with pytest.raises(BadInput, match=r"mine\.py: importing it ends the process \(os\.(_exit|execv|execve)\)"):
+        find(f"{file}:Mine")
+
+
+def test_a_run_with_a_file_that_ends_the_process_is_no_success(file: Path) -> None:
+    file.write_text(MINE.format("os._exit(0)"))
     command = [sys.executable, "-m", "fernoise_bench", "run", "--protocol", "ferplus-sym", "--profile", "smoke"]
-    done = subprocess.run(
-        [*command, "--synthetic", "--method", f"{file}:Mine", "--out", str(file.parent / "runs")],
-        capture_output=True,
-        text=True,
-    )
+    options = ["--synthetic", "--method", f"{file}:Mine", "--out", str(file.parent / "runs")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"--method {file}: importing it ends the process (os." in done.stderr
+    assert f"--method {file}: importing it ends the process (os._exit)" in done.stderr
 
 
 def test_other_threads_and_forked_processes_may_end_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
