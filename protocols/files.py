@@ -1,4 +1,4 @@
-"""Atomic writing of files, and reading with errors that name the missing or damaged file."""
+"""Atomic writing of files, and reading with errors that name the missing, damaged or wrong file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ Array = NDArray[Any]
 Arrays = dict[str, Array]
 T = TypeVar("T")
 _TEMPORARY = ".tmp"
+LFS_STUB = b"version https://git-lfs"  # how the file begins that stands for another until Git LFS fetches it
 _LARGEST = 1 << 28  # largest size in bytes of a file that is read, and of the arrays it unpacks to
 
 
@@ -222,3 +224,12 @@ def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files of killed writers from a folder. Only safe while no other process writes there."""
     for path in folder.glob(f".*{_TEMPORARY}"):
         path.unlink(missing_ok=True)
+
+
+def not_fetched(path: Path, start: bytes) -> str:
+    """What a file is, by its first bytes, that a failed download left, and what to do; "" where it is no such file."""
+    if start.startswith(LFS_STUB):
+        return f"a Git LFS stub; in a clone of its repository, git -C {quote(str(path.parent))} lfs pull fetches it"
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        return "a web page, so the download failed; fetch the file again with a browser"
+    return ""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...protocols.errors import BadInput, printable
+from ...protocols.files import not_fetched
 from ...protocols.readers.look_around import Signs, look_around, near
 from . import safe_load
 from .checkpoint_state import parameters_of
@@ -208,11 +209,8 @@ def _unreadable(path: Path, error: Exception) -> BadInput:
             f'it, then use {kept}: python -c "{RESAVE}" {quote(str(path))} {kept}'
         )
     start = b"" if isinstance(error, OSError) else path.read_bytes()[:4096]
-    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
-        return BadInput(f"{path.name}: a web page, so the download failed; fetch the file again with a browser")
-    if start.startswith(b"version https://git-lfs"):
-        pull = f"git -C {quote(str(path.parent))} lfs pull"
-        return BadInput(f"{path.name}: a Git LFS stub; in a clone of its repository, {pull} fetches it")
+    if left := not_fetched(path, start):
+        return BadInput(f"{path.name}: {left}")
     return BadInput(f"{what} ({type(error).__name__}); {EXPECTED}")
 
 

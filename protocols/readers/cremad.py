@@ -27,6 +27,7 @@ from shlex import quote
 import numpy as np
 
 from ..errors import BadInput
+from ..files import LFS_STUB
 from ..images.video import flv_length
 from ..labels import CREMAD_CLASSES, CREMAD_PARTS
 from .clips import Clip, listing_of
@@ -44,7 +45,7 @@ OF_CLASS = (1_271, 1_271, 1_271, 1_271, 1_087, 1_271)
 """Clips of each intended emotion, in the order of CREMAD_CLASSES."""
 
 _MOST_FRAMES = 100
-_STUB, _LARGEST_STUB = b"version https://git-lfs", 1_000
+_LARGEST_STUB = 1_000
 _FETCH = f"fetch the file again from {HOME}"
 _SIGNS = Signs((VIDEOS, "processedResults"), ("cremad",))
 _PART = {actor: part for part, actors in CREMAD_PARTS for actor in actors}
@@ -129,7 +130,7 @@ def _videos(folder: Path) -> _Videos:
 def _is_stub(path: Path) -> bool:
     """Whether a file is what Git leaves in place of a large file that was not fetched."""
     try:
-        return path.stat().st_size <= _LARGEST_STUB and path.read_bytes().startswith(_STUB)
+        return path.stat().st_size <= _LARGEST_STUB and path.read_bytes().startswith(LFS_STUB)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
 

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from ..errors import BadInput
+from ..files import not_fetched
 from .archives import kind_of, unpack
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas"}
@@ -112,18 +113,15 @@ def other_separator(line: Line) -> str:
 
 
 def check_kind(path: Path, start: bytes) -> None:
-    """Raises BadInput for an archive, a workbook or a web page under the name of a table, by its first bytes."""
+    """Raises BadInput for an archive, a workbook or a web page in the place of a table, by its first bytes."""
     if b"[Content_Types].xml" in start[:64]:
         raise BadInput(f"{path}: an Excel workbook under the name of a table; open it and save it as CSV")
     if ending := kind_of(start):
         archive = path.with_name(path.name + ending)
         command = f"mv {quote(str(path))} {quote(str(archive))} && {unpack(archive, ending, path.parent)}"
         raise BadInput(f"{path}: an archive ({ending}) under the name of a table; unpack it: {command}")
-    if start.startswith(b"version https://git-lfs"):
-        pull = f"git -C {quote(str(path.parent))} lfs pull"
-        raise BadInput(f"{path}: a Git LFS stub in place of a table; in a clone of its repository, {pull} fetches it")
-    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
-        raise BadInput(f"{path}: a web page under the name of a table, so the download failed; fetch the file again")
+    if what := not_fetched(path, start):
+        raise BadInput(f"{path}: no table but {what}")
 
 
 def decimal_comma(text: str) -> str:

@@ -105,11 +105,11 @@ def test_an_archive_under_the_name_of_a_table(
     remedy = "open it and save it as CSV"
     assert refusal(read, root) == f"{path}: an Excel workbook under the name of a table; {remedy}"
     path.write_bytes(b"\n<!DOCTYPE html>\n<html>Sign in</html>\n")
-    remedy = "so the download failed; fetch the file again"
-    assert refusal(read, root) == f"{path}: a web page under the name of a table, {remedy}"
+    remedy = "so the download failed; fetch the file again with a browser"
+    assert refusal(read, root) == f"{path}: no table but a web page, {remedy}"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n")
     pull = f"in a clone of its repository, git -C {path.parent} lfs pull fetches it"
-    assert refusal(read, root) == f"{path}: a Git LFS stub in place of a table; {pull}"
+    assert refusal(read, root) == f"{path}: no table but a Git LFS stub; {pull}"
 
 
 def test_other_lines_keep_their_remedy(tmp_path: Path) -> None:
