@@ -1,4 +1,4 @@
-"""What the five papers claim, as data: one file for each paper in `statements/`, one entry for each statement.
+"""What papers claim, as data: one file for each paper in `statements/`, one entry for each statement.
 
 A statement is what a paper says in one place: "outperforms all methods" is one statement with a claim for each of
 these methods. The paper's numbers are looked up in its tables (`papers/reported_numbers`); where they contradict the
@@ -20,7 +20,12 @@ from ...protocols.errors import BadInput, unknown
 from ..papers import reported as reported_tables
 from .measures import is_known
 
-PAPERS = ("recot", "cocuring", "ulcag", "rhls", "mlcr")
+PAPERS = (
+    *("recot", "cocuring", "ulcag", "rhls", "mlcr"),
+    # of methods by their names here: the one claim of each that every benchmark can try, against plain training
+    *("nla", "resup", "man", "disc", "cores", "volminnet", "sop", "forward_correction"),
+    *("hlc", "noise_rate_reweighting", "splc"),
+)
 
 GAINS = "gains more on real noise"
 
@@ -98,7 +103,7 @@ class Claim:
         unmeasured: compared methods that are not implemented here; such a claim is never run.
         relation: one of RELATIONS.
         at_least: by protocol, the points that the paper states.
-        places: where it can be tested, the paper's own protocols first.
+        places: where it can be tested, the paper's own protocols first; stand-ins alone where there are none.
         printed: by protocol and level, the printed numbers of left and right; those of `beside` are under the protocol.
         remarks: sentences about contradictions and doubtful numbers in the paper.
         all_levels: the claim is about all noise levels.

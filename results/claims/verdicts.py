@@ -108,7 +108,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A claim at a place: its records and sample, or the reason for none; refused: records exist but do not qualify."""
+    """A claim at a place: its records and sample, or the reason for none.
+
+    `refused`: records exist but do not qualify. `passed_over`: settings nearer to the paper's, with too few pairs.
+    """
 
     claim: Claim
     place: Place
@@ -116,6 +119,7 @@ class _Trial:
     sample: Sample | None = None
     reason: str = ""
     refused: bool = False
+    passed_over: tuple[str, ...] = ()
 
 
 class _Adjusted(NamedTuple):
@@ -129,8 +133,9 @@ class _Adjusted(NamedTuple):
 def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -> list[Verdict]:
     """A verdict for every claim and each of the protocols it can be tested on, in the papers' order.
 
-    Stand-ins that have no records are left out. Where a protocol has records of several settings, the one nearest the
-    paper's counts: real faces before generated ones, whole data before partial ones, the larger profile first.
+    Stand-ins that have no records are left out, unless a claim has nothing else. Where a protocol has records of
+    several settings, the one nearest the paper's counts of those with pairs enough for a decision: real faces before
+    generated ones, whole data before partial ones, the larger profile first.
 
     Args:
         records: any; those of different comparability keys are never compared.
@@ -148,24 +153,47 @@ def verdicts(records: Sequence[Record], chosen: Iterable[Claim] | None = None) -
     return [
         _verdict(trial, adjusted.get(position, _Adjusted()))
         for position, trial in enumerate(tried)
-        if not trial.place.stand_in or trial.sample is not None or trial.refused
+        if not trial.place.stand_in or trial.sample is not None or trial.refused or _is_only_place(trial)
     ]
 
 
+def _is_only_place(trial: _Trial) -> bool:
+    """Whether this is the first place of a claim that has stand-ins alone: a verdict must say it was not run."""
+    return trial.place == trial.claim.places[0] and all(place.stand_in for place in trial.claim.places)
+
+
 def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) -> _Trial:
-    """The sample at the nearest setting that has one; else why the nearest has none."""
+    """The sample at the nearest setting where it can decide, or else that has one; else why the nearest has none."""
     if claim.unmeasured:
         return _Trial(claim, place, reason="the compared methods are only reported, not implemented here")
     reasons, refused = [], False
+    undecided: list[_Trial] = []
+    few: list[str] = []
     for spot in spots(place, settings):
         rate_known = uses_true_rate(claim, spot)
         found = rate_known or measured(claim.relation, claim.left, claim.right, spot.where)
         if not isinstance(found, str):
-            return _Trial(claim, place, spot, found)
+            trial = _Trial(claim, place, spot, found, passed_over=tuple(few))
+            if _could_decide(found):
+                return trial
+            undecided.append(trial)
+            few.append(f"{spot.words} has {_counted(found.pairs)} only, too few to decide")
+            continue
         at = f", at noise {noise_words(place.levels)}" if place.levels != (None,) else ""
         reasons.append(f"{found} (on {spot.words})" if rate_known else f"{found} on {spot.words}{at}")
         refused |= bool(rate_known)
+    if undecided:
+        return undecided[0]
     return _Trial(claim, place, reason=reasons[0] if reasons else _no_records(place, settings), refused=refused)
+
+
+def _could_decide(found: Sample) -> bool:
+    """Whether some outcome would be significant, were it the only comparison."""
+    return (found.pairs > 1 or not found.subjects) and minimum_p(found.subjects or found.pairs) < _SIGNIFICANT
+
+
+def _counted(pairs: int) -> str:
+    return f"{pairs} pair{'s' * (pairs != 1)}"
 
 
 def _no_records(place: Place, settings: Mapping[str, Sequence[Setting]]) -> str:
@@ -206,7 +234,13 @@ def _verdict(trial: _Trial, adjusted: _Adjusted) -> Verdict:
     name, because = _judged(claim, place, found, adjusted)
     own = spot.is_the_papers
     known = _oracle_clauses(spot, claim)
-    parts = [figures(found, adjusted.p, adjusted.family), because, *_circumstances(spot, claim, found), *known]
+    parts = [
+        figures(found, adjusted.p, adjusted.family),
+        because,
+        *_circumstances(spot, claim, found),
+        *trial.passed_over,
+        *known,
+    ]
     return Verdict(
         claim=claim,
         verdict=name if own else ELSEWHERE.get(name, name),
@@ -300,7 +334,8 @@ def _circumstances(spot: Spot, claim: Claim, found: Sample) -> list[str]:
     place = spot.place
     parts = [f"tested on {spot.words}"]
     if place.stand_in:
-        parts[0] += f", a stand-in for {', '.join(_own(own, place) for own in claim.places if not own.stand_in)}"
+        own = ", ".join(_own(each, place) for each in claim.places if not each.stand_in)
+        parts[0] += f", a stand-in for {own or 'data that no protocol has'}"
     if place.levels != (None,):
         asked = f" (claimed for {noise_words(place.levels)})" if found.levels != place.levels else ""
         parts.append(f"noise {noise_words(found.levels)}{asked}")

@@ -24,7 +24,11 @@ _COLOURS = {
 
 
 @click.command()
-@click.option("--paper", metavar="NAME", help="Only the claims of one paper: recot, cocuring, ulcag, rhls or mlcr.")
+@click.option(
+    "--paper",
+    metavar="NAME",
+    help="Only the claims of one paper: recot, cocuring, ulcag, rhls, mlcr, or a newer method such as nla.",
+)
 @record_filters
 @format_option("text", "github", "latex", "csv", "json", "html")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -38,7 +42,7 @@ def claims(
     form: str,
     as_json: bool,
 ) -> None:
-    """Test the claims of the five papers on stored results.
+    """Test the papers' claims on stored results.
 
     Each is supported, contradicted, underpowered, not run, …
 
