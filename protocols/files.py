@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
 import os
 import secrets
 import shutil
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -233,3 +235,32 @@ def not_fetched(path: Path, start: bytes) -> str:
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return "a web page, so the download failed; fetch the file again with a browser"
     return ""
+
+
+def written_otherwise(path: Path) -> str:
+    """What lies in the place of a missing file under a name of the same letters: "; there is IMG.JPG"; "" if nothing.
+
+    Names may differ in upper and lower case, in their extension, or in the form of accented letters, which macOS stores
+    as a letter and an accent.
+    """
+    folder = path.parent
+    try:
+        names = _by_letters(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return ""
+    found = names.get(_letters(path.name)) or names.get(_letters(path.stem))
+    if not found:
+        return ""
+    form = unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", path.name)
+    return f"; there is {found}" + ", with its accented letters in another form (Unicode NFC or NFD)" * form
+
+
+@functools.lru_cache(maxsize=4)
+def _by_letters(folder: Path, changed: int) -> dict[str, str]:
+    """The names in a folder by their letters, with and without extension; the first of several."""
+    names = sorted(entry.name for entry in os.scandir(folder))
+    return {_letters(Path(name).stem): name for name in reversed(names)} | {_letters(name): name for name in names}
+
+
+def _letters(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()

@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import BadInput
-from ..files import Array
+from ..files import Array, written_otherwise
 from .video import decode_frames
 
 LARGEST = 1 << 26
@@ -69,7 +69,9 @@ def load(path: Path, make: Make[T], box: Box = None) -> T:
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except DAMAGED as error:
-        raise BadInput(f"{path}: {_reason(path, error)}; {_REMEDY}") from error
+        other = written_otherwise(path) if isinstance(error, FileNotFoundError) else ""
+        remedy = f"{other}: rename that file, or write its name into the table" if other else f"; {_REMEDY}"
+        raise BadInput(f"{path}: {_reason(path, error)}{remedy}") from error
     return make(path, decoded, box)
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from PIL import Image
 
 from ..errors import BadInput
+from ..files import written_otherwise
 from ..images.decoding import DAMAGED, FORMATS
 from ..own_files import BOX
 from ..readers.folders import contents, files_below
@@ -286,6 +287,9 @@ def _pictures(found: Guess, paths: Sequence[str], files: Sequence[Path]) -> None
     found.paths = [path.replace("\\", "/") for path in paths[::step]]
     near = [base, *(base / name for name in contents(base)[1]), base.parent]
     there = {folder: sum((folder / path).is_file() for path in found.paths) for folder in near}
+    if not any(there.values()):  # perhaps all names are written otherwise, of which `data verify` says how
+        alike = {folder: sum(bool(written_otherwise(folder / path)) for path in found.paths) for folder in near}
+        near = sorted(near, key=lambda folder: -alike[folder])
     found.pictures = max(near, key=lambda folder: there[folder])
     count = there[found.pictures]
     found.why["pictures"] = f"{count} of {len(found.paths)} paths lead to a file there"

@@ -16,7 +16,7 @@ from PIL import Image
 from ..base import Protocol
 from ..datasets.verify import picture_digest
 from ..errors import BadInput
-from ..files import Array
+from ..files import Array, written_otherwise
 from ..images.decoding import Box, corners, decode_rows
 from ..packs.workers import Chunk, OnProgress, of_every_picture
 from ..readers.listing import Check, first
@@ -83,7 +83,11 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
     counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
     if quick:
         root = listing_of(protocol, rows).root
-        gone = [f"{rows.place(row)}: {path}" for row, path in enumerate(rows.path) if not (root / path).is_file()]
+        gone = [
+            f"{rows.place(row)}: {path}{written_otherwise(root / path)}"
+            for row, path in enumerate(rows.path)
+            if not (root / path).is_file()
+        ]
         checks.append(Check.all("pictures that are there", len(rows), gone))
         return Report(protocol.name, len(rows), *counted, tuple(checks), suspects=tuple(doubtful))
     looks = _look_at(protocol, rows, workers, report)
