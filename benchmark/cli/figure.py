@@ -21,6 +21,7 @@ from .options.records import (
     named_methods,
     named_protocol,
     of_methods,
+    of_one_profile,
     record_filters,
     records_of_protocol,
 )
@@ -134,16 +135,17 @@ def _of_protocol(
     if noise is not None and protocol is not None and not 0 <= noise < 1:
         protocol.choose_levels((noise,))  # refuses it
     where = f"the trials of {name}"
-    everything = chosen.records()
+    found = chosen.told()
+    everything = found.records
     records, _ = of_methods(records_of_protocol(everything, name, chosen, protocol), methods, where)
-    records = apart(records, "are left out of the figure").together
+    records = of_one_profile(apart(records, "are left out of the figure").together, found)
     names = labels_of(labels, {record.method for record in records}, where)
     expected = Expected(folds=protocol.folds if protocol else (), rows=Rows(names))
     if kind == "agreement":
         if noise is not None:
             raise BadInput("--noise: an agreement is between all noise levels; leave it out")
-        title, found = agreements_of(records, everything, expected)
-        return lambda file: draw_agreements(title, found, file)
+        title, agreements = agreements_of(records, everything, expected)
+        return lambda file: draw_agreements(title, agreements, file)
     if kind == "ranks":
         title, ranking = ranking_of(records, expected, level=noise)
         return lambda file: draw_ranking(title, ranking, file)
@@ -164,8 +166,9 @@ def _of_paper(
     if protocol:
         catalog.find(protocol)
     predictions = partial(read_predictions, runs=chosen.runs)
-    about = records_for(chosen.records(), find_figure(name), protocol, recipe)
-    records = apart(about, "are left out of the figure").together
+    found = chosen.told()
+    about = records_for(found.records, find_figure(name), protocol, recipe)
+    records = of_one_profile(apart(about, "are left out of the figure").together, found)
     drawn = paper_figure(
         records, name, predictions, protocol=protocol, level=noise, recipe=recipe, runs=chosen.home, methods=methods
     )

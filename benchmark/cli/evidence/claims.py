@@ -51,7 +51,7 @@ def claims(
 
     \b
     fernoise-bench claims --paper cocuring
-    fernoise-bench claims --with-reference --method nct,elr --format csv
+    fernoise-bench claims --with-reference --method nct,nla --format csv
     """
     from ....results.claims.claim import claims as all_claims
     from ....results.claims.tables import claims_json, claims_table, claims_text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,20 @@ def apart(records: Sequence[Record], what: str) -> Parted:
     if found.apart:
         click.echo(f"the results that ship differ from yours in {', '.join(found.fields)}: they {what}", err=True)
     return found
+
+
+def of_one_profile(records: Sequence[Record], found: Joined) -> list[Record]:
+    """The records of the profile with the most trials, where what ships is read alone; the others are told.
+
+    A user's own trials of several profiles are left as they are: which are meant is theirs to say.
+    """
+    counts = Counter(record.identity.profile for record in records)
+    if len(counts) < 2 or not found.reference_alone:
+        return list(records)
+    (drawn, number), *others = counts.most_common()
+    left = ", ".join(f"{count} with --profile {profile}" for profile, count in others)
+    click.echo(f"drawn: {number} trials of the profile {drawn}, as ships; there are {left}", err=True)
+    return [record for record in records if record.identity.profile == drawn]
 
 
 def of_methods(records: Sequence[Record], typed: Sequence[str], where: str) -> tuple[list[Record], tuple[str, ...]]:

@@ -8,6 +8,8 @@ from click.testing import CliRunner, Result
 
 from fernoise_bench.benchmark.cli import main
 from fernoise_bench.results.papers.figures import FIGURES
+from fernoise_bench.results.records import joined
+from fernoise_bench.results.records.record import load_records
 
 from ...results.fabricate import Trial, fabricate_all
 
@@ -198,3 +200,17 @@ def test_every_figure_marks_oracle_knowledge(
     assert f"{name} †" in drawn
     assert "† uses oracle knowledge" in drawn
     assert "†" not in (tmp_path / "blind.svg").read_text()
+
+
+def test_what_ships_of_several_profiles_is_drawn_of_the_one_with_most_trials(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user chose none of them; of their own trials they say which."""
+    found = load_records(runs / "runs")[0]
+    monkeypatch.setattr(joined, "records_or_shipped", lambda folder: (found, [], "what ships"))
+    done = ran("figure", "ferplus-sym", "--out", "curves.svg")
+    assert done.exit_code == 0, done.output
+    assert "drawn: 8 trials of the profile small, as ships; there are 1 with --profile smoke" in done.stderr
+    own = ran("figure", "ferplus-sym", "--out", "curves.svg", "--runs", "runs")
+    assert own.exit_code == 2
+    assert "they differ in: profile; choose with --profile" in own.stderr
