@@ -21,14 +21,14 @@ from fernoise_bench.results.records.store import find_trials
 from ..weekly import often
 from .workshop import everything, grid, life, run, taught
 
-KILLS = int(os.environ.get("FERNOISE_KILLS", "15"))
+KILLS = int(os.environ.get("FERNOISE_KILLS", "8"))
 LONGEST_LIFE = 1.2  # seconds
 
 Undisturbed = dict[str, dict[str, str]]
 
 
 def test_killed_at_random_moments(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    """FERNOISE_KILLS kills, 15 unless set; the grid starts afresh whenever it is finished."""
+    """FERNOISE_KILLS kills, 8 unless set; the grid starts afresh whenever it is finished."""
     chance = random.Random(0)
     kills = rounds = 0
     while kills < KILLS:

@@ -178,6 +178,7 @@ def test_copies_of_training_images(data: FerPlus, labels: np.ndarray, given: np.
     assert (len(distinct), wrong(given, labels, distinct)) == (23_875, 32.4)
 
 
+@pytest.mark.weekly
 def test_the_folders_hold_the_same_faces(data: FerPlus, tmp_path: Path) -> None:
     folders = ("FER2013Train", "FER2013Valid", "FER2013Test")
     if not all((ROOT / folder / "label.csv").exists() for folder in folders):
@@ -196,6 +197,7 @@ def test_the_folders_hold_the_same_faces(data: FerPlus, tmp_path: Path) -> None:
         assert np.array_equal(found.votes, data.votes[rows])
 
 
+@pytest.mark.weekly
 def test_another_writing_of_the_table_is_the_same_data(data: FerPlus, tmp_path: Path) -> None:
     path = tmp_path / "icml_face_data.csv"
     with (ROOT / "fer2013.csv").open("rb") as source, path.open("wb") as target:
