@@ -33,7 +33,8 @@ class Opening(NamedTuple):
     calls: tuple[tuple[str, int], ...]
 
 
-_watching: dict[int, tuple[list[Opening], frozenset[int]]] = {}
+# What is seen by each watching block, and the threads that were there before it.
+_watching: dict[int, tuple[list[Opening], frozenset[threading.Thread]]] = {}
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
@@ -43,7 +44,7 @@ def _hear(event: str, arguments: tuple[object, ...]) -> None:
     if not beyond and not (event in _FILES and not _is_code(arguments[0])):
         return
     entry = f"{event} {', '.join(repr(argument) for argument in arguments[: 2 if beyond else 1])}"
-    here = threading.get_ident()
+    here = threading.current_thread()  # a thread itself, since its number may be that of one that has ended
     for seen, others in list(_watching.values()):
         if here not in others:
             seen.append(Opening(entry.rstrip(), tuple(_calls(sys._getframe(1)))))
@@ -88,12 +89,11 @@ def _listen() -> None:
 
 @contextmanager
 def opened() -> Iterator[list[Opening]]:
-    """What the block opens, in its thread and in threads it starts."""
+    """What the block opens, in its thread and in threads it starts; blocks may lie in one another."""
     _listen()
     seen: list[Opening] = []
-    here = threading.get_ident()
-    _watching[here] = seen, frozenset(sys._current_frames()) - {here}
+    _watching[id(seen)] = seen, frozenset(threading.enumerate()) - {threading.current_thread()}
     try:
         yield seen
     finally:
-        del _watching[here]
+        del _watching[id(seen)]

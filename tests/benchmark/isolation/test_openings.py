@@ -90,3 +90,32 @@ def test_a_thread_that_was_there_before_is_not_blamed_on_the_block(tmp_path: Pat
         go.set()
         other.join()
     assert not seen
+
+
+def test_a_block_within_another_is_seen_by_both(tmp_path: Path) -> None:
+    """A method that is imported while the conformance suite watches its training."""
+    file = tmp_path / "labels.csv"
+    file.touch()
+    with opened() as outer:
+        with opened() as inner:
+            file.read_text()
+        file.read_text()
+    assert len(inner) == 1
+    assert len(outer) == 2
+
+
+def test_a_thread_with_the_number_of_one_that_has_ended_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.touch()
+    go = threading.Event()
+    for _ in range(20):  # numbers are given again as soon as they are free
+        go.clear()
+        before = threading.Thread(target=go.wait)
+        before.start()
+        with opened() as seen:
+            go.set()
+            before.join()
+            later = threading.Thread(target=file.read_text)
+            later.start()
+            later.join()
+        assert len(seen) == 1
