@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,9 +68,14 @@ def sampled(cases: list[tuple[str, Kind]], one_in: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("name", "kind"), marked, ids=lambda value: str(value))
 
 
+def one_in(cases: list[tuple[str, Kind]], number: int) -> list[Any]:
+    """One in so many cases at every push, the others weekly."""
+    return [pytest.param(*case, marks=[] if not at % number else [pytest.mark.weekly]) for at, case in enumerate(cases)]
+
+
 every_method_once = first_kinds(CASES)
 some_methods = sampled(CASES, 3)
-some_variants = sampled(VARIANTS, 3)
+some_variants = pytest.mark.parametrize(("name", "kind"), one_in(VARIANTS, 4), ids=lambda value: str(value))
 learning = sampled(CASES, len(CASES))
 
 
@@ -78,17 +84,17 @@ def test_learns_a_separable_toy_set(name: str, kind: Kind, tmp_path: Path) -> No
     checks.learns_a_separable_set(name, kind, tmp_path)
 
 
-@some_methods  # that others do is part of what the check of their state compares
+@some_methods
 def test_same_seed_same_state_other_seed_other_state(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.repeats_itself(name, kind, tmp_path)
 
 
-@every_method_once
+@some_methods
 def test_does_not_draw_from_the_global_generator(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.draws_from_its_generator(name, kind, tmp_path)
 
 
-@every_method_once
+@some_methods
 def test_all_state_is_parameters_and_buffers(name: str, kind: Kind, tmp_path: Path) -> None:
     checks.keeps_its_state_in_buffers(name, kind, tmp_path)
 
@@ -126,7 +132,7 @@ def test_learns_from_what_it_is_handed_alone(name: str, kind: Kind, tmp_path: Pa
     checks.learns_from_what_it_is_handed(name, kind, tmp_path)
 
 
-@every_method_once
+@some_methods
 def test_opens_nothing_while_it_trains(name: str, kind: Kind, tmp_path: Path) -> None:
     """Where a readable data set and results lie."""
     write_tables(tmp_path / "data" / "ferplus")

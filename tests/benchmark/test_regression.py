@@ -143,6 +143,7 @@ def test_bad_usage_is_one_line_and_code_2(arguments: list[str], said: str, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.weekly
 def test_trials_that_are_kept_are_made_anew_by_the_next_check(method: Path, tmp_path: Path, one_protocol: None) -> None:
     """What methods share may have changed since, which no identity tells."""
     assert run(method, "--update", "--reason", "first").exit_code == 0

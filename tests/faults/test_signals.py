@@ -78,6 +78,7 @@ def test_ctrl_c_once_stops_at_the_next_checkpoint(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.weekly
 def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, "--engine", "inline", pause=3, until="status.json")
     process.send_signal(signal.SIGINT)

@@ -153,6 +153,7 @@ def test_a_full_disk(tmp_path: Path, undisturbed: Undisturbed) -> None:
     assert len(after) == 2
 
 
+@pytest.mark.weekly
 def test_a_pool_without_room_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one process does: further trials would fail for the same reason."""
     trials = grid(tmp_path)[:3]
@@ -239,6 +240,7 @@ def test_a_methods_folder_of_somebody_else(mode: int, anyones: Path) -> None:
 # --- time
 
 
+@pytest.mark.weekly
 def test_a_clock_that_jumps(tmp_path: Path, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(10**9, 0, -(10**5)))
     monkeypatch.setattr(time, "time", lambda: float(next(now)))

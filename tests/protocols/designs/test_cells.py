@@ -377,6 +377,7 @@ class TestRealFaces:
         for image, is_copy in zip(data.test.images.read(), data.test.copy, strict=True):
             assert not (image.tobytes() in trained and not is_copy)
 
+    @pytest.mark.weekly
     @pytest.mark.parametrize("profile", ["small", "smoke"])
     @pytest.mark.parametrize("name", ["ferplus-sym", "fer2013-real"])
     def test_smaller_profiles_take_their_share(self, name: str, profile: str, real_data: dict[str, Data]) -> None:
