@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from fernoise_bench.results.analysis.comparisons import Comparison, against_supervised, predeclared
 from fernoise_bench.results.analysis.grouping import Block
+from fernoise_bench.results.analysis.ranking import spearman
 from fernoise_bench.results.analysis.view import Expected, View, oracle_knowledge, view_of
 from fernoise_bench.results.records.record import Record, audit_of
 from fernoise_bench.results.statistics import pairs_needed
@@ -194,7 +195,28 @@ def test_the_table_of_the_network_trained_on_faces_is_what_the_records_say(trans
     low, high = min(map(last, ([each] for each in transfer))), max(map(last, ([each] for each in transfer)))
     assert f"reach {low:.0f} to {high:.0f} % under real noise" in words_of("README.md")
     by = {record.method: 100 * record.scores["last"].headline for record in transfer}
-    assert min(by["elr"], by["mixup"]) > by["cocuring"] > by["supervised"] > by["sce"]
+    assert min(by["elr"], by["mixup"], by["scn"]) > by["cocuring"] > by["supervised"] > max(by["sce"], by["gce"])
+    assert min(by["volminnet"], by["nla"], by["sop"]) > by["supervised"] > max(by["cores"], by["forward_correction"])
+
+
+def test_how_alike_two_networks_rank_the_methods(records: list[Record], transfer: list[Record]) -> None:
+    both = [method for method in ranked(records, PROTOCOLS[0]) if chosen(transfer, PROTOCOLS[0], method)]
+    small, pretrained = ([last(chosen(each, PROTOCOLS[0], method)) for method in both] for each in (records, transfer))
+    alike = f"{spearman(small, pretrained):.2f}"
+    text = words_of("docs/leaderboard.md")
+    assert f"over the {len(both)} methods that both have, Spearman's rank correlation is {alike}" in text
+    assert f"(rank correlation {alike}, one seed)" in words_of("README.md")
+
+
+def test_what_is_said_of_the_estimated_shares_of_wrong_labels(transfer: list[Record]) -> None:
+    def errors(method: str) -> list[float]:
+        (record,) = chosen(transfer, PROTOCOLS[0], method)
+        return [line.transition_error for line in record.epochs]
+
+    assumed, *_, estimated = errors("forward_correction")  # no noise before there is an estimate
+    text = words_of("docs/leaderboard.md")
+    assert f"further from the truth ({estimated:.2f}) than assuming no noise at all ({assumed:.2f})" in text
+    assert f"gets to {errors('volminnet')[-1]:.2f}" in text
 
 
 def view(records: list[Record], protocol: str) -> View:
