@@ -255,7 +255,7 @@ def written_otherwise(path: Path) -> str:
     return f"; there is {found}" + ", with its accented letters in another form (Unicode NFC or NFD)" * form
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # rows of a table go from folder to folder
 def _by_letters(folder: Path, changed: int) -> dict[str, str]:
     """The names in a folder by their letters, with and without extension; the first of several."""
     names = sorted(entry.name for entry in os.scandir(folder))

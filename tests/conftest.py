@@ -49,6 +49,19 @@ def _nothing_ships(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "FOLDER", Path("no-reference"))
 
 
+@pytest.fixture(scope="session")
+def _unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the results that ship are unpacked, once for all commands."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def what_ships(_nothing_ships: None, _unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results that ship, for a command in a folder without results."""
+    monkeypatch.setattr(shipped, "FOLDER", REFERENCE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_unpacked))
+
+
 @pytest.fixture(autouse=True)
 def _no_command_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a command says does not depend on how busy the machine is."""

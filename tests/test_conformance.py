@@ -6,9 +6,8 @@ A method file of your own: FERNOISE_METHOD=path/to/file.py:Class pytest tests/te
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -57,25 +56,22 @@ def first_kinds(cases: list[tuple[str, Kind]]) -> pytest.MarkDecorator:
 OF_EVERY_PUSH = {OWN, "supervised", "recot", "cocuring", "ulc_ag", "rhls", "mlcr"}
 
 
-def sampled(cases: list[tuple[str, Kind]], one_in: int) -> pytest.MarkDecorator:
-    """The papers' methods with their variants and one in so many others at every push, the rest weekly."""
+def sampled(
+    cases: list[tuple[str, Kind]], one_in: int, always: Collection[str] = OF_EVERY_PUSH
+) -> pytest.MarkDecorator:
+    """Some methods with their variants and one in so many others at every push, the rest weekly."""
     marked = [
         pytest.param(
-            *case, marks=[] if case[0].partition(":")[0] in OF_EVERY_PUSH or not at % one_in else [pytest.mark.weekly]
+            *case, marks=[] if case[0].partition(":")[0] in always or not at % one_in else [pytest.mark.weekly]
         )
         for at, case in enumerate(cases)
     ]
     return pytest.mark.parametrize(("name", "kind"), marked, ids=lambda value: str(value))
 
 
-def one_in(cases: list[tuple[str, Kind]], number: int) -> list[Any]:
-    """One in so many cases at every push, the others weekly."""
-    return [pytest.param(*case, marks=[] if not at % number else [pytest.mark.weekly]) for at, case in enumerate(cases)]
-
-
 every_method_once = first_kinds(CASES)
 some_methods = sampled(CASES, 3)
-some_variants = pytest.mark.parametrize(("name", "kind"), one_in(VARIANTS, 4), ids=lambda value: str(value))
+some_variants = sampled(VARIANTS, 4, always=())
 learning = sampled(CASES, len(CASES))
 
 

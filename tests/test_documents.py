@@ -24,12 +24,9 @@ from fernoise_bench.protocols.datasets.catalog import NAMES as DATA_SETS
 from fernoise_bench.results.claims.verdicts import VERDICTS
 from fernoise_bench.results.papers.figures import FIGURES
 from fernoise_bench.results.papers.reported import TABLE_IDS
-from fernoise_bench.results.records import reference_leaderboard as shipped
 from fernoise_bench.results.records.record import RULES
 from fernoise_bench.results.regression.compare import STATUSES
 from fernoise_bench.results.statistics import pairs_needed
-
-from .conftest import REFERENCE
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "protocols" / "README.md"])
@@ -144,19 +141,11 @@ def how_often(line: str) -> tuple[pytest.MarkDecorator, ...]:
     return () if line == first else (pytest.mark.weekly,)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the results that ship are unpacked, once for all commands."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.parametrize("line", [line for line in commands() if is_quick(line)])
-def test_a_quick_command_runs(line: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_command_runs(line: str, what_ships: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an empty folder, so that it is about the results that ship."""
     if "figure" in line:
         pytest.importorskip("matplotlib")
-    monkeypatch.setattr(shipped, "FOLDER", REFERENCE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, shlex.split(line)[1:])
     assert result.exit_code == 0, result.output

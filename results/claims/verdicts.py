@@ -167,33 +167,31 @@ def _try(claim: Claim, place: Place, settings: Mapping[str, Sequence[Setting]]) 
     if claim.unmeasured:
         return _Trial(claim, place, reason="the compared methods are only reported, not implemented here")
     reasons, refused = [], False
-    undecided: list[_Trial] = []
-    few: list[str] = []
+    undecided: list[tuple[Spot, Sample]] = []
     for spot in spots(place, settings):
         rate_known = uses_true_rate(claim, spot)
         found = rate_known or measured(claim.relation, claim.left, claim.right, spot.where)
         if not isinstance(found, str):
-            trial = _Trial(claim, place, spot, found, passed_over=tuple(few))
             if _could_decide(found):
-                return trial
-            undecided.append(trial)
-            few.append(f"{spot.words} has {_counted(found.pairs)} only, too few to decide")
+                return _Trial(claim, place, spot, found, passed_over=tuple(_few(*each) for each in undecided))
+            undecided.append((spot, found))
             continue
         at = f", at noise {noise_words(place.levels)}" if place.levels != (None,) else ""
         reasons.append(f"{found} (on {spot.words})" if rate_known else f"{found} on {spot.words}{at}")
         refused |= bool(rate_known)
     if undecided:
-        return undecided[0]
+        return _Trial(claim, place, *undecided[0])
     return _Trial(claim, place, reason=reasons[0] if reasons else _no_records(place, settings), refused=refused)
 
 
 def _could_decide(found: Sample) -> bool:
     """Whether some outcome would be significant, were it the only comparison."""
-    return (found.pairs > 1 or not found.subjects) and minimum_p(found.subjects or found.pairs) < _SIGNIFICANT
+    return not _too_small(found, _Adjusted(family=1, least=minimum_p(found.subjects or found.pairs)))
 
 
-def _counted(pairs: int) -> str:
-    return f"{pairs} pair{'s' * (pairs != 1)}"
+def _few(spot: Spot, found: Sample) -> str:
+    """Why a setting nearer to the paper's is passed over."""
+    return f"{spot.words} has {found.pairs} pair{'s' * (found.pairs != 1)} only, too few to decide"
 
 
 def _no_records(place: Place, settings: Mapping[str, Sequence[Setting]]) -> str:

@@ -16,9 +16,6 @@ from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.datasets.catalog import NAMES as DATA_SETS
 from fernoise_bench.results.papers.figures import FIGURES
 from fernoise_bench.results.papers.reported import TABLE_IDS
-from fernoise_bench.results.records import reference_leaderboard as shipped
-
-from ...conftest import REFERENCE
 
 
 def every_command(
@@ -82,12 +79,6 @@ def test_an_example_parses_fits_and_names_what_there_is(line: str) -> None:
     assert all(registry.find(name) for name in methods)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the results that ship are unpacked, once for all examples."""
-    return tmp_path_factory.mktemp("cache")
-
-
 def how_often(line: str) -> tuple[pytest.MarkDecorator, ...]:
     """Once a week what draws faces, which takes ten seconds."""
     return (pytest.mark.weekly,) if "--synthetic" in line or "data faces" in line else ()
@@ -97,12 +88,10 @@ def how_often(line: str) -> tuple[pytest.MarkDecorator, ...]:
     "line",
     [pytest.param(line, marks=how_often(line)) for line in EXAMPLES if line.partition(" ")[2].startswith(QUICK)],
 )
-def test_a_quick_example_runs(line: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_example_runs(line: str, what_ships: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an empty folder, so that it is about the results that ship."""
     if "figure" in line or "--matrix" in line:
         pytest.importorskip("matplotlib")
-    monkeypatch.setattr(shipped, "FOLDER", REFERENCE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "docs" / "examples" / "my_method.py"
     file.parent.mkdir(parents=True)

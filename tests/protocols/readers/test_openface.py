@@ -14,7 +14,7 @@ from fernoise_bench.protocols.readers.openface import Auxiliary, read
 
 from ..miniatures import openface as mini
 
-# Not in sorted order, and sorted letter by letter: train_10 comes before train_2.
+# Not in sorted order.
 NAMED = ("train_00002", "train_00010", "test_0001", "train_00001", "test_0002")
 PATHS = [f"basic/Image/aligned/{name}_aligned.jpg" for name in NAMED]
 LABELS = [mini.labels(number) for number in range(len(PATHS))]
