@@ -25,7 +25,7 @@ class OwnFiles:
         parts: text in the column of the split, or name of a folder -> "train", "validation" or "test".
         ignore: labels of rows that are left out.
         unknown: text of action units that are not coded.
-        present_from: the smallest value of an action unit that is present.
+        present_from: the smallest value of an action unit that is present; None: not said, for cells of 0 and 1.
     """
 
     file: str
@@ -36,7 +36,7 @@ class OwnFiles:
     parts: Pairs = ()
     ignore: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ("", "9", "999")
-    present_from: float = 1.0
+    present_from: float | None = None
 
     @property
     def folder(self) -> Path:

@@ -138,7 +138,7 @@ def _files(file: Path, kind: Kind, names: tuple[str, ...], data: Section, split:
         parts=parts,
         ignore=data.texts("ignore", ()),
         unknown=data.texts("unknown", ("", "9", "999")),
-        present_from=data.number("present_from", 1.0, 0.0, 100.0),
+        present_from=data.number("present_from", 1.0, 0.0, 100.0) if "present_from" in data.content else None,
     )
 
 

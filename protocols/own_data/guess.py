@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -19,10 +20,11 @@ from ..own_files import BOX
 from ..readers.folders import contents, files_below
 from ..readers.look_around import near
 from .class_folders import PICTURES, is_picture
-from .odd_layouts import refuse_faces_not_found, refuse_folders, refuse_headless, spellings
-from .tables import METADATA, SUFFIXES, header_of, metadata_files, sample
+from .odd_layouts import is_no_label, refuse_faces_not_found, refuse_folders, refuse_headless, spellings
+from .tables import METADATA, SUFFIXES, counted, header_of, metadata_files, sample, spelled_plainly
 
-ROWS = 20_000  # read of a table
+ROWS = 20_000  # whose paths are looked at; of labels and parts all are
+LONGEST_PATH = 1_024
 LOOKED_AT = 50  # pictures, for their size
 MOST_CLASSES = 50
 MOST_SIDE = 224
@@ -50,14 +52,16 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 _BOXES = (BOX, ("x", "y", "w", "h"), ("face_x", "face_y", "face_width", "face_height"))
 _UNIT = re.compile(r"au[ _]?0*(\d+)(_c)?", re.IGNORECASE)
-_INTENSE = {"2", "3", "4", "5", "2.0", "3.0", "4.0", "5.0"}
-_USUAL = {"0", "1", "0.0", "1.0", "", "9", "999"}
+_UNKNOWN = {9.0, 999.0}
+_INTENSE = 5.0  # the highest intensity
 _VOTES = ("votes_", "vote_")
+_NO_VOTES = {"total", "count", "counts", "sum", "n", "num", "number", "agreement", "entropy", "max", "majority"}
+_NEVER_TESTED = "-1"  # scikit-learn's fold of rows that are always in training
 _PARTS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("train", "training"), "train"),
-        **dict.fromkeys(("val", "valid", "validation", "dev", "publictest"), "validation"),
-        **dict.fromkeys(("test", "testing", "privatetest"), "test"),
+        **dict.fromkeys(("val", "valid", "validation", "dev", "publictest", "eval", "evaluation"), "validation"),
+        **dict.fromkeys(("test", "testing", "privatetest", "holdout", "held-out", "held_out"), "test"),
     }
 )
 
@@ -76,11 +80,12 @@ class Guess:
         parts: part -> names in the split column, or of folders.
         folds: names in the fold column.
         units: whether the labels are action units.
-        intensities: whether these are intensities, from 0 to 5.
+        present_from: the smallest value of a unit that is present; None: 0 and 1 alone.
         values: what stands in the table -> the label that it means, where that is written differently.
         ignore: words that stand for no label.
         unused: columns that nothing was made of.
         why: what was guessed -> the reason.
+        no_parts: why there are no parts, of data without.
     """
 
     source: Path
@@ -92,11 +97,12 @@ class Guess:
     parts: dict[str, list[str]] = field(default_factory=dict)
     folds: list[str] = field(default_factory=list)
     units: bool = False
-    intensities: bool = False
+    present_from: float | None = None
     values: dict[str, str] = field(default_factory=dict)
     ignore: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     why: dict[str, str] = field(default_factory=dict)
+    no_parts: str = "no column or folder gives a split"
 
 
 def guess(source: Path) -> Guess:
@@ -145,9 +151,7 @@ def _has_metadata(folder: Path) -> bool:
 
 def _of_folders(source: Path, folders: Sequence[str]) -> Guess:
     found = Guess(source, None, source)
-    for name in folders:
-        if part := _PARTS.get(name.lower()):
-            found.parts.setdefault(part, []).append(name)
+    _name_parts(found, folders)
     tops = [name for names in found.parts.values() for name in names] or [""]
     classes: dict[str, None] = {}
     for top in tops:
@@ -160,10 +164,13 @@ def _of_folders(source: Path, folders: Sequence[str]) -> Guess:
     found.labels = sorted(classes)
     refuse_folders(source, tops, found.labels)
     found.why["labels"] = "the names of the folders with pictures"
-    found.why["split"] = f"the folders {', '.join(tops)}" if found.parts else ""
     step = max(1, len(found.paths) // LOOKED_AT)
     found.paths = found.paths[::step]
-    _test_part(found)
+    if found.parts:
+        _complete_parts(found, "the folders", tops)
+    if not found.parts and len(tops) == 1:  # of which one alone has pictures
+        found.pictures = source / tops[0]
+        found.paths = [path.removeprefix(f"{tops[0]}/") for path in found.paths]
     return found
 
 
@@ -180,53 +187,98 @@ def _of_table(source: Path) -> Guess:
     if box := next((names for names in _BOXES if all(name in lower for name in names)), None):
         found.columns |= {what: lower[name] for what, name in zip(BOX, box, strict=True)}
         found.why["box"] = f"columns {', '.join(lower[name] for name in box)}, as left, top, width and height in pixels"
-    if before := next((each for each in _VOTES if any(name.startswith(each) for name in header)), ""):
-        found.columns["votes"] = before
-    cells = _sampled(files, header)
-    if "path" not in found.columns:
-        found.columns["path"] = _column_of_paths(cells, source)
-        found.why["path"] = "its cells end like the names of pictures"
-    _units_or_classes(found, header, cells)
-    _split(found, cells, by_folder=len(files) > 1, files=files)
-    _pictures(found, cells[found.columns["path"]], files)
-    used, votes = set(found.columns.values()), found.columns.get("votes")
-    found.unused = [name for name in header if name not in used and not (votes and name.startswith(votes))]
+    units = {f"AU{match[1]}": name for name in header if (match := _UNIT.fullmatch(name))}
+    found.units = len(units) >= 2 and "given" not in found.columns
+    votes = {} if found.units else _votes(found, header)
+    looked_at = [found.columns[what] for what in ("given", "split", "fold") if what in found.columns]
+    faces = [name for name in header if name.lower() in ("success", "confidence")]
+    cells = counted(files, [*looked_at, *(units.values() if found.units else ()), *faces])
+    paths = _paths(found, files, header)
+    if found.units:
+        _units(found, units, cells)
+    elif votes:
+        found.labels = list(votes)
+        found.why["labels"] = f"columns that begin with {found.columns['votes']}"
+    else:
+        _classes(found, header, cells)
+    _split(found, cells, files)
+    _pictures(found, paths, files)
+    used = {*found.columns.values(), *votes.values()}
+    found.unused = [name for name in header if name not in used]
     return found
 
 
-def _sampled(files: Sequence[Path], header: Sequence[str]) -> dict[str, list[str]]:
-    cells: dict[str, list[str]] = {name: [] for name in header}
+def _votes(found: Guess, header: Sequence[str]) -> dict[str, str]:
+    """Class -> its column of votes; none where fewer than two columns have votes."""
+    for before in _VOTES:
+        named = {name.removeprefix(before): name for name in header if name.startswith(before)}
+        classes = {
+            label: name for label, name in named.items() if label.lower() not in _NO_VOTES and not is_no_label(label)
+        }
+        if len(classes) > 1:
+            found.columns["votes"] = before
+            return classes
+    return {}
+
+
+def _paths(found: Guess, files: Sequence[Path], header: Sequence[str]) -> list[str]:
+    """The paths in the first rows, as the table has them."""
+    if "path" in found.columns:
+        paths = sample(files[0], [found.columns["path"]], LOOKED_AT)[found.columns["path"]]
+        if any(len(path) > LONGEST_PATH for path in paths):  # the pixels of a picture, as fer2013.csv has them
+            del found.columns["path"]
+    if "path" not in found.columns:
+        found.columns["path"] = _column_of_paths(sample(files[0], header, 100), found.source)
+        found.why["path"] = "its cells end like the names of pictures"
+    base, paths = found.source if found.source.is_dir() else found.source.parent, []
     for file in files:
-        own = header_of(file)
-        for name, values in sample(file, [name for name in header if name in own], ROWS).items():
-            cells[name] += values
-    return cells
+        below = "" if file.parent == base else f"{file.parent.name}/"
+        paths += [below + path for path in sample(file, [found.columns["path"]], ROWS)[found.columns["path"]]]
+    return paths
 
 
 def _column_of_paths(cells: Mapping[str, list[str]], source: Path) -> str:
     for name, values in cells.items():
-        if values and all(is_picture(value) for value in values[:100]):
+        if values and all(is_picture(value) and len(value) <= LONGEST_PATH for value in values):
             return name
     raise BadInput(f"--from {source}: no column has names of pictures ({', '.join(PICTURES)}): {', '.join(cells)}")
 
 
-def _units_or_classes(found: Guess, header: Sequence[str], cells: Mapping[str, list[str]]) -> None:
-    units = {f"AU{match[1]}": name for name in header if (match := _UNIT.fullmatch(name))}
-    if len(units) >= 2 and "given" not in found.columns:
-        refuse_faces_not_found(found.source, cells)
-        found.units, found.labels = True, list(units)
-        found.columns |= {f"given {unit}": name for unit, name in units.items()}
-        found.why["labels"] = f"{len(units)} columns have names of action units"
-        cells_of = [set(cells[name]) for name in units.values()]
-        # one with 0 and 1 alone beside them may be binary, and must not be absent throughout
-        found.intensities = all(each & _INTENSE and each <= _INTENSE | _USUAL for each in cells_of)
-        if found.intensities:
-            found.why["present_from"] = "intensities from 0 to 5; from 2 on a unit counts as present"
+def _units(found: Guess, units: Mapping[str, str], cells: Mapping[str, Mapping[str, int]]) -> None:
+    """The action units, and the smallest value of one that is present."""
+    refuse_faces_not_found(found.source, cells)
+    found.labels = list(units)
+    found.columns |= {f"given {unit}": name for unit, name in units.items()}
+    found.why["labels"] = f"{len(units)} columns have names of action units"
+    values = {name: {value for text in cells[name] if (value := _number(text)) >= 0} - _UNKNOWN for name in cells}
+    highest = {name: max(values[name], default=0.0) for name in units.values()}
+    top, one = max((value, name) for name, value in highest.items())
+    if not set().union(*(values[name] for name in units.values())) - {0.0, 1.0}:
         return
-    if before := found.columns.get("votes"):
-        found.labels = [name.removeprefix(before) for name in header if name.startswith(before)]
-        found.why["labels"] = f"columns that begin with {before}"
-        return
+    if top > _INTENSE:
+        what = f"numbers up to {top:g} in column {one}: neither 0 and 1, nor probabilities, nor intensities from 0 to 5"
+        remedy = "write the file by hand with data.present_from and data.unknown, see docs/your-data.md"
+        raise BadInput(f"--from {found.source}: {what}; {remedy}")
+    if top <= 1:
+        found.present_from, found.why["present_from"] = 0.5, "numbers from 0 to 1; from 0.5 on a unit counts as present"
+    elif all(value > 1 for value in highest.values()):
+        found.present_from, found.why["present_from"] = 2, "intensities from 0 to 5; from 2 on a unit counts as present"
+    else:  # a binary column must not be absent throughout
+        binary = ", ".join(name for name, value in highest.items() if value <= 1)
+        found.present_from = 1
+        found.why["present_from"] = f"intensities, but 0 and 1 alone in {binary}; from 1 on a unit counts as present"
+
+
+def _number(text: str) -> float:
+    """A number of a cell; -1 for other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return -1.0
+    return value if math.isfinite(value) else -1.0
+
+
+def _classes(found: Guess, header: Sequence[str], cells: Mapping[str, Mapping[str, int]]) -> None:
     if "given" not in found.columns:
         raise BadInput(f"--from {found.source}: no column of labels, as label or emotion, among {', '.join(header)}")
     values, found.values, found.ignore = spellings(cells[found.columns["given"]])
@@ -243,46 +295,74 @@ def _units_or_classes(found: Guess, header: Sequence[str], cells: Mapping[str, l
         found.why["ignore"] = f"rows whose label is {', '.join(found.ignore)} are left out"
 
 
-def _split(found: Guess, cells: Mapping[str, list[str]], *, by_folder: bool, files: Sequence[Path]) -> None:
-    names: Iterable[str] = ()
+def _split(found: Guess, cells: Mapping[str, Mapping[str, int]], files: Sequence[Path]) -> None:
     if column := found.columns.get("split"):
-        names = dict.fromkeys(value for value in cells[column] if value)
-        found.why["split"] = f"the names in column {column}"
-    elif by_folder:
-        names = [file.parent.name for file in files]
+        names, place = [name for name in cells[column] if name], f"column {column}"
+    elif len(files) > 1:
+        names, place = [file.parent.name for file in files], "the folders with metadata"
         found.columns["split"] = "split"
-        found.why["split"] = "each folder has its metadata file"
+    else:
+        names, place = [], ""
+    _name_parts(found, names)
+    if names:
+        _complete_parts(found, place, names)
+    if not found.parts:
+        found.columns.pop("split", None)
+        found.why.pop("split", None)
+        if column := found.columns.get("fold"):
+            found.folds = _folds(found, column, cells[column])
+    if not found.folds:
+        found.columns.pop("fold", None)
+        found.why.pop("fold", None)
+
+
+def _folds(found: Guess, column: str, cells: Iterable[str]) -> list[str]:
+    """The names in a column of folds; none where they are too few or too many."""
+    names = sorted({value for value in cells if value}, key=lambda text: (len(text), text))
+    if not 2 <= len(names) <= MOST_CLASSES:
+        return []
+    if _NEVER_TESTED in map(spelled_plainly, names):
+        what = f"fold {_NEVER_TESTED} in column {column}, which rows have that are never tested"
+        raise BadInput(f"--from {found.source}: {what}; here every fold is tested: give them a fold, or take them out")
+    by_name: dict[str, str] = {}
+    for name in names:
+        if (other := by_name.setdefault(spelled_plainly(name), name)) != name:
+            what = f"column {column} has the folds {other} and {name}"
+            raise BadInput(f"--from {found.source}: {what}; write one in one way")
+    return names
+
+
+def _name_parts(found: Guess, names: Iterable[str]) -> None:
     for name in names:
         if part := _PARTS.get(name.lower()):
             found.parts.setdefault(part, []).append(name)
-    if not found.parts:
-        found.columns.pop("split", None)
-        if column := found.columns.get("fold"):
-            found.folds = sorted({value for value in cells[column] if value}, key=lambda text: (len(text), text))
-    if not 2 <= len(found.folds) <= MOST_CLASSES:
-        found.folds = []
-        found.columns.pop("fold", None)
-    _test_part(found)
 
 
-def _test_part(found: Guess) -> None:
-    """Takes the validation rows as test rows where there are no test rows; no parts without training rows."""
-    if "train" not in found.parts or len(found.parts) < 2:
-        found.parts = {}
-    elif "test" not in found.parts:
-        found.parts["test"] = found.parts.pop("validation")
-        found.why["test"] = "there are no test rows, so that the validation rows are taken"
+def _complete_parts(found: Guess, place: str, names: Sequence[str]) -> None:
+    """Takes the validation rows as test rows where there are no test rows; no parts without training or test rows.
+
+    Raises:
+        BadInput: one of these is there, and the other may have a name that is not known: its rows would be mixed.
+    """
+    named = f"{place} {'have' if place.endswith('s') else 'has'} {', '.join(sorted(names)[:5])}"
+    unknown = [name for name in names if name.lower() not in _PARTS]
+    if "train" in found.parts and len(found.parts) > 1:
+        found.why["split"] = named
+        if "test" not in found.parts:
+            found.parts["test"] = found.parts.pop("validation")
+            found.why["test"] = "there are no test rows, so that the validation rows are taken"
+        return
+    if found.parts and unknown and place != "the folders":
+        known = ", ".join(name for each in found.parts.values() for name in each)
+        what = f"{named}, of which only {known} is known; which rows are for training and which for test?"
+        raise BadInput(f"--from {found.source}: {what} Rename these to train, validation and test, or rename {place}")
+    found.parts = {}
+    found.no_parts = f"{named}{' alone' if len(names) == 1 else '' if not unknown else ', which name no part'}"
 
 
 def _pictures(found: Guess, paths: Sequence[str], files: Sequence[Path]) -> None:
     """The folder that paths are relative to: that of the table, or one in it or above it."""
     base = found.source if found.source.is_dir() else found.source.parent
-    if found.source.is_dir() and len(files) > 1:
-        paths = [
-            f"{file.parent.name}/{path}"
-            for file in files
-            for path in sample(file, [found.columns["path"]], LOOKED_AT)[found.columns["path"]]
-        ]
     step = max(1, len(paths) // LOOKED_AT)
     found.paths = [path.replace("\\", "/") for path in paths[::step]]
     near = [base, *(base / name for name in contents(base)[1]), base.parent]
@@ -293,6 +373,9 @@ def _pictures(found: Guess, paths: Sequence[str], files: Sequence[Path]) -> None
     found.pictures = max(near, key=lambda folder: there[folder])
     count = there[found.pictures]
     found.why["pictures"] = f"{count} of {len(found.paths)} paths lead to a file there"
+    others = [folder for folder in near if folder != found.pictures and count and there[folder] == count]
+    if others:
+        found.why["pictures"] += f", and as many in {', '.join(folder.name for folder in others)}"
 
 
 def relative(path: Path, file: Path) -> str:

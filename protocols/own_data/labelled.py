@@ -17,9 +17,9 @@ from ..own_files import BOX, OwnFiles
 from ..packs.file_format import table_digest
 from ..readers.text_lines import shown
 from .class_folders import read_folders
-from .tables import Table, read_table
+from .tables import Table, read_table, spelled_plainly, whole_number
 
-TRUE, _FALSE = ("1", "true", "yes", "y"), ("", "0", "false", "no", "n")
+TRUE, _FALSE = ("1", "true", "yes", "y", "1.0"), ("", "0", "false", "no", "n", "0.0")
 _MOST_VOTES = 1_000_000
 _ONE_A_PICTURE = ("reference", "verified", "subject", "split", "fold", *BOX)
 
@@ -120,7 +120,7 @@ def read_labelled(protocol: Protocol) -> Labelled:
         given=given,
         reference=reference,
         verified=_verified(own, table, rows),
-        subject=np.array(_cells(own, table, rows, "subject"), str),
+        subject=np.array(_identifiers(own, table, rows, "subject"), str),
         part=np.array(_parts(protocol, own, table, rows), str),
         votes=votes,
         place=lambda row: table.place(int(rows[row])),
@@ -161,6 +161,19 @@ def _cells(own: OwnFiles, table: Table, rows: Array, what: str) -> list[str]:
     column = own.column(what)
     cells = table.columns.get(column) if column else None
     return [""] * len(rows) if cells is None else [cells[row] for row in rows.tolist()]
+
+
+def _identifiers(own: OwnFiles, table: Table, rows: Array, what: str) -> list[str]:
+    """The cells of a column of people or folds; BadInput for one that is written in two ways."""
+    cells = _cells(own, table, rows, what)
+    first: dict[str, int] = {}
+    for text, at in {text: at for at, text in reversed(list(enumerate(cells)))}.items():
+        if (other := first.setdefault(spelled_plainly(text), at)) != at:
+            earlier, later = sorted((other, at))
+            line = f"{shown(cells[earlier])} in {table.place(int(rows[earlier])).rpartition(', ')[2]}"
+            remedy = "write one in one way, or two so that they differ in more than case and zeros"
+            raise BadInput(f"{table.place(int(rows[later]))}: {what} {shown(cells[later])}, but {line}; {remedy}")
+    return cells
 
 
 def picture_paths(own: OwnFiles, table: Table) -> list[str]:
@@ -209,10 +222,10 @@ def _annotators(
     number: dict[str, int] = {}
     rows: list[int] = []
     seen: dict[tuple[str, str], int] = {}
-    annotators = table.columns[own.column("annotator")]
-    for row in keep:
-        if (earlier := seen.setdefault((paths[row], annotators[row]), row)) != row:
-            who = f"{shown(annotators[row])} labelled {shown(paths[row])}"
+    annotators = _identifiers(own, table, np.array(keep, np.int64), "annotator")
+    for row, annotator in zip(keep, annotators, strict=True):
+        if (earlier := seen.setdefault((paths[row], annotator), row)) != row:
+            who = f"{shown(annotator)} labelled {shown(paths[row])}"
             raise BadInput(f"{table.place(row)}: {who} in line {table.lines[earlier]:,} too; leave one of the rows")
         if number.setdefault(paths[row], len(rows)) == len(rows):
             rows.append(row)
@@ -238,10 +251,11 @@ def _votes(protocol: Protocol, own: OwnFiles, table: Table, rows: Array) -> Arra
     votes = np.zeros((len(rows), len(protocol.names)), np.int64)
     for position, name in enumerate(protocol.names):
         for at, text in enumerate([table.columns[f"{before}{name}"][row] for row in rows.tolist()]):
-            if text and not (text.isascii() and text.isdigit() and int(text[:10]) <= _MOST_VOTES):
+            number = whole_number(text or "0")
+            if number is None or number > _MOST_VOTES:
                 where = table.place(int(rows[at]))
                 raise BadInput(f"{where}: {shown(text)} votes for {name}; write a whole number of 0 or more")
-            votes[at, position] = int(text or 0)
+            votes[at, position] = number
     return votes
 
 
@@ -297,7 +311,10 @@ def _sign(text: str, own: OwnFiles, where: str) -> int:
     if not 0 <= value <= 100:
         remedy = "write 0, 1 or an intensity, or list it in data.unknown"
         raise BadInput(f"{where} is {shown(text)}; {remedy}")
-    return 1 if value >= own.present_from else -1
+    if own.present_from is None and value not in (0.0, 1.0):
+        what = "which says nothing of presence without data.present_from, the smallest value of a unit that is present"
+        raise BadInput(f"{where} is {shown(text)}, {what}; set it: 2 is usual for intensities, 0.5 for probabilities")
+    return 1 if value >= (1.0 if own.present_from is None else own.present_from) else -1
 
 
 def _verified(own: OwnFiles, table: Table, rows: Array) -> Array:
@@ -336,8 +353,9 @@ def _parts(protocol: Protocol, own: OwnFiles, table: Table, rows: Array) -> list
         return [""] * len(rows)
     what = "split" if how == "parts" else "fold"
     known = {"": "", **(dict(own.parts) if how == "parts" else {name: name for name in protocol.folds})}
+    cells = _cells(own, table, rows, what) if how == "parts" else _identifiers(own, table, rows, what)
     found = []
-    for row, text in zip(rows.tolist(), _cells(own, table, rows, what), strict=True):
+    for row, text in zip(rows.tolist(), cells, strict=True):
         if text not in known:
             names = ", ".join(name for name in known if name)
             raise BadInput(f"{table.place(row)}: {what} {shown(text)} is none of {names}; list it in [split]")

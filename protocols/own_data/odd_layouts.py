@@ -12,7 +12,7 @@ from ..errors import BadInput, printable
 from ..readers.folders import contents
 from ..readers.text_lines import shown
 from .class_folders import PICTURES, is_picture
-from .tables import TEXTS
+from .tables import TEXTS, spelled_plainly, whole_number
 
 _EXPRESSIONS = frozenset(
     (
@@ -20,7 +20,11 @@ _EXPRESSIONS = frozenset(
         "disgust", "disgusted", "contempt",
     )
 )  # fmt: skip
-_NONE = re.compile(r"nan|n/a|<na>|null", re.IGNORECASE)
+_NONE = re.compile(
+    r"nan|#?n/a|<na>|null|none|-|\?|unknown|uncertain|un(label|annotat)l?ed|no[_ ]?label|nf|(not a|no|non)[-_ ]?face",
+    re.IGNORECASE,
+)
+_MINUS_ONE = re.compile(r"-1(\.0+)?")
 _LISTED = re.compile(rf"\S+({'|'.join(map(re.escape, PICTURES))})[ \t]+\S", re.IGNORECASE)
 _OPENFACES = re.compile(r"AU\d\d_[rc]")
 # A table of the pictures in folders of people, each with folders of expressions.
@@ -71,13 +75,13 @@ def refuse_folders(source: Path, tops: Sequence[str], classes: Sequence[str]) ->
         raise BadInput(f"--from {source}: {printable(what)}; {remedy}")
 
 
-def refuse_faces_not_found(table: Path, cells: Mapping[str, Sequence[str]]) -> None:
+def refuse_faces_not_found(table: Path, cells: Mapping[str, Mapping[str, int]]) -> None:
     """Raises BadInput for OpenFace's output with rows without a face, whose action units are zeros and no labels."""
     if not any(_OPENFACES.fullmatch(name) for name in cells):  # the confidence of a person says nothing of a face
         return
     for column in ("success", "confidence"):
         name = next((name for name in cells if name.lower() == column), "")
-        failed = sum(bool(re.fullmatch(r"0+(\.0*)?", cell)) for cell in cells.get(name, ()))
+        failed = sum(count for cell, count in cells.get(name, {}).items() if re.fullmatch(r"0+(\.0*)?", cell))
         if failed:
             new = table.with_name(f"{table.stem}-found.csv")
             command = _FOUND_FACES.format(column=name, table=quote(str(table)), new=quote(str(new)))
@@ -85,14 +89,25 @@ def refuse_faces_not_found(table: Path, cells: Mapping[str, Sequence[str]]) -> N
             raise BadInput(f"--from {table}: {what}; leave these rows out: {command}")
 
 
-def spellings(cells: Sequence[str]) -> tuple[Counter[str], dict[str, str], list[str]]:
-    """The labels in a column, how each is written otherwise ("HAPPY": "happy", "1.0": "1"), and words for no label."""
-    found = Counter(cell for cell in cells if cell)
-    none = [text for text in found if _NONE.fullmatch(text)]
+def is_no_label(text: str) -> bool:
+    """Whether a label or the name of a class says that there is none."""
+    return bool(_NONE.fullmatch(text))
+
+
+def spellings(cells: Mapping[str, int]) -> tuple[Counter[str], dict[str, str], list[str]]:
+    """The labels in a column, how each is written otherwise ("HAPPY": "happy", "1.0": "1"), and words for no label.
+
+    Args:
+        cells: each text in the column, and how often it is there. -1 is no label beside numbers from 0 to 2 or more;
+            beside 0 and 1 it is the lowest of three.
+    """
+    found = Counter({text: count for text, count in cells.items() if text})
+    numbers = max((number for text in found if (number := whole_number(text)) is not None), default=0)
+    none = [text for text in found if is_no_label(text) or (numbers > 1 and _MINUS_ONE.fullmatch(text))]
     groups: dict[str, list[str]] = {}
     for text, _ in found.most_common():
         if text not in none:
-            groups.setdefault(re.sub(r"^(\d+)\.0+$", r"\1", text.casefold()), []).append(text)
+            groups.setdefault(spelled_plainly(text), []).append(text)
     for plain, texts in groups.items():  # the most frequent one first, of numbers the whole one
         texts.sort(key=lambda text: text != plain or not text.isdigit())
     labels = Counter({texts[0]: sum(found[text] for text in texts) for texts in groups.values()})

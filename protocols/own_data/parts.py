@@ -133,6 +133,9 @@ def _check_labels(protocol: Protocol, rows: Labelled, parts: Parts, where: str) 
         trained = known = np.bincount(train, minlength=len(protocol.names)) > 0
     else:
         trained, known = (train > 0).any(axis=0), (train != 0).any(axis=0)
+        if known.any() and not trained.any():
+            what = "no action unit is present in a training row"
+            raise BadInput(f"{where}: {what}; check data.present_from, the smallest value of one that is")
     tested = np.bincount(test, minlength=len(protocol.names)) > 0 if test.ndim == 1 else (test > 0).any(axis=0)
     if (lacking := np.flatnonzero(tested & ~trained)).size:
         name = protocol.names[int(lacking[0])]

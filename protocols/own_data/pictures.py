@@ -8,10 +8,12 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..base import Protocol
 from ..errors import UNREADABLE, BadInput
 from ..files import Array, read_arrays, write_arrays
+from ..images.decoding import DAMAGED, FORMATS, Box
 from ..own_files import LAYOUT
 from ..packs import file_format
 from ..packs.file_format import DONE, FACES, PACK, STARTED, TABLE, Pack
@@ -22,6 +24,9 @@ from ..readers.look_around import near
 from .labelled import Labelled
 
 STAMPS = "pictures.npz"
+OUTSIDE = 0.1
+"""The share of a crop box that may be outside its picture without a word."""
+_BOXES_LOOKED_AT, _ENOUGH_BOXES = 100, 8
 
 
 def quiet(done: int, total: int) -> None:
@@ -51,6 +56,7 @@ def prepared(
     _refuse_skipped(folder, skip_bad=skip_bad)
     if (done := open_if_finished(listing, data_root / "packs", side, skip_bad=skip_bad)) is not None:
         return done
+    _refuse_boxes_of_others(rows, listing.root)
     workers = min(workers, -(-len(rows) // CHUNK))  # a process takes longer to start than to decode a few pictures
     return prepare(listing, data_root / "packs", side, workers=workers, skip_bad=skip_bad, report=report)
 
@@ -65,6 +71,30 @@ def prepared_before(protocol: Protocol, rows: Labelled, data_root: Path) -> Pack
     if not _same(pack_folder(protocol, data_root), _stamps(protocol, listing, rows, skip_bad=skip_bad)):
         return None
     return open_if_finished(listing, data_root / "packs", int(protocol.option("side")), skip_bad=skip_bad)
+
+
+def outside(size: tuple[int, int], box: Box) -> float:
+    """The share of a crop box that is outside a picture of some width and height; 0 without a box."""
+    if box is None or np.isnan(box).any():
+        return 0.0
+    left, top, width, height = (float(value) for value in box)
+    across, down = min(left + width, size[0]) - max(left, 0), min(top + height, size[1]) - max(top, 0)
+    return 1 - max(across, 0.0) * max(down, 0.0) / (width * height)
+
+
+def _refuse_boxes_of_others(rows: Labelled, root: Path) -> None:
+    """Raises BadInput where most of the crop boxes that are looked at reach out of their pictures."""
+    boxed = np.flatnonzero(~np.isnan(rows.box).any(axis=1))
+    looked_at = boxed[:: max(1, len(boxed) // _BOXES_LOOKED_AT)].tolist()
+    reaching = []
+    for row in looked_at:
+        with contextlib.suppress(*DAMAGED), Image.open(root / rows.path[row], formats=FORMATS) as picture:
+            if outside(picture.size, rows.box[row]) > OUTSIDE:
+                reaching.append(f"{rows.place(row)}: {rows.path[row]} of {picture.size[0]} x {picture.size[1]} pixels")
+    if len(reaching) >= _ENOUGH_BOXES and 2 * len(reaching) > len(looked_at):
+        what = f"{len(reaching)} of {len(looked_at)} crop boxes reach out of their pictures by more than a tenth"
+        remedy = "are they for pictures of another size, or right and lower edges in place of width and height?"
+        raise BadInput(f"{reaching[0]}: {what}; {remedy}")
 
 
 def _refuse_skipped(folder: Path, *, skip_bad: bool) -> None:

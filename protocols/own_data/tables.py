@@ -6,6 +6,9 @@ import bisect
 import csv
 import itertools
 import json
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,8 @@ SUFFIXES = (*TEXTS, ".parquet", ".jsonl")
 INSTALL = "pip install 'fernoise-bench[parquet]', or save the table as CSV"
 _LONGEST = 1 << 16  # characters of a line
 _SEPARATORS = (",", ";", "\t")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')  # that Excel puts first
+_NUMBER = re.compile(r"0*(\d+)(\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -110,15 +115,33 @@ def csv_bytes(rows: Iterable[Sequence[object]], separator: str = ",", end: str =
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
+def spelled_plainly(text: str) -> str:
+    """An identifier without what may differ between two ways to write it: case, Unicode's form, "03" and "3.0"."""
+    plain = unicodedata.normalize("NFC", text).casefold()
+    number = _NUMBER.fullmatch(plain)
+    return number[1] if number else plain
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number of 0 or more, also written as 3.0; None for any other text."""
+    match = _NUMBER.fullmatch(text) if text.isascii() and len(text) < 20 else None
+    return int(match[1]) if match else None
+
+
 def metadata_files(folder: Path) -> tuple[Path, ...]:
-    """The metadata files of a folder, else those of the folders in it; BadInput where there are none."""
+    """The metadata files of a folder, else those of the folders in it; BadInput where there are none, or two of one."""
     names, folders = contents(folder)
     here = [folder / name for name in METADATA if name in names]
-    found = here[:1] or [
-        folder / name / each for name in folders for each in METADATA if (folder / name / each).is_file()
-    ]
+    below = [folder / name / each for name in folders for each in METADATA if (folder / name / each).is_file()]
+    found = here or below
     if not found:
         raise BadInput(f"{folder}: no {' or '.join(METADATA)} in it or in the folders in it; name a table instead")
+    if here and below:
+        what = f"{here[0].name} in it, and {below[0].relative_to(folder)} too"
+        raise BadInput(f"{folder}: {what}; remove one, or name the table that is meant in place of the folder")
+    if twice := next((two for two in itertools.pairwise(found) if two[0].parent == two[1].parent), None):
+        what = f"{twice[0].name} and {twice[1].name}, of which only one can be read"
+        raise BadInput(f"{twice[0].parent}: {what}; remove one, or name the table that is meant in place of the folder")
     return tuple(found)
 
 
@@ -142,10 +165,22 @@ def header_of(file: Path) -> list[str]:
     return names
 
 
+def counted(files: Sequence[Path], names: Sequence[str]) -> dict[str, Counter[str]]:
+    """How often each text stands in some columns, in the order of the first; files without a column are passed over."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for file in files:
+        header = header_of(file)
+        here = [name for name in names if name in header]
+        for _, values in _rows(file, header, here):
+            for name, value in zip(here, values, strict=True):
+                found[name][value] += 1
+    return found
+
+
 def sample(file: Path, names: Sequence[str], most: int) -> dict[str, list[str]]:
     """The first rows of some columns, as in `Table`."""
     found: dict[str, list[str]] = {name: [] for name in names}
-    for count, (_, values) in enumerate(_rows(file, header_of(file), names)):
+    for count, (_, values) in enumerate(_rows(file, header_of(file), names, nested=True)):
         if count == most:
             break
         for name, value in zip(names, values, strict=True):
@@ -153,8 +188,10 @@ def sample(file: Path, names: Sequence[str], most: int) -> dict[str, list[str]]:
     return found
 
 
-def _rows(file: Path, header: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """The line or row number and the wanted values of each row."""
+def _rows(
+    file: Path, header: Sequence[str], wanted: Sequence[str], *, nested: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The line or row number and the wanted values of each row; BadInput for a nested one unless these are allowed."""
     if file.suffix.lower() == ".parquet":
         read = _guarded(file, lambda: _pyarrow(file).read_table(file, columns=list(wanted)))
         columns = [[_text(value) for value in read.column(name).to_pylist()] for name in wanted]
@@ -162,14 +199,16 @@ def _rows(file: Path, header: Sequence[str], wanted: Sequence[str]) -> Iterator[
         return
     if file.suffix.lower() == ".jsonl":
         for line, row in _json_rows(file):
-            if nested := next((name for name in wanted if isinstance(row.get(name), dict | list)), None):
-                raise BadInput(f"{file}, line {line:,}: {shown(nested)} is a list or table; write one value a column")
+            if not nested and (name := next((each for each in wanted if isinstance(row.get(each), dict | list)), "")):
+                raise BadInput(f"{file}, line {line:,}: {shown(name)} is a list or table; write one value a column")
             yield line, [_text(row.get(name)) for name in wanted]
         return
     lines = _csv_lines(file)
     next(lines)
     positions = [header.index(name) for name in wanted]
     for line, fields in lines:
+        if not any(map(str.strip, fields)):  # as spreadsheets leave at the end
+            continue
         if len(fields) != len(header):
             what = f"{len(fields)} fields instead of {len(header)}"
             raise BadInput(f"{file}, line {line:,}: {what}; put fields that contain the separator in quotes")
@@ -186,12 +225,14 @@ def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             first = opened.readline(_LONGEST)
-            separator = separator_of(first)
-            opened.seek(0)
-            reader = csv.reader(_lines(opened), delimiter=separator, strict=True)
+            _refuse_wide(file, first)
+            said = _SEPARATOR_LINE.fullmatch(first)
+            if not said:
+                opened.seek(0)
+            reader = csv.reader(_lines(opened), delimiter=said[1] if said else separator_of(first), strict=True)
             for fields in reader:
                 if fields:
-                    yield reader.line_num, fields
+                    yield reader.line_num + bool(said), fields
     except UnicodeDecodeError as error:
         utf_16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
         kind = "UTF-16" if utf_16 else "WINDOWS-1252"
@@ -202,6 +243,14 @@ def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     except (csv.Error, *UNREADABLE) as error:
         why = " ".join(str(error).split())[:120]
         raise BadInput(f"{file}: cannot be read as a table in UTF-8 ({why}); save it as CSV again") from error
+
+
+def _refuse_wide(file: Path, first: str) -> None:
+    """Raises BadInput for UTF-16 without its mark, which reads as UTF-8 with a NUL beside every letter."""
+    if "\0" in first[:2]:
+        kind = "UTF-16BE" if first[0] == "\0" else "UTF-16LE"
+        command = f"iconv -f {kind} -t UTF-8 {quote(str(file))} > {quote(f'{file}.utf-8.csv')}"
+        raise BadInput(f"{file}: a table in {kind}, not in UTF-8: {command}")
 
 
 def _json_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

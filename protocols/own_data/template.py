@@ -95,8 +95,9 @@ def _data(found: Guess, file: Path) -> Iterator[str]:
     yield f"table = {_quoted(relative(found.table, file))}"
     yield f"pictures = {_quoted(relative(found.pictures, file))}  # {found.why['pictures']}"
     if found.units:
-        if found.intensities:
-            yield f"present_from = 2  # the smallest value of a unit that is present: {found.why['present_from']}"
+        if found.present_from is not None:
+            what = f"the smallest value of a unit that is present: {found.why['present_from']}"
+            yield f"present_from = {found.present_from:g}  # {what}"
         else:
             yield "# present_from = 1  # the smallest value of a unit that is present: 2 for intensities"
         yield '# unknown = ["", "9", "999"]  # cells of units that are not coded'
@@ -146,7 +147,7 @@ def _split(found: Guess) -> Iterator[str]:
     elif found.folds:
         yield f"folds = {_list(found.folds)}  # {printable(_by_folds(found))}"
     else:
-        yield f"folds = {FOLDS}  # {_by_folds(found)}"
+        yield f"folds = {FOLDS}  # {printable(_by_folds(found))}"
         yield "seed = 0"
     if "validation" not in found.parts:
         yield "validation_share = 0.1  # of the training rows, by subject where subjects are known"
@@ -159,7 +160,7 @@ def _by_folds(found: Guess) -> str:
     if found.folds:
         return f"the names in column {found.columns['fold']}"
     how = "by subject" if "subject" in found.columns else "by row, since subjects are not known"
-    return f"{FOLDS} folds {how}: no column or folder gives a split"
+    return f"{FOLDS} folds {how}: {found.no_parts}"
 
 
 def _noise(found: Guess) -> Iterator[str]:

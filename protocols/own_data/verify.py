@@ -24,11 +24,13 @@ from .definition import PARTS
 from .duplicates import difference_hash, look_alikes
 from .labelled import Labelled, read_labelled
 from .parts import assigned, parts_of
-from .pictures import listing_of
+from .pictures import OUTSIDE, listing_of, outside
 from .suspects import Pair, Suspect, Suspects, differ
 
 Line = Mapping[str, int | str]
 _SIZES_SHOWN = 3
+_ENOUGH = 20  # rows of a class, to tell what most of its given labels are
+_MOST_OUTSIDE = 0.05  # share of the boxes, beyond which they seem to be of other pictures
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class _Look(NamedTuple):
     digest: bytes
     size: tuple[int, int]
     alike: bytes
+    outside: float
 
 
 def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: bool = False) -> Report:
@@ -79,7 +82,7 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
     part = assigned(protocol, rows)
     suspects = Suspects(protocol.names, rows, part)
     doubtful = [*_of_subjects(suspects), *map(suspects.unlike_reference, _wrong_though_verified(rows))]
-    checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows)]
+    checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows), *_labels(protocol, rows)]
     counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
     if quick:
         root = listing_of(protocol, rows).root
@@ -98,7 +101,7 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
     copies = tuple(_line(rows, *each) for each in found)
     doubtful += [suspects.of(row, f"damaged: {look}") for row, look in enumerate(looks) if isinstance(look, str)]
     doubtful += [suspects.copy(pair) for _, _, pairs in found for pair in pairs]
-    checks += [Check.all("pictures that can be decoded", len(rows), bad), *_in_two_parts(copies)]
+    checks += [Check.all("pictures that can be decoded", len(rows), bad), *_boxes(rows, good), *_in_two_parts(copies)]
     shown = tuple(f"{size}: {count:,}" for size, count in sizes)
     return Report(protocol.name, len(rows), *counted, tuple(checks), copies, shown, tuple(bad), tuple(doubtful))
 
@@ -146,6 +149,44 @@ def _verified(rows: Labelled) -> Iterator[Check]:
         wrong = _wrong_though_verified(rows)
         places = [f"{rows.place(row)}: {rows.path[row]}" for row in wrong]
         yield Check.none("verified rows whose given label is not the reference", places)
+
+
+def _labels(protocol: Protocol, rows: Labelled) -> Iterator[Check]:
+    """Whether given and reference labels have one order of classes; whether each action unit is present somewhere."""
+    if rows.given.ndim == 2:
+        units = zip(protocol.names, (rows.given > 0).any(axis=0), (rows.given < 0).any(axis=0), strict=True)
+        yield Check.none("action units that are present in no row", [name for name, one, no in units if no and not one])
+        return
+    if (both := (rows.given >= 0) & (rows.reference >= 0)).any():
+        exchanged = _exchanged(rows.given[both], rows.reference[both], len(protocol.names))
+        places = [f"most of {protocol.names[one]} is given as {protocol.names[other]}" for one, other in exchanged]
+        yield Check.none("classes that are exchanged between given and reference labels", places)
+
+
+def _exchanged(given: Array, reference: Array, classes: int) -> list[tuple[int, int]]:
+    """Classes most of whose rows are given as another one, and so on back to the first: a different order of classes.
+
+    People confuse classes too, but seldom more than twice as often as not, and never around a circle.
+    """
+    mostly = {}
+    for label in range(classes):
+        counts = np.bincount(given[reference == label], minlength=classes)
+        other = int(counts.argmax())
+        if counts.sum() >= _ENOUGH and counts[other] > 2 * counts[label]:
+            mostly[label] = other
+    for _ in range(classes):  # leaves the circles
+        mostly = {label: other for label, other in mostly.items() if other in mostly and label in mostly.values()}
+    return sorted(mostly.items())
+
+
+def _boxes(rows: Labelled, looks: Sequence[_Look | None]) -> Iterator[Check]:
+    """Whether crop boxes are in their pictures, but for a few at the edges."""
+    reaching = [
+        f"{rows.place(row)}: {rows.path[row]}" for row, look in enumerate(looks) if look and look.outside > OUTSIDE
+    ]
+    if boxes := int((~np.isnan(rows.box).any(axis=1)).sum()):
+        what = "crop boxes that are in their picture, nine tenths or more"
+        yield Check.most(what, boxes, 1 - _MOST_OUTSIDE, boxes - len(reaching), first(reaching))
 
 
 def _disagree(rows: Labelled) -> tuple[Array, Array]:
@@ -287,4 +328,5 @@ def _look(path: Path, picture: Image.Image, box: Box) -> _Look:
     """A picture, of one with a crop box the part inside."""
     left, top, right, bottom = (round(edge) for edge in corners(path, picture, box))
     face = picture if (right - left, bottom - top) == picture.size else picture.crop((left, top, right, bottom))
-    return _Look(picture_digest(*face.size, face.tobytes()), picture.size, difference_hash(face))
+    reach = outside(picture.size, box)
+    return _Look(picture_digest(*face.size, face.tobytes()), picture.size, difference_hash(face), reach)

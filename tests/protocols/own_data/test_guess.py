@@ -134,6 +134,148 @@ def test_intensities_of_all_units_are_noticed(tmp_path: Path) -> None:
     assert "present_from = 2  # the smallest" in (tmp_path / "protocols/mine.toml").read_text()
 
 
+def units(root: Path, cells: list[str]) -> Path:
+    lines = [f"{number}.jpg,{cell},{number % 2}" for number, cell in enumerate(cells)]
+    (root / "aus.csv").write_text("image,AU01,AU12\n" + "\n".join(lines) + "\n")
+    return root / "aus.csv"
+
+
+@pytest.mark.parametrize(
+    ("cells", "present_from", "signs"),
+    [
+        (["0.00", "0.49", "0.50", "1.00"], 0.5, [-1, -1, 1, 1]),  # probabilities
+        (["0", "1", "2", "0.4"], 1, [-1, 1, 1, -1]),  # intensities beside 0 and 1
+        (["0", "1.0", "9", "999"], None, [-1, 1, 0, 0]),
+    ],
+)
+def test_from_what_value_on_a_unit_is_present(
+    cells: list[str], present_from: float | None, signs: list[int], tmp_path: Path
+) -> None:
+    protocol = guessed(tmp_path, units(tmp_path, cells))
+    assert protocol.own is not None
+    assert protocol.own.present_from == present_from
+    assert read_labelled(protocol).given[:, 0].tolist() == signs
+
+
+def test_percentages_are_no_intensities(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"numbers up to 87 in column AU01: neither 0 and 1, nor probabilities"):
+        guessed(tmp_path, units(tmp_path, ["0", "9", "87"]))
+
+
+def labelled_rows(root: Path, header: str, lines: list[str]) -> Path:
+    (root / "t.csv").write_text("\n".join([header, *lines]) + "\n")
+    return root / "t.csv"
+
+
+def test_the_whole_table_is_read_for_its_parts_and_labels(tmp_path: Path) -> None:
+    lines = [f"{n}.png,sad,train" for n in range(21_000)] + [f"t{n}.png,happy,test" for n in range(30)]
+    protocol = guessed(tmp_path, labelled_rows(tmp_path, "path,label,split", lines))
+    assert protocol.own is not None
+    assert dict(protocol.own.parts) == {"train": "train", "test": "test"}
+    assert protocol.names == ("happy", "sad")
+
+
+def test_rows_for_evaluation_are_for_validation_or_test(tmp_path: Path) -> None:
+    lines = [f"{n}.png,{n % 2},{'train' if n else 'eval'}" for n in range(9)]
+    protocol = guessed(tmp_path, labelled_rows(tmp_path, "path,label,split", lines))
+    assert protocol.own is not None
+    assert dict(protocol.own.parts) == {"train": "train", "eval": "test"}
+
+
+def test_parts_of_which_one_has_a_name_that_is_not_known_are_asked_about(tmp_path: Path) -> None:
+    for other in ("unlabeled", "query"):
+        lines = [f"{n}.png,{n % 2},{'train' if n else other}" for n in range(9)]
+        with pytest.raises(BadInput, match=rf"column split has .*{other}.*, of which only train is known; which"):
+            guessed(tmp_path, labelled_rows(tmp_path, "path,label,split", lines))
+
+
+def test_a_split_that_names_no_part_is_told(tmp_path: Path) -> None:
+    for names, says in ((("train",), "column split has train alone"), (("a", "b"), "has a, b, which name no part")):
+        lines = [f"{n}.png,{n // 4},{names[n % len(names)]}" for n in range(9)]
+        source = labelled_rows(tmp_path, "path,label,split", lines)
+        (tmp_path / "m.toml").unlink(missing_ok=True)
+        told = write_first(tmp_path / "m.toml", source)
+        (split,) = (line for line in told if line.startswith("split: "))
+        assert split.startswith("split: 5 folds by row, since subjects are not known: column split has ")
+        assert says in split
+        assert "not used: the columns split" in told
+
+
+def test_folders_of_training_rows_alone(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set", [f"train/{row['given']}/{row['path']}" for row in rows()])
+    protocol = guessed(tmp_path, tmp_path / "set")
+    assert protocol.names == ("calm", "happy", "sad")
+    assert len(read_labelled(protocol)) == 12
+
+
+@pytest.mark.parametrize(
+    ("folds", "says"),
+    [
+        (("1", "2", "-1"), "fold -1 in column fold, which rows have that are never tested"),
+        (("1", "1.0", "2"), "column fold has the folds 1 and 1.0; write one in one way"),
+    ],
+)
+def test_folds_that_are_none(folds: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    lines = [f"{n}.png,{n % 2},{folds[n % 3]}" for n in range(9)]
+    with pytest.raises(BadInput, match=says):
+        guessed(tmp_path, labelled_rows(tmp_path, "path,label,fold", lines))
+
+
+def test_words_for_no_label_are_no_classes(tmp_path: Path) -> None:
+    cells = ["0", "1", "2", "-1", "None", "unknown", "-", "Non-Face"]
+    lines = [f"{n}.png,{cells[n % len(cells)]}" for n in range(24)]
+    protocol = guessed(tmp_path, labelled_rows(tmp_path, "path,label", lines))
+    assert protocol.names == ("0", "1", "2")
+    assert len(read_labelled(protocol)) == 9
+    lines = [f"{n}.png,{n % 3 - 1}" for n in range(9)]  # negative, neutral, positive
+    (tmp_path / "b").mkdir()
+    assert set(guessed(tmp_path / "b", labelled_rows(tmp_path, "path,label", lines)).names) == {"-1", "0", "1"}
+
+
+def test_columns_about_votes_are_no_classes(tmp_path: Path) -> None:
+    lines = [f"{n}.png,2,1,1,4,0.5" for n in range(9)]
+    header = "path,votes_happy,votes_sad,votes_unknown,votes_total,votes_agreement"
+    protocol = guessed(tmp_path, labelled_rows(tmp_path, header, lines))
+    assert protocol.names == ("happy", "sad")
+    (tmp_path / "b").mkdir()
+    source = labelled_rows(
+        tmp_path, "path,label,vote_count,vote_agreement", [f"{n}.png,{n % 2},3,0.8" for n in range(9)]
+    )
+    protocol = guessed(tmp_path / "b", source)
+    assert protocol.names == ("0", "1")
+    assert protocol.own is not None
+    assert not protocol.own.column("votes")
+
+
+def test_a_column_of_pixels_holds_no_paths(tmp_path: Path) -> None:
+    pixels = " ".join(["128"] * 2304)
+    source = labelled_rows(tmp_path, "image,label,file", [f"{pixels},{n % 2},{n}.png" for n in range(3)])
+    protocol = guessed(tmp_path, source)
+    assert protocol.own is not None
+    assert protocol.own.column("path") == "file"
+    (tmp_path / "protocols/mine.toml").unlink()
+    source.write_text(f"image,label\n{pixels},sad\n")
+    with pytest.raises(BadInput, match="no column has names of pictures") as caught:
+        guessed(tmp_path, source)
+    assert len(str(caught.value)) < 500
+
+
+def test_metadata_of_one_folder_and_a_nested_column(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set/train", [row["path"] for row in rows()])
+    text = "".join(f'{{"image": "{r["path"]}", "label": "{r["given"]}", "objects": {{"bbox": []}}}}\n' for r in rows())
+    (tmp_path / "set/train/metadata.jsonl").write_text(text)
+    protocol = guessed(tmp_path, tmp_path / "set")
+    assert protocol.own is not None
+    assert all((protocol.own.root / path).is_file() for path in read_labelled(protocol).path.tolist())
+
+
+def test_folders_with_pictures_of_the_same_names_are_told(tmp_path: Path) -> None:
+    source = table(tmp_path)
+    write_pictures(tmp_path / "a_blurred", [row["path"] for row in rows()])
+    told = write_first(tmp_path / "m.toml", source)
+    assert "pictures: 12 of 12 paths lead to a file there, and as many in faces" in told
+
+
 def test_what_is_not_used_and_how_rows_are_split_is_told(tmp_path: Path) -> None:
     (tmp_path / "aus.csv").write_text("image,AU01,AU12,age,note\n" + "".join(f"{n}.jpg,1,0,3,x\n" for n in range(9)))
     told = write_first(tmp_path / "a.toml", tmp_path / "aus.csv")

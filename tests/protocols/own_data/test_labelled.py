@@ -166,3 +166,54 @@ def test_several_annotators_of_a_picture_are_votes(tmp_path: Path) -> None:
         read(tmp_path, toml, text.replace("sad,y", "sad,x"))
     with pytest.raises(BadInput, match=r"line 4: split 'test' of a picture that has 'train' in line 2"):
         read(tmp_path, toml, text.replace("sad,y,train", "sad,y,test"))
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "says"),
+    [
+        ("subject", ("s0", "S0"), r"line 3: subject 'S0', but 's0' in line 2; write one in one way"),
+        ("subject", ("3", "3.0"), r"line 3: subject '3\.0', but '3' in line 2"),
+        ("subject", ("01", "1"), r"line 3: subject '1', but '01' in line 2"),
+        ("annotator", ("Ann", "ann"), r"line 3: annotator 'ann', but 'Ann' in line 2"),
+        ("fold", ("a", "A"), r"line 3: fold 'A', but 'a' in line 2"),
+    ],
+)
+def test_one_identifier_written_in_two_ways(column: str, texts: tuple[str, str], says: str, tmp_path: Path) -> None:
+    listed = rows()
+    for number, row in enumerate(listed):
+        row |= {"annotator": "x", "fold": "a", column: texts[min(number, 1)]}
+    toml = {
+        "subject": TOML,
+        "annotator": changed(('given = "given"', 'given = "given"\nannotator = "annotator"')),
+        "fold": changed(
+            ('split = "split"', 'fold = "fold"'), ('train = ["train"]\ntest = ["test"]', 'folds = ["a", "A"]')
+        ),
+    }[column]
+    write_table(tmp_path / "labels.csv", listed, ["path", "given", "subject", "split", "fold", "annotator"])
+    (tmp_path / "mine.toml").write_text(toml)
+    with pytest.raises(BadInput, match=says):
+        read_labelled(protocol_of_file(tmp_path / "mine.toml"))
+
+
+def test_without_a_threshold_units_are_0_or_1(tmp_path: Path) -> None:
+    toml = UNITS.replace("present_from = 2\n", "")
+    assert read(tmp_path, toml, "path,AU01,AU12\na.png,0,1.0\nb.png,9,\n").given.tolist() == [[-1, 1], [0, 0]]
+    for text in ("2", "0.37"):
+        with pytest.raises(BadInput, match=rf"line 2: AU12 is '{text}', which says nothing of presence without data"):
+            read(tmp_path, toml, f"path,AU01,AU12\na.png,0,{text}\n")
+    toml = UNITS.replace("present_from = 2", "present_from = 0.5")
+    assert read(tmp_path, toml, "path,AU01,AU12\na.png,0.49,0.5\n").given.tolist() == [[-1, 1]]
+
+
+def test_votes_and_marks_as_pandas_writes_them(tmp_path: Path) -> None:
+    toml = changed(
+        ('given = "given"', 'votes = "votes_"\nverified = "verified"'), ('split = "split"\nsubject = "subject"\n', ""),
+        ('train = ["train"]\ntest = ["test"]', "folds = 2"),
+    )  # fmt: skip
+    header = "path,verified,votes_happy,votes_sad,votes_calm\n"
+    found = read(tmp_path, toml, f"{header}a.png,1.0,3.0,0.0,1\nb.png,0.0,,2.0,\n")
+    assert found.votes is not None
+    assert found.votes.tolist() == [[3, 0, 1], [0, 2, 0]]
+    assert found.verified.tolist() == [True, False]
+    with pytest.raises(BadInput, match=r"'2\.5' votes for sad"):
+        read(tmp_path, toml, f"{header}a.png,1,3,2.5,1\n")

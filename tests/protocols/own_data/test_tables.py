@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.own_data import tables
 from fernoise_bench.protocols.own_data.class_folders import read_folders
-from fernoise_bench.protocols.own_data.tables import read_table
+from fernoise_bench.protocols.own_data.tables import read_table, spelled_plainly, whole_number
 
 HEADER = ["path", "given", "age"]
 ROWS = [["a b.png", "happy", "31"], ["ü.png", "sad", ""], ["c,d.png", 'so "so"', "7"]]
@@ -79,8 +80,46 @@ def test_metadata_of_an_imagefolder_gives_paths_below_it_and_the_split(tmp_path:
     assert found.columns == {
         "file_name": ["test/1.png", "train/1.png", "train/x/2.png"], "split": ["test", "train", "train"]
     }  # fmt: skip
+
+
+def test_of_two_metadata_files_none_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/metadata.csv").write_text("file_name,label\n1.png,sad\n")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "train/1.png", "label": "sad"}\n')
-    assert read_table(tmp_path, ["file_name"], path_column="file_name").columns == {"file_name": ["train/1.png"]}
+    with pytest.raises(BadInput, match=r"metadata.jsonl in it, and test/metadata.csv too; remove one"):
+        read_table(tmp_path, ["file_name"], path_column="file_name")
+    (tmp_path / "metadata.csv").write_text("file_name,label\n2.png,sad\n")
+    (tmp_path / "test/metadata.csv").unlink()
+    with pytest.raises(BadInput, match=r"metadata.csv and metadata.jsonl, of which only one can be read; remove one"):
+        read_table(tmp_path, ["file_name"], path_column="file_name")
+
+
+def test_what_spreadsheets_add_is_no_row(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes(b"sep=;\r\npath;given\r\na.png;x\r\n;\r\nb.png;y\r\n;;;\r\n")
+    found = read_table(file, ["path", "given"])
+    assert found.columns == {"path": ["a.png", "b.png"], "given": ["x", "y"]}
+    assert found.lines == [3, 5]
+
+
+@pytest.mark.parametrize("kind", ["UTF-16LE", "UTF-16BE"])
+def test_utf_16_without_its_mark(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("path,given\na.png,x\n".encode(kind))
+    with pytest.raises(BadInput, match=rf"in {kind}, not in UTF-8: iconv -f {kind} -t UTF-8 "):
+        read_table(tmp_path / "t.csv", ["path"])
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"), [("S1", "s1"), ("3.0", "3"), ("03", "3"), ("0", "0"), ("3.5", "3.5"), ("M\u0308", "m\u0308")]
+)
+def test_an_identifier_in_whatever_way_it_is_written(text: str, plain: str) -> None:
+    assert spelled_plainly(text) == spelled_plainly(plain)
+    assert spelled_plainly(text) == unicodedata.normalize("NFC", plain)
+
+
+@pytest.mark.parametrize(("text", "number"), [("3", 3), ("3.0", 3), ("03", 3), ("3.5", None), ("-1", None), ("", None)])
+def test_whole_numbers(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
 
 
 WRONG: Sequence[tuple[str, str, tuple[str, ...]]] = [

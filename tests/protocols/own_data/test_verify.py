@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from fernoise_bench.protocols.catalog import protocol_of_file
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.own_data.labelled import read_labelled
+from fernoise_bench.protocols.own_data.pictures import prepared
 from fernoise_bench.protocols.own_data.suspects import as_csv
 from fernoise_bench.protocols.own_data.verify import Report, verify_own
+from fernoise_bench.protocols.readers.listing import Check
 
-from ..miniatures.own import changed, picture, rows, write
+from ..miniatures.own import HEADER, changed, picture, rows, write, write_table
 
 JUDGED = changed(("subject =", 'reference = "reference"\nverified = "verified"\nsubject ='))
 
@@ -111,3 +117,61 @@ def test_what_cannot_be_trained_on_is_a_check_that_fails(tmp_path: Path) -> None
     failed = {check.what: check.where for check in found.checks if not check.ok}
     assert failed["subjects in more than one part"] == "s0 is in test and train"
     assert "subject s0 is in two parts" in failed["parts that can be trained and tested on"]
+
+
+def test_boxes_of_pictures_of_another_size(tmp_path: Path) -> None:
+    """Written for pictures of twice the side, or with the right and lower edge for width and height."""
+    toml = changed(('subject = "subject"', 'subject = "subject"\nbox = ["x", "y", "w", "h"]'))
+    header = [*HEADER, "x", "y", "w", "h"]
+
+    def check(box: tuple[int, ...]) -> Check:
+        listed = [{**row, **dict(zip("xywh", map(str, box), strict=True))} for row in rows()]
+        file = write(tmp_path, toml, listed)
+        write_table(tmp_path / "labels.csv", listed, header)
+        found = {each.what: each for each in report(file).checks}
+        return found["crop boxes that are in their picture, nine tenths or more"]
+
+    assert check((0, 0, 8, 8)).ok
+    assert check((2, 2, 6, 6)).ok
+    assert not check((2, 2, 8, 8)).ok
+    for box in ((4, 4, 8, 8), (2, 2, 8, 8)):
+        assert check(box).where.endswith("labels.csv, line 2: 000.png")
+        protocol = protocol_of_file(tmp_path / "mine.toml")
+        with pytest.raises(BadInput, match=r"12 of 12 crop boxes reach out of their pictures by more than a tenth"):
+            prepared(protocol, read_labelled(protocol), tmp_path / "data")
+
+
+def test_classes_in_another_order_in_the_reference(tmp_path: Path) -> None:
+    toml = changed(('given = "given"', 'given = "given"\nreference = "reference"'))
+    turned = {"happy": "sad", "sad": "happy", "calm": "calm"}
+
+    def check(name: Callable[[str], str]) -> Check:
+        listed = [{**row, "reference": name(row["reference"])} for row in rows(count=90, train=60)]
+        (found,) = (
+            each for each in report(write(tmp_path, toml, listed), quick=True).checks if "exchanged" in each.what
+        )
+        return found
+
+    assert check(str).ok
+    wrong = check(lambda name: turned[name])
+    assert (wrong.found, wrong.where) == (2, "most of happy is given as sad")
+    assert check(lambda name: "sad").ok  # which many may be taken for
+
+
+def test_units_that_are_present_nowhere(tmp_path: Path) -> None:
+    toml = changed(
+        ('kind = "expressions"\nlabels = ["happy", "sad", "calm"]', 'kind = "action units"\nlabels = ["AU1", "AU2"]'),
+        ('given = "given"\n', ""), ("[split]", '[data.columns.given]\nAU1 = "one"\nAU2 = "two"\n[split]'),
+        ('pictures = "faces"', 'pictures = "faces"\npresent_from = 1'),
+    )  # fmt: skip
+    listed = [{**row, "one": str(n % 2), "two": "0.4"} for n, row in enumerate(rows())]
+    write_table(tmp_path / "labels.csv", listed, [*HEADER, "one", "two"])
+    (tmp_path / "mine.toml").write_text(toml)
+    found = report(tmp_path / "mine.toml", quick=True)
+    (check,) = (each for each in found.checks if each.what == "action units that are present in no row")
+    assert (check.found, check.where) == (1, "AU2")
+    write_table(tmp_path / "labels.csv", [{**row, "one": "0.4"} for row in listed], [*HEADER, "one", "two"])
+    (usable,) = (
+        each for each in report(tmp_path / "mine.toml", quick=True).checks if "trained and tested" in each.what
+    )
+    assert "no action unit is present in a training row; check data.present_from" in usable.where
