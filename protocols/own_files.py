@@ -25,7 +25,7 @@ class OwnFiles:
         parts: text in the column of the split, or name of a folder -> "train", "validation" or "test".
         ignore: labels of rows that are left out.
         unknown: text of action units that are not coded.
-        present_from: the smallest value of an action unit that is present; None: not said, for cells of 0 and 1.
+        present_from: the smallest value of an action unit that is present; None: not said, for whole numbers from 1 on.
     """
 
     file: str
@@ -52,6 +52,11 @@ class OwnFiles:
     def root(self) -> Path:
         """The folder of the pictures."""
         return self.folder / self.pictures
+
+    @property
+    def threshold(self) -> float:
+        """The smallest value of an action unit that is present."""
+        return 1.0 if self.present_from is None else self.present_from
 
     def column(self, what: str) -> str:
         """The name of the column that holds something, or an empty string."""

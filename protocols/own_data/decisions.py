@@ -218,7 +218,7 @@ def _text(protocol: Protocol, own: OwnFiles, cells: Sequence[str], decision: Dec
         return next((text for text in texts if text in cells), (*texts, decision.label)[0])
     if decision.label == "absent":
         return "0"
-    return f"{max(1.0, own.present_from or 1.0):g}"
+    return f"{max(1.0, own.threshold):g}"
 
 
 def _known_units(protocol: Protocol, rows: Labelled, row: int) -> set[str]:

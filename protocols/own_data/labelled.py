@@ -311,10 +311,10 @@ def _sign(text: str, own: OwnFiles, where: str) -> int:
     if not 0 <= value <= 100:
         remedy = "write 0, 1 or an intensity, or list it in data.unknown"
         raise BadInput(f"{where} is {shown(text)}; {remedy}")
-    if own.present_from is None and value not in (0.0, 1.0):
+    if own.present_from is None and 0 < value < 1:
         what = "which says nothing of presence without data.present_from, the smallest value of a unit that is present"
         raise BadInput(f"{where} is {shown(text)}, {what}; set it: 2 is usual for intensities, 0.5 for probabilities")
-    return 1 if value >= (1.0 if own.present_from is None else own.present_from) else -1
+    return 1 if value >= own.threshold else -1
 
 
 def _verified(own: OwnFiles, table: Table, rows: Array) -> Array:

@@ -155,6 +155,8 @@ def _labels(protocol: Protocol, rows: Labelled) -> Iterator[Check]:
     """Whether given and reference labels have one order of classes; whether each action unit is present somewhere."""
     if rows.given.ndim == 2:
         units = zip(protocol.names, (rows.given > 0).any(axis=0), (rows.given < 0).any(axis=0), strict=True)
+        threshold = f"{protocol.own.threshold:g}" if protocol.own else ""
+        yield Check("the smallest value of a unit that is present", threshold, threshold)
         yield Check.none("action units that are present in no row", [name for name, one, no in units if no and not one])
         return
     if (both := (rows.given >= 0) & (rows.reference >= 0)).any():
