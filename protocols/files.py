@@ -249,7 +249,7 @@ def written_otherwise(path: Path) -> str:
     except OSError:
         return ""
     found = names.get(_letters(path.name)) or names.get(_letters(path.stem))
-    if not found:
+    if not found or found == path.name:  # a link to nothing
         return ""
     form = unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", path.name)
     return f"; there is {found}" + ", with its accented letters in another form (Unicode NFC or NFD)" * form

@@ -201,7 +201,7 @@ def _reason(path: Path, error: BaseException) -> str:
         kinds = "JPEG, PNG, BMP, GIF, TIFF or WebP"
         return f"no {kinds} picture" if path.stat().st_size else "the file is empty"
     if isinstance(error, FileNotFoundError):
-        return "the picture is missing"
+        return "a link to a file that is not there" if path.is_symlink() else "the picture is missing"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
     text = " ".join(str(error).split())[:80] or type(error).__name__

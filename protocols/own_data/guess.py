@@ -17,16 +17,15 @@ from ..errors import BadInput
 from ..files import written_otherwise
 from ..images.decoding import DAMAGED, FORMATS
 from ..own_files import BOX
-from ..readers.folders import contents, files_below
+from ..readers.folders import contents
 from ..readers.look_around import near
-from .class_folders import PICTURES, is_picture
+from .class_folders import MOST_CLASSES, PICTURES, is_picture, pictures_below, told_left_out
 from .odd_layouts import is_no_label, refuse_faces_not_found, refuse_folders, refuse_headless, spellings
 from .tables import METADATA, SUFFIXES, counted, header_of, metadata_files, sample, spelled_plainly
 
 ROWS = 20_000  # whose paths are looked at; of labels and parts all are
 LONGEST_PATH = 1_024
 LOOKED_AT = 50  # pictures, for their size
-MOST_CLASSES = 50
 MOST_SIDE = 224
 FOLDS = 5
 
@@ -119,7 +118,7 @@ def guess(source: Path) -> Guess:
     if any(name in files for name in METADATA) or any(_has_metadata(source / name) for name in folders):
         return _of_table(source)
     tables = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
-    if any(is_picture(name) for folder in folders for name in files_below(source / folder)) and not tables:
+    if not tables and any(pictures_below(source / folder)[0] for folder in folders):
         return _of_folders(source, folders)
     if len(tables) == 1:
         return _of_table(source / tables[0])
@@ -156,13 +155,14 @@ def _of_folders(source: Path, folders: Sequence[str]) -> Guess:
     classes: dict[str, None] = {}
     for top in tops:
         for name in contents(source / top)[1]:
-            paths = [path for path in files_below(source / top / name) if is_picture(path)]
+            paths, _ = pictures_below(source / top / name)
             if paths:
                 classes[name] = None
                 step = max(1, len(paths) // LOOKED_AT)
                 found.paths += [f"{top}/{name}/{path}".lstrip("/") for path in paths[::step]]
     found.labels = sorted(classes)
     refuse_folders(source, tops, found.labels)
+    found.why["not used"] = told_left_out(source, [top for top in tops if top])
     found.why["labels"] = "the names of the folders with pictures"
     step = max(1, len(found.paths) // LOOKED_AT)
     found.paths = found.paths[::step]

@@ -15,9 +15,9 @@ from ..errors import BadInput, unknown
 from ..files import Array
 from ..own_files import BOX, OwnFiles
 from ..packs.file_format import table_digest
-from ..readers.text_lines import shown
+from ..readers.text_lines import shown, whole
 from .class_folders import read_folders
-from .tables import Table, read_table, spelled_plainly, whole_number
+from .tables import Table, read_table, spelled_plainly
 
 TRUE, _FALSE = ("1", "true", "yes", "y", "1.0"), ("", "0", "false", "no", "n", "0.0")
 _MOST_VOTES = 1_000_000
@@ -251,7 +251,7 @@ def _votes(protocol: Protocol, own: OwnFiles, table: Table, rows: Array) -> Arra
     votes = np.zeros((len(rows), len(protocol.names)), np.int64)
     for position, name in enumerate(protocol.names):
         for at, text in enumerate([table.columns[f"{before}{name}"][row] for row in rows.tolist()]):
-            number = whole_number(text or "0")
+            number = whole(text or "0")
             if number is None or number > _MOST_VOTES:
                 where = table.place(int(rows[at]))
                 raise BadInput(f"{where}: {shown(text)} votes for {name}; write a whole number of 0 or more")

@@ -10,9 +10,9 @@ from shlex import quote
 
 from ..errors import BadInput, printable
 from ..readers.folders import contents
-from ..readers.text_lines import shown
-from .class_folders import PICTURES, is_picture
-from .tables import TEXTS, spelled_plainly, whole_number
+from ..readers.text_lines import shown, whole
+from .class_folders import MOST_CLASSES, PICTURES, is_picture
+from .tables import TEXTS, spelled_plainly
 
 _EXPRESSIONS = frozenset(
     (
@@ -25,6 +25,15 @@ _NONE = re.compile(
     re.IGNORECASE,
 )
 _MINUS_ONE = re.compile(r"-1(\.0+)?")
+_TRAINING = frozenset(("train", "training"))
+_TESTING = frozenset(
+    (
+        "test", "testing", "privatetest", "holdout", "val", "valid", "validation", "dev", "publictest", "eval",
+        "evaluation",
+    )
+)  # fmt: skip
+# As Windows, Finder, iCloud and browsers name copies of a folder.
+_COPY = re.compile(r"(.+?)(?: - (?:copy|kopie|copie|copia)(?: \(\d+\))?| copy(?: \d+)?| ?\(\d+\)| \d+)", re.IGNORECASE)
 _LISTED = re.compile(rf"\S+({'|'.join(map(re.escape, PICTURES))})[ \t]+\S", re.IGNORECASE)
 _OPENFACES = re.compile(r"AU\d\d_[rc]")
 # A table of the pictures in folders of people, each with folders of expressions.
@@ -59,7 +68,11 @@ def _columns(count: int) -> str:
 
 
 def refuse_folders(source: Path, tops: Sequence[str], classes: Sequence[str]) -> None:
-    """Raises BadInput for class folders that lie one folder down, in one folder or in one for each person."""
+    """Raises BadInput for class folders that are none, or not only that.
+
+    These lie one folder down, in one folder or in one for each person; have the parts in them; are copies of others, or
+    two spellings of one class; or are more than classes are.
+    """
     inside = {name: contents(source / tops[0] / name)[1] for name in classes if (source / tops[0] / name).is_dir()}
     if len(classes) == 1 and tops == [""] and inside.get(classes[0]):
         down = source / classes[0]
@@ -73,6 +86,46 @@ def refuse_folders(source: Path, tops: Sequence[str], classes: Sequence[str]) ->
             raise BadInput(f"--from {source}: {printable(what)}; make a table and begin with it: {command}")
         remedy = "make a table with the columns path, label, subject and split, and begin with it"
         raise BadInput(f"--from {source}: {printable(what)}; {remedy}")
+    if tops == [""]:
+        _refuse_parts_inside(source, inside)
+    _refuse_same(source, tops, classes)
+    if len(classes) > MOST_CLASSES:
+        what = f"{len(classes):,} different folders with pictures ({', '.join(classes[:3])}), more than classes have"
+        remedy = "write the file by hand, see docs/your-data.md, or, where they are people, begin with a table"
+        raise BadInput(f"--from {source}: {printable(what)}; {remedy}")
+
+
+def _refuse_parts_inside(source: Path, inside: Mapping[str, Sequence[str]]) -> None:
+    """Raises BadInput for class folders that hold the parts, whose split would be lost."""
+    parts = sorted({name for names in inside.values() for name in names if name.lower() in _TRAINING | _TESTING})
+    lower = {name.lower() for name in parts}
+    if not (lower & _TRAINING and lower & _TESTING):
+        return
+    first = next(name for name, names in inside.items() if set(names) & set(parts))
+    found = " ".join(f"*/{quote(part)}" for part in parts)
+    move = 'mkdir -p "${folder#*/}" && mv "$folder" "${folder#*/}/${folder%/*}"'
+    command = f"cd {quote(str(source))} && for folder in {found}; do {move}; done"
+    what = (
+        f"class folders hold the parts, as {first}/{parts[0]}, but the order is part, then class ({parts[0]}/{first})"
+    )
+    raise BadInput(f"--from {source}: {printable(what)}; this turns them round: {command}")
+
+
+def _refuse_same(source: Path, tops: Sequence[str], classes: Sequence[str]) -> None:
+    """Raises BadInput for a class folder that is a copy of another, or another spelling of its name."""
+    by_name: dict[str, str] = {}
+    for name in sorted(classes, key=lambda name: name != spelled_plainly(name)):
+        if (other := by_name.setdefault(spelled_plainly(name), name)) != name:
+            here = next(top for top in tops if (source / top / name).is_dir())
+            what = f"the folders {other} and {name} are one class in two spellings"
+            remedy = f"rename {source / here / name} to {other}, or move its pictures there"
+            raise BadInput(f"--from {source}: {printable(f'{what}; {remedy}')}")
+    for name in classes:
+        match = _COPY.fullmatch(name)
+        if match and (other := by_name.get(spelled_plainly(match[1]), "")):
+            what = f"the folder {name} looks like a copy of {other}"
+            remedy = "move it away, or, if it is a class of its own, rename it"
+            raise BadInput(f"--from {source}: {printable(f'{what}; {remedy}')}")
 
 
 def refuse_faces_not_found(table: Path, cells: Mapping[str, Mapping[str, int]]) -> None:
@@ -102,7 +155,7 @@ def spellings(cells: Mapping[str, int]) -> tuple[Counter[str], dict[str, str], l
             beside 0 and 1 it is the lowest of three.
     """
     found = Counter({text: count for text, count in cells.items() if text})
-    numbers = max((number for text in found if (number := whole_number(text)) is not None), default=0)
+    numbers = max((number for text in found if (number := whole(text)) is not None), default=0)
     none = [text for text in found if is_no_label(text) or (numbers > 1 and _MINUS_ONE.fullmatch(text))]
     groups: dict[str, list[str]] = {}
     for text, _ in found.most_common():

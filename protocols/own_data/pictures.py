@@ -154,6 +154,8 @@ def _stamps(protocol: Protocol, listing: Listing, rows: Labelled, *, skip_bad: b
 
 def _there(path: Path) -> str:
     """What lies where a picture was looked for."""
+    if path.is_symlink():
+        return f", only a link to {os.readlink(path)}, which is not there"
     if path.parent.is_dir():
         form = unicodedata.normalize("NFC", path.name)
         if any(unicodedata.normalize("NFC", name) == form for name in os.listdir(path.parent)):

@@ -117,15 +117,9 @@ def csv_bytes(rows: Iterable[Sequence[object]], separator: str = ",", end: str =
 
 def spelled_plainly(text: str) -> str:
     """An identifier without what may differ between two ways to write it: case, Unicode's form, "03" and "3.0"."""
-    plain = unicodedata.normalize("NFC", text).casefold()
+    plain = unicodedata.normalize("NFC", text).casefold().strip()
     number = _NUMBER.fullmatch(plain)
     return number[1] if number else plain
-
-
-def whole_number(text: str) -> int | None:
-    """A whole number of 0 or more, also written as 3.0; None for any other text."""
-    match = _NUMBER.fullmatch(text) if text.isascii() and len(text) < 20 else None
-    return int(match[1]) if match else None
 
 
 def metadata_files(folder: Path) -> tuple[Path, ...]:

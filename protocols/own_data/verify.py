@@ -20,6 +20,7 @@ from ..files import Array, written_otherwise
 from ..images.decoding import Box, corners, decode_rows
 from ..packs.workers import Chunk, OnProgress, of_every_picture
 from ..readers.listing import Check, first
+from .class_folders import left_out_checks
 from .definition import PARTS
 from .duplicates import difference_hash, look_alikes
 from .labelled import Labelled, read_labelled
@@ -83,6 +84,7 @@ def verify_own(protocol: Protocol, *, workers: int, report: OnProgress, quick: b
     suspects = Suspects(protocol.names, rows, part)
     doubtful = [*_of_subjects(suspects), *map(suspects.unlike_reference, _wrong_though_verified(rows))]
     checks = [_usable(protocol, rows), *_subjects(rows, part), *_verified(rows), *_labels(protocol, rows)]
+    checks += left_out_checks(protocol.own) if protocol.own else ()
     counted = tuple(_part_lines(protocol, rows, part)), tuple(_label_lines(protocol, rows))
     if quick:
         root = listing_of(protocol, rows).root

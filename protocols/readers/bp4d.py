@@ -34,11 +34,11 @@ from ..errors import BadInput
 from ..files import Array
 from ..labels import BP4D_AUS, BP4D_PARTS
 from .bp4d_coded_frames import SPANS
-from .clips import Clip, listing_of, numbered_pictures
+from .clips import Clip, listing_of, numbered_pictures, without_number
 from .folders import files_of
 from .listing import CHOICES_FILE, Check, Listing, absent, first, read_choices
 from .look_around import Signs, first_picture
-from .text_lines import Line, read_lines, shown
+from .text_lines import Line, coded, read_lines, shown, whole
 
 HOME = "Binghamton University, www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html (BP4D-Spontaneous)"
 LABEL_FOLDERS = ("AUCoding/AU_OCC", "AUCoding/AUCoding", "AUCoding")
@@ -48,8 +48,7 @@ _FETCH = f"unpack the label files again, or ask for them at {HOME}"
 _LABEL_FILE = re.compile(r"([FM][0-9]+)_(T[0-9]+)\.csv", re.IGNORECASE)
 _AU = re.compile(r"(?:AU)? *0*([0-9]{1,2})", re.IGNORECASE)
 _ROW_NUMBERS = re.compile(r"|index|Unnamed: [0-9.]+", re.IGNORECASE)
-# pandas writes whole numbers with a decimal where a column lacks some.
-_VALUES = {"0": -1, "1": 1, "9": 0, "0.0": -1, "1.0": 1, "9.0": 0}
+_VALUES = {0: -1, 1: 1, 9: 0}
 _PART = {subject: part for part, subjects in BP4D_PARTS for subject in subjects}
 _SIGNS = Signs(("AUCoding",), ("bp4d",))
 _LABEL_FILES = tuple(f"{subject}_T1.csv" for subject in _PART)
@@ -67,6 +66,7 @@ class _Sequence:
         empty: the number of labels without a number, which are unknown.
         folder: the folder of the pictures, relative to the data set's folder.
         pictures: names of the pictures by number.
+        others: names of pictures without a number.
         offset: difference of picture number and frame number.
     """
 
@@ -78,6 +78,7 @@ class _Sequence:
     empty: int
     folder: str
     pictures: Mapping[int, str]
+    others: Sequence[str]
     offset: int
 
     @property
@@ -174,7 +175,7 @@ def _picture_folder(root: Path, chosen: str) -> str:
 def _sequence(root: Path, picture_folder: str, key: tuple[str, str], file: Path, offset: int) -> _Sequence:
     subject, task = key
     folder = (Path(picture_folder) / subject / task).as_posix()
-    return _Sequence(subject, task, *_occurrence(file), folder, numbered_pictures(root / folder), offset)
+    return _Sequence(subject, task, *_occurrence(file), folder, *numbered_pictures(root / folder), offset)
 
 
 def _refuse_picture_0(root: Path, sequences: Sequence[_Sequence]) -> None:
@@ -198,17 +199,17 @@ def _occurrence(path: Path) -> tuple[Array, Array, bool, int]:
     empty = 0
     for line in lines:
         cells = line.fields(len(header))
-        frame = cells[frame_column]
-        if not frame.isdigit() or len(frame) > 9:
-            raise line.error(f"frame {shown(frame)} is no frame number")
-        if int(frame) in found:
-            raise line.error(f"frame {int(frame)} is also coded in an earlier line")
-        values = [_VALUES.get(cell) for cell in au_cells(cells)]
+        frame = whole(cells[frame_column])
+        if frame is None:
+            raise line.error(f"frame {shown(cells[frame_column])} is no frame number")
+        if frame in found:
+            raise line.error(f"frame {frame} is also coded in an earlier line")
+        values = [coded(cell, _VALUES) for cell in au_cells(cells)]
         for au, value, cell in zip(BP4D_AUS, values, au_cells(cells), strict=True) if None in values else ():
             if value is None and not line.no_number(cell):
                 raise line.error(f"{au} is {shown(cell)}, not 0 (absent), 1 (present) or 9 (unknown)")
         empty += values.count(None)
-        found[int(frame)] = [value or 0 for value in values]
+        found[frame] = [value or 0 for value in values]
     if not found:
         raise BadInput(f"{line}: a header, but no coded frame after it; {_FETCH}")
     if 0 in found and _ROW_NUMBERS.fullmatch(header[frame_column]):
@@ -274,6 +275,7 @@ def _checks(sequences: Sequence[_Sequence], label_folder: str, offset: int) -> I
     yield Check("first and last coded frames with a picture", ends, ends - len(missing), first(missing) + hint)
     missing = [text for one in sequences for text in one.without_picture(one.frames, offset)]
     yield Check.all("coded frames with a picture", coded, missing)
+    yield from without_number([f"{one.folder}/{name}" for one in sequences for name in one.others])
 
 
 def _ends_without_picture(sequences: Sequence[_Sequence], offset: int) -> list[str]:

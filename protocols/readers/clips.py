@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from .folders import files_of
 from .listing import Check, Listing
 from .text_lines import shown
 
-# The number at the end of a name.
-_PICTURE = re.compile(r"(?:.*[^0-9])?([0-9]+)\.(?:jpe?g|png|bmp)", re.IGNORECASE)
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
+# The number at the end of a name, not after a blank: file managers call copies of 001.jpg "001 2.jpg".
+_NUMBER = re.compile(r"(?:.*[^0-9\s])?([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,37 @@ class Clip:
     labels: Array
 
 
-def numbered_pictures(folder: Path) -> dict[int, str]:
+def numbered_pictures(folder: Path) -> tuple[dict[int, str], list[str]]:
     """The pictures of a folder by the number at the end of their name, with or without leading zeros.
 
     Returns:
-        Names by number; empty if the folder does not exist.
+        Names by number, and the names of pictures without one, such as "001 (1).jpg" and "001 2.jpg"; both empty if
+        the folder does not exist.
 
     Raises:
         BadInput: two pictures of one number.
     """
     pictures: dict[int, str] = {}
+    others: list[str] = []
     for name in files_of(folder):
-        match = _PICTURE.fullmatch(name)
+        stem, ending = os.path.splitext(name)
+        if ending.lower() not in _ENDINGS:
+            continue
+        match = _NUMBER.fullmatch(stem)
         if match is None:
+            others.append(name)
             continue
         number = int(match[1])
         if number in pictures:
             both = f"{shown(pictures[number])} and {shown(name)}"
             raise BadInput(f"{folder}: two pictures of number {number}, {both}; keep the one that came with the set")
         pictures[number] = name
-    return pictures
+    return pictures, others
+
+
+def without_number(places: Sequence[str]) -> list[Check]:
+    """The check for pictures without a number in their name, which are not used; none if there are none."""
+    return [Check.none("pictures without a frame number in their name, not used", places)] if places else []
 
 
 def listing_of(

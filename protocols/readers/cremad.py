@@ -35,7 +35,7 @@ from .cremad_votes import CLIP, FIRST_RESPONSES, HOME, MODES, RESPONSES, VOTES, 
 from .folders import files_of
 from .listing import CHOICES_FILE, Check, Listing, absent, first, read_choices
 from .look_around import Signs
-from .text_lines import read_table
+from .text_lines import read_table, without_point
 
 VIDEOS, ACTORS, NAMES = "VideoFlash", "VideoDemographics.csv", "SentenceFilenames.csv"
 TABLES = (VOTES, RESPONSES, FIRST_RESPONSES)
@@ -185,7 +185,7 @@ def _actor_checks(root: Path, clips: set[str]) -> Iterator[Check]:
     yield Check.all("actors", len(_PART), [f"{VIDEOS}: no clip of {actor}" for actor in sorted(set(_PART) - here)])
     sex: dict[str, str] = {}
     if (root / ACTORS).is_file():
-        sex = {actor: said for _, (actor, said) in read_table(root / ACTORS, _FETCH, ("ActorID", "Sex"))}
+        sex = {without_point(actor): said for _, (actor, said) in read_table(root / ACTORS, _FETCH, ("ActorID", "Sex"))}
     place = "" if sex else f"no {ACTORS}"
     yield Check("men among the actors", MEN, sum(said == "Male" for said in sex.values()), place)
     yield Check("women among the actors", WOMEN, sum(said == "Female" for said in sex.values()), place)
@@ -202,7 +202,8 @@ def _vote_checks(root: Path, table: VoteTable) -> Iterator[Check]:
         yield Check(f"clips with {mode} votes", CLIPS, int(column.sum()), f"{VOTES}: {missing[0]}" if missing else "")
     name_of: dict[str, str] = {}
     if (root / NAMES).is_file():
-        name_of = dict(fields for _, fields in read_table(root / NAMES, _FETCH, ("Stimulus_Number", "Filename")))
+        named = read_table(root / NAMES, _FETCH, ("Stimulus_Number", "Filename"))
+        name_of = {without_point(number): clip for _, (number, clip) in named}
     differing = [
         f"{VOTES}: {clip} has number {number}"
         for clip, numbers in zip(table.clip.tolist(), table.number.tolist(), strict=True)

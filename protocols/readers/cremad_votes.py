@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..files import Array
-from .text_lines import Line, read_table, shown
+from .text_lines import Line, coded, read_table, shown, whole, without_point
 
 HOME = "github.com/CheyneyComputerScience/CREMA-D"
 VOTES = "processedResults/tabulatedVotes.csv"
@@ -42,8 +42,9 @@ PUBLISHED = "57de370488fea72a"
 
 _FETCH = f"fetch the file again from {HOME}"
 _MOST = 10_000  # votes, far above any count
+_Question = tuple[str, int | None, str]  # session, way of presentation, number
 _KEY = re.compile(r"([123])(\d{5})")
-_DIGITS = {str(digit): place for place, digit in enumerate((1, 2, 3))}
+_DIGITS = {1: 0, 2: 1, 3: 2}
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,12 @@ def read_votes(root: Path) -> VoteTable:
     found: dict[tuple[str, int], tuple[Line, int, list[int]]] = {}
     wrong_sums = []
     for line, (key, *cells, clip, total) in read_table(path, _FETCH, ("", *LETTERS, "fileName", "numResponses")):
-        match = _KEY.fullmatch(key)
+        match = _KEY.fullmatch(without_point(key))
         if match is None:
             raise line.error(f"{shown(key)} is no digit 1 to 3 followed by a clip's number of five digits")
         if not CLIP.fullmatch(clip):
             raise line.error(f"{shown(clip)} is no name of a clip such as 1001_DFA_ANG_XX")
-        mode, votes = _DIGITS[match[1]], [_count(line, cell) for cell in cells]
+        mode, votes = int(match[1]) - 1, [_count(line, cell) for cell in cells]
         if (clip, mode) in found:
             earlier = found[clip, mode][0].number
             raise line.error(f"{MODES[mode]} votes of {clip}, which line {earlier} has too", "keep one of the two")
@@ -160,7 +161,8 @@ def read_responses(root: Path) -> Responses | None:
     unknown: list[str] = []
     wanted = ("localid", "clipName", "queryType", "respEmo", "sessionNums", "questNum")
     for line, (who, name, digit, letter, *question) in read_table(root / RESPONSES, _FETCH, wanted):
-        if digit not in _DIGITS:
+        shown_as = coded(digit, _DIGITS)
+        if shown_as is None:
             raise line.error(f"queryType {shown(digit)} is none of 1, 2 and 3")
         clip = name.removesuffix(".flv")
         if not CLIP.fullmatch(clip):
@@ -171,12 +173,12 @@ def read_responses(root: Path) -> Responses | None:
             continue
         if len(letter) != 1 or letter not in LETTERS:
             raise line.error(f"respEmo {shown(letter)} is none of {' '.join(LETTERS)}")
-        key = question[0], digit, question[1]
+        key = without_point(question[0]), shown_as, without_point(question[1])
         timed += is_late is not None and key in is_late
         if is_late is not None and is_late.get(key):
             left_out += 1
             continue
-        rows.append((who, clip, _DIGITS[digit], LETTERS.index(letter)))
+        rows.append((without_point(who), clip, shown_as, LETTERS.index(letter)))
     if is_late is not None and 2 * timed < len(rows) + left_out:
         what = f"it has the questions of {timed:,} of {len(rows) + left_out:,} responses in {RESPONSES}"
         raise BadInput(f"{root / FIRST_RESPONSES}: {what}, so that late ones cannot be told; {_FETCH}, both of them")
@@ -201,14 +203,14 @@ def tabulated(responses: Responses, table: VoteTable) -> Array:
     return counts
 
 
-def _late(path: Path) -> dict[tuple[str, str, str], bool] | None:
+def _late(path: Path) -> dict[_Question, bool] | None:
     """Session, way of presentation and question -> whether it was answered late; None where the file is not there."""
     if not path.is_file():
         return None
     wanted = ("sessionNums", "queryType", "questNum", "ttr")
-    found: dict[tuple[str, str, str], bool] = {}
+    found: dict[_Question, bool] = {}
     for _, (session, digit, question, time) in read_table(path, _FETCH, wanted):
-        key = session, digit, question
+        key = without_point(session), coded(digit, _DIGITS), without_point(question)
         found[key] = found.get(key, False) or _after(time)
     return found
 
@@ -222,6 +224,7 @@ def _after(time: str) -> bool:
 
 
 def _count(line: Line, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= _MOST):
+    count = whole(text)
+    if count is None or count > _MOST:
         raise line.error(f"{shown(text)} is no number of votes")
-    return int(text)
+    return count

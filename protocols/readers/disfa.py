@@ -1,9 +1,9 @@
 """DISFA as it is distributed: videos of 27 subjects, with the intensity of twelve action units in each frame.
 
-Labels are `ActionUnit_Labels/SN001/SN001_au1.txt`, without a header, one line "frame,intensity" per frame. Frames are
-matched by line: line t (from 0) belongs to picture t. The written numbers must count from 1 (in some copies from 0) in
-all files of a subject. An action unit is present from
-intensity 2 on. Of the twelve action units the eight of DISFA_AUS are used as labels; all twelve are checked.
+Labels are `ActionUnit_Labels/SN001/SN001_au1.txt`, one line "frame,intensity" per frame, without a header; one that
+other programs add is left out. Frames are matched by line: line t (from 0) belongs to picture t. The written numbers
+must count from 1 (in some copies from 0) in all files of a subject. An action unit is present from intensity 2 on. Of
+the twelve action units the eight of DISFA_AUS are used as labels; all twelve are checked.
 
 Pictures, searched on disk in this order (or as set in `fernoise.toml`):
 
@@ -46,7 +46,7 @@ from .disfa_media import KINDS, Pictures, find_pictures
 from .folders import files_of, folders_of
 from .listing import Check, Listing, absent, first, read_choices
 from .look_around import Signs, first_picture
-from .text_lines import read_lines, shown
+from .text_lines import coded, read_lines, shown, whole
 
 HOME = "mohammadmahoor.com/disfa"
 LABELS = "ActionUnit_Labels"
@@ -59,8 +59,31 @@ _COLUMNS = [_CODED.index(int(au.removeprefix("AU"))) for au in DISFA_AUS]
 _FETCH = f"unpack the label files again, or ask for them at {HOME}"
 _SUBJECT = re.compile(r"SN[0-9]+", re.IGNORECASE)
 _LABEL_FILE = re.compile(r"(SN[0-9]+)_au0*([0-9]+)\.txt", re.IGNORECASE)
-_INTENSITIES = {str(n).encode(): n for n in range(6)}
+_INTENSITIES = {n: n for n in range(6)}
+_NAMES = re.compile(r"\W*[a-z][\w .-]*\W*", re.IGNORECASE)
 _PART = {subject: part for part, subjects in DISFA_PARTS for subject in subjects}
+
+
+@dataclass(frozen=True)
+class _File:
+    """The label file of an action unit.
+
+    Attributes:
+        path: the file.
+        start: the frame number of the first frame.
+        values: the intensity of each frame, -1 for none.
+        first_line: the number of the line of the first frame, 2 after a header line.
+    """
+
+    path: Path
+    start: int
+    values: list[int]
+    first_line: int
+
+    def place(self, frame: int, root: Path | None = None) -> str:
+        """Where a frame, counted from 0, stands."""
+        path = self.path if root is None else self.path.relative_to(root).as_posix()
+        return f"{path}, line {self.first_line + frame}"
 
 
 @dataclass(frozen=True)
@@ -71,13 +94,11 @@ class _Subject:
         name: such as "SN001".
         files: the label files, by action unit.
         intensities: int8 [n, 12], -1 for a missing file or number.
-        numbered_from: the frame number in the first line of each file, by action unit.
     """
 
     name: str
-    files: Mapping[int, Path]
+    files: Mapping[int, _File]
     intensities: Array
-    numbered_from: Mapping[int, int]
 
     @property
     def expected(self) -> int:
@@ -113,7 +134,7 @@ def read(root: Path) -> Listing:
         wanted = Signs(videos, into=f"Videos_{camera.capitalize()}Camera")
         raise absent("DISFA", root, HOME, _without_pictures(root, sizes, kind, camera), wanted)
     clips = [_clip(one, found, threshold) for one in subjects]
-    checks = [*_checks(subjects), *found.checks, Check("intensity from which present", THRESHOLD, threshold)]
+    checks = [*_checks(root, subjects), *found.checks, Check("intensity from which present", THRESHOLD, threshold)]
     return listing_of("disfa", found.layout, root, DISFA_AUS, clips, checks)
 
 
@@ -128,60 +149,67 @@ def _subject_folders(folder: Path) -> dict[str, Path]:
 
 def _subject(name: str, folder: Path) -> _Subject:
     """Reads the label files of a subject."""
-    files: dict[int, Path] = {}
+    paths: dict[int, Path] = {}
     for file in files_of(folder):
         match = _LABEL_FILE.fullmatch(file)
         if match is None or int(match[2]) not in _CODED:
             continue
         if match[1].upper() != name:
             raise BadInput(f"{folder / file}: a label file of {match[1]} in the folder of {name}; {_FETCH}")
-        if int(match[2]) in files:
-            raise BadInput(f"{folder / file}: the same action unit as {files[int(match[2])].name}; keep one of them")
-        files[int(match[2])] = folder / file
-    read_files = {au: _intensities(files[au]) for au in _CODED if au in files}
-    _check_same_length({files[au]: len(values) for au, (_, values) in read_files.items()})
-    _check_same_start({files[au]: start for au, (start, _) in read_files.items()})
-    size = max((len(values) for _, values in read_files.values()), default=0)
-    columns = [read_files[au][1] if au in files else [-1] * size for au in _CODED]
-    numbered_from = {au: start for au, (start, _) in read_files.items()}
-    return _Subject(name, files, np.array(columns, np.int8).T, numbered_from)
+        if int(match[2]) in paths:
+            raise BadInput(f"{folder / file}: the same action unit as {paths[int(match[2])].name}; keep one of them")
+        paths[int(match[2])] = folder / file
+    files = {au: _label_file(paths[au]) for au in _CODED if au in paths}
+    _check_same_length(list(files.values()))
+    _check_same_start(list(files.values()))
+    size = max((len(file.values) for file in files.values()), default=0)
+    columns = [files[au].values if au in files else [-1] * size for au in _CODED]
+    return _Subject(name, files, np.array(columns, np.int8).T)
 
 
-def _intensities(path: Path) -> tuple[int, list[int]]:
-    """The frame number of the first line, and the intensity of each line, -1 for none."""
-    start = 0
+def _label_file(path: Path) -> _File:
+    """Reads a label file."""
+    start, first_line = 0, 1
     values: list[int] = []
     for line in read_lines(path, _FETCH):
-        frame, comma, intensity = (word.strip() for word in line.text.partition(b","))
-        if not comma or not frame.isdigit() or len(frame) > 9:
+        number, comma, intensity = (word.strip() for word in line.text.decode().partition(","))
+        if line.number == 1 and comma and _NAMES.fullmatch(number) and _NAMES.fullmatch(intensity):
+            first_line = 2
+            continue
+        frame = whole(number)
+        if not comma or frame is None:
             raise line.error(f"{shown(line.text.strip())} is no 'frame,intensity'")
-        value = -1 if line.no_number(intensity.decode()) else _INTENSITIES.get(intensity)
+        value = -1 if line.no_number(intensity) else coded(intensity, _INTENSITIES)
         if value is None:
             raise line.error(f"intensity {shown(intensity)} is none of 0 to 5")
         if not values:
-            start = int(frame)
-        elif int(frame) != start + len(values):
+            start = frame
+        elif frame != start + len(values):
             before = start + len(values) - 1
-            raise line.error(f"frame {int(frame)} after frame {before}, so lines do not follow the pictures")
+            raise line.error(f"frame {frame} after frame {before}, so lines do not follow the pictures")
         values.append(value)
-    return start, values
+    if not values:
+        raise BadInput(f"{path}: a header, but no frame after it; {_FETCH}")
+    return _File(path, start, values, first_line)
 
 
-def _check_same_length(lengths: Mapping[Path, int]) -> None:
-    """Raises BadInput if the label files of a subject have different numbers of lines."""
-    if len(set(lengths.values())) > 1:
-        short, long = min(lengths, key=lambda path: lengths[path]), max(lengths, key=lambda path: lengths[path])
-        what = f"the file ends, but {long.name} has {lengths[long]:,} lines and both are of the same frames"
-        raise BadInput(f"{short}, line {lengths[short] + 1}: {what}; {_FETCH}")
+def _check_same_length(files: Sequence[_File]) -> None:
+    """Raises BadInput if the label files of a subject have different numbers of frames."""
+    lengths = [len(file.values) for file in files]
+    if len(set(lengths)) > 1:
+        short, long = files[lengths.index(min(lengths))], files[lengths.index(max(lengths))]
+        what = f"the file ends, but {long.path.name} has {max(lengths):,} lines and both are of the same frames"
+        raise BadInput(f"{short.place(min(lengths))}: {what}; {_FETCH}")
 
 
-def _check_same_start(starts: Mapping[Path, int]) -> None:
+def _check_same_start(files: Sequence[_File]) -> None:
     """Raises BadInput if the label files of a subject start at different frames, or later than at frame 1."""
-    for path, start in starts.items():
-        other, least = min(starts.items(), key=lambda item: item[1])
-        if start > 1 or start != least:
-            what = f"frame {start}" if start > 1 else f"frame {start}, but {other.name} starts at frame {least}"
-            raise BadInput(f"{path}, line 1: {what}, so lines do not follow the pictures; {_FETCH}")
+    for file in files:
+        other, start = min(files, key=lambda one: one.start), file.start
+        if start > 1 or start != other.start:
+            starts = f"frame {start}, but {other.path.name} starts at frame {other.start}"
+            what = f"frame {start}" if start > 1 else starts
+            raise BadInput(f"{file.place(0)}: {what}, so lines do not follow the pictures; {_FETCH}")
 
 
 def _clip(subject: _Subject, pictures: Pictures, threshold: int) -> Clip:
@@ -203,7 +231,7 @@ def _without_pictures(root: Path, sizes: Mapping[str, int], kind: str, camera: s
     return f"labels, but none of their frames in {tried}" + (f"; pictures there are such as {other}" if other else "")
 
 
-def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
+def _checks(root: Path, subjects: Sequence[_Subject]) -> Iterator[Check]:
     """The comparison of the labels with the published data set."""
     found = {one.name: one for one in subjects}
     yield Check.all("subjects", len(_PART), [f"{LABELS}: no {name}" for name in sorted(_PART) if name not in found])
@@ -224,18 +252,18 @@ def _checks(subjects: Sequence[_Subject]) -> Iterator[Check]:
         published, here = (sum(table.get(name, 0) for name in names) for table in (expected, counted))
         yield Check(f"labelled frames, {part}", published, here)
     other = [
-        f"{LABELS}/{one.name}/{one.files[au].name}, line 1: frame {start}"
+        f"{file.place(0, root)}: frame {file.start}"
         for one in subjects
-        for au, start in one.numbered_from.items()
-        if start != 1
+        for file in one.files.values()
+        if file.start != 1
     ]
     yield Check.all("label files numbered from 1", files, other)
     empty = [
-        f"{LABELS}/{one.name}/{one.files[au].name}, line {line + 1}"
+        file.place(frame, root)
         for one in subjects
-        for column, au in enumerate(_CODED)
-        if au in one.files
-        for line in np.flatnonzero(one.intensities[:, column] < 0).tolist()
+        for file in one.files.values()
+        for frame, value in enumerate(file.values)
+        if value < 0
     ]
     if empty:
         yield Check.none("intensities without a number, unknown", empty)

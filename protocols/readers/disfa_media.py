@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BadInput
 from ..files import Array
 from ..images.video import avi_length
-from .clips import numbered_pictures
+from .clips import numbered_pictures, without_number
 from .folders import files_of
 from .listing import CHOICES_FILE, Check, first
 
@@ -123,7 +123,8 @@ def _extracted(root: Path, sizes: Mapping[str, int], kind: str, side: str, base:
     """The extracted frames, numbered by their names."""
     template = _FRAME_FOLDERS[kind]
     folders = {subject: template.format(side=side, subject=subject) for subject in sizes}
-    pictures = {subject: numbered_pictures(root / folder) for subject, folder in folders.items()}
+    named = {subject: numbered_pictures(root / folder) for subject, folder in folders.items()}
+    pictures = {subject: numbers for subject, (numbers, _) in named.items()}
     starts = {subject: min(numbers) for subject, numbers in pictures.items() if numbers}
     if not starts:
         return None
@@ -140,6 +141,7 @@ def _extracted(root: Path, sizes: Mapping[str, int], kind: str, side: str, base:
     checks = (
         Check(f"subjects whose pictures start at {start}", len(sizes), len(starts) - len(late), first(late)),
         _with_picture(sizes, found, first(gaps)),
+        *without_number([f"{folders[subject]}/{name}" for subject, (_, others) in named.items() for name in others]),
     )
     layout = f"{template.format(side=side, subject='SN001')}, {side.lower()} camera, pictures from {start}"
     return Pictures(layout, found, checks)

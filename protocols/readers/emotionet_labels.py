@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from ..files import Array
 from ..labels import EMOTIONET_AUS
-from .text_lines import Line, read_lines, shown
+from .text_lines import Line, coded, read_lines, shown
 
 ASK = "Ohio State University (cbcsl.ece.ohio-state.edu/dbform_emotionet.html)"
 FETCH = f"fetch the file again from {ASK}"
 AUS = tuple(int(name.removeprefix("AU")) for name in EMOTIONET_AUS)
 
 _CODED = 60  # AU columns of a dataFile_NNNN.txt
-_VALUES = {"0": -1, "1": 1, "999": 0}
+_VALUES = {0: -1, 1: 1, 999: 0}
 _QUOTES_AND_BLANKS = " '\"\t"
 _AU = re.compile(r"au\s*0*(\d{1,2})")
 
@@ -138,12 +138,13 @@ def _columns(header: Line) -> tuple[int, list[int]]:
 
 def _values(line: Line, cells: list[str]) -> tuple[int, ...]:
     """The labels of a row."""
-    try:
-        return tuple(_VALUES[cell.strip(_QUOTES_AND_BLANKS)] for cell in cells)
-    except KeyError as error:
-        wrong = [cell.strip(_QUOTES_AND_BLANKS) in _VALUES for cell in cells].index(False)
-        what = f"AU {AUS[wrong]} is {shown(cells[wrong])}, not 0, 1 or 999 (not annotated)"
-        raise line.error(what) from error
+    values = []
+    for au, cell in zip(AUS, cells, strict=True):
+        value = coded(cell.strip(_QUOTES_AND_BLANKS), _VALUES)
+        if value is None:
+            raise line.error(f"AU {au} is {shown(cell)}, not 0, 1 or 999 (not annotated)")
+        values.append(value)
+    return tuple(values)
 
 
 def _picture(line: Line, url: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import BadInput
 from ..labels import FERPLUS_CLASSES
-from .text_lines import Line, read_lines, read_table, shown
+from .text_lines import Line, read_lines, read_table, shown, whole
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 KAGGLE = 'Kaggle, "Challenges in Representation Learning: Facial Expression Recognition Challenge"'
@@ -23,8 +23,7 @@ VOTES = (*FERPLUS_CLASSES, "unknown", "NF")
 
 _PIXELS = SIDE * SIDE
 _COLUMNS = ("emotion", "pixels", "Usage")
-_LABELS = {str(code).encode(): code for code in range(7)}
-_COUNTS = {str(count): count for count in range(11)}
+_CLASSES, _MOST_VOTES = 7, 10
 
 
 def read_faces(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int8]]:
@@ -46,9 +45,10 @@ def read_faces(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArra
         if len(fields) != width:
             raise line.error(f"{len(fields)} fields instead of {width}")
         label, pixels, usage = (fields[column].strip(b' "\r\n') for column in columns)
-        if label not in _LABELS:
+        code = whole(label.decode())
+        if code is None or code >= _CLASSES:
             raise line.error(f"label {shown(label)}, not an integer 0 to 6")
-        labels.append(_LABELS[label])
+        labels.append(code)
         usages.append(_usage(line, usage.decode()))
         images.append(_image(line, pixels))
     if not images:
@@ -102,7 +102,10 @@ def parse_votes(line: Line, words: Sequence[str]) -> list[int]:
     Raises:
         BadInput: a count that is no integer from 0 to 10.
     """
+    counts = []
     for name, word in zip(VOTES, words, strict=True):
-        if word not in _COUNTS:
+        count = whole(word)
+        if count is None or count > _MOST_VOTES:
             raise line.error(f"votes for {name} {shown(word)}, not an integer 0 to 10")
-    return [_COUNTS[word] for word in words]
+        counts.append(count)
+    return counts

@@ -10,7 +10,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from .listing import CHOICES_FILE
-from .text_lines import Line, decimal_comma, read_lines, shown
+from .text_lines import Line, decimal_comma, read_lines, shown, whole
 
 AGAIN = "run OpenFace on the pictures again"
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45)
@@ -203,17 +203,11 @@ def _whole(line: Line, name: str, text: str) -> int | None:
 
 def _integer(line: Line, name: str, text: str, low: int, high: int | None = None) -> int:
     """An integer from `low` to `high`, which versions of OpenFace write as 1, 1.0 or 1.00."""
-    digits, _, rest = text.partition(".")
-    if (
-        not digits.isdecimal()
-        or len(digits) > 9
-        or rest.strip("0")
-        or int(digits) < low
-        or (high is not None and int(digits) > high)
-    ):
+    number = whole(text)
+    if number is None or number < low or (high is not None and number > high):
         allowed = f"{low} or {high}" if high is not None else f"a whole number from {low}"
         raise line.error(f"{name} is {shown(text)}, not {allowed}")
-    return int(digits)
+    return number
 
 
 def _position(names: Sequence[str], *wanted: str) -> int:

@@ -38,6 +38,7 @@ from .folders import contents
 from .listing import CHOICES_FILE, Check, Listing, absent, read_choices
 from .look_around import Signs, first_picture
 from .picture_sizes import sampled_sizes
+from .rafdb_class_order import ASK, CODES, COUNTS, FETCH, labels_of, refuse_codes, refuse_other_order
 from .rafdb_noise_lists import BASES, NoisyList, read_noisy_list
 from .text_lines import Line, read_lines, read_table, shown
 
@@ -45,10 +46,8 @@ __all__ = ["NoisyList", "read", "read_noisy_list"]
 
 SIZE = 100, 100
 """Width and height of the aligned pictures."""
-ASK = "whdeng.cn/RAF/model1.html"
 
 _WORD = {"train": "training", "test": "test"}
-_COUNTS = {"train": (1290, 281, 717, 4772, 1982, 705, 2524), "test": (329, 74, 160, 1185, 478, 162, 680)}
 _LAYOUTS = ("list", "two-lists", "folders")
 # The owners' name, and as others spell it.
 _LIST = ("list_patition_label.txt", "list_partition_label.txt")
@@ -58,9 +57,8 @@ _IMAGES = ("Image/aligned", "aligned", "images", "Image", ".")
 # Parts whose pictures a folder may contain: "valid" is the test part in some copies, in others split from training.
 _FOLDERS = {"train": ("train",), "valid": ("train", "test"), "test": ("test",)}
 _OWN_FILES = (CHOICES_FILE, *_LIST, *_TWO_LISTS["train"], *_TWO_LISTS["test"])
-_CODES = {str(code): code - 1 for code in range(1, 8)}
+_CODES = {str(code): label for code, label in CODES.items()}
 _NAME = re.compile(r"((train)_\d{5}|(test)_\d{4})(_aligned)?\.(?:jpe?g|png|bmp)", re.IGNORECASE)
-_FETCH = f"fetch the file again from {ASK}"
 _SIGNS = Signs(("EmoLabel", *_LIST, *_TWO_LISTS["train"], _TABLES["train"], "train/1"), ("rafdb", "rafbasic"))
 
 
@@ -97,7 +95,8 @@ def read(root: Path) -> Listing:
         labels int64 [N]; parts "train" and "test"; each row is its own group, since subjects are not known.
 
     Raises:
-        BadInput: nothing found, a damaged list, an invalid label, a repeated row, a picture in the wrong part.
+        BadInput: nothing found, a damaged list, an invalid label, a repeated row, a picture in the wrong part, classes
+            that are numbered from 0 or in another order.
     """
     root = Path(root)
     choices = read_choices(root, {"layout": _LAYOUTS, "images": Path})
@@ -106,6 +105,8 @@ def read(root: Path) -> Listing:
     if copy is None:
         what = f"EmoLabel/{_LIST[0]} with Image/aligned/, or folders train/1 to train/7"
         raise absent("rafdb", root, ASK, what, _SIGNS)
+    of_part = {part: [label for name, label in copy.labels.items() if _part(name) == part] for part in COUNTS}
+    refuse_other_order(root, of_part)
     names = sorted(copy.pictures, key=lambda name: (_part(name) != "train", name))
     if not names:
         raise _without_pictures(root, copy)
@@ -166,7 +167,7 @@ def _part(name: str) -> str:
 
 def _checks(copy: _Copy, labels: Array, parts: Array) -> Iterator[Check]:
     """The comparison with the published rows, classes and pictures."""
-    for part, counts in _COUNTS.items():
+    for part, counts in COUNTS.items():
         of_part = np.bincount(labels[parts == part], minlength=7).tolist()
         yield Check(f"{_WORD[part]} rows", sum(counts), sum(of_part))
         for name, expected, found in zip(RAFDB_CLASSES, counts, of_part, strict=True):
@@ -206,13 +207,17 @@ def _from_lists(root: Path, base: Path, files: dict[str, tuple[str, ...]], image
 def _read_list(copy: _Copy, root: Path, path: Path, part: str) -> None:
     """Adds the rows of a list with lines "train_00001.jpg 5"; part "" accepts both parts."""
     place = path.relative_to(root).as_posix()
-    for line in read_lines(path, _FETCH, separator=" "):
+    names: list[str] = []
+    rows: list[tuple[Line, str]] = []
+    for line in read_lines(path, FETCH, separator=" "):
         fields = line.text.decode().split()
         if len(fields) != 2:
             raise line.error(f"{len(fields)} fields, not a name and a label")
-        name = _name(line, fields[0], part)
-        if not copy.add(name, _label(line, fields[1]), f"{place}, line {line.number}"):
-            raise line.error(f"{shown(fields[0])} is listed here and at {copy.where[name]}", "keep one of the two")
+        names.append(_name(line, fields[0], part))
+        rows.append((line, fields[1]))
+    for name, (line, _), label in zip(names, rows, labels_of(rows), strict=True):
+        if not copy.add(name, label, f"{place}, line {line.number}"):
+            raise line.error(f"{shown(name)} is listed here and at {copy.where[name]}", "keep one of the two")
 
 
 def _name(line: Line, word: str, part: str) -> str:
@@ -224,13 +229,6 @@ def _name(line: Line, word: str, part: str) -> str:
     if part and _part(name) != part:
         raise line.error(f"{shown(word)} is no {_WORD[part]} picture")
     return name
-
-
-def _label(line: Line, word: str) -> int:
-    if word not in _CODES:
-        remedy = f"a list with labels from 0 is not the owners' list: {_FETCH}"
-        raise line.error(f"label {shown(word)}, not 1 to 7", remedy)
-    return _CODES[word]
 
 
 def _image_folder(base: Path) -> Path | None:
@@ -260,9 +258,10 @@ def _from_folders(root: Path, base: Path) -> _Copy | None:
     if not any((base / "train" / code).is_dir() for code in _CODES):
         return None
     copy = _Copy("class-folders")
-    for folder, parts in _FOLDERS.items():
-        if (base / folder).is_dir():
-            _read_folder(copy, root, base / folder, parts)
+    there = [folder for folder in _FOLDERS if (base / folder).is_dir()]
+    refuse_codes(base, there, {folder: contents(base / folder)[1] for folder in there})
+    for folder in there:
+        _read_folder(copy, root, base / folder, _FOLDERS[folder])
     for part, name in _TABLES.items():
         table = next((path for path in (base / name, root / name) if path.is_file()), None)
         if table:
@@ -274,8 +273,6 @@ def _from_folders(root: Path, base: Path) -> _Copy | None:
 def _read_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) -> None:
     """Adds the pictures of the class folders 1/ to 7/; BadInput for one of another part or in two folders."""
     for code in contents(folder)[1]:
-        if code not in _CODES:
-            raise BadInput(f"{folder / code}: class folder {shown(code)}, not 1 to 7; rename or remove it")
         for name in contents(folder / code)[0]:
             path = folder / code / name
             place = path.relative_to(root).as_posix()
@@ -294,14 +291,16 @@ def _read_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) 
 def _compare_table(copy: _Copy, root: Path, table: Path, part: str) -> None:
     """Compares the rows of train_labels.csv or test_labels.csv with the folders, and adds rows without a picture."""
     lines: dict[str, int] = {}
-    for line, (word, code) in read_table(table, _FETCH, ("image", "label")):
-        name, label = _name(line, word, part), _label(line, code)
+    rows = list(read_table(table, FETCH, ("image", "label")))
+    labels = labels_of([(line, code) for line, (_, code) in rows])
+    for (line, (word, _)), label in zip(rows, labels, strict=True):
+        name = _name(line, word, part)
         if lines.setdefault(name, line.number) != line.number:
             raise line.error(f"{shown(name)} is listed here and in line {lines[name]}", "keep one of the two")
         place = f"{table.relative_to(root).as_posix()}, line {line.number}"
         if not copy.add(name, label, place) and copy.labels[name] != label:
             what = f"{shown(name)} has label {label + 1} here and is {copy.where[name]}"
-            raise line.error(what, f"table and folders must agree: {_FETCH}")
+            raise line.error(what, f"table and folders must agree: {FETCH}")
     for name in [name for name in copy.pictures if _part(name) == part and name not in lines]:
         copy.others.append(copy.pictures.pop(name).relative_to(root).as_posix())
         del copy.labels[name], copy.where[name]

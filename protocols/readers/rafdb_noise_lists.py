@@ -22,7 +22,7 @@ from ..noise import realised_rate
 from .folders import files_of
 from .listing import Listing
 from .look_around import Signs, look_around
-from .text_lines import read_lines, shown
+from .text_lines import read_lines, shown, whole
 
 BASES = (".", "basic", "raf-basic", "DATASET")
 """The folders of the data set, relative to its own, that may hold EmoLabel/ and the pictures."""
@@ -149,9 +149,10 @@ def _read_codes(path: Path, names: Set[str], partial: bool) -> dict[str, int]:
             raise line.error(f"{shown(match[1])} is no picture of this copy", "use a list made for this copy")
         if name in codes:
             raise line.error(f"{name} is listed a second time", "keep one of the two")
-        if match[2] not in tuple("01234567"):
+        code = whole(match[2])
+        if code is None or code > 7:
             raise line.error(f"label {shown(match[2])}, not 0 to 6 nor 1 to 7")
-        codes[name] = int(match[2])
+        codes[name] = code
     return codes
 
 

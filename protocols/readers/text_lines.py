@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ..errors import BadInput
 from ..files import not_fetched
@@ -20,6 +21,9 @@ _EDITS = {",": "s/,/./g; s/;/,/g; s/\\t/,/g", " ": "s/[;,]/ /g", "\t": "s/[;,]/\
 
 # nan, -nan, -nan(ind), 1.#QNAN, -1.#IND, inf, an empty cell.
 _NO_NUMBER = re.compile(r"|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(QNAN|SNAN|IND|INF)0*)|n/?a|null", re.IGNORECASE)
+_WHOLE = re.compile(r"([0-9]+)\.0*")
+_UNNAMED = "Unnamed: 0"  # as pandas calls a first column without a name
+_MOST_DIGITS = 9
 _LONGEST = 1 << 16  # bytes of a line; the longest known, of fer2013.csv and OpenFace, have about ten thousand
 
 
@@ -73,12 +77,14 @@ class Line(NamedTuple):
         return [field.strip() for field in fields] if " " in text or "\t" in text else fields
 
     def columns(self, wanted: Sequence[str]) -> list[int]:
-        """The positions of the wanted columns in this header line.
+        """The positions of the wanted columns in this header line; "" is the one without a name, as pandas writes it.
 
         Raises:
             BadInput: a column is missing.
         """
         names = self.fields()
+        if _UNNAMED in names:  # a column without a name beside it has numbers of rows
+            names = ["" if name == _UNNAMED else name or _UNNAMED for name in names]
         if missing := [name for name in wanted if name not in names]:
             raise self.missing_columns(missing)
         return [names.index(name) for name in wanted]
@@ -94,7 +100,26 @@ class Line(NamedTuple):
 
     def missing_columns(self, missing: Sequence[str], remedy: str = "") -> BadInput:
         """The error for a header line without some columns."""
-        return self.error(f"no column {', '.join(missing)} in the header {shown(self.text.strip())}", remedy)
+        names = ", ".join(name or "without a name" for name in missing)
+        return self.error(f"no column {names} in the header {shown(self.text.strip())}", remedy)
+
+
+def without_point(text: str) -> str:
+    """A whole number that pandas wrote as 3.0, in a column that lacks some, as 3; other text as it is."""
+    match = _WHOLE.fullmatch(text)
+    return match[1] if match else text
+
+
+def whole(text: str) -> int | None:
+    """The whole number that a cell has as 3, 3.0 or 3.00; None for other text, such as 3.5, -1 or ten digits."""
+    digits = text if text.isdecimal() else without_point(text)
+    return int(digits) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else None
+
+
+def coded(text: str, codes: Mapping[int, int]) -> int | None:
+    """What the number in a cell stands for; None where it is none of the codes, or no whole number."""
+    number = whole(text)
+    return None if number is None else codes.get(number)
 
 
 def shown(value: bytes | str) -> str:
@@ -141,7 +166,7 @@ def plain_ascii(line: Line) -> bytes:
 def read_lines(
     path: Path, remedy: str, to_ascii: Callable[[Line], bytes] = plain_ascii, separator: str = ","
 ) -> Iterator[Line]:
-    """The lines of a text file; empty lines are allowed at its end only.
+    """The lines of a text file, which end in LF, CRLF or CR; empty lines are allowed at its end only.
 
     Args:
         path: the file; a byte order mark is removed.
@@ -158,7 +183,7 @@ def read_lines(
         with path.open("rb", buffering=1 << 20) as file:
             check_kind(path, file.read(64))
             file.seek(0)
-            for number, content in enumerate(iter(partial(file.readline, _LONGEST + 1), b""), 1):
+            for number, content in enumerate(_ended(file), 1):
                 raw = content.removeprefix(b"\xef\xbb\xbf") if number == 1 else content
                 line = Line(path, number, raw, remedy, separator)
                 if len(raw) > _LONGEST:
@@ -176,6 +201,18 @@ def read_lines(
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     if number == 0 or empty == 1:
         raise BadInput(f"{path}: the file is empty; {remedy}")
+
+
+def _ended(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file with their ends; CR alone, as old spreadsheets write it, becomes LF."""
+    start = file.read(_LONGEST)
+    file.seek(0)
+    if b"\r" not in start or b"\n" in start:
+        yield from iter(partial(file.readline, _LONGEST + 1), b"")
+        return
+    with io.TextIOWrapper(file, encoding="latin-1", newline="\r") as text:  # any byte is a character of Latin-1
+        for line in iter(partial(text.readline, _LONGEST + 1), ""):
+            yield line.replace("\r", "\n").encode("latin-1")
 
 
 def read_table(path: Path, remedy: str, wanted: Sequence[str]) -> Iterator[tuple[Line, list[str]]]:

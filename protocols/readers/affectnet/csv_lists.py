@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -135,7 +136,7 @@ def read_table_part(part: str, table: Path, images: Path | None, root: Path) -> 
 def _parse(table: Path, part: str) -> _Table:
     """All rows of a table."""
     rows = _Table()
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str | float | None, ...], int] = {}
     columns: list[str] = []
     for line in read_lines(table, FETCH):
         fields = line.fields()
@@ -164,7 +165,8 @@ def _parse(table: Path, part: str) -> _Table:
             raise line.error(f"{shown(name)} is no picture as folder/file, such as 689/<hash>.jpg")
         if code > 7:
             continue
-        key = ",".join(row[column] for column in (COLUMNS[0], *_BOX))
+        # as numbers, since 1 and 1.0 are one; NaN is not equal to itself
+        key = name, *(None if math.isnan(edge) else edge for edge in numbers[: len(_BOX)])
         if seen.setdefault(key, line.number) != line.number:
             what = f"{shown(name)} is listed here and in line {seen[key]} with the same face box"
             raise line.error(what, "keep one of the two")

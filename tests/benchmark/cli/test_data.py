@@ -130,7 +130,7 @@ def test_the_published_ferplus_is_whole(data_root: Path) -> None:
 def test_a_copy_without_a_difference_is_said_to_agree_in_what_was_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rafdb, "_COUNTS", {"train": (3,) * 7, "test": (2,) * 7})
+    monkeypatch.setattr(rafdb, "COUNTS", {"train": (3,) * 7, "test": (2,) * 7})
     miniature_rafdb.write_official(
         tmp_path / "rafdb", picture=lambda index: np.full((100, 100, 3), 7 * index, np.uint8)
     )

@@ -114,7 +114,7 @@ class TestPicturesOfRafdb:
 
     @pytest.fixture(autouse=True)
     def _published(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rafdb, "_COUNTS", {"train": (3,) * 7, "test": (2,) * 7})
+        monkeypatch.setattr(rafdb, "COUNTS", {"train": (3,) * 7, "test": (2,) * 7})
 
     def wrong(self, root: Path) -> list[tuple[str, int | str, int | str, str]]:
         found = verify("rafdb", root, workers=1, report=quiet)

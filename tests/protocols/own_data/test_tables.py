@@ -12,7 +12,7 @@ import pytest
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.own_data import tables
 from fernoise_bench.protocols.own_data.class_folders import read_folders
-from fernoise_bench.protocols.own_data.tables import read_table, spelled_plainly, whole_number
+from fernoise_bench.protocols.own_data.tables import read_table, spelled_plainly
 
 HEADER = ["path", "given", "age"]
 ROWS = [["a b.png", "happy", "31"], ["ü.png", "sad", ""], ["c,d.png", 'so "so"', "7"]]
@@ -115,11 +115,6 @@ def test_utf_16_without_its_mark(kind: str, tmp_path: Path) -> None:
 def test_an_identifier_in_whatever_way_it_is_written(text: str, plain: str) -> None:
     assert spelled_plainly(text) == spelled_plainly(plain)
     assert spelled_plainly(text) == unicodedata.normalize("NFC", plain)
-
-
-@pytest.mark.parametrize(("text", "number"), [("3", 3), ("3.0", 3), ("03", 3), ("3.5", None), ("-1", None), ("", None)])
-def test_whole_numbers(text: str, number: int | None) -> None:
-    assert whole_number(text) == number
 
 
 WRONG: Sequence[tuple[str, str, tuple[str, ...]]] = [

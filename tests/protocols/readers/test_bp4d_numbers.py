@@ -46,3 +46,16 @@ def test_no_picture_of_any_coded_frame(tmp_path: Path) -> None:
     miniature.write_au_occ(tmp_path)
     (tmp_path / "fernoise.toml").write_text("frame_offset = 100000\n")
     assert "none of their frames in Sequences/F001/T1" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["001 2.jpg", "001 (1).jpg", "001 - Copy.jpg", "001 copy.jpg", "001 copy 2.jpg"])
+def test_a_copy_of_a_picture_is_no_other_frame(name: str, tmp_path: Path) -> None:
+    """As Finder, iCloud, Windows and browsers name copies: of picture 1, not picture 2."""
+    folder = miniature.write_au_occ(tmp_path) / "Sequences/M018/T8"
+    before = read(tmp_path)
+    (folder / "002.jpg").unlink()
+    (folder / name).write_bytes((folder / "001.jpg").read_bytes())
+    found = read(tmp_path)
+    assert found.path.tolist() == [path for path in before.path.tolist() if path != "Sequences/M018/T8/002.jpg"]
+    (copies,) = (one for one in found.checks if one.what == "pictures without a frame number in their name, not used")
+    assert (copies.expected, copies.found, copies.where) == (0, 1, f"Sequences/M018/T8/{name}")

@@ -314,12 +314,12 @@ def test_a_response_without_a_person_or_an_answer_is_left_out_and_counted(
 
 
 def test_times_of_other_questions_are_refused(tmp_path: Path) -> None:
-    """As after pandas wrote sessions as 1.0: no response would be late."""
+    """No response would be late."""
     miniature.write_responses(miniature.write_tables(tmp_path))
     file = tmp_path / "finishedEmoResponses.csv"
     head, *lines = file.read_text().splitlines()
     cells = [line.split(",") for line in lines]
-    changed = [",".join([*row[:2], row[2].replace('"', "") + ".0", *row[3:]]) for row in cells]
+    changed = [",".join([*row[:2], "7" + row[2].replace('"', ""), *row[3:]]) for row in cells]
     file.write_text("\n".join([head, *changed]) + "\n")
     with pytest.raises(BadInput, match=r"it has the questions of 0 of .* so that late ones cannot be told"):
         read_responses(tmp_path)

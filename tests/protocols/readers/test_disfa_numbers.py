@@ -52,3 +52,14 @@ def test_label_files_that_start_elsewhere_are_refused(tmp_path: Path, start: int
     message = refusal(tmp_path)
     assert ", line 1: " in message
     assert what in message
+
+
+def test_a_copy_of_a_picture_is_no_other_frame(tmp_path: Path) -> None:
+    folder = miniature.write_img(tmp_path) / "img/SN006"
+    before = read(tmp_path)
+    (folder / "2.png").unlink()
+    (folder / "1 2.png").write_bytes((folder / "1.png").read_bytes())
+    found = read(tmp_path)
+    assert found.path.tolist() == [path for path in before.path.tolist() if path != "img/SN006/2.png"]
+    (copies,) = (one for one in found.checks if one.what == "pictures without a frame number in their name, not used")
+    assert (copies.found, copies.where) == (1, "img/SN006/1 2.png")

@@ -241,7 +241,7 @@ def test_two_rows_whose_faults_cancel_are_both_refused(tmp_path: Path) -> None:
 BAD_VOTES = {
     "vote above 10": (edit(4, "9", "11"), r"line 4: votes for happiness '11', not an integer 0 to 10"),
     "vote negative": (edit(4, "9", "-1"), r"line 4: votes for happiness '-1'"),
-    "vote fraction": (edit(4, "9", "9.0"), r"line 4: votes for happiness '9.0'"),
+    "vote fraction": (edit(4, "9", "9.5"), r"line 4: votes for happiness '9.5'"),
     "vote empty": (edit(4, "9", ""), r"line 4: votes for happiness ''"),
     "usage unknown": (edit(5, "PublicTest", "Test"), r"line 5: Usage 'Test', not one of"),
     "usage of another row": (

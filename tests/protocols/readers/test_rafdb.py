@@ -231,7 +231,7 @@ def test_an_absent_data_set_says_where_to_ask(tmp_path: Path) -> None:
     ("new", "says"),
     [
         ("train_00002.jpg 8", "label '8', not 1 to 7"),
-        ("train_00002.jpg 0", "a list with labels from 0 is not the owners' list"),
+        ("train_00002.jpg 0", "label '0', not 1 to 7"),
         ("train_00002.jpg x", "label 'x'"),
         ("train_00002.jpg", "1 fields"),
         ("train_00002.jpg 4 1", "3 fields"),
