@@ -65,7 +65,7 @@ def cores_loss(logits: Tensor, labels: Tensor, prior: Tensor, beta: float, sieve
         (loss, keep): a scalar with gradient, negative by design for confident predictions, 0 where no row is kept; bool
         [B].
 
-    Source: paper eqs. (3)-(5); authors' code, loss.py:27-48 (UCSC-REAL/cores @cf0945e).
+    Source: authors' code, loss.py:27-48 (UCSC-REAL/cores @cf0945e); paper eqs. (3)-(5) (from memory).
     """
     log_p = F.log_softmax(full_precision(logits), dim=1)
     cross_entropy = -log_p.gather(1, labels[:, None]).squeeze(1)

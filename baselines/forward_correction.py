@@ -36,8 +36,10 @@ class ForwardCorrectionParams:
     least_share: float = sourced(
         0.1, "unstated: ours; the filter would take away all rows of a rare class; CIFAR-10's classes have 0.1"
     )
-    correction: Literal["forward", "backward"] = sourced("forward", "paper §5: the better of the two")
-    transition: Literal["estimated", "true"] = sourced("estimated", "paper §4: estimated, or the true one")
+    correction: Literal["forward", "backward"] = sourced("forward", "paper §5 (from memory): the better of the two")
+    transition: Literal["estimated", "true"] = sourced(
+        "estimated", "paper §4 (from memory): estimated, or the true one"
+    )
 
 
 def forward_corrected_cross_entropy(logits: Tensor, labels: Tensor, transition: Tensor) -> Tensor:
@@ -52,7 +54,7 @@ def forward_corrected_cross_entropy(logits: Tensor, labels: Tensor, transition: 
         Scalar with gradient to the logits, and to those entries of T that are not 0, if it has any; 0 for B = 0. It is
         infinite where no class is ever labelled so.
 
-    Source: paper, theorem 2; authors' code, loss.py:13-29 (giorgiop/loss-correction @acfb9ab).
+    Source: authors' code, loss.py:13-29 (giorgiop/loss-correction @acfb9ab); paper, theorem 2 (from memory).
     """
     log_p = F.log_softmax(full_precision(logits), dim=1)
     transition = transition.to(log_p.dtype)
@@ -74,7 +76,7 @@ def backward_corrected_cross_entropy(logits: Tensor, labels: Tensor, transition:
     Returns:
         Scalar with gradient, which may be negative and has no lower bound; 0 for B = 0.
 
-    Source: paper, theorem 1; authors' code, loss.py (giorgiop/loss-correction @acfb9ab).
+    Source: authors' code, loss.py (giorgiop/loss-correction @acfb9ab); paper, theorem 1 (from memory).
     """
     return weighted_cross_entropy(logits, labels, inverse_of(transition))
 
@@ -112,7 +114,7 @@ def estimate_transition(probabilities: Tensor, quantile: float | Sequence[float 
     Raises:
         ValueError: no rows, or not as many quantiles as classes.
 
-    Source: paper §4.1; authors' code, models.py, NoiseEstimator (giorgiop/loss-correction @09f21ac).
+    Source: authors' code, models.py, NoiseEstimator (giorgiop/loss-correction @09f21ac); paper §4.1 (from memory).
     """
     p = probabilities.double()
     rows, classes = p.shape

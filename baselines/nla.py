@@ -27,7 +27,9 @@ class NLAParams:
     agreeing_spread: tuple[float, float] = sourced((0.8, 2.0), "authors' code, main_rafdb.py:46-53: s, r")
     disagreeing_mean: tuple[float, float] = sourced((0.30, 0.15), "authors' code, main_rafdb.py:46-53")
     disagreeing_spread: tuple[float, float] = sourced((0.91, 6.0), "authors' code, main_rafdb.py:46-53: s, r")
-    cross_entropy_weight: float = sourced(0.5, "authors' code, train.py:38-40; paper: λ (1 + w) CE with λ = 0.5")
+    cross_entropy_weight: float = sourced(
+        0.5, "authors' code, train.py:38-40; paper (from memory): λ (1 + w) CE with λ = 0.5"
+    )
     adaptive_weight: float = sourced(0.5, "authors' code, train.py:38-40")
     consistency_weight: float = sourced(
         16.0, "authors' code, train.py:38-40: 0.5 of the sum over 32 rows; here of their mean, whatever the batch"

@@ -27,7 +27,7 @@ __all__ = [
 
 Mode = Literal["majority", "distribution", "drawn", "multi-target"]
 MODES = ("majority", "distribution", "drawn", "multi-target")
-# Authors' code, src/ferplus.py:203-258 (microsoft/FERPlus @ae2128a), where the paper does not mention most of it:
+# Authors' code, src/ferplus.py:203-258 (microsoft/FERPlus @ae2128a); the paper (from memory) lacks most of it:
 OUTLIER = 1  # a class with so few votes counts as none
 MAJORITY = 0.5  # what is kept must have more than this share of the votes
 ENOUGH, MOST_CLASSES = 0.75, 3  # a distribution takes no more classes once it has this share, or so many
@@ -39,7 +39,8 @@ class SoftLabelsParams:
     """Hyper-parameters of training on votes."""
 
     mode: Mode = sourced(
-        "distribution", "the paper's cross-entropy loss; its other three schemes are variants, and none is tuned here"
+        "distribution",
+        "paper (from memory): cross-entropy loss; its other three schemes are variants, and none is tuned here",
     )
     epsilon: float = sourced(
         0.001, "authors' code, src/ferplus.py:182-201 (microsoft/FERPlus @ae2128a): smoothing of several targets"
@@ -130,7 +131,7 @@ def soft_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = N
     Returns:
         Scalar with gradient to the logits; 0 for B = 0.
 
-    Source: paper, cross-entropy loss; authors' code, train.py:34-46 (microsoft/FERPlus @ae2128a).
+    Source: authors' code, train.py:34-46 (microsoft/FERPlus @ae2128a); paper, cross-entropy loss (from memory).
     """
     log_p = F.log_softmax(full_precision(logits), dim=1)
     losses = -(target.detach().to(log_p.dtype) * log_p).sum(dim=1)
@@ -149,7 +150,7 @@ def multi_target_loss(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         Scalar with gradient to the logits of the first such class; 0 for B = 0, infinite for a row without a target.
 
-    Source: paper, multi-label loss; authors' code, train.py:34-46 (microsoft/FERPlus @ae2128a).
+    Source: authors' code, train.py:34-46 (microsoft/FERPlus @ae2128a); paper, multi-label loss (from memory).
     """
     return _multi_target_losses(logits, target).sum() / max(1, len(logits))
 
@@ -170,7 +171,8 @@ def draw_labels(target: Tensor, generator: torch.Generator) -> Tensor:
     Returns:
         int64 [B]; 0 for a row of zeros.
 
-    Source: paper, probabilistic label drawing; authors' code, src/ferplus.py:182-201 (microsoft/FERPlus @ae2128a).
+    Source: authors' code, src/ferplus.py:182-201 (microsoft/FERPlus @ae2128a); paper, probabilistic label drawing (from
+    memory).
     """
     place = generator.device
     uniform = torch.rand(target.shape, generator=generator, device=place, dtype=torch.float64).to(target.device)

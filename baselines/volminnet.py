@@ -65,7 +65,7 @@ def volmin_loss(logits: Tensor, labels: Tensor, transition: Tensor, weight: floa
     Returns:
         Scalar with gradient to the logits and to T; 0 for B = 0, the volume left out.
 
-    Source: paper eq. (4); authors' code, main.py:169-178, in log space.
+    Source: authors' code, main.py:169-178, in log space; paper eq. (4) (from memory).
     """
     corrected = forward_corrected_cross_entropy(logits, labels, transition)
     return corrected + weight * volume(transition).to(corrected.dtype) if len(labels) else corrected

@@ -48,7 +48,7 @@ def _native_recipes(method: Description) -> dict[Recipe, list[str]]:
     """The training recipes of a method's own paper, each with its data sets."""
     found: dict[Recipe, list[str]] = {}
     for protocol in catalog.PROTOCOLS.values():
-        recipe = native_recipe(method.base, protocol) if protocol.kind in method.needs else None
+        recipe = native_recipe(method.name, protocol) if protocol.kind in method.needs else None
         if recipe is not None and protocol.data[0] not in found.setdefault(recipe, []):
             found[recipe].append(protocol.data[0])
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -122,9 +122,21 @@ def _description(base: str, variant: str, tree: ast.Module, class_name: str) -> 
     parameters = tuple(
         (name, changes.get(name, value), source) for name, value, source in _parameters(tree, values.get("Params"))
     )
-    name, strong = f"{base}:{variant}" if variant else base, "views" in values and constant(values["views"], known)
     about = (ast.get_docstring(found, clean=False) or "").strip()
-    return Description(name, base, needs, about, parameters, _is_strong(strong))
+    strong = _is_strong(_views(found, known, parameters))
+    return Description(f"{base}:{variant}" if variant else base, base, needs, about, parameters, strong)
+
+
+def _views(found: ast.ClassDef, known: Mapping[str, Any], parameters: Iterable[tuple[str, Any, str]]) -> Any:
+    """The views that a method asks for with these parameters: what `__init__` sets them to, else those of its class."""
+    params = {f"params.{name}": value for name, value, _ in parameters}
+    for node in found.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            for line in node.body:
+                if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "self.views":
+                    return constant(line.value, {**known, **params})
+    values = assigned(found.body)
+    return constant(values["views"], known) if "views" in values else 1
 
 
 def _is_strong(views: Any) -> bool:
@@ -210,17 +222,21 @@ def _named(target: ast.expr, value: ast.expr) -> dict[str, ast.expr]:
 
 
 def constant(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """The value of literals, of names that are known, and of texts, sets and mappings made of them.
+    """The value of literals, of names that are known, of texts, sets and mappings made of them, and of `a if b else c`.
 
     Args:
         node: the expression.
-        names: the known names with their values.
+        names: the known names with their values; one may be dotted, as in "params.weight".
 
     Raises:
         ValueError: another expression.
     """
     if isinstance(node, ast.Name) and node.id in names:
         return names[node.id]
+    if isinstance(node, ast.Attribute) and ast.unparse(node) in names:
+        return names[ast.unparse(node)]
+    if isinstance(node, ast.IfExp):
+        return constant(node.body if constant(node.test, names) else node.orelse, names)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _WRAPPERS:
         (inner,) = node.args or [ast.Tuple([])]
         found = constant(inner, names)

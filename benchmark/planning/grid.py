@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...protocols import catalog
 from ...protocols.base import Protocol, Recipe, Size
-from ...protocols.definitions.native_recipes import native_recipe
+from ...protocols.definitions.native_recipes import native_recipe, variants_with_a_recipe
 from ...protocols.definitions.recipes import at_profile
 from ...protocols.errors import BadInput, unknown
 from ...protocols.loading import Data, DataIdentity, draws_noise, offered, open_data, places_read
@@ -258,6 +258,8 @@ def why_not_applicable(method: MethodSpec, protocol: Protocol, offers: frozenset
     """Why a method cannot run on a protocol with a kind of recipe ("protocol" or "native"), or an empty string."""
     reason = method.missing(protocol, offers)
     if not reason and recipe == "native" and not native_recipe(method.name, protocol):
+        if with_one := variants_with_a_recipe(method.base):
+            return f"has a native recipe as {with_one[0]} only, which trains as its authors do: name that variant"
         return "has no native recipe: its paper does not state one completely"
     return reason
 

@@ -291,7 +291,7 @@ NOISE_RATE_REWEIGHTING = replace(
 NATIVE: Mapping[str, Recipe] = MappingProxyType(
     {
         "cocuring": COCURING,
-        "cores": CORES,
+        "cores:divided": CORES,  # its authors divide the learning rate by 1 + β, here the variant the loss
         "eac": EAC,
         "hlc": HLC,
         "man": MAN,
@@ -313,6 +313,9 @@ _RHLS = frozenset({"rhls", "label_smoothing", "frequency_weighting"})
 def native_recipe(method: str, protocol: Protocol) -> Recipe | None:
     """The recipe of a method's own paper on a protocol, or None if there is none; variants use that of their method.
 
+    A recipe that one variant alone trains by, since the method itself would not train as its authors do, is no recipe
+    of the method or of its other variants: see `variants_with_a_recipe`.
+
     Where a paper trains differently by data set, the recipe is that for the protocol's data set: ReCoT's 70 epochs on
     EmotioNet, Co-curing's sampling by class on AffectNet, RHLS's learning rate on DISFA.
     """
@@ -323,4 +326,9 @@ def native_recipe(method: str, protocol: Protocol) -> Recipe | None:
         return RECOT_SCRATCH if protocol.paper.recipe.weights == "none" else RECOT_EMOTIONET
     if base == "cocuring" and data == "affectnet":
         return COCURING_OVERSAMPLED
-    return NATIVE.get(base)
+    return NATIVE.get(method) or NATIVE.get(base)
+
+
+def variants_with_a_recipe(method: str) -> tuple[str, ...]:
+    """The variants, as "name:variant", that alone have a recipe where their method, named without one, has none."""
+    return tuple(name for name in NATIVE if name.startswith(f"{method}:"))

@@ -29,10 +29,12 @@ def batch_of(epoch: int, step: int) -> Batch:
     return double_batch(index, GIVEN[index], epoch=epoch, step=step)
 
 
-def view() -> TrainView:
-    """The training set as a method sees it."""
+def view(augmented: list[bool] | None = None) -> TrainView:
+    """The training set as a method sees it; in the list it is kept of each pass whether it was to be augmented."""
 
     def batches(augment: bool = False) -> Iterator[Batch]:
+        if augmented is not None:
+            augmented.append(augment)
         yield double_batch(range(len(GIVEN)), GIVEN)
 
     return TrainView(GIVEN, torch.zeros(len(GIVEN), dtype=torch.bool), None, None, batches)

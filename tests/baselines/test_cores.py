@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from fernoise_bench.baselines.cores import CORES, CORESParams, cores_beta, cores_loss, remaining_prior
+from fernoise_bench.baselines.cores import CORES, cores_beta, cores_loss, remaining_prior
+from fernoise_bench.benchmark.registry import find
 
 from ..methods.toy import make_task, make_train, random_logits, softmax
 from .linear import Array, double_batch, make_identity, softmax_rows, weights_of
@@ -123,9 +124,9 @@ def test_remaining_prior() -> None:
 COUNTS = torch.tensor([0, 2, 1, 0, 1, 2, 0, 0, 1, 2, 2, 0])  # given labels of twelve rows: 5, 3, 4
 
 
-def make_method(epochs: int = 10, **changes: Any) -> CORES:
+def make_method(epochs: int = 10, name: str = "cores") -> CORES:
     frequency = torch.tensor([5.0, 3.0, 4.0], dtype=torch.float64) / 12
-    method = CORES(make_task(epochs=epochs, frequency=frequency), make_identity, CORESParams(**changes)).double()
+    method = CORES(make_task(epochs=epochs, frequency=frequency), make_identity, find(name).params).double()
     with torch.no_grad():
         method.network.head.weight.mul_(8)
     return method
@@ -150,10 +151,10 @@ def slope_of(value: Callable[[Array], float], weight: Array) -> Array:
     return slope
 
 
-@pytest.mark.parametrize("divide", [False, True])
-def test_training_follows_a_linear_run_in_numpy(divide: bool) -> None:
+@pytest.mark.parametrize(("name", "divide"), [("cores", False), ("cores:divided", True)])
+def test_training_follows_a_linear_run_in_numpy(name: str, divide: bool) -> None:
     """Ten epochs: β rises over epochs 1 to 3, the sieve begins with epoch 3, and the prior follows one epoch later."""
-    method = make_method(divide=divide)
+    method = make_method(name=name)
     weight, bias = weights_of(method.network.head)
     prior, sieved = np.array([5, 3, 4]) / 12, np.zeros(3)
     changed = 0

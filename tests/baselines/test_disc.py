@@ -80,6 +80,9 @@ def test_partition_by_hand() -> None:
     assert targets([[0.75, 0.25, 0.0]] * 1, [[0.75, 0.25, 0.0]], [2], half[:1], sigma=0.125) == [0]
     assert targets([[0.75, 0.25, 0.0]] * 1, [[0.75, 0.25, 0.0]], [2], half[:1], ceiling=0.75) == [-1]
     assert targets([[0.75, 0.25, 0.0]] * 1, [[0.75, 0.25, 0.0]], [2], half[:1], ceiling=0.5) == [0]
+    high = torch.tensor([0.6], dtype=torch.float64)
+    assert targets([[0.985, 0.015, 0.0]], [[0.985, 0.015, 0.0]], [2], high) == [-1], "of 1.1 needed 0.99 are left"
+    assert targets([[0.995, 0.005, 0.0]], [[0.995, 0.005, 0.0]], [2], high) == [0]
     assert targets([even], [[0.25, 0.5, 0.25]], [2], 0.0 * half[:1], sigma=0.25) == [2], "trusted"
     assert targets([[0.5, 0.5, 0.0]], [[0.5, 0.5, 0.0]], [2], 0.0 * half[:1], sigma=0.25) == [0], "the first of equals"
     # as in the first epoch, before any row was seen: nothing is chosen
@@ -259,8 +262,11 @@ def test_warm_up_is_cross_entropy_of_both_views_in_one_forward_pass() -> None:
     assert step.logs == {"clean": 1.0, "hard": 0.0, "corrected": 0.0}
 
 
-def test_rows_are_divided_before_the_thresholds_move() -> None:
-    method = make_method(40).double()
+@pytest.mark.parametrize(
+    ("changes", "limits"), [({}, (0.5, 0.99)), ({"sigma": 0.05}, (0.05, 0.99)), ({"ceiling": 0.5}, (0.5, 0.5))]
+)
+def test_rows_are_divided_before_the_thresholds_move(changes: dict[str, float], limits: tuple[float, float]) -> None:
+    method = make_method(40, **changes).double()
     weak, strong = (random_logits(k, 12, 3).softmax(dim=1) for k in (0, 1))
     method.weak_memory.copy_(weak)
     method.strong_memory.copy_(strong)
@@ -268,7 +274,7 @@ def test_rows_are_divided_before_the_thresholds_move() -> None:
     method.weak_threshold.copy_(low)
     method.strong_threshold.copy_(high)
     method.begin_epoch(1, make_train(GIVEN))
-    expected = partition_by_loop(weak.numpy(), strong.numpy(), GIVEN.tolist(), low.tolist(), high.tolist(), 0.5, 0.99)
+    expected = partition_by_loop(weak.numpy(), strong.numpy(), GIVEN.tolist(), low.tolist(), high.tolist(), *limits)
     assert method.clean.tolist() == [row[0] for row in expected]
     assert method.hard.tolist() == [row[1] for row in expected]
     assert method.targets.tolist() == [row[3] for row in expected]
@@ -280,11 +286,26 @@ def test_rows_are_divided_before_the_thresholds_move() -> None:
     assert all(torch.equal(a, b) for a, b in zip(other.buffers(), method.buffers(), strict=True))
 
 
-def mixup_by_loop(method: DISC, batch: Batch, rows: list[int], targets: list[int]) -> float:
+@pytest.mark.parametrize(("threshold", "sure", "target"), [
+    (0.3, 0.79, -1), (0.3, 0.81, 0), (0.6, 0.985, -1), (0.6, 0.995, 0),
+])  # fmt: skip
+def test_a_correction_needs_a_half_above_the_threshold_and_at_most_099(
+    threshold: float, sure: float, target: int
+) -> None:
+    method = make_method()
+    for memory, limit in ((method.weak_memory, method.weak_threshold), (method.strong_memory, method.strong_threshold)):
+        memory[2] = torch.tensor([sure, 1 - sure, 0.0])
+        limit.fill_(threshold)
+    method.begin_epoch(1, make_train(GIVEN))
+    assert GIVEN[2] == 2
+    assert int(method.targets[2]) == target
+
+
+def mixup_by_loop(method: DISC, batch: Batch, rows: list[int], targets: list[int], alpha: float) -> float:
     """Mixup of some rows: shares of one NumPy generator, then a permutation for each view, weak before strong."""
     generator = torch.Generator().manual_seed(batch.generator.initial_seed())
     drawn = np.random.default_rng(batch.generator.initial_seed())
-    shares = [max(share, 1 - share) for share in (drawn.beta(5, 5), drawn.beta(5, 5))]
+    shares = [max(share, 1 - share) for share in (drawn.beta(alpha, alpha), drawn.beta(alpha, alpha))]
     total = 0.0
     for view, share in zip(batch.images, shares, strict=True):
         partner = torch.randperm(len(rows), generator=generator).tolist()
@@ -295,15 +316,16 @@ def mixup_by_loop(method: DISC, batch: Batch, rows: list[int], targets: list[int
     return total / len(rows)
 
 
-@pytest.mark.parametrize("hard_weight", [1.0, 0.2])
-def test_after_the_warm_up_mixup_of_all_rows_with_a_target_is_added(hard_weight: float) -> None:
-    method = with_targets(make_method(hard_weight=hard_weight), [0, 1, 0, 0], [0, 0, 1, 0], [2, 2, 1, -1])
+@pytest.mark.parametrize("changes", [{}, {"hard_weight": 0.2}, {"q": 0.4}, {"alpha": 1.5}])
+def test_after_the_warm_up_mixup_of_all_rows_with_a_target_is_added(changes: dict[str, float]) -> None:
+    method = with_targets(make_method(**changes), [0, 1, 0, 0], [0, 0, 1, 0], [2, 2, 1, -1])
     batch = make_batch(range(4), LABELS, views=2, epoch=20)
     step = method.loss(batch)
     assert method.network.encoder.rows == [8, 3, 3]
     z = [method.network(view).detach().double().numpy() for view in batch.images]
-    expected = loss_by_loop(z, LABELS.tolist(), [0, 1, 0, 0], [0, 0, 1, 0], hard_weight)
-    expected += mixup_by_loop(method, batch, [0, 1, 2], [2, 2, 1])
+    of = {"hard_weight": 1.0, "q": 0.7, "alpha": 5.0} | changes
+    expected = loss_by_loop(z, LABELS.tolist(), [0, 1, 0, 0], [0, 0, 1, 0], of["hard_weight"], of["q"])
+    expected += mixup_by_loop(method, batch, [0, 1, 2], [2, 2, 1], of["alpha"])
     assert step.loss is not None
     assert step.loss.item() == pytest.approx(expected, rel=1e-5)
     assert step.weight is not None

@@ -201,8 +201,8 @@ def make_method(epochs: int = 200, frequency: Any = (0.5, 0.42, 0.08), **changes
 TRUTH: dict[str, Any] = {"transition": ASYMMETRIC}
 
 
-def view(modes: list[bool] | None = None, method: ForwardCorrection | None = None) -> TrainView:
-    """Forty rows in batches of 16."""
+def view(modes: list[tuple[bool, bool]] | None = None, method: ForwardCorrection | None = None) -> TrainView:
+    """Forty rows in batches of 16; of each it is kept whether the network was in training mode and had gradients."""
     labels = torch.arange(40) % 3
 
     def batches(augment: bool = False) -> Iterator[Batch]:
@@ -211,13 +211,13 @@ def view(modes: list[bool] | None = None, method: ForwardCorrection | None = Non
             index = range(first, min(40, first + 16))
             yield double_batch(index, labels[list(index)])
             if modes is not None and method is not None:
-                modes.append(method.network.training)
+                modes.append((method.network.training, torch.is_grad_enabled()))
 
     return TrainView(labels, torch.zeros(40, dtype=torch.bool), None, None, batches)
 
 
 def test_the_matrix_is_estimated_once_after_the_warm_up() -> None:
-    method, modes = make_method(), []
+    method, modes = make_method(), list[tuple[bool, bool]]()
     train = view(modes, method)
     for epoch in range(20):
         method.begin_epoch(epoch, train)
@@ -226,7 +226,7 @@ def test_the_matrix_is_estimated_once_after_the_warm_up() -> None:
     weight, bias = weights_of(method.network.head)
     p = softmax_rows(double_batch(range(40), np.zeros(40)).images[0].flatten(1).numpy() @ weight.T + bias)
     method.begin_epoch(20, train)
-    assert modes == [False] * 3
+    assert modes == [(False, False)] * 3
     assert method.network.training
     expected = estimate_by_hand(p, [0.97, 0.97, None])
     np.testing.assert_allclose(method.transition.numpy(), expected, rtol=1e-9)

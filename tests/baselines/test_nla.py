@@ -10,12 +10,12 @@ from torch.autograd import gradcheck
 
 from fernoise_bench.baselines.nla import (
     NLA,
-    NLAParams,
     ambiguity_weights,
     covariance_ramp,
     mirror_consistency,
     nla_loss,
 )
+from fernoise_bench.benchmark.registry import find
 
 from ..methods.toy import cross_entropy, make_task, parameter_gradients, random_logits, softmax
 from .linear import Array, double_batch, make_identity, softmax_rows, weights_of
@@ -148,20 +148,19 @@ def test_saturated_logits_half_precision_and_empty_batches(scale: float) -> None
     assert nothing.requires_grad
 
 
-def make_method(**changes: Any) -> NLA:
-    method = NLA(make_task(outputs=3), make_identity, NLAParams(**changes)).double()
+def make_method(name: str = "nla") -> NLA:
+    method = NLA(make_task(outputs=3), make_identity, find(name).params).double()
     with torch.no_grad():
         method.network.head.weight.mul_(6)
     return method
 
 
-PARTS = [({}, (0.5, 0.5, 16.0)), ({"consistency_weight": 0.0}, (0.5, 0.5, 0.0)),
-         ({"cross_entropy_weight": 1.0, "adaptive_weight": 0.0}, (1.0, 0.0, 16.0))]  # fmt: skip
+PARTS = [("nla", (0.5, 0.5, 16.0)), ("nla:no-consistency", (0.5, 0.5, 0.0)), ("nla:unweighted", (1.0, 0.0, 16.0))]
 
 
-@pytest.mark.parametrize(("changes", "parts"), PARTS)
-def test_training_follows_a_linear_run_in_numpy(changes: dict[str, float], parts: tuple[float, float, float]) -> None:
-    method = make_method(**changes)
+@pytest.mark.parametrize(("name", "parts"), PARTS)
+def test_training_follows_a_linear_run_in_numpy(name: str, parts: tuple[float, float, float]) -> None:
+    method = make_method(name)
     weight, bias = weights_of(method.network.head)
     for epoch, (index, labels) in enumerate([([0, 1, 2, 1], [0, 2, 1, 0]), ([3, 4, 5, 0], [1, 1, 2, 0])] * 2):
         batch = double_batch(index, labels, epoch=epoch)
@@ -208,9 +207,9 @@ def test_logs_and_the_number_of_forward_passes() -> None:
     assert step.logs["ambiguity_weight"] == pytest.approx(weights.mean().item(), rel=1e-12)
     assert step.logs["consistency"] == pytest.approx(mirror_consistency(logits, mirrored).item(), rel=1e-9)
     assert torch.equal(method.predict(batch.images[0]), logits.softmax(1))
-    for changes, count in (({}, 2), ({"consistency_weight": 0.0}, 1)):
+    for name, count in (("nla", 2), ("nla:no-consistency", 1)):
         seen: list[int] = []
-        other = make_method(**changes)
+        other = make_method(name)
         other.network.register_forward_hook(lambda *_, seen=seen: seen.append(1))
         other.loss(batch)
         assert len(seen) == count
@@ -219,8 +218,8 @@ def test_logs_and_the_number_of_forward_passes() -> None:
 def test_detached_weights_are_constants() -> None:
     batch = double_batch([0, 1, 2, 3], [0, 2, 1, 1])
     gradients = []
-    for detach in (False, True):
-        method = make_method(detach_weights=detach)
+    for name in ("nla", "nla:detached-weights"):
+        method = make_method(name)
         loss = method.loss(batch).loss
         assert loss is not None
         loss.backward()  # type: ignore[no-untyped-call]

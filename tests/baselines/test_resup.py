@@ -261,15 +261,17 @@ def test_training_equals_numpy() -> None:
     assert method.training
 
 
-def test_the_pass_over_the_training_set_is_in_evaluation_mode() -> None:
+def test_the_pass_over_the_training_set_is_in_evaluation_mode_and_without_augmentation() -> None:
     method = make_method(True).double().train()
-    modes = []
+    modes: list[tuple[bool, bool]] = []
+    augmented: list[bool] = []
     method.network1.register_forward_hook(lambda module, *_: modes.append((module.training, torch.is_grad_enabled())))
     method.begin_epoch(0, view())
     assert modes == []
     assert bool((method.lookup1 == 1).all())
-    method.begin_epoch(1, view())
+    method.begin_epoch(1, view(augmented))
     assert modes == [(False, False)]
+    assert augmented == [False]
     assert method.training
     assert method.network1.training
     method.eval().begin_epoch(2, view())

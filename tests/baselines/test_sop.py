@@ -256,11 +256,20 @@ def test_initial_errors_follow_the_network() -> None:
     assert torch.equal(method.u, plus.u)
     assert method.u.shape == (12, 1)
     assert method.v.shape == (12, 3)
-    assert 1e-9 < float(method.v.std()) < 3e-8
     assert method.u.dtype == method.v.dtype == torch.float32
     assert {"u", "v"} <= set(method.state_dict())
     variant = SOP.variants["plus"]
     assert replace(SOPParams(), **variant.params) == SOPParams(balance=0.1, consistency=0.9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("changes", "deviation"), [({}, 1e-8), ({"deviation": 0.4}, 0.4)])
+def test_errors_start_with_a_standard_deviation(changes: dict[str, float], deviation: float) -> None:
+    method = SOP(make_task(size=5000), make_encoder, SOPParams(**changes))
+    for errors in (method.u, method.v):
+        drawn = errors.double()
+        assert float(drawn.std()) == pytest.approx(deviation, rel=0.05)
+        assert float(drawn.mean()) == pytest.approx(0.0, abs=0.06 * deviation)
+        assert 3 * deviation < float(drawn.abs().max()) < 6 * deviation, "normal"
 
 
 def test_a_step_says_what_the_labels_are_taken_for() -> None:

@@ -12,12 +12,15 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import torch
 
 from fernoise_bench.benchmark import method_summary, registry
 from fernoise_bench.benchmark.method_summary import Outline, assigned, constant, constants_of, describe, outline
-from fernoise_bench.methods.base import Variant
+from fernoise_bench.methods.base import Variant, view_kinds
 from fernoise_bench.protocols.catalog import PROTOCOLS
 from fernoise_bench.protocols.errors import BadInput
+
+from ..methods.toy import make_encoder, make_task
 
 
 @pytest.mark.parametrize("name", registry.METHODS)
@@ -45,6 +48,22 @@ def test_a_description_is_what_the_class_says(monkeypatch: pytest.MonkeyPatch) -
             )
             described += 1
     assert described > 100
+
+
+def test_a_description_says_which_methods_and_variants_ask_for_a_strong_view() -> None:
+    """As each does once it is built, whether its class names the views or its hyper-parameters decide on them."""
+    strong = set()
+    for base, target in registry.METHODS.items():
+        cls = registry.load_class(target)
+        kind = "single" if "single" in cls.needs else "multi"
+        transition = torch.eye(3) if kind == "single" else torch.eye(2).repeat(3, 1, 1)
+        task = make_task(kind, noise_rate=0.2, transition=transition, aux_names=("AU1", "AU4"))
+        for name in [base, *(f"{base}:{variant}" for variant in cls.variants)]:
+            built = cls(task, make_encoder, registry.find(name).params)
+            assert describe(name).strong == ("strong" in view_kinds(built.views)), name
+            strong |= {name} if describe(name).strong else set()
+    fixmatch = {"fixmatch_multi", "fixmatch_multi:class", "fixmatch_multi:free", "fixmatch_multi:no-ema"}
+    assert strong == {"disc", "disc:hard-0.2", "man", "sop:plus", *fixmatch}
 
 
 def test_a_method_of_a_user_s_file_is_described_from_its_class(tmp_path: Path) -> None:
@@ -113,13 +132,21 @@ def value(text: str, **names: Any) -> Any:
     "text",
     [
         "-0.5", "None", "'a' 'b'", "(1, (2.5, True))", "{1, 2}", "[1, 2]", "frozenset()", "frozenset({'single'})",
-        "f'{CODE}: T'", "{**SHARED, 'b': SIDE}", "MappingProxyType({'a': 1, **SHARED})",
+        "f'{CODE}: T'", "1 if SIDE else CODE", "1 if 0 else CODE", "{**SHARED, 'b': SIDE}",
+        "MappingProxyType({'a': 1, **SHARED})",
     ],
 )  # fmt: skip
 def test_a_constant_is_what_python_makes_of_it(text: str) -> None:
     names = {"CODE": "train.py", "SHARED": {"a": 2}, "SIDE": 48}
     made = eval(text, {"MappingProxyType": MappingProxyType}, dict(names))
     assert value(text, **names) == made
+
+
+def test_a_dotted_name_is_known_as_a_whole() -> None:
+    assert value("('weak', 'strong') if params.weight else 1", **{"params.weight": 0.9}) == ("weak", "strong")
+    assert value("('weak', 'strong') if params.weight else 1", **{"params.weight": 0.0}) == 1
+    with pytest.raises(ValueError):  # noqa: PT011 - as below
+        value("params.other", **{"params.weight": 0.9})
 
 
 @pytest.mark.parametrize("text", ["1 / 4", "OTHER", "f'{CODE!r}'", "f'{CODE:>9}'", "dict(a=1)", "open('file')", "x.y"])

@@ -61,11 +61,63 @@ STATED = {
     "splc:posterior": {"posterior": True},
 }
 
+WHOLE: dict[str, dict[str, object]] = {  # every hyper-parameter of the method
+    "cores": {"start": 10, "ramp": 30, "sieve": 31, "stated_for": 100, "maximum": 2.0, "divide": False},
+    "disc": {
+        **{"start": 20, "momentum": 0.99, "stated_for": 200, "sigma": 0.5, "ceiling": 0.99},
+        **{"hard_weight": 1.0, "q": 0.7, "alpha": 5.0},
+    },
+    "forward_correction": {
+        **{"warm_up": 20, "warm_up_stated_for": 200, "quantile": 0.97, "least_share": 0.1},
+        **{"correction": "forward", "transition": "estimated"},
+    },
+    "man": {
+        **{"warm_up": 10, "warm_up_stated_for": 100, "maximum": 0.9, "beta": 0.65},
+        **{"mutual_weight": 0.6, "consistency_weight": 1.0},
+    },
+    "nla": {
+        **{"slope": 15.0, "agreeing_mean": [0.5, 0.5], "agreeing_spread": [0.8, 2.0]},
+        **{"disagreeing_mean": [0.30, 0.15], "disagreeing_spread": [0.91, 6.0], "detach_weights": False},
+        **{"cross_entropy_weight": 0.5, "adaptive_weight": 0.5, "consistency_weight": 16.0},
+    },
+    "resup": {"iterations": 10, "resolution": 100, "consistency_weight": 5.0, "warm_up": 1, "predicts": "both"},
+    "soft_labels": {"mode": "distribution", "epsilon": 0.001},
+    "sop": {
+        **{"rate_u": 10.0, "rate_v": 10.0, "rate_batch": 128, "deviation": 1e-8},
+        **{"balance": 0.0, "consistency": 0.0},
+    },
+    "volminnet": {"start": -2.0, "volume_weight": 1e-4, "learning_rate": 0.01},
+}
+CHANGES: dict[str, dict[str, object]] = {  # every variant of those
+    "cores:divided": {"divide": True},
+    "disc:hard-0.2": {"hard_weight": 0.2},
+    "forward_correction:backward": {"correction": "backward"},
+    "forward_correction:late": {"warm_up": 10, "warm_up_stated_for": 30},
+    "forward_correction:true": {"transition": "true"},
+    "nla:detached-weights": {"detach_weights": True},
+    "nla:no-consistency": {"consistency_weight": 0.0},
+    "nla:unweighted": {"cross_entropy_weight": 1.0, "adaptive_weight": 0.0},
+    "resup:first-network": {"predicts": "first"},
+    "soft_labels:drawn": {"mode": "drawn"},
+    "soft_labels:majority": {"mode": "majority"},
+    "soft_labels:multi-target": {"mode": "multi-target"},
+    "sop:plus": {"balance": 0.1, "consistency": 0.9},
+}
+
 
 @pytest.mark.parametrize("name", STATED)
 def test_what_is_stated_is_the_default(name: str) -> None:
     params = find(name).params_as_json()
     assert {key: params[key] for key in STATED[name]} == STATED[name]
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *CHANGES])
+def test_all_that_is_stated_is_the_default(name: str) -> None:
+    assert find(name).params_as_json() == WHOLE[name.partition(":")[0]] | CHANGES.get(name, {})
+
+
+def test_every_variant_is_stated() -> None:
+    assert {f"{name}:{variant}" for name in WHOLE for variant in find(name).load().variants} == set(CHANGES)
 
 
 @pytest.mark.parametrize("name", ["bp4d-3fold", "disfa-3fold"])

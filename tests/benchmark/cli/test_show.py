@@ -148,6 +148,16 @@ def test_a_native_recipe_is_shown_with_the_source_of_each_value(name: str) -> No
     assert "unstated: ours" not in {sources[what] for what in trains}
 
 
+def test_a_recipe_of_one_variant_alone_is_not_shown_for_its_method() -> None:
+    shown = {
+        name: [row for row in method_rows(describe(name)) if row[0].startswith("native ")]
+        for name in ("cores", "cores:divided")
+    }
+    assert not shown["cores"]
+    assert ("native learning_rate", "0.1") in [row[:2] for row in shown["cores:divided"]]
+    assert any(row[0].startswith("native epochs") for row in method_rows(describe("resup:first-network")))
+
+
 def test_a_papers_recipes_for_several_data_sets_are_all_shown() -> None:
     epochs = {what: value for what, value, _ in method_rows(describe("recot")) if what.startswith("native epochs")}
     assert epochs == {

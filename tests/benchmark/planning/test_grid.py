@@ -1,4 +1,4 @@
-"""Noise that is keyed by a salt: the same for all who know it, another identity, and no function of the seed."""
+"""Which trials are asked for: noise keyed by a salt, methods of files, and the recipes of methods' own papers."""
 
 from __future__ import annotations
 
@@ -88,3 +88,18 @@ def test_two_files_that_give_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"first/mine\.py and .*second/mine\.py both give mine\.Mine; rename"):
         grid(methods=tuple(f"{folder}/mine.py:Mine" for folder in folders))
     assert len(grid(methods=(f"{folders[0]}/mine.py:Mine",) * 2).methods) == 1
+
+
+def test_only_the_variant_of_cores_that_divides_its_loss_trains_by_its_authors_recipe() -> None:
+    """Without the division the rate would be up to three times theirs from the ramp of β on."""
+    found = grid(methods=("cores:divided",), recipe="native")
+    assert [(trial.method.name, trial.job.recipe) for trial in found.trials] == [("cores:divided", "native")] * 2
+    assert found.trials[0].method.params_as_json()["divide"] is True
+    assert found.trials[0].job.settings.recipe.learning_rate == 0.1
+    refusal = r"--method cores is not applicable to ferplus-sym: it has a native recipe as cores:divided only, .*: name"
+    with pytest.raises(BadInput, match=refusal):
+        grid(methods=("cores",), recipe="native")
+    with pytest.raises(BadInput, match=r"it has no native recipe: its paper does not state one completely"):
+        grid(methods=("sop:plus",), recipe="native")
+    assert grid(methods=("cores",)).methods == ("cores",)
+    assert "native" in {trial.job.recipe for trial in grid(methods=("resup:first-network",), recipe="native").trials}
