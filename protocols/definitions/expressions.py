@@ -270,23 +270,33 @@ _OF_PICTURES = (
         "instance",
         "part-dependent",
         "how often a picture is wrong, and as what, depends on its pixels (Xia et al., NeurIPS 2020)",
+        "matrices",
     ),
     (
         "degraded",
         "by a classifier of degraded pictures",
         "exactly round(rate x n) rows get the label of a weak classifier that saw 4 x 4 grains with noise",
+        "classifier",
     ),
 )
 
 
-def _of_picture(base: Protocol, variant: str, noise: str, how: str) -> Protocol:
-    """A protocol with synthetic noise that depends on the picture instead of symmetric noise."""
+def _of_picture(base: Protocol, variant: str, noise: str, how: str, rule: str) -> Protocol:
+    """A protocol with synthetic noise that depends on the picture instead of symmetric noise.
+
+    Version 2: validation labels go wrong by the matrices or the classifier of the training set, not by their own.
+    """
     return replace(
         base,
         name=f"{base.name}:{variant}",
+        version=2,
         noise=noise,
         title=f"{base.title.partition(' with ')[0]} with label noise: {noise}",
-        about=(*(part for part in base.about if part[0] not in ("noise", "papers")), ("noise", how), _NO_PAPER),
+        about=(
+            *(part for part in base.about if part[0] not in ("noise", "papers")),
+            ("noise", f"{how}; in validation by the training set's {rule}, with lots of its own"),
+            _NO_PAPER,
+        ),
     )
 
 
