@@ -164,7 +164,7 @@ def au_flip(labels: NDArray[Label], rate: float, seed: int, balanced: bool = Fal
     for column in range(values.shape[1]):
         signs = [np.flatnonzero(values[:, column] == sign) for sign in (-1, 1)]
         known = len(signs[0]) + len(signs[1])
-        count = min(_share(rate / 2, known), *map(len, signs)) if balanced else _share(rate, known)
+        count = min(share_of(rate / 2, known), *map(len, signs)) if balanced else share_of(rate, known)
         for rows in signs if balanced else [np.concatenate(signs)]:
             flip[rows[np.argsort(rank[rows, column])[:count]], column] = True
     return np.where(flip, -values, values)
@@ -244,15 +244,15 @@ def salted(draw: int, salt: str) -> int:
     return int.from_bytes(hashlib.blake2b(str(draw).encode(), key=key, digest_size=7).digest(), "little")
 
 
+def share_of(rate: float, count: int) -> int:
+    """floor(rate·count + 0.5) for the decimal rate: 0.29 · 50 is 14.5, although the float product is slightly less."""
+    return math.floor(Fraction(float(rate)).limit_denominator(1_000_000) * count + Fraction(1, 2))
+
+
 def _generator(seed: int) -> np.random.Generator:
     if seed < 0:
         raise BadInput(f"noise seed {seed} is negative; use 0 or more")
     return np.random.default_rng((_STREAM, seed))
-
-
-def _share(rate: float, count: int) -> int:
-    """floor(rate·count + 0.5) for the decimal rate: 0.29 · 50 is 14.5, although the float product is slightly less."""
-    return math.floor(Fraction(float(rate)).limit_denominator(1_000_000) * count + Fraction(1, 2))
 
 
 def _lowest_ranks(
@@ -262,7 +262,7 @@ def _lowest_ranks(
     chosen = np.zeros(len(labels), np.bool_)
     for label in range(num_classes):
         rows = np.flatnonzero(labels == label)
-        chosen[rows[np.argsort(rank[rows])[: _share(rate, len(rows))]]] = True
+        chosen[rows[np.argsort(rank[rows])[: share_of(rate, len(rows))]]] = True
     return chosen
 
 

@@ -16,7 +16,8 @@ LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4)
 VOTES = (
     "votes",
     "test probabilities are judged against the shares of all votes for the classes too, single votes included, unknown "
-    "and not-a-face left out; methods that train on votes make other targets of them (soft_labels)",
+    "and not-a-face left out; the distributions from which soft_labels trains are others: single votes dropped, three "
+    "classes at most",
 )
 FERPLUS_SYM = Protocol(
     name="ferplus-sym",
@@ -70,6 +71,8 @@ _NO_PAPER = ("papers", "no paper has this protocol")
 def _ferplus_votes(count: int | None) -> Protocol:
     """FER+ with the majority of a few drawn votes as labels."""
     what = "the majority of all votes" if count is None else f"the majority of {name_of(count)} drawn from each face's"
+    drawn = "votes drawn with replacement from those for the eight classes; more votes contain fewer ones"
+    all_of_them = "every vote for the eight classes once; of the published votes all give the reference: no wrong label"
     return replace(
         FERPLUS_ANNOTATOR,
         name=f"ferplus-votes:{count or 'all'}",
@@ -78,7 +81,8 @@ def _ferplus_votes(count: int | None) -> Protocol:
         about=(
             (_OF_VOTES[0], f"{_OF_VOTES[1]}; labels: {what}, ties drawn"),
             *FERPLUS_ANNOTATOR.about[1:4],
-            ("noise", "votes drawn with replacement from those for the eight classes; more votes contain fewer ones"),
+            ("noise", all_of_them if count is None else drawn),
+            VOTES,
             _NO_PAPER,
         ),
     )
@@ -110,6 +114,7 @@ def _ferplus_votes_twin(variant: str, kind: str, how: str) -> Protocol:
             (_OF_VOTES[0], f"{_OF_VOTES[1]}; as many wrong labels as ferplus-votes:1 has in the same draw"),
             *FERPLUS_ANNOTATOR.about[1:4],
             ("noise", how),
+            VOTES,
             _NO_PAPER,
         ),
     )
@@ -270,23 +275,33 @@ _OF_PICTURES = (
         "instance",
         "part-dependent",
         "how often a picture is wrong, and as what, depends on its pixels (Xia et al., NeurIPS 2020)",
+        "matrices",
     ),
     (
         "degraded",
         "by a classifier of degraded pictures",
         "exactly round(rate x n) rows get the label of a weak classifier that saw 4 x 4 grains with noise",
+        "classifier",
     ),
 )
 
 
-def _of_picture(base: Protocol, variant: str, noise: str, how: str) -> Protocol:
-    """A protocol with synthetic noise that depends on the picture instead of symmetric noise."""
+def _of_picture(base: Protocol, variant: str, noise: str, how: str, rule: str) -> Protocol:
+    """A protocol with synthetic noise that depends on the picture instead of symmetric noise.
+
+    Version 2: validation labels go wrong by the matrices or the classifier of the training set, not by their own.
+    """
     return replace(
         base,
         name=f"{base.name}:{variant}",
+        version=2,
         noise=noise,
         title=f"{base.title.partition(' with ')[0]} with label noise: {noise}",
-        about=(*(part for part in base.about if part[0] not in ("noise", "papers")), ("noise", how), _NO_PAPER),
+        about=(
+            *(part for part in base.about if part[0] not in ("noise", "papers")),
+            ("noise", f"{how}; in validation by the training set's {rule}, with lots of its own"),
+            _NO_PAPER,
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""Design for CREMA-D: labels drawn from people's votes on a clip, the emotion it was to show as reference.
+"""Design for CREMA-D: labels drawn from people's votes on a clip, as reference the emotion it was to show.
+
+With the option `reference` it is instead what most people named who had face and voice, whatever the labels are of.
 
 Every clip has one label in a draw, whatever fold or profile it is used in, and as many pictures as were prepared.
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base import Profile, Protocol, Size
+from ..definitions.cremad import AUDIO_VISUAL
 from ..errors import BadInput
 from ..faces.generate import FaceSpecification, annotator_votes, automatic_annotator, faces
 from ..images.image_pool import of_pool
@@ -39,6 +42,7 @@ from .pack_access import open_for, row_digests
 from .splits import ANNOTATORS
 
 DATASET = "cremad"
+BOTH = "audio-visual"  # the way of presentation with face and voice
 FACES_EACH = 30  # clips that each person saw in one way of presentation, as of the owners' raters
 
 
@@ -132,14 +136,22 @@ def _generated(protocol: Protocol, size: Size) -> Loaded:
     found = faces(specification, seed)
     aux = automatic_annotator(replace(found, specification=replace(specification, au_names=OPENFACE_AUS)), seed)
     votes = annotator_votes(found, seed + MODES.index(_mode(protocol)), ANNOTATORS)
-    counts = np.stack([(votes == label).sum(axis=1) for label in range(len(protocol.names))], axis=1)
+    counts, reference = _counts(votes, protocol), found.expressions
+    if _judged_by_votes(protocol):
+        both = annotator_votes(found, seed + MODES.index(BOTH), ANNOTATORS)
+        reference = most_voted(_counts(both, protocol))
     everything = replace(
-        rows(found.images, found.expressions, found.expressions, group=found.subjects),
+        rows(found.images, reference, reference, group=found.subjects),
         aux=aux,
         votes=of_known_faces(counts),
         annotators=simulated_annotators(votes, seed),
     )
     return Loaded(everything, np.arange(len(everything)), counts, aux_names=OPENFACE_AUS)
+
+
+def _counts(votes: Array, protocol: Protocol) -> Array:
+    """How many of a row's votes [N, K] are for each class: int64 [N, C]."""
+    return np.stack([(votes == label).sum(axis=1) for label in range(len(protocol.names))], axis=1)
 
 
 def _real(protocol: Protocol, size: Size, data_root: Path, *, partial: bool) -> Loaded:
@@ -166,11 +178,16 @@ def _mode(protocol: Protocol) -> str:
     return protocol.option("votes")
 
 
+def _judged_by_votes(protocol: Protocol) -> bool:
+    """Whether the reference is what most people saw and heard, not the emotion that a clip was to show."""
+    return protocol.option("reference") == AUDIO_VISUAL
+
+
 def _reference(protocol: Protocol, pack: Pack, table: VoteTable, clip: Array) -> Array:
     """The emotion that each clip was to show, or with the option what most people saw and heard, -1 for ties."""
-    if protocol.option("reference") != "audio-visual majority":
+    if not _judged_by_votes(protocol):
         return pack.labels
-    return np.where(clip >= 0, most_voted(table.of("audio-visual"))[clip], -1)
+    return np.where(clip >= 0, most_voted(table.of(BOTH))[clip], -1)
 
 
 def _annotators(protocol: Protocol, root: Path, table: VoteTable, clip: Array) -> Array:

@@ -16,7 +16,7 @@ from ..base import Profile, Protocol, Size
 from ..errors import BadInput
 from ..faces.generate import FaceSpecification, annotator_votes, automatic_annotator, faces
 from ..labels import FERPLUS_CLASSES
-from ..picture_noise import PICTURE_NOISE, thumbnails
+from ..picture_noise import PICTURE_NOISE, Labelled, thumbnails
 from ..readers.openface import NAMES as OPENFACE_AUS
 from ..rows import GENERATED, Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, of_known_faces, rows
 from ..vote_noise import TWIN_NOISE, VOTE_NOISE
@@ -110,19 +110,32 @@ def cell(
 ) -> CellData:
     """The rows of a cell: the splits with the noise of this level and draw on training and validation labels."""
     seed = protocol.noise_seed + draw
-    train = _with_noise(protocol, source, loaded, loaded.train, level or 0.0, seed)
-    validation = _with_noise(protocol, source, loaded, loaded.validation, level or 0.0, seed + VALIDATION_SEED)
+    if protocol.noise in PICTURE_NOISE:
+        train, validation = _of_pictures(protocol, loaded, level or 0.0, seed)
+    else:
+        train = _with_noise(protocol, source, loaded, loaded.train, level or 0.0, seed)
+        validation = _with_noise(protocol, source, loaded, loaded.validation, level or 0.0, seed + VALIDATION_SEED)
     described = describe_noise(protocol.noise, level, train)
     return CellData(train, validation if len(validation) else None, loaded.test, described, loaded.aux_names)
+
+
+def _of_pictures(protocol: Protocol, splits: Splits, level: float, seed: int) -> tuple[Rows, Rows]:
+    """Training and validation rows with noise that depends on the picture, in both by the training set's rule."""
+    of_picture, classes = PICTURE_NOISE[protocol.noise], len(protocol.names)
+    train, held_out = (
+        Labelled(thumbnails(split.images), split.reference, number)
+        for split, number in ((splits.train, seed), (splits.validation, seed + VALIDATION_SEED))
+    )
+    return (
+        splits.train.with_given(of_picture(train, level, classes, None)),
+        splits.validation.with_given(of_picture(held_out, level, classes, train)),
+    )
 
 
 def _with_noise(protocol: Protocol, source: Source, splits: Splits, split: Rows, level: float, seed: int) -> Rows:
     """A split with noise: synthetic, or real noise as in its labels, which for generated faces is simulated."""
     if protocol.noise in DRAWN:
         return split.with_given(DRAWN[protocol.noise](split.reference, level, len(protocol.names), seed))
-    if (of_picture := PICTURE_NOISE.get(protocol.noise)) is not None:
-        pictures = thumbnails(split.images)
-        return split.with_given(of_picture(pictures, split.reference, level, len(protocol.names), seed))
     if splits.votes is not None:
         return split.with_given(VOTED[protocol.noise](splits.votes[split.sample_id], split.reference, seed))
     if source == "generated":

@@ -56,7 +56,7 @@ class RankSetting:
         words: the protocol and the level.
         metric: "accuracy" or "f1".
         means: by label.
-        kind: "synthetic", "real", or "" for what is neither (no noise, labels of a model).
+        kind: "synthetic", "real", or "" for what is neither (no wrong label, labels of a model).
         noise: of synthetic noise its level in words, such as "0.4"; of real noise its kind.
         pairs: (seed, draw) pairs the means are over; 0: unknown.
     """
@@ -242,15 +242,23 @@ def settings_of(view: View, rule: str) -> tuple[RankSetting, ...]:
 
 
 def _noise_of(view: View, level: float | None) -> tuple[str, str]:
-    """The kind of noise, and what it is called."""
+    """The kind of noise, and what it is called; none where no trial has a wrong training label."""
+    if level == 0 or _rates(view, level) == {0.0}:
+        return "", ""
     if level is not None:
-        return ("synthetic", f"{level:g}") if level > 0 else ("", "")
+        return "synthetic", f"{level:g}"
     known = catalog.PROTOCOLS.get(view.protocol)
     if known is not None and known.noise in TWIN_NOISE:
         return "synthetic", "the rate of one human vote"
     if known is None or known.noise not in (*_REAL, *VOTE_NOISE):
         return "", ""
     return "real", "real noise" if view.identity.source == "real" else "noise drawn as the real one is"
+
+
+def _rates(view: View, level: float | None) -> set[float]:
+    """The shares of wrong training labels that the trials at a level tell."""
+    noises = [record.environment.noise for record in view.block.records if record.level == level]
+    return {noise.realised for noise in noises if noise is not None and noise.realised is not None}
 
 
 def agreements_with(view: View, others: Sequence[Record], rule: str, rows: Rows | None = None) -> tuple[Agreement, ...]:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from fernoise_bench.protocols import noise
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.vote_noise import (
+    TWIN_NOISE,
+    VOTE_NOISE,
     confusion_twin,
     drawn_majority,
     instance_twin,
@@ -22,6 +24,7 @@ from fernoise_bench.protocols.vote_noise import (
 )
 
 CLASSES = 5
+STREAM = int.from_bytes(b"label votes")
 TWINS = [symmetric_twin, confusion_twin, instance_twin]
 SEEDS = st.integers(0, 2**40)
 
@@ -154,6 +157,111 @@ def test_more_wrong_labels_than_the_votes_can_give_are_not_asked_for() -> None:
         made = instance_twin(votes, np.zeros(4, int), np.array([1, 1, 0, 0]), seed)
         assert made[0] == 1
         assert made.sum() == 2
+
+
+# --- the same draws by a loop
+
+
+def lots(seed: int, number: int, *shape: int) -> list:
+    return np.random.default_rng((STREAM, seed, number)).random(shape).tolist()
+
+
+def at_place(weights: list[float], place: float) -> int:
+    """The class at a place of the cumulative weights."""
+    reached = 0.0
+    for label, weight in enumerate(weights):
+        reached += weight
+        if place * sum(weights) < reached:
+            return label
+    raise AssertionError("beyond the last class")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_drawn_votes_are_those_of_a_loop_with_lots_of_their_own_for_ties(count: int) -> None:
+    votes, _ = faces(500, 4)
+    places = [lots(9, number, 500) for number in range(count)]
+    ties = lots(9, 1_000, 500, CLASSES)
+    expected = []
+    for row, weights in enumerate(votes.tolist()):
+        drawn = Counter(at_place(weights, place[row]) for place in places)
+        winners = [label for label, times in drawn.items() if times == max(drawn.values())]
+        expected.append(max(winners, key=ties[row].__getitem__))
+    assert drawn_majority(votes, count, 9).tolist() == expected
+
+
+def inclusion(shares: dict[int, float], wanted: int) -> dict[int, float]:
+    """Probabilities in proportion to the shares that add up to a number, none above 1."""
+    found = {row: min(1.0, wanted * share / sum(shares.values())) for row, share in shares.items()}
+    sure = [row for row, chance in found.items() if chance == 1]
+    if sure and len(sure) < len(shares):
+        return dict.fromkeys(sure, 1.0) | inclusion(
+            {row: share for row, share in shares.items() if row not in sure}, wanted - len(sure)
+        )
+    return found
+
+
+def test_the_instance_twin_is_that_of_a_loop() -> None:
+    """A systematic sample in an order drawn anew; the wrong class by the votes against the reference."""
+    votes, reference = faces(400, 6)
+    votes[:4] = [0, 0, 0, 0, 10]
+    reference[:4] = 1  # wrong for certain
+    human = drawn_majority(votes, 1, 5)
+    against = {
+        row: [0 if label == reference[row] else count for label, count in enumerate(counts)]
+        for row, counts in enumerate(votes.tolist())
+        if reference[row] >= 0
+    }
+    wanted = sum(human[row] != reference[row] for row in against)
+    chance = inclusion({row: sum(wrong) / 10 for row, wrong in against.items()}, wanted)
+    order, places, (start,) = lots(8, 1_002, 400), lots(8, 1_001, 400), lots(8, 1_003, 1)
+    expected, reached = np.where(reference < 0, human, reference).tolist(), 0.0
+    for row in sorted((row for row in chance if chance[row] < 1), key=order.__getitem__):
+        before, reached = reached, reached + chance[row]
+        if np.floor(before - start) != np.floor(reached - start):
+            expected[row] = at_place(against[row], places[row])
+    for row in (row for row in chance if chance[row] == 1):
+        expected[row] = at_place(against[row], places[row])
+    assert 1.0 in chance.values()
+    found = instance_twin(votes, reference, human, 8)
+    assert (found != reference)[list(against)].sum() == wanted
+    assert found.tolist() == expected
+
+
+def test_neighbours_are_wrong_together_as_often_as_chance_has_it() -> None:
+    """In a systematic sample in the order of rows two neighbours of such shares are never both chosen."""
+    votes, reference = np.tile([7, 3], (40, 1)), np.zeros(40, int)
+    human = np.where(np.arange(40) < 12, 1, 0)
+    both = [
+        (made[1:] & made[:-1]).mean()
+        for made in (instance_twin(votes, reference, human, seed) == 1 for seed in range(400))
+    ]
+    assert np.mean(both) == pytest.approx(12 / 40 * 11 / 39, abs=0.008)
+
+
+def test_a_wrong_class_is_drawn_by_the_votes_for_it() -> None:
+    votes, reference = np.tile([4, 3, 2, 1, 0], (6_000, 1)), np.zeros(6_000, int)
+    found = instance_twin(votes, reference, drawn_majority(votes, 1, 0), 0)
+    shares = np.bincount(found[found > 0], minlength=CLASSES)[1:] / (found > 0).sum()
+    np.testing.assert_allclose(shares, [3 / 6, 2 / 6, 1 / 6, 0], atol=0.03)
+
+
+def test_draws_stay_what_they_were() -> None:
+    """Fixed values: labels drawn otherwise need a new version of the protocols that have them."""
+    votes, reference = faces(300, 2)
+    found = {
+        name: noise.mask_hash(drawn(votes, reference, 7), reference)[:16]
+        for name, drawn in {**VOTE_NOISE, **TWIN_NOISE}.items()
+    }
+    assert found == {
+        "1 vote": "f47fa33b48dabf02",
+        "2 votes": "d3d804537ed07bd9",
+        "3 votes": "05c2ec5e3e475260",
+        "5 votes": "e1fa204288095ffc",
+        "all votes": "e7c308b48a7e4124",
+        "symmetric at the rate of 1 vote": "bf6da59266796f90",
+        "class-conditional at the rate of 1 vote": "24f64cfeef6598ce",
+        "instance-dependent at the rate of 1 vote": "7588e01e76e1c208",
+    }
 
 
 def test_refused_arguments() -> None:

@@ -40,6 +40,7 @@ class Trial:
     validation: bool = True
     audit: bool = True
     wrong: int = 20  # training labels
+    realised: float | None = None  # share of wrong training labels; the level when None
     profile: str = "small"
     source: str = "real"
     partial: bool = False
@@ -73,6 +74,7 @@ class Trial:
     @property
     def environment(self) -> dict[str, Any]:
         """What is recorded only."""
+        realised = self.level if self.realised is None else self.realised
         return {
             "torch": "2.0",
             "timm": "1.0",
@@ -86,7 +88,7 @@ class Trial:
                 "names": list(NAMES[self.kind]),
                 "metric": "accuracy" if self.kind == "single" else "f1",
             },
-            "noise": {"kind": "symmetric", "nominal": self.level, "realised": self.level, "mask": "beef"},
+            "noise": {"kind": "symmetric", "nominal": self.level, "realised": realised, "mask": "beef"},
             "oracle_knowledge": list(self.oracle_knowledge),
             "unstated": list(self.unstated),
             "networks": self.networks,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fernoise_bench.benchmark.cards import protocol_rows
 from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import PROTOCOLS, find
 from fernoise_bench.protocols.designs.cremad import simulated_annotators
@@ -27,6 +28,8 @@ from ..miniatures import cremad as miniature
 NOWHERE = Path("nowhere")
 NAMES = [name for name in PROTOCOLS if name.startswith("cremad-")]
 FOLDS = ("part1", "part2", "part3")
+AV_REFERENCE = "-av-reference"
+SEEN = {"cremad-voice": "voice alone", "cremad-face": "face alone", "cremad-av": "face and voice"}
 MODES = {"cremad-voice": 1, "cremad-face": 2, "cremad-av": 3}
 
 
@@ -43,9 +46,10 @@ def held_out(protocol: Protocol, subjects: int) -> Protocol:
     return replace(protocol, **profiles)
 
 
-def test_twelve_protocols_of_three_ways_and_four_numbers_of_votes() -> None:
+def test_protocols_of_three_ways_four_numbers_of_votes_and_two_references() -> None:
     counts = ("1", "3", "5", "majority")
-    assert [f"cremad-{way}:{count}" for way in ("face", "voice", "av") for count in counts] == NAMES
+    plain = [f"cremad-{way}:{count}" for way in ("face", "voice", "av") for count in counts]
+    assert [*plain, *(f"{name}{AV_REFERENCE}" for name in plain)] == NAMES
     for name in NAMES:
         protocol = find(name)
         assert protocol.names == CREMAD_CLASSES
@@ -53,6 +57,28 @@ def test_twelve_protocols_of_three_ways_and_four_numbers_of_votes() -> None:
         assert protocol.folds == FOLDS
         assert draws_noise(protocol, "real")
         assert {"votes", "transition", "noise_rate"} <= offered(protocol, "real", None)
+
+
+@pytest.mark.parametrize("name", NAMES[:12])
+def test_the_two_references_are_never_comparable_and_each_is_on_its_card(name: str) -> None:
+    plain, other = find(name), find(f"{name}{AV_REFERENCE}")
+    assert {plain.fingerprint(profile) for profile in plain.profiles}.isdisjoint(map(other.fingerprint, other.profiles))
+    assert plain.options[:2] == other.options[:2]
+    shown = [
+        {key: f"{value} {remark}" for key, value, remark in protocol_rows(each, "small")} for each in (plain, other)
+    ]
+    assert [card["option reference"].strip() for card in shown] == ["intended", "audio-visual majority"]
+    assert shown[0]["reference"].startswith("the emotion that the actor was to show")
+    assert shown[1]["reference"].startswith("the emotion that most people named who had face and voice")
+    assert "intended emotions" in shown[0]["test"]
+    assert "intended emotions" not in shown[1]["test"]
+
+
+def test_cards_say_that_probabilities_are_judged_against_the_votes_of_the_way_of_presentation() -> None:
+    for name in NAMES:
+        words = dict(find(name).about)["votes"]
+        assert "test probabilities are judged against the shares of these votes too" in words
+        assert words.startswith(f"of people who had the {SEEN[name.partition(':')[0]]}")
 
 
 # --- generated faces
@@ -127,6 +153,28 @@ def test_more_votes_are_more_often_right_and_ways_of_presentation_differ(generat
     assert np.array_equal(voice.loaded.everything.reference, generated.loaded.everything.reference)
 
 
+def test_generated_faces_too_may_be_judged_by_those_who_saw_and_heard(generated: Data) -> None:
+    """Same pictures and labels; the reference is the majority of the votes that labels of both are drawn from."""
+    judged = open_data(find(f"cremad-face:1{AV_REFERENCE}"), "smoke", "generated", NOWHERE)
+    both = open_data(find("cremad-av:1"), "smoke", "generated", NOWHERE).loaded.votes
+    assert judged.loaded.votes.tolist() == generated.loaded.votes.tolist()
+    most = [[label for label in range(6) if row[label] == max(row)] for row in both.tolist()]
+    expected = [winners[0] if len(winners) == 1 else -1 for winners in most]
+    assert judged.loaded.everything.reference.tolist() == expected
+    plain, cell = (data.cell("part1", None, 2) for data in (generated, judged))
+    assert cell.train.given.tolist() == plain.train.given.tolist()
+    assert (cell.train.reference < 0).any()
+    assert (cell.test.reference >= 0).all()
+    assert 0 < (plain.test.reference != judged.loaded.everything.reference[plain.test.sample_id]).mean() < 0.5
+
+
+def test_all_votes_of_those_who_saw_and_heard_are_right_by_their_own_majority() -> None:
+    data = open_data(find(f"cremad-av:majority{AV_REFERENCE}"), "smoke", "generated", NOWHERE)
+    assert data.cell("part1", None, 0).noise["realised"] == 0
+    alone = open_data(find(f"cremad-face:majority{AV_REFERENCE}"), "smoke", "generated", NOWHERE)
+    assert alone.cell("part1", None, 0).noise["realised"] > 0
+
+
 # --- a miniature
 
 
@@ -141,10 +189,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def opened(root: Path, name: str, **options: str) -> Data:
-    protocol = held_out(find(name), 1)
-    kept = tuple((key, options.get(key, value)) for key, value in protocol.options)
-    return open_data(replace(protocol, options=kept), "paper", "real", root, partial=True)
+def opened(root: Path, name: str) -> Data:
+    return open_data(held_out(find(name), 1), "paper", "real", root, partial=True)
 
 
 def clips(root: Path, part: Rows) -> list[str]:
@@ -205,7 +251,7 @@ def test_without_the_responses_of_single_people_none_are_offered(root: Path, tmp
 
 
 def test_the_majority_of_those_who_saw_and_heard_may_be_the_reference(root: Path) -> None:
-    data = opened(root, "cremad-face:1", reference="audio-visual majority")
+    data = opened(root, f"cremad-face:1{AV_REFERENCE}")
     voted = miniature.votes_of()
     cell = data.cell("part2", None, 0)
     for part in parts(cell):

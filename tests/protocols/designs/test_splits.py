@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from fernoise_bench.protocols.base import Protocol, Size
 from fernoise_bench.protocols.catalog import find
 from fernoise_bench.protocols.datasets.catalog import listing_of
-from fernoise_bench.protocols.designs.splits import DRAWN, Splits
+from fernoise_bench.protocols.designs.splits import DRAWN, VALIDATION_SEED, Splits
 from fernoise_bench.protocols.designs.splits import cell as design_cell
 from fernoise_bench.protocols.errors import BadInput
 from fernoise_bench.protocols.loading import open_data
 from fernoise_bench.protocols.packs.prepare import prepare
+from fernoise_bench.protocols.picture_noise import PICTURE_NOISE, Labelled, thumbnails
 from fernoise_bench.protocols.rows import CellData, Rows, rows
 
 from ..miniatures import rafdb as miniature_rafdb
@@ -120,6 +121,23 @@ def test_training_and_validation_are_drawn_apart() -> None:
     for kind in BY_KIND:
         cell = cell_of(kind, 0.4)
         assert not np.array_equal(flipped(cell.train)[:350], flipped(cell.validation))
+
+
+@pytest.mark.parametrize("name", ["ferplus-sym:instance", "ferplus-sym:degraded"])
+def test_noise_of_pictures_is_one_rule_for_training_and_validation(name: str) -> None:
+    """The validation set's lots are its own; matrices and the classifier are the training set's."""
+    protocol = find(name)
+    of_picture, seed = PICTURE_NOISE[protocol.noise], protocol.noise_seed + 3
+    cell = open_data(protocol, "smoke", "generated", Path("nowhere")).cell(None, 0.4, 3)
+    assert cell.validation is not None
+    train, held_out = (
+        Labelled(thumbnails(part.images), part.reference, number)
+        for part, number in ((cell.train, seed), (cell.validation, seed + VALIDATION_SEED))
+    )
+    classes = len(protocol.names)
+    assert cell.train.given.tolist() == of_picture(train, 0.4, classes, None).tolist()
+    assert cell.validation.given.tolist() == of_picture(held_out, 0.4, classes, train).tolist()
+    assert cell.validation.given.tolist() != of_picture(held_out, 0.4, classes, None).tolist()
 
 
 # --- votes

@@ -122,6 +122,48 @@ def test_the_interval_covers_and_narrows():
         assert high - low < width
 
 
+def loop_interval(left, right, families, n, seed):
+    """Families drawn with replacement, each with all its methods; τ-b of SciPy over pairs of different methods."""
+    names = sorted(set(families))
+    generator, found = np.random.default_rng(seed), []
+    for _ in range(n):
+        drawn = generator.choice(names, len(names), replace=True)
+        members = [i for name in drawn for i, own in enumerate(families) if own == name]
+        x, y = [left[i] for i in members], [right[i] for i in members]
+        tau = stats.kendalltau(x, y).statistic
+        if not math.isnan(tau):
+            found.append(tau)
+    return tuple(np.percentile(found, [2.5, 97.5]))
+
+
+@pytest.mark.parametrize("families", ["abcdefghij", "aabbbcdeef"])
+def test_the_interval_is_that_of_a_loop(families):
+    """With other random numbers, and methods drawn twice as ties of both rankings."""
+    generator = np.random.default_rng(2)
+    left = generator.normal(size=10)
+    right = left + 1.5 * generator.normal(size=10)
+    found = ranks.kendall_interval(left, right, list(families), 20_000, 0)
+    expected = loop_interval(left, right, list(families), 1_500, 1)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert found[1] - found[0] > 0.5
+
+
+def test_the_interval_of_counted_resamples_is_the_one_of_their_copies():
+    """The same resamples, written out method by method: the same interval to the last digits."""
+    generator = np.random.default_rng(5)
+    left, right = generator.integers(0, 6, 9), generator.integers(0, 6, 9)
+    families = list("aabcddefg")
+    names = sorted(set(families))
+    found = []
+    for counts in np.random.default_rng(3).multinomial(len(names), [1 / len(names)] * len(names), size=300):
+        times = dict(zip(names, counts.tolist(), strict=True))
+        members = [i for i, name in enumerate(families) for _ in range(times[name])]
+        found.append(stats.kendalltau(left[members], right[members]).statistic)
+    known = [tau for tau in found if not math.isnan(tau)]
+    expected = np.percentile(known, [2.5, 97.5])
+    np.testing.assert_allclose(ranks.kendall_interval(left, right, families, 300, 3), expected, rtol=0, atol=1e-12)
+
+
 def test_variants_are_drawn_with_their_method():
     """Four families whose members agree perfectly within; one family alone turns the order."""
     left = [1, 2, 3, 4, 5, 6, 7, 8]

@@ -127,6 +127,21 @@ def test_generated_faces_have_no_real_noise():
     assert "under noise drawn as the real one is (fer2013-real)" in agreement.notes[0]
 
 
+def test_labels_of_votes_that_are_all_right_are_no_noise():
+    """Whether the labels of all votes are noisy depends on the data: FER+'s are not, CREMA-D's are."""
+    own = trials(levels=(0.4,))
+
+    def told(protocol, realised):
+        human = trials(protocol, (None,), realised=realised)
+        *_, agreement = rank_tables(own, others=[*own, *human])
+        return agreement.notes[0]
+
+    assert told("ferplus-votes:all", 0.0).startswith("These settings do not include both synthetic and real noise")
+    assert "and under real noise (ferplus-votes:all)" in told("ferplus-votes:all", 0.055)
+    assert "and under real noise (cremad-face:majority)" in told("cremad-face:majority", 0.293)
+    assert "and under real noise (ferplus-votes:all)" in told("ferplus-votes:all", None)  # a record that does not tell
+
+
 def test_agreement_needs_four_methods_that_finished_every_pair():
     three = dict.fromkeys("abc", 0.5)
     assert agreements([RankSetting("x", "accuracy", three)], [RankSetting("y", "accuracy", three)]) == ()
