@@ -48,7 +48,7 @@ def open_for(protocol: Protocol, dataset: str, data_root: Path, *, partial: bool
 
 def row_digests(pack: Pack) -> Array:
     """A digest of each face's pixels, uint64 [N], computed once and stored beside the pack if it is writable."""
-    file = pack.pixels.file.parent / f"rows-{pack.digest[:16]}.npy"
+    file = pack.pixels.held.path.parent / f"rows-{pack.digest[:16]}.npy"
     with contextlib.suppress(*UNREADABLE):
         found: Array = np.load(file, allow_pickle=False)
         if found.shape == (len(pack),) and found.dtype == np.uint64:
