@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,12 +119,13 @@ class Pack:
         return self.pixels.read(np.arange(len(self))[rows])
 
 
-def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
+def open_pack(folder: Path, *, pixels: bool = False, checks_now: Sequence[Check] | None = None) -> Pack:
     """Opens a finished pack and checks that its files belong together.
 
     Args:
         folder: `OUT/<dataset>-<side>`.
         pixels: also read all pixels and compare their digest; otherwise sizes and the table's digest are compared.
+        checks_now: those of the listing as it is now, in place of those when the pack was made.
 
     Raises:
         BadInput: unfinished, damaged, or files of different packs; the message names the file.
@@ -147,7 +148,7 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
     if pixels and pixel_digest(folder / FACES, faces.offset, faces.nbytes) != described["pixels"]:
         raise _damaged(folder / FACES, f"not the pixels described in {PACK}")
     skipped, crop = described["skipped"], described["crop"]
-    checks = [Check(**check) for check in described["checks"]]
+    checks = [Check(**check) for check in described["checks"]] if checks_now is None else list(checks_now)
     usable = "in which a face is found" if crop == alignment.NAME else "that can be decoded"
     if type(distinct := described.get("distinct")) is int:  # packs of earlier versions have no such count
         checks.append(Check.most("distinct faces", rows, least_distinct(described["dataset"]), distinct))

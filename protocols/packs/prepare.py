@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +26,10 @@ from ..locks import LOCK, FolderLock
 from ..readers.listing import Listing
 from . import file_format
 from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, UNFINISHED, Pack, open_pack, table_digest
+from .made_from import stamps_of
 from .workers import DecodeJob, OnProgress, check_video_support, chunks, decode_chunk, place_of, run
 
-__all__ = ["LARGEST_SIDE", "Pack", "open_if_finished", "open_pack", "prepare"]
+__all__ = ["LARGEST_SIDE", "Pack", "open_if_finished", "open_pack", "prepare", "still_fits"]
 
 LARGEST_SIDE = 1024
 
@@ -64,8 +66,10 @@ def prepare(
             if not acquired:
                 raise BadInput(f"{folder}: another run is preparing it; wait for it, or end it first")
             _check_crop(folder, align)
+            told = _told(listing)
             if not _is_finished(folder, listing, _plan(listing, side, align), skip_bad):
                 _make(folder, listing, side, align, workers, skip_bad, report)
+            _tell(folder, told)
             for name in (UNFINISHED, STARTED, DONE, LOCK):
                 (folder / name).unlink(missing_ok=True)
     except BrokenProcessPool as error:
@@ -86,6 +90,39 @@ def open_if_finished(listing: Listing, out: Path, side: int, *, skip_bad: bool) 
     folder = out / f"{listing.dataset}-{side}"
     finished = _is_finished(folder, listing, _plan(listing, side, False), skip_bad)
     return open_pack(folder) if finished else None
+
+
+def still_fits(folder: Path, listing: Listing) -> bool:
+    """Whether a finished pack is of a listing; it then says, where it can be written, what it would be made from now.
+
+    Raises:
+        BadInput: unfinished or damaged.
+    """
+    described = file_format.description(folder)
+    if described["plan"] != _plan(listing, described["side"], described["crop"] == alignment.NAME):
+        return False
+    with contextlib.suppress(OSError), FolderLock(folder) as acquired:
+        if acquired:
+            if file_format.description(folder) == described:
+                _tell(folder, _told(listing))
+            (folder / LOCK).unlink(missing_ok=True)
+    return True
+
+
+def _told(listing: Listing) -> dict[str, Any]:
+    """What a pack says of its listing, which may change without its pixels and labels."""
+    told: dict[str, Any] = {"checks": [asdict(check) for check in listing.checks]}
+    if listing.described_in:
+        told["described_in"] = listing.described_in
+    if stamps := stamps_of(listing):
+        told["made_from"] = stamps
+    return told
+
+
+def _tell(folder: Path, told: dict[str, Any]) -> None:
+    described = file_format.description(folder)
+    if described | told != described:
+        write_json(folder / PACK, described | told)
 
 
 def _check_crop(folder: Path, align: bool) -> None:
@@ -114,6 +151,8 @@ def _plan(listing: Listing, side: int, align: bool) -> str:
     parts = [FORMAT, listing.dataset, listing.layout, side, *listing.names, table_digest(table)]
     if align:
         parts.append(alignment.NAME)
+    if listing.state:
+        parts.append(listing.state)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -127,9 +166,6 @@ def _is_finished(folder: Path, listing: Listing, plan: str, skip_bad: bool) -> b
     if (skipped := described["skipped"]) and not skip_bad:
         what = f"prepared without {len(skipped):,} bad pictures, the first being {skipped[0]}"
         raise BadInput(f"{folder}: {what}; accept it with --skip-bad, or repair them and delete this folder")
-    checks = [asdict(check) for check in listing.checks]
-    if checks != described["checks"]:
-        write_json(folder / PACK, {**described, "checks": checks})
     return True
 
 

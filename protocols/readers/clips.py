@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,13 @@ def numbered_pictures(folder: Path) -> dict[int, str]:
 
 
 def listing_of(
-    dataset: str, layout: str, root: Path, names: tuple[str, ...], clips: Sequence[Clip], checks: Sequence[Check]
+    dataset: str,
+    layout: str,
+    root: Path,
+    names: tuple[str, ...],
+    clips: Sequence[Clip],
+    checks: Sequence[Check],
+    labels_from: Iterable[Path] = (),
 ) -> Listing:
     """The frames of all clips as a listing without face boxes."""
     sizes = [len(clip.path) for clip in clips]
@@ -77,4 +83,5 @@ def listing_of(
         group=np.repeat([clip.subject for clip in clips], sizes),
         part=np.repeat([clip.part for clip in clips], sizes),
         checks=tuple(checks),
+        labels_from=tuple(path.relative_to(root).as_posix() for path in labels_from),
     )
