@@ -14,7 +14,7 @@ from ..errors import BadInput
 from ..images.image_pool import of_pool
 from ..own_data.labelled import Labelled, read_labelled
 from ..own_data.parts import Parts, parts_of
-from ..own_data.pictures import pack_folder, pixel_digest, prepared, prepared_before
+from ..own_data.pictures import prepared, prepared_before
 from ..packs.prepare import Pack
 from ..readers.openface import Auxiliary, auxiliary_of
 from ..rows import Array, CellData, Origin, Rows, Source, describe_noise, fixed_choice, no_annotators, of_known_faces
@@ -58,7 +58,7 @@ def load(protocol: Protocol, profile: Profile, source: Source, data_root: Path, 
     rows = read_labelled(protocol)
     _check_sampler(protocol, profile, rows, parts_of(protocol, rows))  # before pictures are decoded
     pack = prepared(protocol, rows, data_root)
-    rows, digest = _identified(protocol, rows, pack, data_root)
+    rows, digest = _identified(protocol, rows, pack)
     judged_by = GIVEN if protocol.option("reference") == "none" else ""
     aux = _auxiliary(protocol, rows, data_root)
     return Loaded(
@@ -76,13 +76,13 @@ def digest_if_prepared(protocol: Protocol, data_root: Path) -> str:
     """The digest that a trial of the data as they are now would have; "" where its pictures are not prepared."""
     rows = read_labelled(protocol)
     pack = prepared_before(protocol, rows, data_root)
-    return "" if pack is None else _identified(protocol, rows, pack, data_root)[1]
+    return "" if pack is None else _identified(protocol, rows, pack)[1]
 
 
-def _identified(protocol: Protocol, rows: Labelled, pack: Pack, data_root: Path) -> tuple[Labelled, str]:
+def _identified(protocol: Protocol, rows: Labelled, pack: Pack) -> tuple[Labelled, str]:
     """The rows whose pictures were prepared, and the digest of their labels and pictures."""
     kept = rows.take(_kept(rows, pack)) if pack.skipped else rows
-    return kept, kept.digest(protocol.names, pixel_digest(pack_folder(protocol, data_root)))
+    return kept, kept.digest(protocol.names, pack.pixel_digest)
 
 
 def cell(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,11 @@ from PIL import Image
 
 from ..base import Protocol
 from ..errors import UNREADABLE, BadInput
-from ..files import Array, read_arrays, write_arrays
+from ..files import Array, read_arrays
 from ..images.decoding import DAMAGED, FORMATS, Box
 from ..own_files import LAYOUT
 from ..packs import file_format
-from ..packs.file_format import DONE, FACES, PACK, STARTED, TABLE, Pack
+from ..packs.file_format import PACK, Pack
 from ..packs.prepare import open_if_finished, prepare
 from ..packs.workers import CHUNK, OnProgress
 from ..readers.listing import Listing
@@ -24,6 +26,7 @@ from ..readers.look_around import near
 from .labelled import Labelled
 
 STAMPS = "pictures.npz"
+"""The state of the pictures' files beside packs of earlier versions, whose descriptions do not contain it."""
 OUTSIDE = 0.1
 """The share of a crop box that may be outside its picture without a word."""
 _BOXES_LOOKED_AT, _ENOUGH_BOXES = 100, 8
@@ -48,16 +51,13 @@ def prepared(
     Raises:
         BadInput: a picture that is missing or cannot be decoded (named), no space, or as `prepare`.
     """
-    assert protocol.own is not None
-    folder, listing = pack_folder(protocol, data_root), listing_of(protocol, rows)
-    skip_bad = protocol.option("unreadable") == "leave out"
-    _forget_if_changed(folder, _stamps(protocol, listing, rows, skip_bad=skip_bad))
-    side = int(protocol.option("side"))
-    _refuse_skipped(folder, skip_bad=skip_bad)
-    if (done := open_if_finished(listing, data_root / "packs", side, skip_bad=skip_bad)) is not None:
+    listing = listing_of(protocol, rows, _stamps(protocol, rows))
+    if (done := _opened(protocol, listing, data_root)) is not None:
         return done
+    _refuse_others(protocol, pack_folder(protocol, data_root))
     _refuse_boxes_of_others(rows, listing.root)
     workers = min(workers, -(-len(rows) // CHUNK))  # a process takes longer to start than to decode a few pictures
+    side, skip_bad = int(protocol.option("side")), _skip_bad(protocol)
     return prepare(listing, data_root / "packs", side, workers=workers, skip_bad=skip_bad, report=report)
 
 
@@ -67,10 +67,7 @@ def prepared_before(protocol: Protocol, rows: Labelled, data_root: Path) -> Pack
     Raises:
         BadInput: a picture that is missing, or as `prepared`.
     """
-    listing, skip_bad = listing_of(protocol, rows), protocol.option("unreadable") == "leave out"
-    if not _same(pack_folder(protocol, data_root), _stamps(protocol, listing, rows, skip_bad=skip_bad)):
-        return None
-    return open_if_finished(listing, data_root / "packs", int(protocol.option("side")), skip_bad=skip_bad)
+    return _opened(protocol, listing_of(protocol, rows, _stamps(protocol, rows)), data_root)
 
 
 def outside(size: tuple[int, int], box: Box) -> float:
@@ -97,18 +94,51 @@ def _refuse_boxes_of_others(rows: Labelled, root: Path) -> None:
         raise BadInput(f"{reaching[0]}: {what}; {remedy}")
 
 
-def _refuse_skipped(folder: Path, *, skip_bad: bool) -> None:
-    """Raises BadInput for pictures that were left out before, and must not be now."""
-    skipped: list[str] = []
-    with contextlib.suppress(BadInput):
-        skipped = file_format.description(folder)["skipped"]
-    if skipped and not skip_bad:
+def _skip_bad(protocol: Protocol) -> bool:
+    """Whether pictures that cannot be decoded are left out."""
+    return bool(protocol.option("unreadable") == "leave out")
+
+
+def _opened(protocol: Protocol, listing: Listing, data_root: Path) -> Pack | None:
+    """The finished pack of pictures in the state of a listing, None where there is none.
+
+    Raises:
+        BadInput: pictures were left out before, and must not be now; or damaged.
+    """
+    packs, side = data_root / "packs", int(protocol.option("side"))
+    pack = open_if_finished(listing, packs, side, skip_bad=True)
+    if pack is None and _same(pack_folder(protocol, data_root), listing, side):
+        pack = open_if_finished(replace(listing, state=""), packs, side, skip_bad=True)
+    if pack is not None and pack.skipped and not _skip_bad(protocol):
         remedy = "repair them, or set pictures.unreadable = 'leave out'"
-        raise BadInput(f"{skipped[0]}; {len(skipped):,} pictures cannot be decoded: {remedy}")
+        raise BadInput(f"{pack.skipped[0]}; {len(pack.skipped):,} pictures cannot be decoded: {remedy}")
+    return pack
 
 
-def listing_of(protocol: Protocol, rows: Labelled) -> Listing:
-    """The pictures as a listing, without labels, so that a change of labels needs no new preparation."""
+def _refuse_others(protocol: Protocol, folder: Path) -> None:
+    """Raises BadInput where a finished pack is of other data, or of a protocol of the same name in another file."""
+    if not (folder / PACK).exists():
+        return
+    assert protocol.own is not None
+    described: dict[str, object] = {}
+    with contextlib.suppress(BadInput):
+        described = file_format.description(folder)
+    if described.get("layout") != LAYOUT:
+        raise BadInput(f"{folder}: not the pictures of a protocol's file; delete it, or change protocol.name")
+    other = Path(str(described.get("described_in", "")))  # earlier versions did not write it
+    if other.is_file() and other.resolve() != Path(protocol.own.file).resolve():
+        what = f"contains other pictures, of the protocol of the same name in {other}"
+        remedy = f"change protocol.name in {protocol.own.file}, or delete the folder if that file is not used any more"
+        raise BadInput(f"{folder}: {what}; {remedy}")
+
+
+def listing_of(protocol: Protocol, rows: Labelled, stamps: Array | None = None) -> Listing:
+    """The pictures as a listing, without labels, so that a change of labels needs no new preparation.
+
+    Args:
+        protocol, rows: whose pictures.
+        stamps: size and time of change of each file, int64 [N, 2], for preparation.
+    """
     assert protocol.own is not None
     count = len(rows)
     return Listing(
@@ -123,33 +153,35 @@ def listing_of(protocol: Protocol, rows: Labelled) -> Listing:
         group=np.arange(count).astype(str),
         part=np.full(count, "all"),
         checks=(),
+        state="" if stamps is None else _state(stamps),
+        described_in=protocol.own.file,
     )
-
-
-def pixel_digest(folder: Path) -> str:
-    """SHA-256 of the prepared pixels in the order of the table, in hex."""
-    return str(file_format.description(folder)["pixels"])
 
 
 def _dataset(protocol: Protocol) -> str:
     return f"own-{protocol.name}"
 
 
-def _stamps(protocol: Protocol, listing: Listing, rows: Labelled, *, skip_bad: bool) -> dict[str, Array]:
-    """Size and time of change of each file; -1 for a missing one, which is refused unless bad ones are left out."""
-    root, found = str(listing.root), np.full((len(listing), 2), -1, np.int64)
-    for row, path in enumerate(listing.path.tolist()):
+def _stamps(protocol: Protocol, rows: Labelled) -> Array:
+    """Size and time of change of each file, int64 [N, 2]; -1 for a missing one.
+
+    Raises:
+        BadInput: a missing one, unless bad ones are left out.
+    """
+    assert protocol.own is not None
+    root, found = str(protocol.own.root), np.full((len(rows), 2), -1, np.int64)
+    for row, path in enumerate(rows.path.tolist()):
         try:
             status = os.stat(f"{root}/{path}")
         except OSError as error:
-            if skip_bad:
+            if _skip_bad(protocol):
                 continue
             why = f"no such picture{_there(Path(root) / path)}"
             why = why if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
             remedy = "correct the path, or data.pictures, to which it is relative"
             raise BadInput(f"{rows.place(row)}: {Path(root) / path}: {why}; {remedy}") from error
         found[row] = status.st_size, status.st_mtime_ns
-    return {"stamps": found, "side": np.array([int(protocol.option("side"))])}
+    return found
 
 
 def _there(path: Path) -> str:
@@ -163,24 +195,13 @@ def _there(path: Path) -> str:
     return near(path)
 
 
-def _forget_if_changed(folder: Path, stamps: dict[str, Array]) -> None:
-    """Removes prepared pictures, or the beginning of them, that were made from other files."""
-    if _same(folder, stamps):
-        return
-    if not (folder / STAMPS).exists() and (folder / PACK).exists():
-        raise BadInput(f"{folder}: not the pictures of a protocol's file; delete it, or change protocol.name")
-    for name in (PACK, STARTED, DONE, FACES, TABLE):
-        (folder / name).unlink(missing_ok=True)
-    try:
-        write_arrays(folder / STAMPS, stamps)
-    except OSError as error:
-        remedy = "name a folder that can be written with --data-root"
-        raise BadInput(f"{folder}: cannot be written ({error.strerror or error}); {remedy}") from error
+def _state(stamps: Array) -> str:
+    return hashlib.sha256(stamps.astype("<i8").tobytes()).hexdigest()
 
 
-def _same(folder: Path, stamps: dict[str, Array]) -> bool:
-    """Whether pictures were prepared from files with these sizes and times of change."""
+def _same(folder: Path, listing: Listing, side: int) -> bool:
+    """Whether an earlier version prepared pictures in the state of a listing."""
     with contextlib.suppress(BadInput, *UNREADABLE):
         earlier = read_arrays(folder / STAMPS)
-        return all(np.array_equal(earlier[name], value) for name, value in stamps.items())
+        return earlier["side"].tolist() == [side] and _state(earlier["stamps"]) == listing.state
     return False

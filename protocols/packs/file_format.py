@@ -1,15 +1,16 @@
 """The files of a pack, and how a finished pack is opened.
 
 `OUT/<dataset>-<side>/` contains `faces.npy` (uint8 [N, side, side, 3]), `table.npz` (path, frame, labels, group, part)
-and `pack.json`, which describes them and is written last: a folder without it is unfinished. Until then an interrupted
-run can be resumed from `started.json` (the digest of what is being prepared) and `done.npy` (bool, the finished rows).
+and `pack.json`, which describes them and is written last: a folder without it is unfinished. A new pack is made beside
+an old one, in `unfinished.npy`, which becomes `faces.npy` at the end. Until then an interrupted run can be resumed from
+`started.json` (the digest of what is being prepared) and `done.npy` (bool, the finished rows).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,10 @@ from ..images import alignment
 from ..images.decoding import Pixels
 from ..readers.listing import Check, first
 from ..rows import Origin
+from .held_file import HeldFile
 
-FACES, TABLE, PACK, STARTED, DONE = "faces.npy", "table.npz", "pack.json", "started.json", "done.npy"
+FACES, TABLE, PACK = "faces.npy", "table.npz", "pack.json"
+UNFINISHED, STARTED, DONE = "unfinished.npy", "started.json", "done.npy"
 COLUMNS = ("path", "frame", "labels", "group", "part")
 # Raised by hand when the same pictures would give other pixels, or the format of the files changes.
 FORMAT = 1
@@ -35,14 +38,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PackPixels:
-    """The faces of a pack without its labels, read from the file.
+    """The faces of a pack without its labels, read from the file, which stays the same if another pack replaces it.
 
     Attributes:
-        file, start: the file, and the byte at which the pixels begin.
+        held, start: the file, and the byte at which the pixels begin.
         count, side: the number of faces, and their size in pixels.
     """
 
-    file: Path
+    held: HeldFile
     start: int
     count: int
     side: int
@@ -54,11 +57,11 @@ class PackPixels:
         """The faces of int64 row numbers: uint8 [n, side, side, 3]; BadInput if the file is truncated."""
         found = np.empty((len(rows), self.side, self.side, 3), np.uint8)
         size = self.side * self.side * 3
-        with self.file.open("rb", buffering=0) as file:
-            for face, number in zip(found, rows.tolist(), strict=True):
-                file.seek(self.start + number * size)
-                if file.readinto(face.data) != size:
-                    raise _damaged(self.file, f"it ends before row {number:,}")
+        for face, number in zip(found, rows.tolist(), strict=True):
+            content = self.held.read(self.start + number * size, size)
+            if len(content) != size:
+                raise _damaged(self.held.path, f"it ends before row {number:,}")
+            face[:] = np.frombuffer(content, np.uint8).reshape(face.shape)
         return found
 
 
@@ -69,17 +72,19 @@ class Pack:
     Attributes:
         faces: uint8 [N, side, side, 3], a read-only memory map. Pages read through it stay in memory while there is
             room; `read` does not increase memory in this way.
+        pixels: the faces without the labels.
         path, frame, labels, group, part: as in Listing, one row for each face.
         names: class names (single) or AU names (multi), in column order.
         origin: the layout with the crop and image size, and "published" or, for a partial copy, the digest of table and
             pixels.
         crop: how faces were cropped from the pictures.
-        digest: SHA-256 of table and pixels, in hex.
+        digest, pixel_digest: SHA-256 of table and pixels, and of the pixels, in hex.
         checks: those of the listing, then the numbers of distinct and of usable pictures.
         skipped: the pictures or frames that were left out, each with the reason.
     """
 
     faces: np.memmap[Any, np.dtype[np.uint8]]
+    pixels: PackPixels
     path: Array
     frame: Array
     labels: Array
@@ -89,6 +94,7 @@ class Pack:
     origin: Origin
     crop: str
     digest: str
+    pixel_digest: str
     checks: tuple[Check, ...]
     skipped: tuple[str, ...]
 
@@ -112,25 +118,23 @@ class Pack:
         """
         return self.pixels.read(np.arange(len(self))[rows])
 
-    @property
-    def pixels(self) -> PackPixels:
-        """The faces without the labels."""
-        return PackPixels(Path(str(self.faces.filename)), self.faces.offset, len(self), self.faces.shape[1])
 
-
-def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
+def open_pack(folder: Path, *, pixels: bool = False, checks_now: Sequence[Check] | None = None) -> Pack:
     """Opens a finished pack and checks that its files belong together.
 
     Args:
         folder: `OUT/<dataset>-<side>`.
         pixels: also read all pixels and compare their digest; otherwise sizes and the table's digest are compared.
+        checks_now: those of the listing as it is now, in place of those when the pack was made.
 
     Raises:
         BadInput: unfinished, damaged, or files of different packs; the message names the file.
     """
     described = description(folder)
     table = _read(folder / TABLE, _load_table)
-    faces = _read(folder / FACES, load_faces)
+    faces, held = _read(folder / FACES, load_faces), _read(folder / FACES, HeldFile)
+    if description(folder) != described:
+        raise BadInput(f"{folder}: was prepared anew while it was opened; run the command again")
     rows, side = len(table["path"]), described["side"]
     if table_digest(table) != described["table"] or any(len(column) != rows for column in table.values()):
         raise _damaged(folder / TABLE, f"not the table described in {PACK}")
@@ -144,7 +148,7 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
     if pixels and pixel_digest(folder / FACES, faces.offset, faces.nbytes) != described["pixels"]:
         raise _damaged(folder / FACES, f"not the pixels described in {PACK}")
     skipped, crop = described["skipped"], described["crop"]
-    checks = [Check(**check) for check in described["checks"]]
+    checks = [Check(**check) for check in described["checks"]] if checks_now is None else list(checks_now)
     usable = "in which a face is found" if crop == alignment.NAME else "that can be decoded"
     if type(distinct := described.get("distinct")) is int:  # packs of earlier versions have no such count
         checks.append(Check.most("distinct faces", rows, least_distinct(described["dataset"]), distinct))
@@ -153,11 +157,13 @@ def open_pack(folder: Path, *, pixels: bool = False) -> Pack:
     published = all(check.ok for check in checks)
     return Pack(
         faces=faces,
+        pixels=PackPixels(held, faces.offset, rows, side),
         **{name: table[name] for name in COLUMNS},
         names=tuple(described["names"]),
         origin=Origin(f"{described['layout']}; {crop}, {side} px", "published" if published else digest[:16]),
         crop=crop,
         digest=digest,
+        pixel_digest=described["pixels"],
         checks=tuple(checks),
         skipped=tuple(skipped),
     )

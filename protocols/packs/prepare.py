@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,11 @@ from ..images import alignment, landmarks
 from ..locks import LOCK, FolderLock
 from ..readers.listing import Listing
 from . import file_format
-from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, Pack, open_pack, table_digest
+from .file_format import COLUMNS, DONE, FACES, FORMAT, PACK, STARTED, TABLE, UNFINISHED, Pack, open_pack, table_digest
+from .made_from import stamps_of
 from .workers import DecodeJob, OnProgress, check_video_support, chunks, decode_chunk, place_of, run
 
-__all__ = ["LARGEST_SIDE", "Pack", "open_if_finished", "open_pack", "prepare"]
+__all__ = ["LARGEST_SIDE", "Pack", "open_if_finished", "open_pack", "prepare", "still_fits"]
 
 LARGEST_SIDE = 1024
 
@@ -64,9 +66,11 @@ def prepare(
             if not acquired:
                 raise BadInput(f"{folder}: another run is preparing it; wait for it, or end it first")
             _check_crop(folder, align)
+            told = _told(listing)
             if not _is_finished(folder, listing, _plan(listing, side, align), skip_bad):
                 _make(folder, listing, side, align, workers, skip_bad, report)
-            for name in (STARTED, DONE, LOCK):
+            _tell(folder, told)
+            for name in (UNFINISHED, STARTED, DONE, LOCK):
                 (folder / name).unlink(missing_ok=True)
     except BrokenProcessPool as error:
         what = "a worker process was killed, perhaps because memory was full"
@@ -86,6 +90,39 @@ def open_if_finished(listing: Listing, out: Path, side: int, *, skip_bad: bool) 
     folder = out / f"{listing.dataset}-{side}"
     finished = _is_finished(folder, listing, _plan(listing, side, False), skip_bad)
     return open_pack(folder) if finished else None
+
+
+def still_fits(folder: Path, listing: Listing) -> bool:
+    """Whether a finished pack is of a listing; it then says, where it can be written, what it would be made from now.
+
+    Raises:
+        BadInput: unfinished or damaged.
+    """
+    described = file_format.description(folder)
+    if described["plan"] != _plan(listing, described["side"], described["crop"] == alignment.NAME):
+        return False
+    with contextlib.suppress(OSError), FolderLock(folder) as acquired:
+        if acquired:
+            if file_format.description(folder) == described:
+                _tell(folder, _told(listing))
+            (folder / LOCK).unlink(missing_ok=True)
+    return True
+
+
+def _told(listing: Listing) -> dict[str, Any]:
+    """What a pack says of its listing, which may change without its pixels and labels."""
+    told: dict[str, Any] = {"checks": [asdict(check) for check in listing.checks]}
+    if listing.described_in:
+        told["described_in"] = listing.described_in
+    if stamps := stamps_of(listing):
+        told["made_from"] = stamps
+    return told
+
+
+def _tell(folder: Path, told: dict[str, Any]) -> None:
+    described = file_format.description(folder)
+    if described | told != described:
+        write_json(folder / PACK, described | told)
 
 
 def _check_crop(folder: Path, align: bool) -> None:
@@ -114,6 +151,8 @@ def _plan(listing: Listing, side: int, align: bool) -> str:
     parts = [FORMAT, listing.dataset, listing.layout, side, *listing.names, table_digest(table)]
     if align:
         parts.append(alignment.NAME)
+    if listing.state:
+        parts.append(listing.state)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -127,9 +166,6 @@ def _is_finished(folder: Path, listing: Listing, plan: str, skip_bad: bool) -> b
     if (skipped := described["skipped"]) and not skip_bad:
         what = f"prepared without {len(skipped):,} bad pictures, the first being {skipped[0]}"
         raise BadInput(f"{folder}: {what}; accept it with --skip-bad, or repair them and delete this folder")
-    checks = [asdict(check) for check in listing.checks]
-    if checks != described["checks"]:
-        write_json(folder / PACK, {**described, "checks": checks})
     return True
 
 
@@ -154,19 +190,25 @@ def _make(
 
 
 def _begin(folder: Path, listing: Listing, side: int, align: bool) -> tuple[int, Array]:
-    """The offset of the pixels in their file, and the finished rows; creates the files unless a run can be resumed."""
+    """The offset of the pixels in their file, and the finished rows; creates the files unless a run can be resumed.
+
+    A finished pack stays as it is until the new one is finished, since trainings may read it.
+    """
     shape = (len(listing), side, side, 3)
     started = {"plan": _plan(listing, side, align), "crop": _crop(listing, align)}
+    if not (folder / UNFINISHED).exists() and not (folder / PACK).exists():
+        with contextlib.suppress(FileNotFoundError):  # faces that were renamed, but not described before the end
+            os.replace(folder / FACES, folder / UNFINISHED)
     _check_free_space(folder, int(np.prod(shape)))
     with contextlib.suppress(*UNREADABLE):
-        faces, done = file_format.load_faces(folder / FACES), file_format.load_flags(folder)
+        faces, done = file_format.load_faces(folder / UNFINISHED), file_format.load_flags(folder)
         earlier = json.loads((folder / STARTED).read_bytes())
         if earlier == started and faces.shape == shape and done.shape == shape[:1]:
             return int(faces.offset), done
     # Descriptions are removed before, and written after, the files that they describe.
-    for name in (PACK, STARTED, DONE, FACES, TABLE):
+    for name in (STARTED, DONE, UNFINISHED):
         (folder / name).unlink(missing_ok=True)
-    faces = np.lib.format.open_memmap(folder / FACES, mode="w+", dtype=np.uint8, shape=shape)
+    faces = np.lib.format.open_memmap(folder / UNFINISHED, mode="w+", dtype=np.uint8, shape=shape)
     done = np.zeros(len(listing), bool)
     np.save(folder / DONE, done)
     write_json(folder / STARTED, started)
@@ -174,12 +216,13 @@ def _begin(folder: Path, listing: Listing, side: int, align: bool) -> tuple[int,
 
 
 def _check_free_space(folder: Path, size: int) -> None:
-    file = folder / FACES
+    file = folder / UNFINISHED
     used = getattr(file.stat(), "st_blocks", 0) * 512 if file.exists() else 0
     free = shutil.disk_usage(folder).free
     if size > used + free:
         what = f"{size / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free"
-        raise BadInput(f"{folder}: {what}; free disk space or prepare it elsewhere")
+        remedy = "delete this folder, free" if (folder / PACK).exists() else "free"
+        raise BadInput(f"{folder}: {what}; {remedy} disk space or prepare it elsewhere")
 
 
 def _finish(job: DecodeJob, listing: Listing, bad: dict[int, str]) -> None:
@@ -192,10 +235,12 @@ def _finish(job: DecodeJob, listing: Listing, bad: dict[int, str]) -> None:
     if bad:
         _close_gaps(folder, kept, start, size)
     table = {name: getattr(listing, name)[kept] for name in COLUMNS}
-    pixels, distinct = file_format.digest_and_distinct(folder / FACES, start, len(kept), size)
+    pixels, distinct = file_format.digest_and_distinct(folder / UNFINISHED, start, len(kept), size)
+    (folder / PACK).unlink(missing_ok=True)
     write_arrays(folder / TABLE, table)
     if bad:
-        _shorten(folder / FACES, start, (len(kept), side, side, 3))
+        _shorten(folder / UNFINISHED, start, (len(kept), side, side, 3))
+    os.replace(folder / UNFINISHED, folder / FACES)
     description = {
         "format": FORMAT, "plan": _plan(listing, side, job.align), "dataset": listing.dataset, "layout": listing.layout,
         "side": side, "names": listing.names, "table": table_digest(table), "pixels": pixels,
@@ -213,7 +258,7 @@ def _close_gaps(folder: Path, kept: Array, start: int, size: int) -> None:
         done = file_format.load_flags(folder)
         done[moved[0] :] = False
         write_array(folder / DONE, done)
-    with (folder / FACES).open("r+b") as faces:
+    with (folder / UNFINISHED).open("r+b") as faces:
         for row in moved.tolist():
             faces.seek(start + int(kept[row]) * size)
             face = faces.read(size)

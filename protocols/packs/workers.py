@@ -25,7 +25,7 @@ from ..images.landmarks import upright
 from ..images.video import decode_frames
 from ..processes import follow_parent
 from ..readers.listing import Listing
-from .file_format import DONE, FACES
+from .file_format import DONE, UNFINISHED
 
 T = TypeVar("T")
 OnProgress = Callable[[int, int], None]
@@ -164,7 +164,7 @@ def decode_chunk(job: DecodeJob, chunk: Chunk) -> dict[int, str]:
     bad: dict[int, str] = {}
     pending: list[int] = []
     size = job.side * job.side * 3
-    with (job.folder / FACES).open("r+b") as faces, (job.folder / DONE).open("r+b") as flags:
+    with (job.folder / UNFINISHED).open("r+b") as faces, (job.folder / DONE).open("r+b") as flags:
 
         def commit() -> None:
             # Pixels first, so that rows marked as done are on disk even after a power failure.

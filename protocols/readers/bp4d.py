@@ -142,7 +142,8 @@ def read(root: Path) -> Listing:
         tried += f"; pictures there have names such as {other}" if other else ""
         raise absent("BP4D", root, HOME, tried)
     layout = f"{label_folder}, {picture_folder}, frame offset {offset}"
-    return listing_of("bp4d", layout, root, BP4D_AUS, clips, tuple(_checks(sequences, label_folder, offset)))
+    checks = tuple(_checks(sequences, label_folder, offset))
+    return listing_of("bp4d", layout, root, BP4D_AUS, clips, checks, files.values())
 
 
 def _label_files(folder: Path) -> dict[tuple[str, str], Path]:

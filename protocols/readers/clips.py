@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,13 @@ def without_number(places: Sequence[str]) -> list[Check]:
 
 
 def listing_of(
-    dataset: str, layout: str, root: Path, names: tuple[str, ...], clips: Sequence[Clip], checks: Sequence[Check]
+    dataset: str,
+    layout: str,
+    root: Path,
+    names: tuple[str, ...],
+    clips: Sequence[Clip],
+    checks: Sequence[Check],
+    labels_from: Iterable[Path] = (),
 ) -> Listing:
     """The frames of all clips as a listing without face boxes."""
     sizes = [len(clip.path) for clip in clips]
@@ -90,4 +96,5 @@ def listing_of(
         group=np.repeat([clip.subject for clip in clips], sizes),
         part=np.repeat([clip.part for clip in clips], sizes),
         checks=tuple(checks),
+        labels_from=tuple(path.relative_to(root).as_posix() for path in labels_from),
     )

@@ -218,6 +218,7 @@ def _listing(
         group=np.array(names, np.str_),
         part=np.repeat(list(parts), [len(rows[part].names) for part in parts]),
         checks=checks,
+        labels_from=tuple(file for files in parts.values() for file in files),
     )
 
 

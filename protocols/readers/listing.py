@@ -72,6 +72,9 @@ class Listing:
         group: unicode [N], the subject; a distinct value for each row where subjects are not known.
         part: unicode [N], "train", "validation", "test", or the data set's own name of a part ("automatic").
         checks: the comparison with the published data set; the copy is partial if a check is not ok.
+        labels_from: the files and folders that labels come from, relative to root.
+        state: of the pictures' files, where it is known; pictures of another state are prepared again.
+        described_in: the user's file that describes the data set; "" for published ones.
     """
 
     dataset: str
@@ -85,6 +88,9 @@ class Listing:
     group: Array
     part: Array
     checks: tuple[Check, ...]
+    labels_from: tuple[str, ...] = ()
+    state: str = ""
+    described_in: str = ""
 
     def __len__(self) -> int:
         return len(self.path)

@@ -72,6 +72,7 @@ class _Copy:
         where: the place of each row: file and line, or the picture.
         pictures: the picture of each row that has one.
         others: files among the pictures that belong to no row.
+        files: the lists and tables of labels, relative to the data set's folder.
     """
 
     layout: str
@@ -79,6 +80,7 @@ class _Copy:
     where: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, Path] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
 
     def add(self, name: str, label: int, place: str) -> bool:
         """Adds a row; returns False if there is one of this name already."""
@@ -125,6 +127,7 @@ def read(root: Path) -> Listing:
         group=np.array(names),
         part=parts,
         checks=(*_checks(copy, labels, parts), sampled_sizes(root, paths, SIZE)),
+        labels_from=tuple(copy.files),
     )
 
 
@@ -207,6 +210,7 @@ def _from_lists(root: Path, base: Path, files: dict[str, tuple[str, ...]], image
 def _read_list(copy: _Copy, root: Path, path: Path, part: str) -> None:
     """Adds the rows of a list with lines "train_00001.jpg 5"; part "" accepts both parts."""
     place = path.relative_to(root).as_posix()
+    copy.files.append(place)
     names: list[str] = []
     rows: list[tuple[Line, str]] = []
     for line in read_lines(path, FETCH, separator=" "):
@@ -290,6 +294,7 @@ def _read_folder(copy: _Copy, root: Path, folder: Path, parts: tuple[str, ...]) 
 
 def _compare_table(copy: _Copy, root: Path, table: Path, part: str) -> None:
     """Compares the rows of train_labels.csv or test_labels.csv with the folders, and adds rows without a picture."""
+    copy.files.append(table.relative_to(root).as_posix())
     lines: dict[str, int] = {}
     rows = list(read_table(table, FETCH, ("image", "label")))
     labels = labels_of([(line, code) for line, (_, code) in rows])

@@ -130,6 +130,7 @@ def read_table_part(part: str, table: Path, images: Path | None, root: Path) -> 
         missing=missing,
         first_missing=f"{place}, line {rows.lines[first]}: {rows.paths[first]}" if missing else "",
         faulty=f"{place}, line {rows.faulty}" if rows.faulty else "",
+        files=(place,),
     )
 
 

@@ -53,6 +53,7 @@ class PartRows:
         faulty: file and line of the one faulty row that was left out, or an empty string.
         damaged: number of annotations that cannot be read, in the 2021 release; `first_damaged` is the first of them.
         unlabelled: number of pictures without a label, in the 2021 release; `first_unlabelled` is the first of them.
+        files: the files that the labels come from, relative to the data set's folder.
     """
 
     part: str
@@ -70,6 +71,7 @@ class PartRows:
     first_damaged: str = ""
     unlabelled: int = 0
     first_unlabelled: str = ""
+    files: tuple[str, ...] = ()
 
 
 def usable_boxes(boxes: Array) -> Array:

@@ -184,4 +184,5 @@ def _listing(root: Path, rows: list[PartRows], releases: list[str], checks: tupl
         group=np.arange(total).astype(str),
         part=np.repeat([part_rows.part for part_rows in rows], [len(part_rows.path) for part_rows in rows]),
         checks=checks,
+        labels_from=tuple(file for part_rows in rows for file in part_rows.files),
     )

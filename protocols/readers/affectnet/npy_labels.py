@@ -74,6 +74,7 @@ def read_folder_part(part: str, root: Path) -> PartRows:
         first_damaged=damaged[0] if damaged else "",
         unlabelled=len(unlabelled),
         first_unlabelled=f"{place}/images/{pictures[unlabelled[0]]}" if unlabelled else "",
+        files=tuple(f"{place}/annotations/{stem}{_EXPRESSION}" for stem in stems),
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter
 
+from fernoise_bench.protocols.own_data import duplicates
 from fernoise_bench.protocols.own_data.duplicates import MOST, difference_hash, look_alikes, near_pairs
 
 
@@ -48,16 +51,19 @@ def test_copies_keep_their_hash_and_others_have_another() -> None:
         assert differing(picture, smooth(seed + 100)) > 30
 
 
-@settings(max_examples=50)
-@given(st.integers(0, 10_000), st.integers(1, 6))
-def test_every_near_pair_is_found(seed: int, most: int) -> None:
-    """Against all pairs, one by one."""
+@settings(max_examples=100)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.sampled_from([2, 5, 512]))
+def test_every_near_pair_is_found(seed: int, most: int, block: int) -> None:
+    """Against all pairs, one by one; in small blocks, as many pictures are compared."""
     generator = np.random.default_rng(seed)
     bits = np.repeat(generator.random((4, 128)) < 0.5, 6, axis=0)
+    bits[:, : 8 * generator.integers(0, 16)] = False  # plain in a part
     bits ^= generator.random(bits.shape) < generator.choice([0.0, 0.01, 0.03], (len(bits), 1))
     hashes = np.packbits(bits, axis=1)
     expected = [[a, b] for a, b in combinations(range(len(bits)), 2) if (bits[a] ^ bits[b]).sum() <= most]
-    assert near_pairs(hashes, most).tolist() == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "_BLOCK", block)
+        assert near_pairs(hashes, most).tolist() == expected
 
 
 def test_groups_join_pairs_and_thousands_of_equal_pictures() -> None:
@@ -67,3 +73,41 @@ def test_groups_join_pairs_and_thousands_of_equal_pictures() -> None:
     assert group[0] == group[1] == group[2] == group[4_999] != group[3]  # 2 is near 1, which is near 0
     assert near_pairs(hashes[[0, 2]]).tolist() == []
     assert look_alikes(np.zeros((0, 16), np.uint8)).tolist() == []
+
+
+def test_thousands_that_are_plain_in_their_upper_part_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their hashes agree in whole bands, in which all would be compared with all at once."""
+    bits = np.random.default_rng(0).random((6_000, 128)) < 0.5
+    bits[:, :32] = bits[:, 64:96] = False
+    bits[5_999] = bits[0]
+    bits[5_999, [40, 50, 100, 127]] ^= True
+    compared: list[int] = []
+
+    def count(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        compared.append(len(some) * len(others))
+        return differing_bits(some, others)
+
+    differing_bits = duplicates._differing
+    monkeypatch.setattr(duplicates, "_differing", count)
+    hashes = np.packbits(bits, axis=1)
+    tracemalloc.start()
+    try:
+        group = look_alikes(hashes)
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(set(group.tolist())) == 5_999
+    assert group[0] == group[5_999]
+    assert sum(compared) < 6_000**2 / 4  # of the 18 million pairs few are compared
+
+
+def test_a_crowd_of_near_pictures_is_one_group_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two million pairs the groups are kept, not the pairs."""
+    bits = np.arange(2_000)[:, None] >> np.arange(128) & 1  # 11 bits, of which neighbours differ in few
+    monkeypatch.setattr(duplicates, "_WAITING", 10_000)
+    tracemalloc.start()
+    try:
+        assert set(look_alikes(np.packbits(bits.astype(np.uint8), axis=1)).tolist()) == {0}
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    finally:
+        tracemalloc.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from PIL import Image
 from fernoise_bench.protocols.base import Protocol
 from fernoise_bench.protocols.catalog import find, protocol_of_file
 from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.files import write_arrays
 from fernoise_bench.protocols.loading import open_data, prepare_own
 from fernoise_bench.protocols.locks import FolderLock
-from fernoise_bench.protocols.own_data import pictures
 from fernoise_bench.protocols.own_data.labelled import read_labelled
-from fernoise_bench.protocols.own_data.pictures import pack_folder, pixel_digest, prepared
+from fernoise_bench.protocols.own_data.pictures import listing_of, pack_folder, prepared, quiet
+from fernoise_bench.protocols.packs import prepare as prepare_module
 
 from ..miniatures.own import changed, picture, rows, write, write_table
 
@@ -60,7 +62,7 @@ def test_others_are_resized_and_cropped_to_their_box(tmp_path: Path) -> None:
 def test_only_a_changed_file_is_prepared_again(tmp_path: Path) -> None:
     protocol = protocol_of_file(write(tmp_path))
     assert decoded(protocol, tmp_path) == 12
-    digest = pixel_digest(pack_folder(protocol, tmp_path / "data"))
+    digest = prepared(protocol, read_labelled(protocol), tmp_path / "data").pixel_digest
     assert decoded(protocol, tmp_path) == 0
     listed = rows()
     listed[0]["given"] = "sad"
@@ -69,7 +71,7 @@ def test_only_a_changed_file_is_prepared_again(tmp_path: Path) -> None:
     Image.fromarray(picture(99)).save(tmp_path / "faces/003.png")
     os.utime(tmp_path / "faces/003.png", ns=(1, 1))
     assert decoded(protocol, tmp_path) == 12
-    assert pixel_digest(pack_folder(protocol, tmp_path / "data")) != digest
+    assert prepared(protocol, read_labelled(protocol), tmp_path / "data").pixel_digest != digest
 
 
 def test_prepared_pictures_are_opened_by_many_at_once(tmp_path: Path) -> None:
@@ -136,14 +138,66 @@ def test_a_pack_of_something_else_is_not_deleted(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     protocol = protocol_of_file(write(tmp_path))
 
-    def refuse(path: Path, arrays: object) -> None:
+    def refuse(path: Path, value: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(pictures, "write_arrays", refuse)
-    with pytest.raises(BadInput, match=r"cannot be written \(Permission denied\); name a folder"):
+    monkeypatch.setattr(prepare_module, "write_json", refuse)
+    with pytest.raises(BadInput, match=r"cannot be written \(Permission denied\); check its permissions"):
         prepared(protocol, read_labelled(protocol), tmp_path / "data")
 
 
 def test_only_own_protocols_are_prepared_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no protocol of your own data"):
         prepare_own(find("ferplus-sym"), tmp_path, workers=1, report=Count())
+
+
+def twins(root: Path) -> tuple[Protocol, Protocol]:
+    """Two protocols of one name in two files, with other pictures."""
+    found = []
+    for name in ("one", "other"):
+        (root / name).mkdir()
+        found.append(protocol_of_file(write(root / name)))
+    for number in range(12):
+        Image.fromarray(picture(50 + number)).save(root / f"other/faces/{number:03d}.png")
+    return found[0], found[1]
+
+
+def test_another_file_with_the_same_name_and_other_pictures_is_refused(tmp_path: Path) -> None:
+    one, other = twins(tmp_path)
+    pack = prepared(one, read_labelled(one), tmp_path / "data")
+    told = r"own-mine-8: contains other pictures, of the protocol of the same name in .*one/mine\.toml; change protocol"
+    with pytest.raises(BadInput, match=told):
+        prepared(other, read_labelled(other), tmp_path / "data")
+    assert prepared(one, read_labelled(one), tmp_path / "data").digest == pack.digest
+    (tmp_path / "one/mine.toml").unlink()  # as where the file was moved
+    assert prepared(other, read_labelled(other), tmp_path / "data").digest != pack.digest
+    assert (pack.read(np.arange(12)) == np.stack([picture(number) for number in range(12)])).all()
+
+
+def test_pictures_that_an_earlier_version_prepared_are_opened_until_one_changes(tmp_path: Path) -> None:
+    """Size and time of each file were in a file beside, and not part of the plan."""
+    protocol = protocol_of_file(write(tmp_path))
+    rows_of_table = read_labelled(protocol)
+    plain = replace(listing_of(protocol, rows_of_table), described_in="")
+    prepare_module.prepare(plain, tmp_path / "data/packs", 8, workers=1, skip_bad=False, report=quiet)
+    folder = pack_folder(protocol, tmp_path / "data")
+    files = [os.stat(tmp_path / "faces" / Path(path).name) for path in rows_of_table.path.tolist()]
+    stamps = np.array([[file.st_size, file.st_mtime_ns] for file in files], np.int64)
+    write_arrays(folder / "pictures.npz", {"stamps": stamps, "side": np.array([8])})
+    assert decoded(protocol, tmp_path) == 0
+    os.utime(tmp_path / "faces/003.png", ns=(1, 1))
+    assert decoded(protocol, tmp_path) == 12
+    assert decoded(protocol, tmp_path) == 0
+
+
+def test_old_pictures_stay_where_new_ones_cannot_be_decoded(tmp_path: Path) -> None:
+    protocol = protocol_of_file(write(tmp_path))
+    prepared(protocol, read_labelled(protocol), tmp_path / "data")
+    file, status = tmp_path / "faces/003.png", os.stat(tmp_path / "faces/003.png")
+    good = file.read_bytes()
+    file.write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"003\.png"):
+        prepared(protocol, read_labelled(protocol), tmp_path / "data")
+    file.write_bytes(good)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert decoded(protocol, tmp_path) == 0
