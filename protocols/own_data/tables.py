@@ -227,6 +227,8 @@ def _csv_lines(file: Path) -> Iterator[tuple[int, list[str]]]:
             for fields in reader:
                 if fields:
                     yield reader.line_num + bool(said), fields
+    except BadInput:
+        raise
     except UnicodeDecodeError as error:
         utf_16 = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
         kind = "UTF-16" if utf_16 else "WINDOWS-1252"

@@ -135,7 +135,7 @@ def read(root: Path) -> Listing:
         raise absent("DISFA", root, HOME, _without_pictures(root, sizes, kind, camera), wanted)
     clips = [_clip(one, found, threshold) for one in subjects]
     checks = [*_checks(root, subjects), *found.checks, Check("intensity from which present", THRESHOLD, threshold)]
-    files = [file for one in subjects for file in one.files.values()]
+    files = [file.path for one in subjects for file in one.files.values()]
     return listing_of("disfa", found.layout, root, DISFA_AUS, clips, checks, files)
 
 

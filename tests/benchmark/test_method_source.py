@@ -264,6 +264,7 @@ def test_nor_on_another_machine(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_nor_in_a_pool_of_processes(tmp_path: Path) -> None:
     path = user(tmp_path / "code")
     asked = RunRequest(

@@ -172,6 +172,7 @@ def test_damaged_references_are_bad_input(method: Path) -> None:
     assert "smoke.json: format 9" in found.stderr
 
 
+@pytest.mark.weekly
 def test_what_another_cpu_computes_counts_as_rounding_once_widened(
     method: Path, tmp_path: Path, one_protocol: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ LONGEST_LIFE = 1.2  # seconds
 Undisturbed = dict[str, dict[str, str]]
 
 
+@pytest.mark.weekly
 def test_killed_at_random_moments(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """FERNOISE_KILLS kills, 8 unless set; the grid starts afresh whenever it is finished."""
     chance = random.Random(0)

@@ -66,8 +66,8 @@ def cells(records: list[Record], *, best: bool) -> tuple[str, str]:
 
 
 def ranked(records: list[Record], protocol: str) -> list[str]:
-    """The methods, best last epoch first."""
-    return sorted({record.method for record in records}, key=lambda method: -last(chosen(records, protocol, method)))
+    """The methods, best last epoch first, those with the same one by name."""
+    return sorted({r.method for r in records}, key=lambda method: (-last(chosen(records, protocol, method)), method))
 
 
 def is_rising(records: list[Record]) -> bool:

@@ -86,6 +86,7 @@ def test_json_is_the_same_in_every_encoding(typed: tuple[str, ...], runs: Path) 
     assert any(letter in str(json.loads(first)) for letter in "†−")
 
 
+@pytest.mark.weekly
 def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
     """In a process of its own, since the streams of a test take any letter."""
     runs = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 runs")

@@ -82,6 +82,7 @@ def test_what_a_module_beside_it_reads_is_refused_with_that_line(file: Path) -> 
         find(f"{file}:Mine")
 
 
+@pytest.mark.weekly
 def test_libraries_may_read_what_they_need(file: Path) -> None:
     """As matplotlib and pandas do when they are first imported; and so may the search for modules."""
     code = f"from fernoise_bench.benchmark.registry import find; print(find('{file}:Mine').name)"

@@ -174,6 +174,7 @@ def run_beside(name: str, out: Path, ready: Barrier) -> None:
     (out / f"{name}.json").write_text(json.dumps(epochs))
 
 
+@pytest.mark.weekly
 def test_two_processes_that_need_it_at_once_have_it_trained_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     ready = context.Barrier(2)

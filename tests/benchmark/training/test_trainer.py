@@ -334,6 +334,7 @@ def test_identities_differ_by_what_is_hashed_and_by_nothing_else(tmp_path: Path)
     assert len({base.id, *(trial.id for trial in others)}) == 4
 
 
+@pytest.mark.weekly
 def test_variants_draw_what_their_method_draws(tmp_path: Path) -> None:
     """So that what differs between rows of an ablation is the ablation: recot's views predict apart what it trains."""
     trials = {name: toy_trial(name, tmp_path, kind="multi") for name in ("recot", *VIEWS, "recot:additive")}

@@ -171,6 +171,7 @@ def test_published_labels_are_not_corrected_and_no_file_that_is_read_is_replaced
         assert message in done.stderr
 
 
+@pytest.mark.weekly
 def test_drawn_noise_of_held_out_parts_is_one_for_all_parts() -> None:
     words = ("ferplus-sym", "--synthetic", "--noise", "0.4", "--out-of-sample", "--parts", "2", "--seeds", "1", *MODELS)
     done = ran("label-errors", *words, "--out", "s.csv")
