@@ -156,10 +156,10 @@ def _verified(rows: Labelled) -> Iterator[Check]:
 def _labels(protocol: Protocol, rows: Labelled) -> Iterator[Check]:
     """Whether given and reference labels have one order of classes; whether each action unit is present somewhere."""
     if rows.given.ndim == 2:
-        units = zip(protocol.names, (rows.given > 0).any(axis=0), (rows.given < 0).any(axis=0), strict=True)
+        lacking = np.flatnonzero((rows.given < 0).any(axis=0) & ~(rows.given > 0).any(axis=0)).tolist()
         threshold = f"{protocol.own.threshold:g}" if protocol.own else ""
         yield Check("the smallest value of a unit that is present", threshold, threshold)
-        yield Check.none("action units that are present in no row", [name for name, one, no in units if no and not one])
+        yield Check.none("action units that are present in no row", [protocol.names[unit] for unit in lacking])
         return
     if (both := (rows.given >= 0) & (rows.reference >= 0)).any():
         exchanged = _exchanged(rows.given[both], rows.reference[both], len(protocol.names))
