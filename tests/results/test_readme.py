@@ -14,6 +14,7 @@ from fernoise_bench.results.analysis.ranking import spearman
 from fernoise_bench.results.analysis.view import Expected, View, oracle_knowledge, view_of
 from fernoise_bench.results.records.record import Record, audit_of
 from fernoise_bench.results.statistics import pairs_needed
+from fernoise_bench.results.tables.rank_tables import agreements_with
 
 ROOT = Path(__file__).parents[2]
 TIMED_ON = "CPU, AVX512"  # what the leaderboard names: seconds of other machines do not count
@@ -28,6 +29,7 @@ SHORT = [
     "40 % noise: best test epoch",
 ]
 PRETRAINED = "trained on faces first, real noise: last epoch"
+VOTES = ("ferplus-votes:1", "ferplus-votes:1-instance", "ferplus-votes:1-symmetric")
 WHOLE = [*SHORT[:3], "real noise: memorised", *SHORT[3:], "40 % noise: memorised", "seconds a trial"]
 
 
@@ -180,7 +182,10 @@ def test_the_seeds_and_trials_are_those_that_ship(
     made = [record for record in ships if record.identity.source == "generated"]
     assert f"{len(made)} trials on generated faces" in text
     assert f"{len(transfer)} trials of `fer2013-real` at the profile `transfer`" in text
-    assert f"{len(ships) - len(records) - len(made) - len(transfer)} more trials on real faces, of one seed" in text
+    votes = [record for record in ships if record.protocol in VOTES]
+    assert len(ships) == len(records) + len(made) + len(transfer) + len(votes)
+    assert f"{len(votes)} more trials on real faces, of one seed" in text
+    assert {record.identity.seed for record in votes} == {0}
 
 
 def test_the_table_of_the_network_trained_on_faces_is_what_the_records_say(transfer: list[Record]) -> None:
@@ -223,6 +228,24 @@ def test_what_is_said_of_the_estimated_shares_of_wrong_labels(transfer: list[Rec
     text = words_of("docs/leaderboard.md")
     assert f"further from the truth ({estimated:.2f}) than assuming no noise at all ({assumed:.2f})" in text
     assert f"gets to {errors('volminnet')[-1]:.2f}" in text
+
+
+def test_people_and_synthetic_noise_of_the_same_rate(ships: list[Record]) -> None:
+    text = text_of("docs/leaderboard.md")
+    rows = []
+    for method in ranked([record for record in ships if record.protocol == VOTES[0]], VOTES[0]):
+        groups = [chosen(ships, protocol, method) for protocol in VOTES]
+        marked = named(*(group for group in groups if group))
+        rows.append([marked, *(f"{last(group):.2f}" if group else "–" for group in groups)])
+    table = markdown(rows, ["method", "one vote", "instance-dependent twin", "symmetric twin"])
+    assert f"\n\n{table}\n\n" in text, f"the table of votes is now\n{table}"
+    for protocol, kind in zip(VOTES[1:], ("instance-dependent", "symmetric"), strict=True):
+        (found,) = agreements_with(view(ships, VOTES[0]), [r for r in ships if r.protocol == protocol], "last")
+        said = f"{found.tau:.2f} ({found.low:.2f} to {found.high:.2f}) with the {kind} twin"
+        assert said in words_of("docs/leaderboard.md"), said
+    gains = [last(chosen(ships, name, "cores")) - last(chosen(ships, name, BASELINE)) for name in VOTES]
+    assert max(gains[:2]) < 0
+    assert f"{gains[2]:.0f} points above it under symmetric noise" in words_of("docs/leaderboard.md")
 
 
 def view(records: list[Record], protocol: str) -> View:
