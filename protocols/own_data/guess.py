@@ -20,7 +20,7 @@ from ..own_files import BOX
 from ..readers.folders import contents
 from ..readers.look_around import near
 from .class_folders import MOST_CLASSES, PICTURES, is_picture, pictures_below, told_left_out
-from .odd_layouts import is_no_label, refuse_faces_not_found, refuse_folders, refuse_headless, spellings
+from .odd_layouts import PART_NAMES, is_no_label, refuse_faces_not_found, refuse_folders, refuse_headless, spellings
 from .tables import METADATA, SUFFIXES, counted, header_of, metadata_files, sample, spelled_plainly
 
 ROWS = 20_000  # whose paths are looked at; of labels and parts all are
@@ -56,13 +56,6 @@ _INTENSE = 5.0  # the highest intensity
 _VOTES = ("votes_", "vote_")
 _NO_VOTES = {"total", "count", "counts", "sum", "n", "num", "number", "agreement", "entropy", "max", "majority"}
 _NEVER_TESTED = "-1"  # scikit-learn's fold of rows that are always in training
-_PARTS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(("train", "training"), "train"),
-        **dict.fromkeys(("val", "valid", "validation", "dev", "publictest", "eval", "evaluation"), "validation"),
-        **dict.fromkeys(("test", "testing", "privatetest", "holdout", "held-out", "held_out"), "test"),
-    }
-)
 
 
 @dataclass
@@ -334,7 +327,7 @@ def _folds(found: Guess, column: str, cells: Iterable[str]) -> list[str]:
 
 def _name_parts(found: Guess, names: Iterable[str]) -> None:
     for name in names:
-        if part := _PARTS.get(name.lower()):
+        if part := PART_NAMES.get(name.lower()):
             found.parts.setdefault(part, []).append(name)
 
 
@@ -345,7 +338,7 @@ def _complete_parts(found: Guess, place: str, names: Sequence[str]) -> None:
         BadInput: one of these is there, and the other may have a name that is not known: its rows would be mixed.
     """
     named = f"{place} {'have' if place.endswith('s') else 'has'} {', '.join(sorted(names)[:5])}"
-    unknown = [name for name in names if name.lower() not in _PARTS]
+    unknown = [name for name in names if name.lower() not in PART_NAMES]
     if "train" in found.parts and len(found.parts) > 1:
         found.why["split"] = named
         if "test" not in found.parts:

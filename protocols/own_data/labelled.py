@@ -166,13 +166,15 @@ def _cells(own: OwnFiles, table: Table, rows: Array, what: str) -> list[str]:
 def _identifiers(own: OwnFiles, table: Table, rows: Array, what: str) -> list[str]:
     """The cells of a column of people or folds; BadInput for one that is written in two ways."""
     cells = _cells(own, table, rows, what)
+    places: dict[str, int] = {}
+    for at, text in enumerate(cells):
+        places.setdefault(text, at)
     first: dict[str, int] = {}
-    for text, at in {text: at for at, text in reversed(list(enumerate(cells)))}.items():
-        if (other := first.setdefault(spelled_plainly(text), at)) != at:
-            earlier, later = sorted((other, at))
+    for text, at in places.items():
+        if (earlier := first.setdefault(spelled_plainly(text), at)) != at:
             line = f"{shown(cells[earlier])} in {table.place(int(rows[earlier])).rpartition(', ')[2]}"
             remedy = "write one in one way, or two so that they differ in more than case and zeros"
-            raise BadInput(f"{table.place(int(rows[later]))}: {what} {shown(cells[later])}, but {line}; {remedy}")
+            raise BadInput(f"{table.place(int(rows[at]))}: {what} {shown(text)}, but {line}; {remedy}")
     return cells
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
+from types import MappingProxyType
 
 from ..errors import BadInput, printable
 from ..readers.folders import contents
@@ -14,6 +15,14 @@ from ..readers.text_lines import shown, whole
 from .class_folders import MOST_CLASSES, PICTURES, is_picture
 from .tables import TEXTS, spelled_plainly
 
+PART_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("train", "training"), "train"),
+        **dict.fromkeys(("val", "valid", "validation", "dev", "publictest", "eval", "evaluation"), "validation"),
+        **dict.fromkeys(("test", "testing", "privatetest", "holdout", "held-out", "held_out"), "test"),
+    }
+)
+"""Names of folders and in columns, in small letters -> the part that they usually mean."""
 _EXPRESSIONS = frozenset(
     (
         "neutral", "anger", "angry", "happiness", "happy", "sadness", "sad", "surprise", "surprised", "fear", "fearful",
@@ -25,13 +34,6 @@ _NONE = re.compile(
     re.IGNORECASE,
 )
 _MINUS_ONE = re.compile(r"-1(\.0+)?")
-_TRAINING = frozenset(("train", "training"))
-_TESTING = frozenset(
-    (
-        "test", "testing", "privatetest", "holdout", "val", "valid", "validation", "dev", "publictest", "eval",
-        "evaluation",
-    )
-)  # fmt: skip
 # As Windows, Finder, iCloud and browsers name copies of a folder.
 _COPY = re.compile(r"(.+?)(?: - (?:copy|kopie|copie|copia)(?: \(\d+\))?| copy(?: \d+)?| ?\(\d+\)| \d+)", re.IGNORECASE)
 _LISTED = re.compile(rf"\S+({'|'.join(map(re.escape, PICTURES))})[ \t]+\S", re.IGNORECASE)
@@ -97,9 +99,9 @@ def refuse_folders(source: Path, tops: Sequence[str], classes: Sequence[str]) ->
 
 def _refuse_parts_inside(source: Path, inside: Mapping[str, Sequence[str]]) -> None:
     """Raises BadInput for class folders that hold the parts, whose split would be lost."""
-    parts = sorted({name for names in inside.values() for name in names if name.lower() in _TRAINING | _TESTING})
-    lower = {name.lower() for name in parts}
-    if not (lower & _TRAINING and lower & _TESTING):
+    parts = sorted({name for names in inside.values() for name in names if name.lower() in PART_NAMES})
+    meant = {PART_NAMES[name.lower()] for name in parts}
+    if "train" not in meant or len(meant) < 2:
         return
     first = next(name for name, names in inside.items() if set(names) & set(parts))
     found = " ".join(f"*/{quote(part)}" for part in parts)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from fernoise_bench.protocols.errors import BadInput
+from fernoise_bench.protocols.own_data.template import write_first
 
 CLASSES = ("happy", "sad", "calm")
 HEADER = ("path", "given", "reference", "verified", "subject", "split", "fold")
@@ -92,3 +97,17 @@ def changed(*pairs: tuple[str, str], toml: str = TOML) -> str:
         assert old in toml, old
         toml = toml.replace(old, new, 1)
     return toml
+
+
+def refusal(source: Path) -> str:
+    """What `data new` says of a folder or table that it refuses: one printable line."""
+    with pytest.raises(BadInput) as caught:
+        write_first(source.parent / "never.toml", source)
+    message = str(caught.value)
+    assert message.isprintable()
+    return message
+
+
+def obey(message: str) -> None:
+    """Runs the command that an error ends with."""
+    subprocess.run(message[message.rindex(": ") + 2 :], shell=True, check=True, capture_output=True)

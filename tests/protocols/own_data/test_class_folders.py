@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from fernoise_bench.protocols.own_data.pictures import prepared
 from fernoise_bench.protocols.own_data.template import write_first
 from fernoise_bench.protocols.own_data.verify import Report, verify_own
 
-from ..miniatures.own import write_pictures
+from ..miniatures.own import obey, refusal, write_pictures
 
 NAMES = [f"{name}/{number}.png" for name in ("happy", "sad") for number in range(5)]
 DEAD = "dead links, whose pictures are missing"
@@ -36,14 +35,6 @@ def new(root: Path) -> tuple[str, list[str], Report]:
 
 def failed(report: Report) -> dict[str, tuple[int | str, str]]:
     return {check.what: (check.found, check.where) for check in report.checks if not check.ok}
-
-
-def refusal(source: Path) -> str:
-    with pytest.raises(BadInput) as caught:
-        write_first(source.parent / "never.toml", source)
-    message = str(caught.value)
-    assert message.isprintable()
-    return message
 
 
 def test_folders_that_are_as_they_should_be_have_nothing_to_tell(tmp_path: Path) -> None:
@@ -172,7 +163,7 @@ def test_parts_inside_classes_are_turned_round_as_the_message_says(tmp_path: Pat
     )
     message = refusal(tmp_path / "my set")
     assert "class folders hold the parts, as happy/Test, but the order is part, then class (Test/happy)" in message
-    subprocess.run(message[message.rindex(": ") + 2 :], shell=True, check=True, capture_output=True)
+    obey(message)
     told, paths, _ = new(tmp_path / "my set")
     assert told == ""
     assert sorted(paths) == sorted(

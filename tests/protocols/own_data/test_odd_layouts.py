@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from fernoise_bench.protocols.own_data.pictures import prepared
 from fernoise_bench.protocols.own_data.template import write_first
 from fernoise_bench.protocols.own_data.verify import verify_own
 
-from ..miniatures.own import write, write_pictures
+from ..miniatures.own import obey, refusal, write, write_pictures
 
 CLASSES = ("happy", "sad", "calm")
 NAMES = [f"faces/{number:02d}.png" for number in range(12)]
@@ -28,18 +27,6 @@ GIVEN = [number % 3 for number in range(12)]
 def new(file: Path, source: Path) -> Protocol:
     write_first(file, source)
     return protocol_of_file(file)
-
-
-def refusal(source: Path) -> str:
-    with pytest.raises(BadInput) as caught:
-        write_first(source.parent / "never.toml", source)
-    message = str(caught.value)
-    assert message.isprintable()
-    return message
-
-
-def obey(message: str) -> None:
-    subprocess.run(message[message.rindex(": ") + 2 :], shell=True, check=True, capture_output=True)
 
 
 def labels(protocol: Protocol) -> list[str]:

@@ -47,6 +47,16 @@ def made(rows: Listing) -> Pack:
     return prepare(rows, rows.root.parent / "out", 8, workers=1, skip_bad=False, report=lambda done, total: None)
 
 
+def begun(rows: Listing) -> bytes:
+    """Begins a pack that its last picture, made no picture, stops; what the picture contained."""
+    picture = rows.root / "11.png"
+    good = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+    with pytest.raises(BadInput, match="11"):
+        made(rows)
+    return good
+
+
 def test_an_open_pack_keeps_its_pictures_when_another_takes_its_place(one: Listing, other: Listing) -> None:
     pack = made(one)
     before = pack.pixels.read(EVERY)
@@ -58,30 +68,22 @@ def test_an_open_pack_keeps_its_pictures_when_another_takes_its_place(one: Listi
 
 def test_the_old_pack_is_there_until_the_new_one_is_finished(one: Listing, other: Listing) -> None:
     pack = made(one)
-    picture = other.root / "11.png"
-    good = picture.read_bytes()
-    picture.write_bytes(b"no picture")
-    with pytest.raises(BadInput, match="11"):
-        made(other)
+    good = begun(other)
     folder = one.root.parent / "out/toy-8"
     assert {UNFINISHED, STARTED, PACK} <= {file.name for file in folder.iterdir()}
     assert open_pack(folder, pixels=True).digest == pack.digest
     assert made(one).digest == pack.digest
     assert not (folder / UNFINISHED).exists()
-    picture.write_bytes(good)
+    (other.root / "11.png").write_bytes(good)
     made(other)
     np.testing.assert_array_equal(open_pack(folder, pixels=True).part, other.part)
 
 
 def test_what_an_earlier_version_began_in_place_goes_on(one: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = one.root / "11.png"
-    good = picture.read_bytes()
-    picture.write_bytes(b"no picture")
-    with pytest.raises(BadInput, match="11"):
-        made(one)
+    good = begun(one)
     folder = one.root.parent / "out/toy-8"
     (folder / UNFINISHED).rename(folder / FACES)
-    picture.write_bytes(good)
+    (one.root / "11.png").write_bytes(good)
     started: list[int] = []
     prepare(one, folder.parent, 8, workers=1, skip_bad=False, report=lambda done, total: started.append(done))
     assert started[0] == 11
